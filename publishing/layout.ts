@@ -1,0 +1,81 @@
+/** Names of everything published: keys of the online store, tables of Postgres. Readers and writers both ask here. */
+
+/** Ids and categories stand percent-encoded in keys, so that a colon in an id cannot reach into another key. */
+export function encodeId(id: string): string {
+  return encodeURIComponent(id);
+}
+
+export type Artefact = 'popularity' | 'affinity' | 'interactions' | 'als' | 'faiss' | 'stopwords';
+
+/** The score of a product in a sorted set: `log2(S) + as_of/H`. Time alone changes no order, so it stands until the next event. */
+export function rankScore(score: number, asOfMs: number, halfLifeMs: number): number {
+  return Math.log2(score) + asOfMs / halfLifeMs;
+}
+
+/** The popularity S at `nowMs`, within the UTC day of the row's as_of. */
+export function popularityAt(rank: number, nowMs: number, halfLifeMs: number): number {
+  return 2 ** (rank - nowMs / halfLifeMs);
+}
+
+/** Keys of one deployment; `prefix` is the setting REDIS_KEY_PREFIX. */
+export class Layout {
+  readonly #prefix: string;
+
+  constructor(prefix = '') {
+    this.#prefix = prefix;
+  }
+
+  /** String: the current version's number. */
+  currentVersion(artefact: Artefact): string {
+    return `${this.#prefix}meta:${artefact}:current`;
+  }
+
+  /** String: JSON settings a reader needs to interpret a version, e.g. {"half_life_ms"}. */
+  versionSettings(artefact: Artefact, version: number): string {
+    return `${this.#prefix}meta:${artefact}:v${version}:settings`;
+  }
+
+  /** Sorted set of all products, score as rankScore. */
+  popularityAll(version: number): string {
+    return `${this.#prefix}popularity:v${version}:all`;
+  }
+
+  /** What stands before the encoded category in the key of its sorted set. */
+  popularityCategoryPrefix(version: number): string {
+    return `${this.#prefix}popularity:v${version}:cat:`;
+  }
+
+  popularityCategory(version: number, category: string): string {
+    return this.popularityCategoryPrefix(version) + encodeId(category);
+  }
+
+  /** Hash product → encoded category. */
+  popularityGroups(version: number): string {
+    return `${this.#prefix}popularity:v${version}:category`;
+  }
+
+  /** Hash product → UTC day (days since 1970) of its row's as_of. */
+  popularityDay(version: number): string {
+    return `${this.#prefix}popularity:v${version}:day`;
+  }
+
+  /** Hash category → score of one user. */
+  affinityUser(version: number, userId: string): string {
+    return `${this.#prefix}affinity:v${version}:user:${encodeId(userId)}`;
+  }
+
+  /** Hash user → as_of of its row, ms. */
+  affinityAsOf(version: number): string {
+    return `${this.#prefix}affinity:v${version}:as_of`;
+  }
+}
+
+/** Table of one version's popularity rows: product_id, category, score, as_of, views, add_to_carts, purchases. */
+export function popularityTable(version: number): string {
+  return `product_popularity_v${version}`;
+}
+
+/** Table of one version's affinity rows: user_id, as_of, scores jsonb. */
+export function affinityTable(version: number): string {
+  return `user_affinity_v${version}`;
+}

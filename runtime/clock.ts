@@ -1,0 +1,22 @@
+/** Wall clock and timers as a port, so that tests move time by hand. */
+export interface Clock {
+  /** ms since 1970 UTC. */
+  now(): number;
+  /** Resolves after ms, or at once with the signal's abort. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const done = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal?.addEventListener('abort', done, { once: true });
+    }),
+};

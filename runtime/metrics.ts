@@ -1,0 +1,42 @@
+/** Every metric of the product, named once. One registry per process; services add their observations here. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Creates a fresh registry with all metrics; tests make their own. */
+export function createMetrics() {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Counter<L>({ name, help, labelNames: [...labelNames], registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Gauge<L>({ name, help, labelNames: [...labelNames], registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: readonly L[], buckets: number[]) =>
+    new Histogram<L>({ name, help, labelNames: [...labelNames], buckets, registers });
+  const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 60];
+  return {
+    registry,
+    /** outcome: counted, duplicate, late, dead_letter, erasure. */
+    intake: counter('freshet_intake_records_total', 'Records of events by what became of them.', ['outcome']),
+    commits: counter('freshet_task_commits_total', 'Commits of tasks.', ['processor']),
+    commitSeconds: histogram('freshet_task_commit_seconds', 'Time of one commit.', ['processor'], seconds),
+    emitted: counter('freshet_emitted_records_total', 'Records written to feature topics.', ['topic']),
+    taskPosition: gauge('freshet_task_position', 'Next input offset of a task.', ['processor', 'partition']),
+    taskLag: gauge('freshet_task_lag_records', 'Input records not yet folded.', ['processor', 'partition']),
+    restoreSeconds: histogram('freshet_task_restore_seconds', 'Time to restore a task.', ['processor'], seconds),
+    taskFailures: counter('freshet_task_failures_total', 'Tasks stopped by an error, by its code.', [
+      'processor',
+      'code',
+    ]),
+    sinkApplied: counter('freshet_sink_records_total', 'Feature records applied to a store.', ['sink', 'topic']),
+    sinkLag: gauge('freshet_sink_lag_records', 'Feature records not yet applied.', ['sink', 'topic', 'partition']),
+    /** From the log time of the newest event in a change to its visibility in the store. */
+    sinkDelay: histogram('freshet_sink_delay_seconds', 'Event in the log to readable in the store.', ['sink'], seconds),
+    sinkFailures: counter('freshet_sink_failures_total', 'Failed writes to a store; the sink tries again.', ['sink']),
+    dataFreshness: gauge('data_freshness_seconds', 'Age of the oldest unprocessed record.', ['data_source']),
+    featureReads: counter('feature_reads_total', 'Reads of published features.', ['artefact', 'version']),
+    httpRequests: counter('freshet_http_requests_total', 'HTTP requests.', ['route', 'method', 'status']),
+    httpSeconds: histogram('freshet_http_request_seconds', 'Time to answer.', ['route'], seconds),
+  };
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;

@@ -1,0 +1,155 @@
+/**
+ * Every setting of the product, from the environment, checked by one strict schema before anything starts. A malformed
+ * value, an unknown FRESHET_* or a near miss of a known name stops the start with a sentence.
+ */
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { FreshetError } from './errors.js';
+
+const integer = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
+const token = z.strictObject({
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 hex digits'),
+  role: z.enum(['reader', 'producer', 'operator', 'admin']),
+  tenant: z.string().min(1).max(256),
+});
+const tokens = z.string().transform((text, context) => {
+  try {
+    return z.array(token).parse(JSON.parse(text));
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : 'not JSON';
+    context.addIssue({ code: 'custom', message: `an array of {"sha256", "role", "tenant"}: ${why}` });
+    return z.NEVER;
+  }
+});
+
+export type AccessToken = z.infer<typeof token>;
+
+const ROLES = ['processor', 'publisher', 'serving'] as const;
+export type Role = (typeof ROLES)[number];
+export const ALL_ROLES: readonly Role[] = ROLES;
+
+const schema = z.strictObject({
+  KAFKA_BROKERS: z
+    .string()
+    .regex(/^[^,\s]+:\d+(,[^,\s]+:\d+)*$/, 'host:port, several separated by commas')
+    .transform((text) => text.split(','))
+    .optional(),
+  KAFKA_CLIENT_ID: z.string().min(1).max(256).default('freshet'),
+  KAFKA_SSL_ENABLED: flag.default(false),
+  KAFKA_SSL_CA_FILE: z.string().optional(),
+  KAFKA_SSL_CERT_FILE: z.string().optional(),
+  KAFKA_SSL_KEY_FILE: z.string().optional(),
+  KAFKA_SASL_MECHANISM: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional(),
+  KAFKA_SASL_USERNAME: z.string().optional(),
+  KAFKA_SASL_PASSWORD: z.string().optional(),
+  SCHEMA_REGISTRY_URL: z.url().optional(),
+  SCHEMA_REGISTRY_USERNAME: z.string().optional(),
+  SCHEMA_REGISTRY_PASSWORD: z.string().optional(),
+  REDIS_URL: z.url().optional(),
+  REDIS_PASSWORD: z.string().min(1).optional(),
+  REDIS_KEY_PREFIX: z
+    .string()
+    .regex(/^[\w:.{}-]*$/)
+    .default(''),
+  DATABASE_URL: z.url().optional(),
+  ARTIFACTS_DIR: z.string().optional(),
+  FRESHET_DATA_DIR: z.string().default('data'),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: integer(0, 65_535).default(8080),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  API_TOKENS: tokens.optional(),
+  API_TOKENS_FILE: z.string().optional(),
+  PARTITIONS: integer(1, 1000).optional(),
+  COMMIT_INTERVAL_MS: integer(1, 60_000).default(100),
+  CHANGELOG_INTERVAL_S: integer(1, 3600).default(30),
+  INTERACTIONS_INTERVAL_S: integer(1, 86_400).default(600),
+  POPULARITY_HALF_LIFE_H: z.coerce
+    .number()
+    .min(1)
+    .max(24_000)
+    .default(14 * 24),
+  AFFINITY_HALF_LIFE_H: z.coerce
+    .number()
+    .min(1)
+    .max(24_000)
+    .default(30 * 24),
+  DUPLICATE_HORIZON_H: z.coerce.number().min(0.01).max(168).default(6),
+  ALLOW_CREATE_TIME: flag.default(false),
+  POSTGRES_COALESCE_MS: integer(0, 60_000).default(500),
+  DEMO_RATE: z.coerce.number().min(0).max(10_000).default(20),
+  DEMO_SEED: integer(0, 2 ** 31 - 1).default(1),
+});
+
+export type Settings = Readonly<z.infer<typeof schema>>;
+export const SETTING_NAMES = Object.keys(schema.shape) as (keyof Settings)[];
+const SECRETS = /PASSWORD|TOKEN|DATABASE_URL|REDIS_URL|SCHEMA_REGISTRY_URL/;
+
+/** Reads and checks settings. Throws FreshetError('settings') naming every problem at once. */
+export function loadSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+  const problems: string[] = [];
+  const given: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    if (value === undefined) continue;
+    if ((SETTING_NAMES as string[]).includes(name)) {
+      if (value !== '') given[name] = value;
+      continue;
+    }
+    const near = nearest(name);
+    if (name.startsWith('FRESHET_')) {
+      problems.push(`${name} is not a setting${near ? `; did you mean ${near}?` : ''}. See "freshet doctor".`);
+    } else if (near) {
+      problems.push(`${name} is not a setting; did you mean ${near}? Unset it if it belongs to something else.`);
+    }
+  }
+  const result = schema.safeParse(given);
+  if (!result.success) {
+    for (const issue of result.error.issues) {
+      const name = issue.path.join('.');
+      const shown = SECRETS.test(name) ? '' : ` (it is ${JSON.stringify(given[name])})`;
+      problems.push(`${name}: ${issue.message}${shown}.`);
+    }
+  } else if (
+    result.data.KAFKA_SASL_MECHANISM &&
+    !(result.data.KAFKA_SASL_USERNAME && result.data.KAFKA_SASL_PASSWORD)
+  ) {
+    problems.push('KAFKA_SASL_MECHANISM is set: give KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD too.');
+  }
+  if (problems.length > 0 || !result.success)
+    throw new FreshetError('settings', `Wrong settings:\n  ${problems.join('\n  ')}`);
+  return { ...result.data, FRESHET_DATA_DIR: resolve(result.data.FRESHET_DATA_DIR) };
+}
+
+/** Names whose values must not be shown. */
+export function isSecret(name: string): boolean {
+  return SECRETS.test(name);
+}
+
+/**
+ * A known name one slip away: one edit, or two neighbours swapped, in names of at least six letters. Names that differ
+ * by a whole word are somebody else's (Kubernetes injects REDIS_PORT and its like).
+ */
+function nearest(name: string): string | null {
+  if (name.length < 6) return null;
+  for (const known of SETTING_NAMES) {
+    if (known.length >= 6 && Math.abs(known.length - name.length) <= 1 && isOneSlip(name, known)) return known;
+  }
+  if (!name.startsWith('FRESHET_')) return null;
+  const bare = name.slice('FRESHET_'.length);
+  return (SETTING_NAMES as string[]).find((known) => known === bare || isOneSlip(bare, known)) ?? null;
+}
+
+function isOneSlip(a: string, b: string): boolean {
+  let start = 0;
+  while (start < a.length && start < b.length && a[start] === b[start]) start++;
+  let endA = a.length;
+  let endB = b.length;
+  while (endA > start && endB > start && a[endA - 1] === b[endB - 1]) {
+    endA--;
+    endB--;
+  }
+  const restA = a.slice(start, endA);
+  const restB = b.slice(start, endB);
+  if (restA.length <= 1 && restB.length <= 1) return true;
+  return restA.length === 2 && restB.length === 2 && restA[0] === restB[1] && restA[1] === restB[0];
+}

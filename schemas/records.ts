@@ -1,0 +1,84 @@
+/** The records of public topics as TypeScript sees them. Times are ms since 1970 UTC. */
+export type EventType = 'view' | 'add_to_cart' | 'purchase';
+
+export interface Event {
+  event_id: string;
+  user_id: string;
+  product_id: string;
+  category: string | null;
+  event_type: EventType;
+  ts: number;
+}
+
+export interface Product {
+  product_id: string;
+  title: string;
+  description: string;
+  category: string;
+  price: number | null;
+  updated_at: number;
+}
+
+export interface Document {
+  doc_id: string;
+  language: string | null;
+  source: string | null;
+  text: string;
+  updated_at: number;
+}
+
+export interface User {
+  user_id: string;
+  tenant_id: string;
+  active: boolean;
+  updated_at: number;
+}
+
+export interface Popularity {
+  product_id: string;
+  category: string;
+  score: number;
+  as_of: number;
+  views: number;
+  add_to_carts: number;
+  purchases: number;
+}
+
+export interface Affinity {
+  user_id: string;
+  as_of: number;
+  scores: Record<string, number>;
+}
+
+export interface Interactions {
+  user_id: string;
+  as_of: number;
+  items: { product_id: string; weight: number; count: number; last_ts: number }[];
+  truncated: number;
+}
+
+export interface DeadLetter {
+  id: string;
+  kind: 'record' | 'job' | 'item' | 'document';
+  job_id: string | null;
+  job_name: string;
+  source: { topic: string; partition: number; offset: number } | null;
+  record_key: Buffer | null;
+  size: number;
+  sha256: string;
+  input: Buffer;
+  input_json: string | null;
+  reason_code: string;
+  error: string;
+  stack: string | null;
+  attempts: number;
+  created_at: number;
+  state: 'open' | 'redriven' | 'purged';
+  redrive_run_id: string | null;
+}
+
+export interface Erasure {
+  subject: string;
+  requested_at: number;
+  reason: string | null;
+}

@@ -1,0 +1,24 @@
+/** Every topic of a deployment, in the order in which data meets them. */
+import { deadLetters, documents, erasures, events, lateEvents, products, users } from './events.js';
+import { featureTopics } from './features.js';
+import type { TopicDeclaration } from './topic.js';
+
+/** All declarations with the features application at `version`. */
+export function allTopics(version = 1): TopicDeclaration[] {
+  const all = [
+    events,
+    products,
+    documents,
+    users,
+    ...Object.values(featureTopics(version)),
+    lateEvents,
+    deadLetters,
+    erasures,
+  ];
+  const names = new Set<string>();
+  for (const { name } of all) {
+    if (names.has(name)) throw new Error(`topic "${name}" is declared twice`);
+    names.add(name);
+  }
+  return all as TopicDeclaration[];
+}

@@ -1,0 +1,67 @@
+/** The declaration of a topic: everything said once, checked when the module loads. */
+import type { SchemaName } from '../schemas/codec.js';
+
+export type TopicCleanup = 'delete' | 'compact' | 'compact,delete';
+
+export interface TopicDeclaration {
+  /** `<name>` or, for an application's own topics, `<name>.v<n>`. */
+  readonly name: string;
+  readonly doc: string;
+  /** What the key is, in words. */
+  readonly key: string;
+  readonly schema: SchemaName;
+  /** `default`: 12 on Kafka, 4 embedded; a number is fixed. */
+  readonly partitions: 'default' | number;
+  readonly cleanup: TopicCleanup;
+  /** Days a record is kept; null for ever (compacted topics keep the latest value). */
+  readonly retentionDays: number | null;
+  readonly logAppendTime: boolean;
+  readonly owner: string;
+  readonly readers: readonly string[];
+  /** Keyed state depends on the partition count: never change it. */
+  readonly feedsKeyedState: boolean;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+const HOUR_MS = 3_600_000;
+export const DAY_MS = 24 * HOUR_MS;
+
+/** Settings of feature topics: no capture may miss a value, deletions stay readable for a week. */
+export const FEATURE_SETTINGS = {
+  'min.compaction.lag.ms': String(6 * HOUR_MS),
+  'delete.retention.ms': String(7 * DAY_MS),
+  'max.compaction.lag.ms': String(DAY_MS),
+  'segment.ms': String(10 * 60_000),
+} as const;
+
+/** Compacted inputs of folds. */
+export const INPUT_TABLE_SETTINGS = {
+  'min.compaction.lag.ms': String(DAY_MS),
+  'segment.ms': String(10 * 60_000),
+} as const;
+
+/** Changelogs: only the newest value matters, as soon as possible. */
+export const CHANGELOG_SETTINGS = { 'segment.ms': String(10 * 60_000) } as const;
+
+/** Fills in what most topics share and refuses what cannot be right. */
+export function topic(
+  declaration: Pick<TopicDeclaration, 'name' | 'doc' | 'key' | 'schema' | 'cleanup' | 'owner'> &
+    Partial<Omit<TopicDeclaration, 'name' | 'doc' | 'key' | 'schema' | 'cleanup' | 'owner'>>,
+): TopicDeclaration {
+  const full: TopicDeclaration = {
+    partitions: 'default',
+    retentionDays: null,
+    logAppendTime: false,
+    readers: [],
+    feedsKeyedState: false,
+    settings: {},
+    ...declaration,
+  };
+  if (!/^[a-z][a-z0-9.-]*$/.test(full.name))
+    throw new Error(`topic name "${full.name}": lower case, digits, dot, dash`);
+  if (full.cleanup !== 'compact' && full.retentionDays === null)
+    throw new Error(`topic "${full.name}" deletes but says not when: give retentionDays`);
+  if (full.cleanup === 'compact' && full.retentionDays !== null)
+    throw new Error(`topic "${full.name}" only compacts: retentionDays has no effect`);
+  return full;
+}
