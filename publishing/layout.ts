@@ -7,9 +7,18 @@ export function encodeId(id: string): string {
 
 export type Artefact = 'popularity' | 'affinity' | 'interactions' | 'als' | 'faiss' | 'stopwords';
 
-/** The score of a product in a sorted set: `log2(S) + as_of/H`. Time alone changes no order, so it stands until the next event. */
+/** The id that encodeId made this of. */
+export function decodeId(encoded: string): string {
+  return decodeURIComponent(encoded);
+}
+
+/**
+ * The score of a product in a sorted set: `log2(S) + as_of/H`. Time alone changes no order, so it stands until the next
+ * event. An S that underflowed to 0 (90 days at a half-life of an hour) ranks as the smallest number: a sorted set
+ * holds no -Infinity in every store.
+ */
 export function rankScore(score: number, asOfMs: number, halfLifeMs: number): number {
-  return Math.log2(score) + asOfMs / halfLifeMs;
+  return Math.log2(Math.max(score, Number.MIN_VALUE)) + asOfMs / halfLifeMs;
 }
 
 /** The popularity S at `nowMs`, within the UTC day of the row's as_of. */
@@ -28,6 +37,11 @@ export class Layout {
   /** String: the current version's number. */
   currentVersion(artefact: Artefact): string {
     return `${this.#prefix}meta:${artefact}:current`;
+  }
+
+  /** String: the token of the switch that made it current. */
+  versionSequence(artefact: Artefact): string {
+    return `${this.#prefix}meta:${artefact}:seq`;
   }
 
   /** String: JSON settings a reader needs to interpret a version, e.g. {"half_life_ms"}. */
@@ -59,9 +73,14 @@ export class Layout {
     return `${this.#prefix}popularity:v${version}:day`;
   }
 
+  /** What stands before the encoded user in the key of their hash. */
+  affinityUserPrefix(version: number): string {
+    return `${this.#prefix}affinity:v${version}:user:`;
+  }
+
   /** Hash category → score of one user. */
   affinityUser(version: number, userId: string): string {
-    return `${this.#prefix}affinity:v${version}:user:${encodeId(userId)}`;
+    return this.affinityUserPrefix(version) + encodeId(userId);
   }
 
   /** Hash user → as_of of its row, ms. */

@@ -9,6 +9,7 @@ import type { RecordColumns } from './log.js';
 export const BATCH_HEADER_BYTES = 61;
 const OFFSET_BASE = 0;
 const OFFSET_LENGTH = 8;
+const OFFSET_LEADER_EPOCH = 12;
 const OFFSET_MAGIC = 16;
 const OFFSET_CRC = 17;
 const OFFSET_ATTRIBUTES = 21;
@@ -24,6 +25,9 @@ const COMPRESSION_MASK = 0x07;
 const TIMESTAMP_LOG_APPEND = 0x08;
 const TRANSACTIONAL = 0x10;
 const CONTROL = 0x20;
+
+/** Length, attributes, time, offset, key length, value length, header count: one byte each at the least. */
+const RECORD_BYTES_MIN = 7;
 
 /** Compression codecs by their number in the batch attributes. */
 export type Decompress = (codec: number, bytes: Buffer) => Buffer;
@@ -90,36 +94,49 @@ function grown<T extends Float64Array | Int32Array>(from: T, to: T): T {
 /** Where a varint ended: the walk keeps its place here instead of allocating a pair per number. */
 let cursor = 0;
 
+/** Where `cursor` goes when a varint is longer than its kind allows: behind every end, so the record is found damaged. */
+const BEHIND_EVERY_END = 2 ** 31;
+
 /** Zigzag varint of at most 5 bytes at `at`; leaves `cursor` behind it. */
 function varint(bytes: Buffer, at: number): number {
-  let value = 0;
-  let shift = 0;
-  for (let i = at; ; i++) {
-    const byte = bytes[i]!;
-    value |= (byte & 0x7f) << shift;
+  const first = bytes[at]!;
+  if (first < 0x80) {
+    cursor = at + 1;
+    return (first >>> 1) ^ -(first & 1);
+  }
+  let value = first & 0x7f;
+  for (let i = 1; i < 5; i++) {
+    const byte = bytes[at + i]!;
+    value |= (byte & 0x7f) << (7 * i);
     if (byte < 0x80) {
-      cursor = i + 1;
+      cursor = at + i + 1;
       return (value >>> 1) ^ -(value & 1);
     }
-    shift += 7;
-    if (shift > 28 + 7) throw new FreshetError('invalid_data', 'record batch: a varint is longer than five bytes');
   }
+  cursor = BEHIND_EVERY_END;
+  return 0;
 }
 
-/** Zigzag varlong at `at`, exact below 2^53; leaves `cursor` behind it. */
+/** Zigzag varlong of at most 10 bytes at `at`, exact below 2^52; leaves `cursor` behind it. */
 function varlong(bytes: Buffer, at: number): number {
-  let value = 0;
-  let factor = 1;
-  for (let i = at; ; i++) {
-    const byte = bytes[i]!;
+  const first = bytes[at]!;
+  if (first < 0x80) {
+    cursor = at + 1;
+    return (first >>> 1) ^ -(first & 1);
+  }
+  let value = first & 0x7f;
+  let factor = 128;
+  for (let i = 1; i < 10; i++) {
+    const byte = bytes[at + i]!;
     value += (byte & 0x7f) * factor;
     if (byte < 0x80) {
-      cursor = i + 1;
+      cursor = at + i + 1;
       return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
     }
     factor *= 128;
-    if (i - at > 9) throw new FreshetError('invalid_data', 'record batch: a varlong is longer than ten bytes');
   }
+  cursor = BEHIND_EVERY_END;
+  return 0;
 }
 
 export interface WalkOptions {
@@ -145,33 +162,26 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
   const done: ColumnsBuilder[] = [];
   let current = new ColumnsBuilder(bytes, Math.max(16, (end - start) >> 6), options.fromOffset);
   done.push(current);
-  const pending = options.aborted === null ? [] : [...options.aborted].sort((a, b) => a.firstOffset - b.firstOffset);
-  const open = new Set<bigint>();
+  const aborted = new AbortedFilter(options.aborted);
   let at = start;
   while (end - at >= BATCH_HEADER_BYTES) {
+    if (bytes[at + OFFSET_MAGIC] !== 2)
+      throw damaged(options, at, `magic ${bytes[at + OFFSET_MAGIC]} where 2 is needed`);
     const size = 12 + bytes.readInt32BE(at + OFFSET_LENGTH);
     if (size < BATCH_HEADER_BYTES) throw damaged(options, at, `a batch of ${size} bytes`);
     if (end - at < size) break;
-    if (bytes[at + OFFSET_MAGIC] !== 2)
-      throw damaged(options, at, `magic ${bytes[at + OFFSET_MAGIC]} where 2 is needed`);
     if (options.checkCrc) {
       const crc = crc32c(bytes.subarray(at + OFFSET_ATTRIBUTES, at + size));
       if (crc !== bytes.readUInt32BE(at + OFFSET_CRC)) throw damaged(options, at, 'checksum mismatch');
     }
     const base = readInt64(bytes, at + OFFSET_BASE);
+    if (base >= options.untilOffset) break;
     const attributes = bytes.readInt16BE(at + OFFSET_ATTRIBUTES);
     const last = base + bytes.readInt32BE(at + OFFSET_LAST_DELTA);
-    if (base >= options.untilOffset) break;
-    if (options.aborted !== null) {
-      while (pending.length > 0 && pending[0]!.firstOffset <= last) open.add(pending.shift()!.producerId);
-    }
-    const producerId = attributes & (TRANSACTIONAL | CONTROL) ? bytes.readBigInt64BE(at + OFFSET_PRODUCER_ID) : -1n;
-    if (attributes & CONTROL) {
-      // Control record key: version int16, type int16; 0 = abort, 1 = commit. Either ends the producer's transaction.
-      open.delete(producerId);
-    } else if (last >= options.fromOffset && !(attributes & TRANSACTIONAL && open.has(producerId))) {
+    const visible = aborted.isVisible(bytes, at, attributes, last);
+    const count = bytes.readInt32BE(at + OFFSET_COUNT);
+    if (visible && last >= options.fromOffset && count > 0) {
       const codec = attributes & COMPRESSION_MASK;
-      const count = bytes.readInt32BE(at + OFFSET_COUNT);
       let source = bytes;
       let from = at + BATCH_HEADER_BYTES;
       let to = at + size;
@@ -180,6 +190,7 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
         from = 0;
         to = source.length;
       }
+      if (count * RECORD_BYTES_MIN > to - from) throw damaged(options, at, `${count} records in ${to - from} bytes`);
       if (source !== current.bytes) {
         if (current.count === 0) done.pop();
         current = new ColumnsBuilder(source, count, current.nextOffset);
@@ -187,7 +198,8 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
       }
       walkRecords(current, from, to, count, base, bytes, at, attributes, options);
     }
-    if (last + 1 > current.nextOffset) current.nextOffset = last + 1;
+    // Compaction and control batches leave offsets without records: the position passes over them.
+    current.nextOffset = Math.max(current.nextOffset, Math.min(last + 1, options.untilOffset));
     at += size;
   }
   const { topic, partition } = options;
@@ -206,6 +218,32 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
   }));
 }
 
+/** Tells, batch by batch in offset order, which ones a reader of this isolation sees. */
+class AbortedFilter {
+  readonly #readCommitted: boolean;
+  /** Aborted transactions that begin above the batches seen so far, the first one last. */
+  readonly #ahead: AbortedTransaction[];
+  readonly #open = new Set<bigint>();
+
+  constructor(aborted: readonly AbortedTransaction[] | null) {
+    this.#readCommitted = aborted !== null;
+    this.#ahead = aborted === null ? [] : [...aborted].sort((a, b) => b.firstOffset - a.firstOffset);
+  }
+
+  isVisible(bytes: Buffer, at: number, attributes: number, last: number): boolean {
+    if ((attributes & (TRANSACTIONAL | CONTROL)) === 0) return true;
+    if (!this.#readCommitted) return (attributes & CONTROL) === 0;
+    while (this.#ahead.length > 0 && this.#ahead.at(-1)!.firstOffset <= last)
+      this.#open.add(this.#ahead.pop()!.producerId);
+    if (this.#open.size === 0) return (attributes & CONTROL) === 0;
+    const producerId = bytes.readBigInt64BE(at + OFFSET_PRODUCER_ID);
+    if ((attributes & CONTROL) === 0) return !this.#open.has(producerId);
+    // A marker, commit or abort, ends its producer's transaction: what follows belongs to the next one.
+    this.#open.delete(producerId);
+    return false;
+  }
+}
+
 function walkRecords(
   into: ColumnsBuilder,
   from: number,
@@ -218,29 +256,33 @@ function walkRecords(
   options: WalkOptions,
 ): void {
   const bytes = into.bytes;
+  const { fromOffset, untilOffset } = options;
   const appendTime = (attributes & TIMESTAMP_LOG_APPEND) !== 0;
   const baseTimestamp = readInt64(header, headerAt + (appendTime ? OFFSET_MAX_TIMESTAMP : OFFSET_BASE_TIMESTAMP));
   into.reserve(count);
+  const { offsets, timestamps, keyStart, keyEnd, valueStart, valueEnd } = into;
   let row = into.count;
   let at = from;
   for (let i = 0; i < count; i++) {
     const length = varint(bytes, at);
     const body = cursor;
-    if (length < 0 || body + length > to) throw damaged(options, headerAt, 'a record reaches past its batch');
+    at = body + length;
+    if (length < 0 || at > to) throw damaged(options, headerAt, 'a record reaches past its batch');
     const delta = varlong(bytes, body + 1);
     const offset = base + varint(bytes, cursor);
     const keyLength = varint(bytes, cursor);
     const keyAt = cursor;
     const valueLength = varint(bytes, keyLength > 0 ? keyAt + keyLength : keyAt);
     const valueAt = cursor;
-    at = body + length;
-    if (offset < options.fromOffset || offset >= options.untilOffset) continue;
-    into.offsets[row] = offset;
-    into.timestamps[row] = appendTime ? baseTimestamp : baseTimestamp + delta;
-    into.keyStart[row] = keyLength < 0 ? -1 : keyAt;
-    into.keyEnd[row] = keyLength < 0 ? -1 : keyAt + keyLength;
-    into.valueStart[row] = valueLength < 0 ? -1 : valueAt;
-    into.valueEnd[row] = valueLength < 0 ? -1 : valueAt + valueLength;
+    if ((valueLength > 0 ? valueAt + valueLength : valueAt) > at)
+      throw damaged(options, headerAt, 'a key or value reaches past its record');
+    if (offset < fromOffset || offset >= untilOffset) continue;
+    offsets[row] = offset;
+    timestamps[row] = appendTime ? baseTimestamp : baseTimestamp + delta;
+    keyStart[row] = keyLength < 0 ? -1 : keyAt;
+    keyEnd[row] = keyLength < 0 ? -1 : keyAt + keyLength;
+    valueStart[row] = valueLength < 0 ? -1 : valueAt;
+    valueEnd[row] = valueLength < 0 ? -1 : valueAt + valueLength;
     row++;
   }
   into.count = row;
@@ -338,10 +380,15 @@ export class RecordBatchBuilder {
    * The finished batch (a copy). With `logAppendTime` every record carries that time instead of its own.
    */
   finish(baseOffset: number, producer: ProducerStamp = NO_PRODUCER, logAppendTime: number | null = null): Buffer {
-    const out = Buffer.from(this.#bytes.subarray(0, this.#end));
+    return Buffer.from(this.seal(baseOffset, producer, logAppendTime));
+  }
+
+  /** The finished batch without a copy: valid until the next add or reset. May be called again with another stamp. */
+  seal(baseOffset: number, producer: ProducerStamp = NO_PRODUCER, logAppendTime: number | null = null): Buffer {
+    const out = this.#bytes.subarray(0, this.#end);
     writeInt64(out, baseOffset, OFFSET_BASE);
     out.writeInt32BE(this.#end - 12, OFFSET_LENGTH);
-    out.writeInt32BE(-1, 12);
+    out.writeInt32BE(-1, OFFSET_LEADER_EPOCH);
     out[OFFSET_MAGIC] = 2;
     const attributes =
       (logAppendTime === null ? 0 : TIMESTAMP_LOG_APPEND) | (producer.transactional ? TRANSACTIONAL : 0);
@@ -372,6 +419,7 @@ export class RecordBatchBuilder {
 }
 
 function varlongSize(value: number): number {
+  if (value >= -64 && value < 64) return 1;
   let zigzag = value >= 0 ? value * 2 : -value * 2 - 1;
   let size = 1;
   while (zigzag >= 128) {
@@ -383,6 +431,10 @@ function varlongSize(value: number): number {
 
 function putVarlong(bytes: Buffer, at: number, value: number): number {
   let zigzag = value >= 0 ? value * 2 : -value * 2 - 1;
+  if (zigzag < 128) {
+    bytes[at] = zigzag;
+    return at + 1;
+  }
   let place = at;
   while (zigzag >= 128) {
     bytes[place++] = (zigzag % 128) | 0x80;

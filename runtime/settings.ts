@@ -6,7 +6,13 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { FreshetError } from './errors.js';
 
-const integer = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+/** Plain decimals only: what JavaScript also takes for a number (0x10, blanks, 1e3) is a slip here. */
+const decimal = z
+  .string()
+  .regex(/^-?\d+(\.\d+)?$/, 'a number')
+  .transform(Number);
+const number = (min: number, max: number) => decimal.pipe(z.number().min(min).max(max));
+const integer = (min: number, max: number) => decimal.pipe(z.number().int().min(min).max(max));
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 const token = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 hex digits'),
@@ -15,7 +21,7 @@ const token = z.strictObject({
 });
 const tokens = z.string().transform((text, context) => {
   try {
-    return z.array(token).parse(JSON.parse(text));
+    return z.array(token).min(1).parse(JSON.parse(text));
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error) : 'not JSON';
     context.addIssue({ code: 'custom', message: `an array of {"sha256", "role", "tenant"}: ${why}` });
@@ -25,6 +31,12 @@ const tokens = z.string().transform((text, context) => {
 
 export type AccessToken = z.infer<typeof token>;
 
+const url = (schemes: readonly string[]) =>
+  z.url({
+    protocol: new RegExp(`^(${schemes.join('|')})$`),
+    error: `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
+  });
+
 const ROLES = ['processor', 'publisher', 'serving'] as const;
 export type Role = (typeof ROLES)[number];
 export const ALL_ROLES: readonly Role[] = ROLES;
@@ -32,7 +44,7 @@ export const ALL_ROLES: readonly Role[] = ROLES;
 const schema = z.strictObject({
   KAFKA_BROKERS: z
     .string()
-    .regex(/^[^,\s]+:\d+(,[^,\s]+:\d+)*$/, 'host:port, several separated by commas')
+    .regex(/^[^,\s/]+:\d{1,5}(,[^,\s/]+:\d{1,5})*$/, 'host:port, several separated by commas')
     .transform((text) => text.split(','))
     .optional(),
   KAFKA_CLIENT_ID: z.string().min(1).max(256).default('freshet'),
@@ -43,16 +55,16 @@ const schema = z.strictObject({
   KAFKA_SASL_MECHANISM: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional(),
   KAFKA_SASL_USERNAME: z.string().optional(),
   KAFKA_SASL_PASSWORD: z.string().optional(),
-  SCHEMA_REGISTRY_URL: z.url().optional(),
+  SCHEMA_REGISTRY_URL: url(['http', 'https']).optional(),
   SCHEMA_REGISTRY_USERNAME: z.string().optional(),
   SCHEMA_REGISTRY_PASSWORD: z.string().optional(),
-  REDIS_URL: z.url().optional(),
+  REDIS_URL: url(['redis', 'rediss']).optional(),
   REDIS_PASSWORD: z.string().min(1).optional(),
   REDIS_KEY_PREFIX: z
     .string()
     .regex(/^[\w:.{}-]*$/)
     .default(''),
-  DATABASE_URL: z.url().optional(),
+  DATABASE_URL: url(['postgres', 'postgresql']).optional(),
   ARTIFACTS_DIR: z.string().optional(),
   FRESHET_DATA_DIR: z.string().default('data'),
   HOST: z.string().default('127.0.0.1'),
@@ -64,20 +76,12 @@ const schema = z.strictObject({
   COMMIT_INTERVAL_MS: integer(1, 60_000).default(100),
   CHANGELOG_INTERVAL_S: integer(1, 3600).default(30),
   INTERACTIONS_INTERVAL_S: integer(1, 86_400).default(600),
-  POPULARITY_HALF_LIFE_H: z.coerce
-    .number()
-    .min(1)
-    .max(24_000)
-    .default(14 * 24),
-  AFFINITY_HALF_LIFE_H: z.coerce
-    .number()
-    .min(1)
-    .max(24_000)
-    .default(30 * 24),
-  DUPLICATE_HORIZON_H: z.coerce.number().min(0.01).max(168).default(6),
+  POPULARITY_HALF_LIFE_H: number(1, 24_000).default(14 * 24),
+  AFFINITY_HALF_LIFE_H: number(1, 24_000).default(30 * 24),
+  DUPLICATE_HORIZON_H: number(0.01, 168).default(6),
   ALLOW_CREATE_TIME: flag.default(false),
   POSTGRES_COALESCE_MS: integer(0, 60_000).default(500),
-  DEMO_RATE: z.coerce.number().min(0).max(10_000).default(20),
+  DEMO_RATE: number(0, 10_000).default(20),
   DEMO_SEED: integer(0, 2 ** 31 - 1).default(1),
 });
 
@@ -85,39 +89,81 @@ export type Settings = Readonly<z.infer<typeof schema>>;
 export const SETTING_NAMES = Object.keys(schema.shape) as (keyof Settings)[];
 const SECRETS = /PASSWORD|TOKEN|DATABASE_URL|REDIS_URL|SCHEMA_REGISTRY_URL/;
 
-/** Reads and checks settings. Throws FreshetError('settings') naming every problem at once. */
+/** Settings that mean nothing without another one: left alone they would be ignored in silence. */
+const NEEDS: readonly (readonly [name: keyof Settings, needs: keyof Settings])[] = [
+  ['KAFKA_SASL_MECHANISM', 'KAFKA_BROKERS'],
+  ['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME'],
+  ['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_PASSWORD'],
+  ['KAFKA_SASL_USERNAME', 'KAFKA_SASL_MECHANISM'],
+  ['KAFKA_SASL_PASSWORD', 'KAFKA_SASL_MECHANISM'],
+  ['KAFKA_SSL_ENABLED', 'KAFKA_BROKERS'],
+  ['KAFKA_SSL_CA_FILE', 'KAFKA_SSL_ENABLED'],
+  ['KAFKA_SSL_CERT_FILE', 'KAFKA_SSL_ENABLED'],
+  ['KAFKA_SSL_CERT_FILE', 'KAFKA_SSL_KEY_FILE'],
+  ['KAFKA_SSL_KEY_FILE', 'KAFKA_SSL_ENABLED'],
+  ['KAFKA_SSL_KEY_FILE', 'KAFKA_SSL_CERT_FILE'],
+  ['SCHEMA_REGISTRY_USERNAME', 'SCHEMA_REGISTRY_URL'],
+  ['SCHEMA_REGISTRY_USERNAME', 'SCHEMA_REGISTRY_PASSWORD'],
+  ['SCHEMA_REGISTRY_PASSWORD', 'SCHEMA_REGISTRY_USERNAME'],
+  ['REDIS_PASSWORD', 'REDIS_URL'],
+];
+
+/**
+ * Reads and checks settings; an empty value counts as unset, relative folders count from the working directory. Throws
+ * FreshetError('settings') naming every problem at once.
+ */
 export function loadSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
   const problems: string[] = [];
   const given: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
     if (value === undefined) continue;
-    if ((SETTING_NAMES as string[]).includes(name)) {
+    if (isKnown(name)) {
       if (value !== '') given[name] = value;
       continue;
     }
-    const near = nearest(name);
-    if (name.startsWith('FRESHET_')) {
-      problems.push(`${name} is not a setting${near ? `; did you mean ${near}?` : ''}. See "freshet doctor".`);
-    } else if (near) {
-      problems.push(`${name} is not a setting; did you mean ${near}? Unset it if it belongs to something else.`);
-    }
+    const problem = strangerProblem(name);
+    if (problem !== null) problems.push(problem);
   }
   const result = schema.safeParse(given);
   if (!result.success) {
     for (const issue of result.error.issues) {
       const name = issue.path.join('.');
-      const shown = SECRETS.test(name) ? '' : ` (it is ${JSON.stringify(given[name])})`;
+      const shown = isSecret(name) ? '' : ` (it is ${JSON.stringify(given[name])})`;
       problems.push(`${name}: ${issue.message}${shown}.`);
     }
-  } else if (
-    result.data.KAFKA_SASL_MECHANISM &&
-    !(result.data.KAFKA_SASL_USERNAME && result.data.KAFKA_SASL_PASSWORD)
-  ) {
-    problems.push('KAFKA_SASL_MECHANISM is set: give KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD too.');
+  } else {
+    for (const [name, needs] of NEEDS) {
+      if (result.data[name] && !result.data[needs])
+        problems.push(`${name} is set, but ${needs}, which it needs, is not.`);
+    }
+    if (result.data.API_TOKENS && result.data.API_TOKENS_FILE)
+      problems.push('API_TOKENS and API_TOKENS_FILE are both set: give one of them.');
   }
   if (problems.length > 0 || !result.success)
     throw new FreshetError('settings', `Wrong settings:\n  ${problems.join('\n  ')}`);
-  return { ...result.data, FRESHET_DATA_DIR: resolve(result.data.FRESHET_DATA_DIR) };
+  const { FRESHET_DATA_DIR, ARTIFACTS_DIR, ...rest } = result.data;
+  return {
+    ...rest,
+    FRESHET_DATA_DIR: resolve(FRESHET_DATA_DIR),
+    ...(ARTIFACTS_DIR === undefined ? {} : { ARTIFACTS_DIR: resolve(ARTIFACTS_DIR) }),
+  };
+}
+
+/** Which settings were given, as against those at their default. */
+export function givenSettings(environment: Readonly<Record<string, string | undefined>>): ReadonlySet<string> {
+  return new Set(SETTING_NAMES.filter((name) => environment[name] !== undefined && environment[name] !== ''));
+}
+
+function isKnown(name: string): boolean {
+  return (SETTING_NAMES as string[]).includes(name);
+}
+
+/** What is wrong with a name that is no setting; null for somebody else's. */
+function strangerProblem(name: string): string | null {
+  const near = nearest(name);
+  if (name.startsWith('FRESHET_'))
+    return `${name} is not a setting${near ? `; did you mean ${near}?` : '.'} "freshet doctor" lists them.`;
+  return near ? `${name} is not a setting; did you mean ${near}? Unset it if it belongs to something else.` : null;
 }
 
 /** Names whose values must not be shown. */
@@ -131,6 +177,7 @@ export function isSecret(name: string): boolean {
  */
 function nearest(name: string): string | null {
   if (name.length < 6) return null;
+  if (isKnown(name.toUpperCase())) return name.toUpperCase();
   for (const known of SETTING_NAMES) {
     if (known.length >= 6 && Math.abs(known.length - name.length) <= 1 && isOneSlip(name, known)) return known;
   }

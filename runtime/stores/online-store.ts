@@ -4,7 +4,11 @@
  * keys belongs to publishing/, not here.
  */
 
-/** One change; a batch applies its operations in order, all or nothing. */
+/**
+ * One change; a batch applies its operations in order, all or nothing. A key holds one kind of value: zadd, zrem, hset,
+ * hdel and regroup on a key of another kind refuse the whole batch (invalid_data); set, del and hreplace replace
+ * whatever was there. Within a batch, a key changes its kind only after one of those three.
+ */
 export type StoreOperation =
   | { readonly op: 'zadd'; readonly key: string; readonly member: string; readonly score: number }
   | { readonly op: 'zrem'; readonly key: string; readonly member: string }
@@ -83,5 +87,7 @@ export interface OnlineStore {
   /** All keys with this prefix, in no order; for rebuilds and tests, not for requests. */
   keys(prefix: string): Promise<string[]>;
   ping(): Promise<void>;
+  /** Sentences about settings of the store that endanger what it holds; empty when all is well. For start and doctor. */
+  advice(): Promise<string[]>;
   close(): Promise<void>;
 }

@@ -1,0 +1,76 @@
+/**
+ * Which way leads to the topics: the brokers if there are any, else the Freshet that holds the data folder, else the log
+ * on disk, which this command then holds itself. The logs are loaded when needed: most commands need neither or one.
+ */
+import { join } from 'node:path';
+import { type DataFolder, type LockRecord, openDataFolder, readLock } from '../../runtime/data-folder.js';
+import { FreshetError } from '../../runtime/errors.js';
+import type { Codec } from '../../schemas/codec.js';
+import { allTopics } from '../../topics/all.js';
+import type { TopicDeclaration } from '../../topics/topic.js';
+import { applyDeclaredTopics } from '../apply-declared-topics.js';
+import { openReadingCodec, openWritingCodec } from '../open-codec.js';
+import type { Shell } from '../shell.js';
+import type { LogAccess } from './access.js';
+import { ApiClient } from './api-client.js';
+import { DirectAccess } from './direct.js';
+import { HttpAccess } from './http.js';
+
+export interface OpenOptions {
+  /** Topics that will be written: with a registry their schemas are registered; in the log on disk they are created. */
+  readonly writes?: readonly string[];
+}
+
+/** Errors: whatever the log, the registry or the data folder say; `locked` while another process is still starting. */
+export async function openLogAccess(shell: Shell, { writes = [] }: OpenOptions = {}): Promise<LogAccess> {
+  const { settings, logger } = shell;
+  const declarations = allTopics();
+  if (settings.KAFKA_BROKERS !== undefined) {
+    const codec = await codecFor(shell, declarations, writes);
+    const { openKafkaLog } = await import('../../runtime/kafka/log.js');
+    const where = `the brokers at ${settings.KAFKA_BROKERS.join(', ')}`;
+    return new DirectAccess({ log: await openKafkaLog(settings, logger), codec, declarations, where });
+  }
+  const holder = await readLock(settings.FRESHET_DATA_DIR);
+  if (holder !== null) return throughHolder(settings.FRESHET_DATA_DIR, holder);
+  const codec = await codecFor(shell, declarations, writes);
+  return await onDisk(shell, declarations, codec, writes.length > 0);
+}
+
+function throughHolder(path: string, { pid, address, token }: LockRecord): LogAccess {
+  if (address === undefined)
+    throw new FreshetError(
+      'locked',
+      `Process ${pid} holds the data folder ${path} and does not listen yet: try again once it is ready.`,
+    );
+  return new HttpAccess(new ApiClient(address, token));
+}
+
+function codecFor(shell: Shell, declarations: readonly TopicDeclaration[], writes: readonly string[]): Promise<Codec> {
+  const written = declarations.filter(({ name }) => writes.includes(name));
+  return written.length > 0 ? openWritingCodec(shell.settings, written) : openReadingCodec(shell.settings);
+}
+
+async function onDisk(
+  { settings, logger }: Shell,
+  declarations: readonly TopicDeclaration[],
+  codec: Codec,
+  createTopics: boolean,
+): Promise<LogAccess> {
+  const folder: DataFolder = await openDataFolder(settings.FRESHET_DATA_DIR);
+  try {
+    const { openEmbeddedLog } = await import('../../runtime/embedded/log.js');
+    const log = await openEmbeddedLog(embeddedLogFolder(folder.path), logger);
+    if (createTopics) await applyDeclaredTopics(log, declarations, settings, logger);
+    const where = `the log in ${folder.path}`;
+    return new DirectAccess({ log, codec, declarations, where, onClose: () => folder.release() });
+  } catch (error) {
+    await folder.release();
+    throw error;
+  }
+}
+
+/** Where the log on disk lies within a data folder. */
+export function embeddedLogFolder(dataFolder: string): string {
+  return join(dataFolder, 'log');
+}

@@ -1,0 +1,133 @@
+import type { Language } from './language.js';
+
+/** Things stand with their article. */
+export const dutch: Language = {
+  code: 'nl',
+  things: [
+    'de plantenbak',
+    'de gieter',
+    'de tuinbank',
+    'de koekenpan',
+    'de braadpan',
+    'de fluitketel',
+    'de koffiemolen',
+    'de rugzak',
+    'de slaapzak',
+    'de tent',
+    'de helm',
+    'het zadel',
+    'de bureaulamp',
+    'de vloerlamp',
+    'het dekbedovertrek',
+    'de badhanddoek',
+    'het notitieboek',
+    'de vulpen',
+    'de hondenmand',
+    'de radio',
+    'de platenspeler',
+    'de yogamat',
+    'de hamer',
+  ],
+  places: [
+    'op het balkon',
+    'in de gang',
+    'naast het raam',
+    'in een kleine keuken',
+    'onder het dak',
+    'in het vakantiehuis',
+    'in de kinderkamer',
+    'bij de achterdeur',
+  ],
+  times: [
+    'al drie weken',
+    'sinds vorige herfst',
+    'elke ochtend',
+    'in bijna elk weekend',
+    'vanaf de eerste dag',
+    'de hele winter door',
+    'sinds de vakantie',
+    'bijna elke dag',
+  ],
+  passages: {
+    catalogue: {
+      openings: [
+        'Er is weinig waar klanten ons zo vaak naar vragen als {thing}.',
+        'We hebben meer dan een jaar gezocht voordat {thing} van deze maker in de winkel kwam.',
+        'Er zijn veel manieren om zoiets te maken, en maar een paar daarvan gaan een leven lang mee.',
+      ],
+      body: [
+        'Alles wordt gemaakt in een kleine werkplaats waar {n} mensen elke stap doen, van de tekening tot het inpakken.',
+        'Er zit niets aan dat alleen voor de sier is, en er is ook niets weggelaten om wat geld te besparen.',
+        'De meeste van onze klanten hebben {thing} {place}, waar je er altijd bij kunt.',
+        'Het materiaal is gekozen omdat het door gebruik niet slechter maar mooier wordt.',
+        'Elk onderdeel dat kan slijten, is minstens {n} jaar lang los te bestellen.',
+        'Wij gebruiken {thing} zelf ook {time}, en dat is nauwelijks te zien.',
+        'De kleuren zijn rustig genoeg om te passen bij wat er al in huis is.',
+      ],
+      closings: [
+        'Weet u niet zeker welke maat de juiste is, schrijf ons dan en wij helpen u graag.',
+        'Het artikel is op voorraad en verlaat ons magazijn binnen twee werkdagen.',
+      ],
+    },
+    guide: {
+      openings: [
+        'Hoe kies je iets waar je over tien jaar nog steeds blij mee bent?',
+        'Deze korte gids legt uit waar het bij de aankoop om gaat en waar niet om.',
+        'Met een beetje zorg gaat {thing} veel langer mee dan de meeste mensen denken.',
+      ],
+      body: [
+        'Denk eerst na over de plek, want {place} moet het materiaal meer verdragen dan in een droge kamer.',
+        'Kijk goed naar de verbindingen, want daar is slecht werk het eerst te zien.',
+        'Het zwaarste model is niet altijd het beste, al mag een heel licht model je wel voorzichtig maken.',
+        'Voor het schoonmaken zijn lauw water en een zachte doek genoeg, zonder sterke middelen.',
+        'Als er iets piept of klemt, is één druppel olie meestal genoeg voor {n} maanden.',
+        'Laat alles helemaal drogen voordat je {thing} opbergt.',
+        'Wat op een fout lijkt, is vaak alleen de natuurlijke tekening van het materiaal.',
+      ],
+      closings: [
+        'Met deze paar gewoontes heb je er heel lang plezier van.',
+        'En als er toch een keer iets stukgaat, repareer het dan voordat je het vervangt.',
+      ],
+    },
+    review: {
+      openings: [
+        'Het was een cadeau voor mijn zus, maar uiteindelijk heb ik {thing} zelf gehouden.',
+        'We hebben {thing} nu {n} maanden, dus dit is meer dan een eerste indruk.',
+        'Eerlijk gezegd had ik voor deze prijs niet zo veel verwacht.',
+      ],
+      body: [
+        'Het pakket kwam goed beschermd aan en het in elkaar zetten duurde nog geen {n} minuten.',
+        'Bij ons is de vaste plek ervoor {place}, en iedereen die langskomt vraagt waar het vandaan komt.',
+        'Wat ik het fijnst vind, is dat je er helemaal niet over na hoeft te denken.',
+        'Alleen de handleiding kan beter, want die legt te weinig uit.',
+        'Ik gebruik {thing} {time} en er is nog geen kras te zien.',
+        'Wat we eerst hadden, was twee keer zo duur en maar half zo goed.',
+        'De kleur is iets donkerder dan op de foto, maar daar waren we snel aan gewend.',
+      ],
+      closings: [
+        'Ik zou het zo weer kopen en heb het ook al aan de buren verteld.',
+        'Vier sterren, omdat niets volmaakt is, maar het scheelt niet veel.',
+      ],
+    },
+    help: {
+      openings: [
+        'Wanneer komt mijn bestelling aan en hoe kan ik zien waar die is?',
+        'Alles wat u bij ons hebt gekocht, kunt u binnen dertig dagen terugsturen.',
+        'Is er iets mis met wat u hebt ontvangen? Dat spijt ons en we willen het graag oplossen.',
+      ],
+      body: [
+        'Zodra een pakket ons magazijn verlaat, krijgt u een bericht met een link om het te volgen.',
+        'Binnen het land duurt de bezorging meestal twee dagen, naar de eilanden tot {n}.',
+        'Maak een foto van de schade en van de doos, want de bezorger zal ons om allebei vragen.',
+        'Het geld komt terug op de manier waarop het is betaald, uiterlijk {n} dagen nadat wij alles hebben ontvangen.',
+        'U kunt het adres wijzigen zolang de bestelling nog niet is ingepakt, dus meestal tot de middag.',
+        'De factuur staat in uw account bij de bestellingen en is daar altijd te downloaden.',
+        'Als er een onderdeel ontbreekt, sturen we het per post, zodat u niets hoeft terug te sturen.',
+      ],
+      closings: [
+        'Is uw vraag hiermee niet beantwoord, bel ons dan op werkdagen tussen negen en vijf uur.',
+        'We lezen elk bericht en antwoorden meestal nog op dezelfde dag.',
+      ],
+    },
+  },
+};

@@ -1,0 +1,133 @@
+import type { Language } from './language.js';
+
+/** Forms: nominative, genitive (also the object), partitive. */
+export const finnish: Language = {
+  code: 'fi',
+  things: [
+    'istutuslaatikko|istutuslaatikon|istutuslaatikkoa',
+    'kastelukannu|kastelukannun|kastelukannua',
+    'puutarhapenkki|puutarhapenkin|puutarhapenkkiä',
+    'paistinpannu|paistinpannun|paistinpannua',
+    'pata|padan|pataa',
+    'vesipannu|vesipannun|vesipannua',
+    'kahvimylly|kahvimyllyn|kahvimyllyä',
+    'reppu|repun|reppua',
+    'makuupussi|makuupussin|makuupussia',
+    'teltta|teltan|telttaa',
+    'kypärä|kypärän|kypärää',
+    'satula|satulan|satulaa',
+    'pöytälamppu|pöytälampun|pöytälamppua',
+    'lattiavalaisin|lattiavalaisimen|lattiavalaisinta',
+    'pussilakana|pussilakanan|pussilakanaa',
+    'kylpypyyhe|kylpypyyhkeen|kylpypyyhettä',
+    'muistikirja|muistikirjan|muistikirjaa',
+    'täytekynä|täytekynän|täytekynää',
+    'koiran peti|koiran pedin|koiran petiä',
+    'radio|radion|radiota',
+    'levysoitin|levysoittimen|levysoitinta',
+    'joogamatto|joogamaton|joogamattoa',
+    'vasara|vasaran|vasaraa',
+  ],
+  places: [
+    'parvekkeella',
+    'eteisessä',
+    'ikkunan vieressä',
+    'pienessä keittiössä',
+    'katon alla',
+    'kesämökillä',
+    'lastenhuoneessa',
+    'takaoven luona',
+  ],
+  times: [
+    'jo kolmen viikon ajan',
+    'viime syksystä lähtien',
+    'joka aamu',
+    'melkein joka viikonloppu',
+    'ensimmäisestä päivästä alkaen',
+    'koko talven ajan',
+    'lomasta lähtien',
+    'melkein päivittäin',
+  ],
+  passages: {
+    catalogue: {
+      openings: [
+        'Harvaa tuotetta meiltä kysytään niin usein kuin tätä, ja siksi {thing} on nyt valikoimassamme.',
+        'Etsimme yli vuoden, ennen kuin löysimme {thing.1}, josta todella pidimme.',
+        'Tällaisen esineen voi tehdä monella tavalla, mutta vain harva niistä kestää koko elämän.',
+      ],
+      body: [
+        'Kaikki valmistetaan pienessä pajassa, jossa {n} ihmistä tekee jokaisen vaiheen piirtämisestä pakkaamiseen.',
+        'Mikään ei ole mukana vain koristeena, eikä mitään ole jätetty pois rahan säästämiseksi.',
+        'Useimmat asiakkaamme pitävät {thing.2} {place}, jossa se on aina käden ulottuvilla.',
+        'Materiaali valittiin siksi, että se muuttuu käytössä kauniimmaksi eikä huonommaksi.',
+        'Jokaisen kuluvan osan voi tilata erikseen vähintään {n} vuoden ajan.',
+        'Käytämme itsekin {thing.2} {time}, eikä sitä juuri huomaa.',
+        'Värit ovat niin rauhallisia, että ne sopivat siihen, mitä kotona jo on.',
+      ],
+      closings: [
+        'Jos et ole varma, mikä koko on oikea, kirjoita meille, niin autamme mielellämme.',
+        'Tuotetta on varastossa, ja se lähtee meiltä kahden arkipäivän kuluessa.',
+      ],
+    },
+    guide: {
+      openings: [
+        'Miten valita jotakin, josta pitää vielä kymmenen vuoden kuluttua?',
+        'Tämä lyhyt opas kertoo, mikä ostaessa on tärkeää ja mikä ei.',
+        'Kun siitä pidetään hyvää huolta, {thing} kestää paljon kauemmin kuin useimmat luulevat.',
+      ],
+      body: [
+        'Mieti ensin paikkaa, sillä {place} materiaalin on kestettävä enemmän kuin kuivassa huoneessa.',
+        'Katso tarkasti liitoksia, koska juuri niissä huono työ näkyy ensimmäisenä.',
+        'Painavin malli ei ole aina paras, vaikka hyvin kevyt saattaa herättää epäilyksiä.',
+        'Puhdistamiseen riittää haalea vesi ja pehmeä liina, eikä vahvoja aineita tarvita.',
+        'Jos jokin narisee tai takertelee, yksi tippa öljyä riittää yleensä {n} kuukaudeksi.',
+        'Anna kaiken kuivua kunnolla, ennen kuin panet {thing.1} pois.',
+        'Se, mikä näyttää virheeltä, on usein vain materiaalin luonnollinen kuvio.',
+      ],
+      closings: [
+        'Näillä muutamilla tavoilla siitä on iloa pitkään.',
+        'Ja jos jotakin joskus hajoaa, yritä korjata se, ennen kuin ostat uuden.',
+      ],
+    },
+    review: {
+      openings: [
+        'Sen piti olla lahja siskolleni, mutta lopulta {thing} jäi minulle itselleni.',
+        'Meillä on ollut {thing} nyt {n} kuukautta, joten tämä on enemmän kuin ensivaikutelma.',
+        'Rehellisesti sanottuna en odottanut tähän hintaan kovin paljon.',
+      ],
+      body: [
+        'Paketti saapui hyvin suojattuna, ja kokoaminen kesti alle {n} minuuttia.',
+        'Meillä {thing} on {place}, ja jokainen vieras kysyy, mistä sellaisen saa.',
+        'Eniten pidän siitä, ettei asiaa tarvitse ajatella ollenkaan.',
+        'Vain käyttöohje voisi olla parempi, koska se selittää liian vähän.',
+        'Käytän {thing.2} {time}, eikä siinä näy vielä yhtään naarmua.',
+        'Aikaisempi malli oli kaksi kertaa niin kallis ja vain puoliksi yhtä hyvä.',
+        'Väri on hieman tummempi kuin kuvassa, mutta siihen tottui nopeasti.',
+      ],
+      closings: [
+        'Ostaisin saman uudestaan, ja olen jo kertonut siitä naapureille.',
+        'Neljä tähteä, koska mikään ei ole täydellistä, mutta paljon ei puutu.',
+      ],
+    },
+    help: {
+      openings: [
+        'Milloin tilaukseni saapuu, ja mistä näen, missä se on?',
+        'Kaiken, minkä olet meiltä ostanut, voit palauttaa kolmenkymmenen päivän kuluessa.',
+        'Onko saamassasi tuotteessa jotakin vikaa? Olemme pahoillamme ja haluamme korjata asian.',
+      ],
+      body: [
+        'Heti kun paketti lähtee varastostamme, saat viestin, jossa on linkki sen seurantaan.',
+        'Toimitus kotimaassa kestää yleensä kaksi päivää, saaristoon jopa {n} päivää.',
+        'Ota kuva sekä vauriosta että laatikosta, sillä kuljettaja kysyy meiltä molempia.',
+        'Rahat palautetaan samalla tavalla kuin ne on maksettu, viimeistään {n} päivän kuluttua siitä, kun tuote on meillä.',
+        'Osoitteen voi muuttaa niin kauan kuin tilausta ei ole pakattu, eli useimmiten puoleenpäivään asti.',
+        'Lasku on tililläsi tilausten kohdalla, ja sen voi ladata milloin tahansa.',
+        'Jos jokin osa puuttuu, lähetämme sen postissa, jotta sinun ei tarvitse palauttaa mitään.',
+      ],
+      closings: [
+        'Jos tämä ei vastannut kysymykseesi, soita meille arkisin yhdeksän ja viiden välillä.',
+        'Luemme kaikki viestit ja vastaamme yleensä saman päivän aikana.',
+      ],
+    },
+  },
+};

@@ -1,0 +1,133 @@
+import type { Language } from './language.js';
+
+/** Forms: with article, after "de", after "à". */
+export const french: Language = {
+  code: 'fr',
+  things: [
+    'la jardinière|de la jardinière|à la jardinière',
+    'l’arrosoir|de l’arrosoir|à l’arrosoir',
+    'le banc de jardin|du banc de jardin|au banc de jardin',
+    'la poêle|de la poêle|à la poêle',
+    'la cocotte|de la cocotte|à la cocotte',
+    'la bouilloire|de la bouilloire|à la bouilloire',
+    'le moulin à café|du moulin à café|au moulin à café',
+    'le sac à dos|du sac à dos|au sac à dos',
+    'le sac de couchage|du sac de couchage|au sac de couchage',
+    'la tente|de la tente|à la tente',
+    'le casque|du casque|au casque',
+    'la selle|de la selle|à la selle',
+    'la lampe de bureau|de la lampe de bureau|à la lampe de bureau',
+    'le lampadaire|du lampadaire|au lampadaire',
+    'la housse de couette|de la housse de couette|à la housse de couette',
+    'la serviette de bain|de la serviette de bain|à la serviette de bain',
+    'le carnet|du carnet|au carnet',
+    'le stylo plume|du stylo plume|au stylo plume',
+    'le panier pour chien|du panier pour chien|au panier pour chien',
+    'la radio|de la radio|à la radio',
+    'le tourne-disque|du tourne-disque|au tourne-disque',
+    'le tapis de yoga|du tapis de yoga|au tapis de yoga',
+    'le marteau|du marteau|au marteau',
+  ],
+  places: [
+    'sur le balcon',
+    'dans l’entrée',
+    'près de la fenêtre',
+    'dans une petite cuisine',
+    'sous les toits',
+    'dans la maison de campagne',
+    'dans la chambre des enfants',
+    'à côté de la porte',
+  ],
+  times: [
+    'depuis trois semaines',
+    'depuis l’automne dernier',
+    'tous les matins',
+    'presque tous les week-ends',
+    'depuis le premier jour',
+    'pendant tout l’hiver',
+    'depuis les vacances',
+    'presque chaque jour',
+  ],
+  passages: {
+    catalogue: {
+      openings: [
+        'Il y a peu d’articles que l’on nous demande aussi souvent que {thing}.',
+        'Nous avons cherché pendant plus d’un an avant de choisir {thing} que vous voyez ici.',
+        'Il existe bien des façons de fabriquer un tel objet, et seules quelques-unes durent toute une vie.',
+      ],
+      body: [
+        'Tout est fait dans un petit atelier où {n} personnes s’occupent de chaque étape, du dessin à l’emballage.',
+        'Rien n’est là pour décorer, et rien n’a été supprimé pour gagner un peu d’argent.',
+        'La plupart de nos clients gardent {thing} {place}, toujours à portée de main.',
+        'La matière a été choisie parce qu’elle s’améliore avec le temps au lieu de s’abîmer.',
+        'Toutes les pièces qui s’usent peuvent être commandées à part pendant au moins {n} ans.',
+        'Nous utilisons nous-mêmes {thing} {time}, et cela se voit à peine.',
+        'Les couleurs sont assez calmes pour aller avec ce que vous avez déjà chez vous.',
+      ],
+      closings: [
+        'Si vous ne savez pas quelle taille vous convient, écrivez-nous et nous vous aiderons volontiers.',
+        'L’article est en stock et quitte notre entrepôt sous deux jours ouvrés.',
+      ],
+    },
+    guide: {
+      openings: [
+        'Comment choisir un objet qui nous plaira encore dans dix ans ?',
+        'Ce petit guide explique ce qui compte et ce qui ne compte pas au moment d’acheter.',
+        'L’entretien {thing.1} demande moins de travail qu’on ne le pense, mais il en demande un peu.',
+      ],
+      body: [
+        'Pensez d’abord à l’endroit, car {place} la matière doit supporter plus que dans une pièce sèche.',
+        'Regardez bien les assemblages, parce que c’est là que le mauvais travail se voit en premier.',
+        'Le modèle le plus lourd n’est pas toujours le meilleur, même si un modèle très léger doit vous rendre prudent.',
+        'Pour le nettoyage, de l’eau tiède et un chiffon doux suffisent, sans aucun produit agressif.',
+        'Si quelque chose grince ou se bloque, une seule goutte d’huile suffit en général pour {n} mois.',
+        'Laissez tout sécher complètement avant de ranger {thing}.',
+        'Ce qui ressemble à un défaut n’est souvent que le dessin naturel de la matière.',
+      ],
+      closings: [
+        'Avec ces quelques habitudes, vous en profiterez pendant très longtemps.',
+        'Et le jour où quelque chose casse, essayez de réparer avant de remplacer.',
+      ],
+    },
+    review: {
+      openings: [
+        'C’était un cadeau pour ma sœur, mais pour finir j’ai gardé {thing} pour moi.',
+        'Nous avons {thing} depuis {n} mois, c’est donc plus qu’une première impression.',
+        'Pour être honnête, je n’attendais pas grand-chose à ce prix.',
+      ],
+      body: [
+        'Le colis est arrivé bien protégé et le montage nous a pris moins de {n} minutes.',
+        'Chez nous, {thing} se trouve {place}, et tous ceux qui passent demandent d’où cela vient.',
+        'Ce que j’aime le plus, c’est que l’on n’a pas besoin d’y penser.',
+        'Seule la notice pourrait être meilleure, car elle n’explique pas assez.',
+        'Je me sers {thing.1} {time} et il n’y a toujours pas la moindre rayure.',
+        'L’ancien modèle coûtait deux fois plus cher et ne valait pas la moitié.',
+        'La couleur est un peu plus sombre que sur la photo, mais on s’y habitue vite.',
+      ],
+      closings: [
+        'Je referais cet achat sans hésiter et j’en ai déjà parlé à mes voisins.',
+        'Quatre étoiles, parce que rien n’est parfait, mais il n’en manque pas beaucoup.',
+      ],
+    },
+    help: {
+      openings: [
+        'Quand ma commande va-t-elle arriver et comment savoir où elle se trouve ?',
+        'Vous pouvez nous renvoyer tout ce que vous avez acheté dans un délai de trente jours.',
+        'Il manque quelque chose {thing.2} ? Nous en sommes désolés et nous voulons y remédier.',
+      ],
+      body: [
+        'Dès que le colis quitte notre entrepôt, vous recevez un message avec un lien pour le suivre.',
+        'Une livraison dans le pays prend en général deux jours, et jusqu’à {n} pour les îles.',
+        'Prenez une photo du dommage et du carton, car le transporteur nous demandera les deux.',
+        'Le remboursement se fait par le même moyen que le paiement, au plus tard {n} jours après le retour des articles.',
+        'Vous pouvez changer l’adresse tant que la commande n’est pas préparée, c’est-à-dire le plus souvent jusqu’à midi.',
+        'La facture se trouve dans votre compte avec les commandes et peut être téléchargée à tout moment.',
+        'S’il manque une pièce, nous vous l’envoyons par la poste pour que vous n’ayez rien à nous rendre.',
+      ],
+      closings: [
+        'Si cela ne répond pas à votre question, appelez-nous en semaine entre neuf heures et dix-sept heures.',
+        'Nous lisons tous les messages et nous répondons le plus souvent dans la journée.',
+      ],
+    },
+  },
+};

@@ -1,0 +1,133 @@
+import type { Language } from './language.js';
+
+/** Forms with article: nominative, accusative, dative. */
+export const german: Language = {
+  code: 'de',
+  things: [
+    'der Pflanzkasten|den Pflanzkasten|dem Pflanzkasten',
+    'die Gießkanne|die Gießkanne|der Gießkanne',
+    'die Gartenbank|die Gartenbank|der Gartenbank',
+    'die Pfanne|die Pfanne|der Pfanne',
+    'der Schmortopf|den Schmortopf|dem Schmortopf',
+    'der Wasserkessel|den Wasserkessel|dem Wasserkessel',
+    'die Kaffeemühle|die Kaffeemühle|der Kaffeemühle',
+    'der Rucksack|den Rucksack|dem Rucksack',
+    'der Schlafsack|den Schlafsack|dem Schlafsack',
+    'das Zelt|das Zelt|dem Zelt',
+    'der Helm|den Helm|dem Helm',
+    'der Sattel|den Sattel|dem Sattel',
+    'die Schreibtischlampe|die Schreibtischlampe|der Schreibtischlampe',
+    'die Stehlampe|die Stehlampe|der Stehlampe',
+    'der Bettbezug|den Bettbezug|dem Bettbezug',
+    'das Badetuch|das Badetuch|dem Badetuch',
+    'das Notizbuch|das Notizbuch|dem Notizbuch',
+    'der Füllfederhalter|den Füllfederhalter|dem Füllfederhalter',
+    'das Hundebett|das Hundebett|dem Hundebett',
+    'das Radio|das Radio|dem Radio',
+    'der Plattenspieler|den Plattenspieler|dem Plattenspieler',
+    'die Yogamatte|die Yogamatte|der Yogamatte',
+    'der Hammer|den Hammer|dem Hammer',
+  ],
+  places: [
+    'auf dem Balkon',
+    'im Flur',
+    'neben dem Fenster',
+    'in der kleinen Küche',
+    'unter dem Dach',
+    'in der Hütte',
+    'im Kinderzimmer',
+    'an der Hintertür',
+  ],
+  times: [
+    'seit drei Wochen',
+    'seit dem letzten Herbst',
+    'jeden Morgen',
+    'an den meisten Wochenenden',
+    'vom ersten Tag an',
+    'den ganzen Winter über',
+    'seit den Ferien',
+    'fast jeden Tag',
+  ],
+  passages: {
+    catalogue: {
+      openings: [
+        'Nach kaum etwas werden wir so oft gefragt wie nach {thing.2}.',
+        'Mit {thing.2} haben wir uns mehr als ein Jahr beschäftigt, bevor wir uns für dieses Modell entschieden haben.',
+        'Es gibt viele Arten, so etwas zu bauen, und nur wenige davon halten ein Leben lang.',
+      ],
+      body: [
+        'Gefertigt wird in einer kleinen Werkstatt, in der {n} Menschen von der Zeichnung bis zum Verpacken alles selbst machen.',
+        'Hier ist nichts nur zum Ansehen da, und es wurde auch nichts weggelassen, um ein wenig Geld zu sparen.',
+        'Die meisten unserer Kunden haben {thing.1} {place}, wo man schnell danach greifen kann.',
+        'Das Material wurde gewählt, weil es durch den Gebrauch nicht schlechter, sondern besser wird.',
+        'Jedes Teil, das sich abnutzen kann, lässt sich mindestens {n} Jahre lang einzeln nachbestellen.',
+        'Wir benutzen {thing.1} {time} auch selbst, und man sieht es kaum.',
+        'Die Farben sind ruhig genug, um zu dem zu passen, was schon da ist.',
+      ],
+      closings: [
+        'Wenn Sie nicht sicher sind, welche Größe die richtige ist, schreiben Sie uns, und wir helfen Ihnen gern.',
+        'Die Ware ist vorrätig und verlässt unser Lager innerhalb von zwei Werktagen.',
+      ],
+    },
+    guide: {
+      openings: [
+        'Woran erkennt man, ob einem {thing} auch in zehn Jahren noch gefallen wird?',
+        'Dieser kurze Ratgeber erklärt, worauf es beim Kauf ankommt und worauf nicht.',
+        'Mit ein wenig Pflege hält {thing} viel länger, als die meisten denken.',
+      ],
+      body: [
+        'Überlegen Sie zuerst, wo der richtige Platz ist: {place} muss das Material mehr aushalten als in einem trockenen Raum.',
+        'Heben Sie {thing.1} an und schauen Sie sich die Verbindungen an, denn dort zeigt sich schlechte Arbeit zuerst.',
+        'Das schwerere Modell ist nicht immer das bessere, obwohl ein sehr leichtes misstrauisch machen sollte.',
+        'Reinigen Sie {thing.1} mit lauwarmem Wasser und einem weichen Tuch und lassen Sie scharfe Mittel im Schrank.',
+        'Wenn etwas quietscht oder klemmt, reicht ein einziger Tropfen Öl meistens für {n} Monate.',
+        'Lassen Sie alles ganz trocknen, bevor Sie es wegräumen, sonst ärgern Sie sich später.',
+        'Was wie ein Fehler aussieht, ist oft nur die natürliche Maserung.',
+      ],
+      closings: [
+        'Mit diesen wenigen Gewohnheiten werden Sie lange Freude daran haben.',
+        'Und wenn doch einmal etwas kaputtgeht, reparieren Sie es bitte, bevor Sie es ersetzen.',
+      ],
+    },
+    review: {
+      openings: [
+        'Eigentlich war das ein Geschenk für meine Schwester, aber dann habe ich {thing.1} selbst behalten.',
+        'Wir haben {thing.1} nun schon {n} Monate, das ist also mehr als ein erster Eindruck.',
+        'Ehrlich gesagt hatte ich mir für diesen Preis nicht sehr viel erwartet.',
+      ],
+      body: [
+        'Alles kam gut verpackt an, und der Aufbau hat keine {n} Minuten gedauert.',
+        'Bei uns ist der Platz dafür {place}, und jeder Besuch fragt, woher wir das haben.',
+        'Am besten gefällt mir, dass man gar nicht darüber nachdenken muss.',
+        'Nur die Anleitung könnte besser sein, denn sie erklärt zu wenig.',
+        'Ich benutze {thing.1} {time}, und es ist noch kein Kratzer zu sehen.',
+        'Das alte Modell war doppelt so teuer und nur halb so gut.',
+        'Die Farbe ist etwas dunkler als auf dem Bild, aber wir haben uns schnell daran gewöhnt.',
+      ],
+      closings: [
+        'Ich würde es wieder kaufen und habe auch den Nachbarn schon davon erzählt.',
+        'Vier Sterne, weil nichts vollkommen ist, aber viel fehlt nicht.',
+      ],
+    },
+    help: {
+      openings: [
+        'Wann kommt meine Bestellung an, und wie kann ich sehen, wo sie gerade ist?',
+        'Alles, was Sie bei uns gekauft haben, können Sie innerhalb von dreißig Tagen zurückschicken.',
+        'Mit {thing.2} stimmt etwas nicht? Das tut uns leid, und wir möchten es in Ordnung bringen.',
+      ],
+      body: [
+        'Sobald ein Paket unser Lager verlässt, bekommen Sie eine Nachricht mit einem Link zur Sendung.',
+        'Innerhalb des Landes dauert die Lieferung meist zwei Tage, auf die Inseln bis zu {n}.',
+        'Bitte machen Sie ein Foto vom Schaden und vom Karton, weil der Zusteller uns nach beidem fragen wird.',
+        'Das Geld kommt auf dem Weg zurück, auf dem es bezahlt wurde, spätestens {n} Tage nachdem die Ware bei uns ist.',
+        'Die Adresse können Sie ändern, solange die Bestellung noch nicht gepackt ist, also meistens bis zum Mittag.',
+        'Die Rechnung liegt in Ihrem Konto unter den Bestellungen und kann dort jederzeit heruntergeladen werden.',
+        'Ein fehlendes Teil schicken wir Ihnen mit der Post, damit Sie nichts zurückgeben müssen.',
+      ],
+      closings: [
+        'Wenn das Ihre Frage nicht beantwortet hat, rufen Sie uns werktags zwischen neun und siebzehn Uhr an.',
+        'Wir lesen jede Nachricht und antworten in der Regel noch am selben Tag.',
+      ],
+    },
+  },
+};

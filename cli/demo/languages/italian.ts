@@ -1,0 +1,133 @@
+import type { Language } from './language.js';
+
+/** Forms: with article, after "di", after "a". */
+export const italian: Language = {
+  code: 'it',
+  things: [
+    'la fioriera|della fioriera|alla fioriera',
+    'l’annaffiatoio|dell’annaffiatoio|all’annaffiatoio',
+    'la panchina|della panchina|alla panchina',
+    'la padella|della padella|alla padella',
+    'la casseruola|della casseruola|alla casseruola',
+    'il bollitore|del bollitore|al bollitore',
+    'il macinacaffè|del macinacaffè|al macinacaffè',
+    'lo zaino|dello zaino|allo zaino',
+    'il sacco a pelo|del sacco a pelo|al sacco a pelo',
+    'la tenda|della tenda|alla tenda',
+    'il casco|del casco|al casco',
+    'la sella|della sella|alla sella',
+    'la lampada da tavolo|della lampada da tavolo|alla lampada da tavolo',
+    'la piantana|della piantana|alla piantana',
+    'il copripiumino|del copripiumino|al copripiumino',
+    'il telo da bagno|del telo da bagno|al telo da bagno',
+    'il quaderno|del quaderno|al quaderno',
+    'la penna stilografica|della penna stilografica|alla penna stilografica',
+    'la cuccia|della cuccia|alla cuccia',
+    'la radio|della radio|alla radio',
+    'il giradischi|del giradischi|al giradischi',
+    'il tappetino da yoga|del tappetino da yoga|al tappetino da yoga',
+    'il martello|del martello|al martello',
+  ],
+  places: [
+    'sul balcone',
+    'nel corridoio',
+    'accanto alla finestra',
+    'in una cucina piccola',
+    'sotto il tetto',
+    'nella casa al mare',
+    'nella camera dei bambini',
+    'vicino alla porta',
+  ],
+  times: [
+    'da tre settimane',
+    'dallo scorso autunno',
+    'ogni mattina',
+    'quasi tutti i fine settimana',
+    'fin dal primo giorno',
+    'per tutto l’inverno',
+    'dalle ultime vacanze',
+    'quasi ogni giorno',
+  ],
+  passages: {
+    catalogue: {
+      openings: [
+        'Poche cose ci vengono chieste tanto spesso quanto {thing}.',
+        'Abbiamo cercato per più di un anno prima di scegliere {thing} che vedete qui.',
+        'Ci sono molti modi di fare un oggetto come questo, e solo pochi durano tutta la vita.',
+      ],
+      body: [
+        'Nasce in una piccola bottega dove {n} persone fanno tutto, dal disegno fino all’imballaggio.',
+        'Non c’è nulla che serva soltanto a fare bella figura, e nulla è stato tolto per risparmiare un po’ di denaro.',
+        'La maggior parte dei nostri clienti tiene {thing} {place}, sempre a portata di mano.',
+        'Il materiale è stato scelto perché con l’uso migliora invece di rovinarsi.',
+        'Ogni pezzo che si consuma si può ordinare a parte per almeno {n} anni.',
+        'Anche noi usiamo {thing} {time}, e quasi non si vede.',
+        'I colori sono tranquilli e stanno bene con quello che avete già in casa.',
+      ],
+      closings: [
+        'Se non siete sicuri della misura giusta, scriveteci e vi aiuteremo volentieri.',
+        'L’articolo è disponibile e lascia il nostro magazzino entro due giorni lavorativi.',
+      ],
+    },
+    guide: {
+      openings: [
+        'Come si sceglie un oggetto che ci piacerà ancora tra dieci anni?',
+        'Questa breve guida spiega che cosa conta e che cosa no quando si compra {thing}.',
+        'La cura {thing.1} richiede meno lavoro di quanto si pensi, ma un po’ ne richiede.',
+      ],
+      body: [
+        'Prima di tutto pensate al posto, perché {place} il materiale deve sopportare più che in una stanza asciutta.',
+        'Guardate bene le giunture, poiché è lì che si vede per prima cosa il lavoro fatto male.',
+        'Il modello più pesante non è sempre il migliore, anche se uno troppo leggero dovrebbe farvi riflettere.',
+        'Per pulire bastano acqua tiepida e un panno morbido, senza prodotti aggressivi.',
+        'Se qualcosa cigola o si blocca, di solito una sola goccia d’olio basta per {n} mesi.',
+        'Lasciate asciugare tutto per bene prima di riporre {thing}.',
+        'Quello che sembra un difetto spesso è soltanto la venatura naturale del materiale.',
+      ],
+      closings: [
+        'Con queste poche abitudini ne sarete contenti a lungo.',
+        'E se un giorno si rompe, per favore, provate a ripararlo prima di sostituirlo.',
+      ],
+    },
+    review: {
+      openings: [
+        'Era un regalo per mia sorella, ma alla fine ho deciso di tenere {thing} per me.',
+        'Abbiamo {thing} da {n} mesi, quindi questa è più di una prima impressione.',
+        'A dire il vero non mi aspettavo molto a questo prezzo.',
+      ],
+      body: [
+        'Il pacco è arrivato ben protetto e per montare tutto ci sono voluti meno di {n} minuti.',
+        'Da noi {thing} sta {place}, e chi viene a trovarci chiede sempre dove si compra.',
+        'La cosa che mi piace di più è che non bisogna pensarci affatto.',
+        'L’unica cosa che potrebbe essere migliore sono le istruzioni, perché spiegano troppo poco.',
+        'Uso {thing} {time} e non si vede ancora nemmeno un graffio.',
+        'Quello che avevamo prima costava il doppio e valeva la metà.',
+        'Il colore è un po’ più scuro che nella foto, ma ci siamo abituati presto.',
+      ],
+      closings: [
+        'Lo comprerei di nuovo e ne ho già parlato con i vicini.',
+        'Quattro stelle, perché niente è perfetto, ma ci manca poco.',
+      ],
+    },
+    help: {
+      openings: [
+        'Quando arriva il mio ordine e come faccio a sapere dove si trova?',
+        'Potete restituire tutto quello che avete comprato da noi entro trenta giorni.',
+        'Manca qualcosa {thing.2} che avete ricevuto? Ci dispiace e vogliamo rimediare.',
+      ],
+      body: [
+        'Appena il pacco lascia il nostro magazzino vi mandiamo un messaggio con un collegamento per seguirlo.',
+        'Le consegne nel paese richiedono di solito due giorni, verso le isole fino a {n}.',
+        'Fate una foto del danno e una della scatola, perché il corriere ce le chiederà entrambe.',
+        'Il denaro torna nello stesso modo in cui è stato pagato, al più tardi {n} giorni dopo che abbiamo ricevuto la merce.',
+        'L’indirizzo si può cambiare finché l’ordine non è stato preparato, cioè quasi sempre fino a mezzogiorno.',
+        'La fattura si trova nel vostro conto insieme agli ordini e si può scaricare in ogni momento.',
+        'Se manca un pezzo, ve lo spediamo per posta, così non dovete restituire nulla.',
+      ],
+      closings: [
+        'Se questo non risponde alla vostra domanda, chiamateci nei giorni feriali tra le nove e le diciassette.',
+        'Leggiamo tutti i messaggi e di solito rispondiamo in giornata.',
+      ],
+    },
+  },
+};

@@ -1,0 +1,133 @@
+import type { Language } from './language.js';
+
+/** Forms: nominative, accusative, genitive. Verbs stay in tenses that do not show gender. */
+export const polish: Language = {
+  code: 'pl',
+  things: [
+    'donica|donicę|donicy',
+    'konewka|konewkę|konewki',
+    'ławka ogrodowa|ławkę ogrodową|ławki ogrodowej',
+    'patelnia|patelnię|patelni',
+    'brytfanna|brytfannę|brytfanny',
+    'czajnik|czajnik|czajnika',
+    'młynek do kawy|młynek do kawy|młynka do kawy',
+    'plecak|plecak|plecaka',
+    'śpiwór|śpiwór|śpiwora',
+    'namiot|namiot|namiotu',
+    'kask|kask|kasku',
+    'siodełko|siodełko|siodełka',
+    'lampka biurkowa|lampkę biurkową|lampki biurkowej',
+    'lampa stojąca|lampę stojącą|lampy stojącej',
+    'poszwa na kołdrę|poszwę na kołdrę|poszwy na kołdrę',
+    'ręcznik kąpielowy|ręcznik kąpielowy|ręcznika kąpielowego',
+    'notes|notes|notesu',
+    'wieczne pióro|wieczne pióro|wiecznego pióra',
+    'legowisko dla psa|legowisko dla psa|legowiska dla psa',
+    'radio|radio|radia',
+    'gramofon|gramofon|gramofonu',
+    'mata do jogi|matę do jogi|maty do jogi',
+    'młotek|młotek|młotka',
+  ],
+  places: [
+    'na balkonie',
+    'w przedpokoju',
+    'obok okna',
+    'w małej kuchni',
+    'pod dachem',
+    'w domku letnim',
+    'w pokoju dzieci',
+    'przy tylnych drzwiach',
+  ],
+  times: [
+    'od trzech tygodni',
+    'od zeszłej jesieni',
+    'każdego ranka',
+    'prawie w każdy weekend',
+    'od pierwszego dnia',
+    'przez całą zimę',
+    'od wakacji',
+    'prawie codziennie',
+  ],
+  passages: {
+    catalogue: {
+      openings: [
+        'O mało co klienci pytają nas tak często jak o {thing.1}.',
+        'Szukaliśmy ponad rok, zanim w naszym sklepie znalazło się miejsce na {thing.1}.',
+        'Takie rzeczy można robić na wiele sposobów, ale tylko nieliczne służą przez całe życie.',
+      ],
+      body: [
+        'Wszystko powstaje w małym warsztacie, w którym {n} osób zajmuje się każdym krokiem, od rysunku aż po pakowanie.',
+        'Nie ma tu niczego na pokaz i niczego też nie pominięto, żeby zaoszczędzić trochę pieniędzy.',
+        'Większość naszych klientów trzyma {thing.1} {place}, gdzie zawsze jest pod ręką.',
+        'Materiał wybrano dlatego, że z czasem staje się ładniejszy, a nie gorszy.',
+        'Każdą część, która się zużywa, można zamówić osobno przez co najmniej {n} lat.',
+        'My również używamy {thing.2} {time} i prawie tego nie widać.',
+        'Kolory są na tyle spokojne, że pasują do tego, co już jest w domu.',
+      ],
+      closings: [
+        'Jeśli nie wiesz, jaki rozmiar będzie dobry, napisz do nas, a chętnie pomożemy.',
+        'Towar jest na miejscu i wychodzi z magazynu w ciągu dwóch dni roboczych.',
+      ],
+    },
+    guide: {
+      openings: [
+        'Jak wybrać coś, co będzie nam się podobać także za dziesięć lat?',
+        'Ten krótki poradnik wyjaśnia, co jest ważne przy zakupie, a co nie.',
+        'Pielęgnacja {thing.2} wymaga mniej pracy, niż się wydaje, ale trochę jej wymaga.',
+      ],
+      body: [
+        'Najpierw pomyśl o miejscu, bo {place} materiał musi znieść więcej niż w suchym pokoju.',
+        'Przyjrzyj się dobrze połączeniom, ponieważ to tam najszybciej widać złą robotę.',
+        'Cięższy model nie zawsze jest lepszy, chociaż bardzo lekki powinien wzbudzić czujność.',
+        'Do czyszczenia wystarczy letnia woda i miękka ściereczka, bez żadnych silnych środków.',
+        'Jeśli coś skrzypi albo się zacina, jedna kropla oleju zwykle wystarcza na {n} miesięcy.',
+        'Zanim schowasz {thing.1}, poczekaj, aż wszystko dobrze wyschnie.',
+        'To, co wygląda na wadę, jest często tylko naturalnym rysunkiem materiału.',
+      ],
+      closings: [
+        'Dzięki tym kilku nawykom zakup będzie cieszyć przez długi czas.',
+        'A jeśli kiedyś coś się zepsuje, spróbuj to naprawić, zanim kupisz nowe.',
+      ],
+    },
+    review: {
+      openings: [
+        'To miał być prezent dla mojej siostry, ale w końcu {thing} jest u mnie.',
+        'Mamy {thing.1} już od {n} miesięcy, więc to coś więcej niż pierwsze wrażenie.',
+        'Szczerze mówiąc, za tę cenę nie spodziewaliśmy się zbyt wiele.',
+      ],
+      body: [
+        'Paczka przyszła dobrze zabezpieczona, a złożenie całości zajęło nam mniej niż {n} minut.',
+        'U nas {thing} ma swoje miejsce {place} i każdy gość pyta, gdzie można to kupić.',
+        'Najbardziej podoba mi się to, że w ogóle nie trzeba o tym myśleć.',
+        'Tylko instrukcja mogłaby być lepsza, bo wyjaśnia zbyt mało.',
+        'Używam {thing.2} {time} i nadal nie widać ani jednej rysy.',
+        'To, co mieliśmy wcześniej, kosztowało dwa razy więcej i było o połowę gorsze.',
+        'Kolor jest trochę ciemniejszy niż na zdjęciu, ale szybko się przyzwyczailiśmy.',
+      ],
+      closings: [
+        'Kupilibyśmy to jeszcze raz i sąsiedzi już o tym wiedzą.',
+        'Cztery gwiazdki, bo nic nie jest doskonałe, ale niewiele brakuje.',
+      ],
+    },
+    help: {
+      openings: [
+        'Kiedy przyjdzie moje zamówienie i jak mogę sprawdzić, gdzie ono jest?',
+        'Wszystko, co zostało u nas kupione, można odesłać w ciągu trzydziestu dni.',
+        'Brakuje jakiejś części {thing.2}? Bardzo nam przykro i chcemy to naprawić.',
+      ],
+      body: [
+        'Gdy tylko paczka opuści nasz magazyn, wyślemy wiadomość z linkiem do jej śledzenia.',
+        'Dostawa w kraju trwa zwykle dwa dni, a na wyspy nawet {n} dni.',
+        'Prosimy o zdjęcie uszkodzenia i kartonu, bo przewoźnik zapyta nas o jedno i o drugie.',
+        'Pieniądze wracają tą samą drogą, którą zostały zapłacone, najpóźniej {n} dni po tym, jak towar do nas dotrze.',
+        'Adres można zmienić, dopóki zamówienie nie jest spakowane, czyli przeważnie do południa.',
+        'Faktura znajduje się na koncie przy zamówieniach i można ją pobrać w każdej chwili.',
+        'Jeśli czegoś brakuje, wyślemy to pocztą, tak żeby nie trzeba było niczego odsyłać.',
+      ],
+      closings: [
+        'Jeśli to nie jest odpowiedź na Twoje pytanie, zadzwoń do nas w dni robocze między dziewiątą a siedemnastą.',
+        'Czytamy wszystkie wiadomości i zwykle odpowiadamy tego samego dnia.',
+      ],
+    },
+  },
+};

@@ -1,0 +1,133 @@
+import type { Language } from './language.js';
+
+/** Forms: with article, after "de", after "a". */
+export const portuguese: Language = {
+  code: 'pt',
+  things: [
+    'a floreira|da floreira|à floreira',
+    'o regador|do regador|ao regador',
+    'o banco de jardim|do banco de jardim|ao banco de jardim',
+    'a frigideira|da frigideira|à frigideira',
+    'a caçarola|da caçarola|à caçarola',
+    'a chaleira|da chaleira|à chaleira',
+    'o moinho de café|do moinho de café|ao moinho de café',
+    'a mochila|da mochila|à mochila',
+    'o saco-cama|do saco-cama|ao saco-cama',
+    'a tenda|da tenda|à tenda',
+    'o capacete|do capacete|ao capacete',
+    'o selim|do selim|ao selim',
+    'o candeeiro de mesa|do candeeiro de mesa|ao candeeiro de mesa',
+    'o candeeiro de pé|do candeeiro de pé|ao candeeiro de pé',
+    'a capa de edredão|da capa de edredão|à capa de edredão',
+    'a toalha de banho|da toalha de banho|à toalha de banho',
+    'o caderno|do caderno|ao caderno',
+    'a caneta de tinta permanente|da caneta de tinta permanente|à caneta de tinta permanente',
+    'a cama para cães|da cama para cães|à cama para cães',
+    'o rádio|do rádio|ao rádio',
+    'o gira-discos|do gira-discos|ao gira-discos',
+    'o tapete de ioga|do tapete de ioga|ao tapete de ioga',
+    'o martelo|do martelo|ao martelo',
+  ],
+  places: [
+    'na varanda',
+    'no corredor',
+    'junto à janela',
+    'numa cozinha pequena',
+    'debaixo do telhado',
+    'na casa de praia',
+    'no quarto das crianças',
+    'ao lado da porta',
+  ],
+  times: [
+    'há três semanas',
+    'desde o outono passado',
+    'todas as manhãs',
+    'quase todos os fins de semana',
+    'desde o primeiro dia',
+    'durante todo o inverno',
+    'desde as férias',
+    'quase todos os dias',
+  ],
+  passages: {
+    catalogue: {
+      openings: [
+        'Há poucas coisas que nos peçam tantas vezes como {thing}.',
+        'Procurámos durante mais de um ano até escolhermos {thing} que aqui se vê.',
+        'Há muitas maneiras de fazer um objeto destes, e só algumas duram a vida inteira.',
+      ],
+      body: [
+        'Tudo é feito numa pequena oficina onde {n} pessoas tratam de cada passo, do desenho à embalagem.',
+        'Nada está lá só para enfeitar, e também nada foi retirado para poupar algum dinheiro.',
+        'A maior parte dos nossos clientes tem {thing} {place}, sempre à mão.',
+        'O material foi escolhido porque melhora com o uso em vez de se estragar.',
+        'Todas as peças que se gastam podem ser encomendadas à parte durante pelo menos {n} anos.',
+        'Nós também usamos {thing} {time}, e quase não se nota.',
+        'As cores são calmas e ficam bem com aquilo que já tem em casa.',
+      ],
+      closings: [
+        'Se não souber qual é o tamanho certo, escreva-nos e teremos todo o gosto em ajudar.',
+        'Temos em armazém e enviamos no prazo de dois dias úteis.',
+      ],
+    },
+    guide: {
+      openings: [
+        'Como se escolhe um objeto de que ainda vamos gostar daqui a dez anos?',
+        'Este pequeno guia explica o que importa e o que não importa quando se compra {thing}.',
+        'O cuidado {thing.1} dá menos trabalho do que se pensa, mas dá algum.',
+      ],
+      body: [
+        'Pense primeiro no lugar, porque {place} o material tem de aguentar mais do que numa sala seca.',
+        'Veja bem as juntas, pois é aí que se nota primeiro o trabalho mal feito.',
+        'O modelo mais pesado nem sempre é o melhor, embora um muito leve nos deva fazer pensar.',
+        'Para limpar basta água morna e um pano macio, sem produtos fortes.',
+        'Se alguma coisa chiar ou prender, uma só gota de óleo costuma chegar para {n} meses.',
+        'Deixe secar tudo muito bem antes de guardar {thing}.',
+        'Aquilo que parece um defeito é muitas vezes apenas o veio natural do material.',
+      ],
+      closings: [
+        'Com estes poucos hábitos vai ter alegria com a sua compra durante muito tempo.',
+        'E se um dia se partir, por favor, tente reparar antes de substituir.',
+      ],
+    },
+    review: {
+      openings: [
+        'Era uma prenda para a minha irmã, mas acabei por ficar eu com {thing}.',
+        'Temos {thing} há {n} meses, por isso isto é mais do que uma primeira impressão.',
+        'Com toda a franqueza, não esperava muito por este preço.',
+      ],
+      body: [
+        'A encomenda chegou bem protegida e a montagem demorou menos de {n} minutos.',
+        'Cá em casa {thing} fica {place}, e quem nos visita pergunta sempre onde se compra.',
+        'Aquilo de que mais gosto é não ter de pensar no assunto.',
+        'Só as instruções podiam ser melhores, porque explicam muito pouco.',
+        'Uso {thing} {time} e ainda não se vê um único risco.',
+        'O que tínhamos antes custou o dobro e valia metade.',
+        'A cor é um pouco mais escura do que na fotografia, mas habituámo-nos depressa.',
+      ],
+      closings: [
+        'Voltava a comprar sem hesitar e já contei aos vizinhos.',
+        'Quatro estrelas, porque nada é perfeito, mas falta muito pouco.',
+      ],
+    },
+    help: {
+      openings: [
+        'Quando chega a minha encomenda e como posso saber onde ela está?',
+        'Pode devolver tudo o que nos comprou no prazo de trinta dias.',
+        'Falta alguma coisa {thing.2} que recebeu? Pedimos desculpa e queremos resolver.',
+      ],
+      body: [
+        'Assim que a encomenda sai do nosso armazém, recebe uma mensagem com uma ligação para a seguir.',
+        'As entregas dentro do país demoram normalmente dois dias, e para as ilhas até {n}.',
+        'Tire uma fotografia ao dano e outra à caixa, porque a transportadora vai pedir-nos as duas.',
+        'O dinheiro é devolvido pelo mesmo meio com que foi pago, o mais tardar {n} dias depois de recebermos os artigos.',
+        'Pode mudar a morada enquanto a encomenda não estiver preparada, ou seja, quase sempre até ao meio-dia.',
+        'A fatura está na sua conta, junto das encomendas, e pode ser descarregada a qualquer momento.',
+        'Se faltar uma peça, enviamo-la pelo correio para que não tenha de devolver nada.',
+      ],
+      closings: [
+        'Se isto não respondeu à sua pergunta, ligue-nos nos dias úteis entre as nove e as dezassete horas.',
+        'Lemos todas as mensagens e costumamos responder no próprio dia.',
+      ],
+    },
+  },
+};

@@ -1,0 +1,133 @@
+import type { Language } from './language.js';
+
+/** Forms: with article, after "de", after "a". */
+export const spanish: Language = {
+  code: 'es',
+  things: [
+    'la jardinera|de la jardinera|a la jardinera',
+    'la regadera|de la regadera|a la regadera',
+    'el banco de jardín|del banco de jardín|al banco de jardín',
+    'la sartén|de la sartén|a la sartén',
+    'la cazuela|de la cazuela|a la cazuela',
+    'la tetera|de la tetera|a la tetera',
+    'el molinillo|del molinillo|al molinillo',
+    'la mochila|de la mochila|a la mochila',
+    'el saco de dormir|del saco de dormir|al saco de dormir',
+    'la tienda de campaña|de la tienda de campaña|a la tienda de campaña',
+    'el casco|del casco|al casco',
+    'el sillín|del sillín|al sillín',
+    'la lámpara de mesa|de la lámpara de mesa|a la lámpara de mesa',
+    'la lámpara de pie|de la lámpara de pie|a la lámpara de pie',
+    'la funda nórdica|de la funda nórdica|a la funda nórdica',
+    'la toalla|de la toalla|a la toalla',
+    'el cuaderno|del cuaderno|al cuaderno',
+    'la pluma estilográfica|de la pluma estilográfica|a la pluma estilográfica',
+    'la cama para perros|de la cama para perros|a la cama para perros',
+    'la radio|de la radio|a la radio',
+    'el tocadiscos|del tocadiscos|al tocadiscos',
+    'la esterilla de yoga|de la esterilla de yoga|a la esterilla de yoga',
+    'el martillo|del martillo|al martillo',
+  ],
+  places: [
+    'en el balcón',
+    'en el pasillo',
+    'junto a la ventana',
+    'en una cocina pequeña',
+    'bajo el tejado',
+    'en la casa del pueblo',
+    'en el cuarto de los niños',
+    'al lado de la puerta',
+  ],
+  times: [
+    'desde hace tres semanas',
+    'desde el otoño pasado',
+    'todas las mañanas',
+    'casi todos los fines de semana',
+    'desde el primer día',
+    'durante todo el invierno',
+    'desde las vacaciones',
+    'casi todos los días',
+  ],
+  passages: {
+    catalogue: {
+      openings: [
+        'Pocas cosas nos piden tanto nuestros clientes como {thing}.',
+        'Tardamos más de un año en encontrar un modelo que nos gustara de verdad antes de ofrecer {thing}.',
+        'Hay muchas maneras de fabricar algo así, y solo unas pocas duran toda la vida.',
+      ],
+      body: [
+        'Se hace en un pequeño taller donde {n} personas se ocupan de todo, desde el dibujo hasta el embalaje.',
+        'No hay ningún adorno que sobre, y tampoco se ha quitado nada para ahorrar un poco de dinero.',
+        'La mayoría de nuestros clientes tiene {thing} {place}, donde siempre está a mano.',
+        'El material se eligió porque mejora con el uso en lugar de estropearse.',
+        'Todas las piezas que se gastan pueden pedirse por separado durante al menos {n} años.',
+        'Nosotros también usamos {thing} {time}, y apenas se nota.',
+        'Los colores son tan tranquilos que combinan con lo que ya hay en casa.',
+      ],
+      closings: [
+        'Si no sabe qué tamaño le conviene, escríbanos y le ayudaremos con mucho gusto.',
+        'Lo tenemos en existencias y sale de nuestro almacén en dos días laborables.',
+      ],
+    },
+    guide: {
+      openings: [
+        '¿Cómo se elige un producto que nos siga gustando dentro de diez años?',
+        'Esta guía breve explica qué importa y qué no cuando se compra {thing}.',
+        'El cuidado {thing.1} es más sencillo de lo que parece, pero hay que tener en cuenta algunas cosas.',
+      ],
+      body: [
+        'Antes de nada piense dónde va a estar, porque {place} el material tiene que aguantar más que en una habitación seca.',
+        'Mire bien las uniones, pues es ahí donde primero se nota el trabajo mal hecho.',
+        'Lo más pesado no siempre es lo mejor, aunque lo que pesa muy poco debería hacernos dudar.',
+        'Para limpiar basta con agua templada y un paño suave, sin productos fuertes.',
+        'Si algo chirría o se atasca, una sola gota de aceite suele bastar para {n} meses.',
+        'Conviene dejar que todo se seque por completo antes de guardarlo.',
+        'Lo que parece un defecto es a menudo solo la veta natural del material.',
+      ],
+      closings: [
+        'Con estas pocas costumbres disfrutará de su compra durante mucho tiempo.',
+        'Y si un día se rompe, por favor, intente repararlo antes de comprar otro.',
+      ],
+    },
+    review: {
+      openings: [
+        'Era un regalo para mi hermana, pero al final me quedé yo con {thing}.',
+        'Tenemos {thing} desde hace {n} meses, así que esto es más que una primera impresión.',
+        'La verdad es que no esperaba mucho por este precio.',
+      ],
+      body: [
+        'El paquete llegó muy bien protegido y montarlo todo nos llevó menos de {n} minutos.',
+        'En casa {thing} está {place}, y todos los que vienen preguntan dónde se puede comprar.',
+        'Lo que más me gusta es que no hay que pensar en nada.',
+        'Lo único que podría ser mejor son las instrucciones, porque explican demasiado poco.',
+        'Uso {thing} {time} y todavía no se ve ni un arañazo.',
+        'Lo que teníamos antes costó el doble y era la mitad de bueno.',
+        'El color es un poco más oscuro que en la foto, pero nos acostumbramos enseguida.',
+      ],
+      closings: [
+        'Volvería a hacer esta compra y ya se lo he contado a mis vecinos.',
+        'Cuatro estrellas, porque no hay nada perfecto, aunque le falta muy poco.',
+      ],
+    },
+    help: {
+      openings: [
+        '¿Cuándo llegará mi pedido y cómo puedo saber dónde está?',
+        'Puede devolver todo lo que nos haya comprado en un plazo de treinta días.',
+        '¿Le pasa algo {thing.2} que acaba de recibir? Lo sentimos mucho y queremos arreglarlo.',
+      ],
+      body: [
+        'En cuanto el paquete sale de nuestro almacén le enviamos un mensaje con un enlace para seguirlo.',
+        'Las entregas dentro del país tardan normalmente dos días, y a las islas hasta {n}.',
+        'Haga una foto del daño y otra de la caja, porque el transportista nos pedirá las dos.',
+        'El dinero se devuelve por el mismo medio con el que se pagó, como muy tarde {n} días después de recibir la mercancía.',
+        'Puede cambiar la dirección mientras el pedido no esté preparado, es decir, casi siempre hasta el mediodía.',
+        'La factura está en su cuenta, en el apartado de pedidos, y se puede descargar en cualquier momento.',
+        'Si falta una pieza, se la mandamos por correo para que no tenga que devolver nada.',
+      ],
+      closings: [
+        'Si esto no responde a su pregunta, llámenos de lunes a viernes entre las nueve y las cinco.',
+        'Leemos todos los mensajes y solemos contestar el mismo día.',
+      ],
+    },
+  },
+};

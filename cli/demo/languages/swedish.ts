@@ -1,0 +1,133 @@
+import type { Language } from './language.js';
+
+/** Things stand in the definite form. */
+export const swedish: Language = {
+  code: 'sv',
+  things: [
+    'odlingslådan',
+    'vattenkannan',
+    'trädgårdsbänken',
+    'stekpannan',
+    'grytan',
+    'tekannan',
+    'kaffekvarnen',
+    'ryggsäcken',
+    'sovsäcken',
+    'tältet',
+    'hjälmen',
+    'sadeln',
+    'skrivbordslampan',
+    'golvlampan',
+    'påslakanet',
+    'badlakanet',
+    'anteckningsboken',
+    'reservoarpennan',
+    'hundbädden',
+    'radion',
+    'skivspelaren',
+    'yogamattan',
+    'hammaren',
+  ],
+  places: [
+    'på balkongen',
+    'i hallen',
+    'bredvid fönstret',
+    'i ett litet kök',
+    'under taket',
+    'i sommarstugan',
+    'i barnens rum',
+    'vid köksdörren',
+  ],
+  times: [
+    'i tre veckor',
+    'sedan i höstas',
+    'varje morgon',
+    'nästan varje helg',
+    'från första dagen',
+    'under hela vintern',
+    'sedan semestern',
+    'nästan varje dag',
+  ],
+  passages: {
+    catalogue: {
+      openings: [
+        'Det finns inte mycket som våra kunder frågar efter så ofta som {thing}.',
+        'Vi letade i mer än ett år innan {thing} som du ser här fick en plats i butiken.',
+        'Det finns många sätt att göra en sådan sak på, och bara några få av dem håller hela livet.',
+      ],
+      body: [
+        'Allt tillverkas i en liten verkstad där {n} personer sköter varje steg, från ritningen till packningen.',
+        'Här finns inget som bara är till för syns skull, och inget har tagits bort för att spara lite pengar.',
+        'De flesta av våra kunder har {thing} {place}, där allt man behöver finns nära till hands.',
+        'Materialet valdes för att det blir vackrare med åren i stället för att slitas ut.',
+        'Varje del som kan bli sliten går att beställa för sig i minst {n} år.',
+        'Vi har själva använt {thing} {time}, och det syns knappt.',
+        'Färgerna är lugna nog att passa till det som redan finns hemma.',
+      ],
+      closings: [
+        'Om du inte vet vilken storlek som är rätt kan du skriva till oss, så hjälper vi dig gärna.',
+        'Varan finns i lager och skickas inom två arbetsdagar.',
+      ],
+    },
+    guide: {
+      openings: [
+        'Hur väljer man något som man fortfarande tycker om efter tio år?',
+        'Den här korta guiden förklarar vad som är viktigt när man köper något nytt och vad som inte är det.',
+        'Med lite omsorg håller {thing} mycket längre än de flesta tror.',
+      ],
+      body: [
+        'Tänk först på platsen, för {place} måste materialet tåla mer än i ett torrt rum.',
+        'Titta noga på fogarna, för det är där som dåligt arbete syns först.',
+        'Den tyngsta modellen är inte alltid den bästa, även om en mycket lätt modell bör göra dig försiktig.',
+        'Det räcker med ljummet vatten och en mjuk trasa, utan några starka medel.',
+        'Om något gnisslar eller fastnar brukar en enda droppe olja räcka i {n} månader.',
+        'Låt allt torka ordentligt innan du ställer undan {thing}.',
+        'Det som ser ut som ett fel är ofta bara materialets egen struktur.',
+      ],
+      closings: [
+        'Med de här få vanorna får du glädje av ditt köp under lång tid.',
+        'Och om något ändå går sönder en dag kan du väl försöka laga det innan du köper nytt.',
+      ],
+    },
+    review: {
+      openings: [
+        'Det var en present till min syster, men till slut behöll jag {thing} själv.',
+        'Vi har haft {thing} i {n} månader nu, så det här är mer än ett första intryck.',
+        'Ärligt talat väntade jag mig inte så mycket för det här priset.',
+      ],
+      body: [
+        'Paketet kom fram i gott skick, och det tog mindre än {n} minuter att sätta ihop allt.',
+        'Hos oss har {thing} sin plats {place}, och alla som hälsar på frågar var man kan köpa den sorten.',
+        'Det jag tycker bäst om är att man inte behöver tänka på någonting.',
+        'Det enda som kunde vara bättre är bruksanvisningen, för den förklarar alldeles för lite.',
+        'Jag har använt {thing} {time}, och det finns ännu inte en enda repa.',
+        'Den vi hade förut kostade dubbelt så mycket och var bara hälften så bra.',
+        'Färgen är lite mörkare än på bilden, men det vande vi oss snabbt vid.',
+      ],
+      closings: [
+        'Jag skulle köpa samma sak igen och har redan berättat om det för grannarna.',
+        'Fyra stjärnor, för ingenting är perfekt, men det är inte långt ifrån.',
+      ],
+    },
+    help: {
+      openings: [
+        'När kommer min beställning fram, och hur kan jag se var den är?',
+        'Allt som du har köpt hos oss kan du skicka tillbaka inom trettio dagar.',
+        'Är det något fel på det du har fått? Det är vi ledsna för, och vi vill gärna ordna det.',
+      ],
+      body: [
+        'Så snart ett paket lämnar vårt lager får du ett meddelande med en länk som visar var det är.',
+        'Inom landet tar leveransen oftast två dagar, till öarna upp till {n}.',
+        'Ta gärna en bild på skadan och på kartongen, för transportören kommer att fråga oss efter båda.',
+        'Pengarna kommer tillbaka på samma sätt som de betalades, senast {n} dagar efter att vi har fått varorna.',
+        'Du kan ändra adressen så länge beställningen inte är packad, det vill säga oftast fram till lunch.',
+        'Fakturan ligger på ditt konto under beställningar och kan laddas ner när som helst.',
+        'Om en del saknas skickar vi den med posten, så att du inte behöver lämna tillbaka något.',
+      ],
+      closings: [
+        'Om du inte har fått svar på din fråga kan du ringa oss på vardagar mellan nio och sjutton.',
+        'Vi läser alla meddelanden och brukar svara samma dag.',
+      ],
+    },
+  },
+};

@@ -1,0 +1,51 @@
+/** A line on the terminal for what takes longer than a second; silent where nobody watches. */
+import type { Terminal } from './shell.js';
+
+const FIRST_MS = 1_000;
+const EVERY_MS = 200;
+
+export class Progress {
+  readonly #stream: Terminal['errors'];
+  readonly #what: string;
+  readonly #now: () => number;
+  readonly #startedAt: number;
+  #nextAt: number;
+  #count = 0;
+  #shown = false;
+
+  /** `what` is counted: "records". `now` answers ms. */
+  constructor(stream: Terminal['errors'], what: string, now: () => number = () => performance.now()) {
+    this.#stream = stream;
+    this.#what = what;
+    this.#now = now;
+    this.#startedAt = now();
+    this.#nextAt = this.#startedAt + FIRST_MS;
+  }
+
+  add(count: number): void {
+    this.#count += count;
+    if (!this.#stream.isTTY) return;
+    const now = this.#now();
+    if (now < this.#nextAt) return;
+    this.#nextAt = now + EVERY_MS;
+    this.#shown = true;
+    const perSecond = (this.#count * 1000) / (now - this.#startedAt);
+    this.#stream.write(`\r\x1b[K${format(this.#count)} ${this.#what}, ${format(perSecond)}/s`);
+  }
+
+  /** Takes the line away again; the summary follows. */
+  end(): void {
+    if (this.#shown) this.#stream.write('\r\x1b[K');
+    this.#shown = false;
+  }
+
+  /** Since the start, per second. */
+  rate(): number {
+    return (this.#count * 1000) / Math.max(1, this.#now() - this.#startedAt);
+  }
+}
+
+/** With thousands separators, whole. */
+export function format(count: number): string {
+  return Math.round(count).toLocaleString('en-US');
+}

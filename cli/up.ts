@@ -1,0 +1,125 @@
+/** `freshet up`: starts the chosen roles in this process and stops them in order when asked to. */
+import { Command, Option } from 'commander';
+import { FreshetError, messageOf } from '../runtime/errors.js';
+import { createLogger } from '../runtime/logger.js';
+import { ALL_ROLES, loadSettings, type Role, type Settings } from '../runtime/settings.js';
+import type { Compose, Running } from './compose.js';
+import { type Shell, UsageError } from './shell.js';
+import { listenForStop, type StopSignal } from './stop-signal.js';
+
+interface UpCommandOptions {
+  readonly roles?: string;
+  readonly demo?: boolean;
+  readonly port?: string;
+  readonly json?: true;
+}
+
+/** Longest time a stop may take before the process ends anyway. */
+const STOP_MS_MAX = 10_000;
+
+export function upCommand(shell: Shell, compose: Compose): Command {
+  return new Command('up')
+    .summary('start everything, or the roles named, in this process')
+    .description(
+      'Starts everything in one process: the log (or the connection to Kafka), the stores, the processors, the publishers and the page. What is not configured is started privately in the data folder.',
+    )
+    .addOption(new Option('--roles <roles>', `comma-separated among ${ALL_ROLES.join(', ')}; all by default`))
+    .option('--demo', 'load the demo shop, then send live traffic (DEMO_RATE events a second)')
+    .option('--no-demo', 'no demo shop (the default)')
+    .option('--port <port>', 'listen here instead of PORT')
+    .option('--json', 'print what was started as JSON')
+    .addHelpText('after', '\nExample:\n  $ freshet up --demo --port 8090\n\nCtrl-C stops in order; twice, at once.')
+    .action(async (options: UpCommandOptions) => {
+      const roles = parseRoles(options.roles);
+      const settings = settingsFor(shell, options.port);
+      await up(shell, compose, settings, { roles, demo: options.demo === true, json: options.json === true });
+    });
+}
+
+function parseRoles(text: string | undefined): readonly Role[] {
+  if (text === undefined) return ALL_ROLES;
+  const roles = [...new Set(text.split(',').map((role) => role.trim()))];
+  for (const role of roles)
+    if (!(ALL_ROLES as readonly string[]).includes(role))
+      throw new UsageError(`--roles: "${role}" is no role; the roles are ${ALL_ROLES.join(', ')}.`);
+  return roles as Role[];
+}
+
+/** The option goes the way of the setting, so that it is checked alike. */
+function settingsFor(shell: Shell, port: string | undefined): Settings {
+  return port === undefined ? shell.settings : loadSettings({ ...shell.terminal.environment, PORT: port });
+}
+
+interface UpOptions {
+  readonly roles: readonly Role[];
+  readonly demo: boolean;
+  readonly json: boolean;
+}
+
+async function up(shell: Shell, compose: Compose, settings: Settings, options: UpOptions): Promise<void> {
+  const { roles, demo } = options;
+  const stop = listenForStop();
+  try {
+    const logger = createLogger(settings.LOG_LEVEL);
+    const running = await compose(settings, { roles, demo, logger });
+    const failure = await runUntilStopped(shell, running, options, stop);
+    await stopInTime(running);
+    if (failure !== null) throw failure;
+  } finally {
+    stop.close();
+  }
+}
+
+/** Resolves with null when asked to stop, with the error when something that runs has failed for good. */
+async function runUntilStopped(
+  shell: Shell,
+  running: Running,
+  options: UpOptions,
+  stop: StopSignal,
+): Promise<Error | null> {
+  const stopped = new Promise<null>((resolve) => {
+    if (stop.signal.aborted) resolve(null);
+    stop.signal.addEventListener('abort', () => resolve(null), { once: true });
+  });
+  const outcome = await Promise.race([
+    running.start().then(() => 'started' as const, toError),
+    stopped,
+    running.failed,
+  ]);
+  if (outcome !== 'started') return outcome;
+  await announce(shell, running, options);
+  return await Promise.race([stopped, running.failed]);
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(messageOf(error));
+}
+
+async function announce(shell: Shell, running: Running, options: UpOptions): Promise<void> {
+  const { address, parts } = running;
+  if (options.json) {
+    await shell.line(JSON.stringify({ address, roles: options.roles, demo: options.demo, parts }));
+    return;
+  }
+  const width = Math.max(...parts.map(({ name }) => name.length));
+  await shell.line('Freshet is up.');
+  for (const { name, use } of parts) await shell.line(`  ${name.padEnd(width)}  ${use}`);
+  if (address !== null) await shell.line(`  ${'page'.padEnd(width)}  ${address}`);
+  await shell.line('Ctrl-C stops it.');
+}
+
+async function stopInTime(running: Running): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), STOP_MS_MAX);
+  });
+  try {
+    if ((await Promise.race([running.stop().then(() => 'stopped' as const), late])) === 'late')
+      throw new FreshetError(
+        'timeout',
+        `The stop took longer than ${STOP_MS_MAX / 1000} s and was cut short; what was not committed is done again at the next start.`,
+      );
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * The catalogue as every task sees it: product → category, read whole from `products` before the first emission.
+ * Presentation only: no fold looks anything up here.
+ */
+import type { RecordColumns } from '../../runtime/log.js';
+import { GlobalTable, type GlobalTableOptions } from '../../runtime/table.js';
+import type { Product } from '../../schemas/records.js';
+import { products } from '../../topics/events.js';
+
+/** What a feature shows for a product that the catalogue does not know. */
+export const UNKNOWN_CATEGORY = 'unknown';
+
+export class Catalogue extends GlobalTable<string> {
+  constructor(options: Omit<GlobalTableOptions<string>, 'topic' | 'project'>) {
+    const interned = new Map<string, string>();
+    super({
+      ...options,
+      topic: products.name,
+      project: (batch: RecordColumns, row: number) => {
+        const { category } = options.codec.decode(
+          'Product',
+          batch.bytes,
+          batch.valueStart[row]!,
+          batch.valueEnd[row]!,
+        ) as Product;
+        const known = interned.get(category);
+        if (known !== undefined) return known;
+        interned.set(category, category);
+        return category;
+      },
+    });
+  }
+
+  /** The product's category; `unknown` if it was never there, null if it was deleted. */
+  categoryOf(productId: string): string | null {
+    const category = this.get(productId);
+    return category === undefined ? UNKNOWN_CATEGORY : category;
+  }
+}

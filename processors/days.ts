@@ -1,0 +1,35 @@
+/** Days and decay, shared by every windowed feature. Formulas: docs/ARCHITECTURE.md, "Formulas". */
+
+export const DAY_MS = 86_400_000;
+export const WINDOW_DAYS = 90;
+
+/** UTC day of a time, in days since 1970. */
+export function dayOf(ms: number): number {
+  return Math.floor(ms / DAY_MS);
+}
+
+/** First day of the window that ends with the day of `ms`. */
+export function windowStart(ms: number): number {
+  return dayOf(ms) - (WINDOW_DAYS - 1);
+}
+
+/** view 1, add_to_cart 2, purchase 3. */
+export const WEIGHTS = { view: 1, add_to_cart: 2, purchase: 3 } as const;
+
+/** What an event of weight w adds to the sum of its day: w · 2^((ts − start of day)/H). Relative to its own day, so nothing overflows. */
+export function dayContribution(weight: number, ts: number, day: number, halfLifeMs: number): number {
+  return weight * 2 ** ((ts - day * DAY_MS) / halfLifeMs);
+}
+
+/**
+ * Factors 2^(−lag·day/H) for lags of 0 to 89 days. Sums are carried to the start of the entity's newest day first and
+ * only then to as_of, so that no half-life, however short, makes a share 0/0.
+ */
+export function lagFactors(halfLifeMs: number): Float64Array {
+  return Float64Array.from({ length: WINDOW_DAYS }, (_, lag) => 2 ** ((-lag * DAY_MS) / halfLifeMs));
+}
+
+/** What carries a sum from the start of a day to as_of. */
+export function carry(day: number, asOfMs: number, halfLifeMs: number): number {
+  return 2 ** ((day * DAY_MS - asOfMs) / halfLifeMs);
+}

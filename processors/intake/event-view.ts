@@ -1,0 +1,154 @@
+/**
+ * Reads one value of `events` in place and says what is wrong with it: shape, sizes, partition. Fields are ranges over
+ * the batch's buffer, so a good event costs no allocation.
+ */
+import { isUtf8 } from 'node:buffer';
+import type { RecordColumns } from '../../runtime/log.js';
+import { AvroCursor } from '../../schemas/avro-writer.js';
+import { type Codec, SchemaError } from '../../schemas/codec.js';
+import { partitionOf } from '../../topics/partition.js';
+
+export const ID_BYTES_MAX = 256;
+
+/** What makes a record a dead letter, and what to do about it. */
+export interface IntakeProblem {
+  readonly code: string;
+  readonly message: string;
+}
+
+export const VIEW = 0;
+export const ADD_TO_CART = 1;
+export const PURCHASE = 2;
+const TYPE_NAMES = ['view', 'add_to_cart', 'purchase'].map((name) => Buffer.from(name));
+
+export class EventView {
+  readonly #codec: Codec;
+  readonly #partitions: number;
+  readonly #cursor = new AvroCursor();
+  bytes: Buffer = Buffer.alloc(0);
+  /** [idStart, userEnd) holds event_id and user_id with their lengths: together the event's identity. */
+  identityStart = 0;
+  identityEnd = 0;
+  userStart = 0;
+  userEnd = 0;
+  productStart = 0;
+  productEnd = 0;
+  /** -1: null. */
+  categoryStart = -1;
+  categoryEnd = -1;
+  /** VIEW, ADD_TO_CART or PURCHASE. */
+  type = VIEW;
+  ts = 0;
+
+  /** `partitions`: of the topic, to check that each key lies where every reader expects it. */
+  constructor(codec: Codec, partitions: number) {
+    this.#codec = codec;
+    this.#partitions = partitions;
+  }
+
+  /** Reads row i, whose value is not null. Null when it is well-formed. */
+  read(batch: RecordColumns, i: number): IntakeProblem | null {
+    const start = batch.valueStart[i]!;
+    const end = batch.valueEnd[i]!;
+    let bytes = batch.bytes;
+    let body = this.#codec.bodyStart('Event', bytes, start, end);
+    let bodyEnd = end;
+    if (body < 0) {
+      try {
+        bytes = this.#codec.rewrite('Event', bytes, start, end);
+      } catch (error) {
+        if (error instanceof SchemaError) return { code: error.problem, message: error.message };
+        throw error;
+      }
+      body = 0;
+      bodyEnd = bytes.length;
+    }
+    this.bytes = bytes;
+    const cursor = this.#cursor.reset(bytes, body, bodyEnd);
+    let idStart: number;
+    let idEnd: number;
+    let typeStart: number;
+    let typeEnd: number;
+    try {
+      this.identityStart = body;
+      idStart = cursor.bytesStart();
+      idEnd = cursor.at;
+      this.userStart = cursor.bytesStart();
+      this.userEnd = cursor.at;
+      this.identityEnd = cursor.at;
+      this.productStart = cursor.bytesStart();
+      this.productEnd = cursor.at;
+      const branch = cursor.long();
+      if (branch === 1) {
+        this.categoryStart = cursor.bytesStart();
+        this.categoryEnd = cursor.at;
+      } else if (branch === 0) {
+        this.categoryStart = -1;
+        this.categoryEnd = -1;
+      } else return { code: 'undecodable', message: `category: there is no union branch ${branch}` };
+      typeStart = cursor.bytesStart();
+      typeEnd = cursor.at;
+      this.ts = cursor.long();
+    } catch (error) {
+      if (error instanceof RangeError) return { code: 'undecodable', message: `not an Event: ${error.message}` };
+      throw error;
+    }
+    if (cursor.at !== bodyEnd)
+      return { code: 'undecodable', message: `not an Event: ${bodyEnd - cursor.at} bytes are left over` };
+    if (!Number.isSafeInteger(this.ts)) return { code: 'invalid_ts', message: `ts is out of range` };
+    return (
+      wrongId('event_id', bytes, idStart, idEnd) ??
+      wrongId('user_id', bytes, this.userStart, this.userEnd) ??
+      wrongId('product_id', bytes, this.productStart, this.productEnd) ??
+      (this.categoryStart < 0 ? null : wrongId('category', bytes, this.categoryStart, this.categoryEnd)) ??
+      this.#readType(bytes, typeStart, typeEnd) ??
+      this.checkKey(batch, i, bytes, this.userStart, this.userEnd)
+    );
+  }
+
+  /** The key must be the user_id, and lie in the partition that murmur2 gives it. */
+  checkKey(batch: RecordColumns, i: number, bytes: Buffer, start: number, end: number): IntakeProblem | null {
+    const keyStart = batch.keyStart[i]!;
+    const keyEnd = batch.keyEnd[i]!;
+    if (keyStart < 0) return { code: 'missing_key', message: 'the record has no key; it must be the user_id' };
+    let same = keyEnd - keyStart === end - start;
+    for (let k = 0; same && k < end - start; k++) same = batch.bytes[keyStart + k] === bytes[start + k];
+    if (!same) return { code: 'key_mismatch', message: 'the key is not the user_id' };
+    const wanted = partitionOf(this.#partitions, batch.bytes, keyStart, keyEnd);
+    if (wanted === batch.partition) return null;
+    return {
+      code: 'wrong_partition',
+      message:
+        `the key belongs to partition ${wanted} by murmur2, the record lies in ${batch.partition}; ` +
+        'librdkafka producers must set partitioner=murmur2_random',
+    };
+  }
+
+  #readType(bytes: Buffer, start: number, end: number): IntakeProblem | null {
+    const length = end - start;
+    const type = length === 4 ? VIEW : length === 11 ? ADD_TO_CART : length === 8 ? PURCHASE : -1;
+    if (type >= 0) {
+      const name = TYPE_NAMES[type]!;
+      let i = 0;
+      while (i < length && bytes[start + i] === name[i]) i++;
+      if (i === length) {
+        this.type = type;
+        return null;
+      }
+    }
+    const shown = JSON.stringify(bytes.toString('utf8', start, Math.min(end, start + 64)));
+    return { code: 'unknown_event_type', message: `event_type ${shown} is none of view, add_to_cart, purchase` };
+  }
+}
+
+/** Ids are UTF-8, 1 to 256 bytes. */
+export function wrongId(field: string, bytes: Buffer, start: number, end: number): IntakeProblem | null {
+  if (end === start) return { code: 'empty_id', message: `${field} is empty` };
+  if (end - start > ID_BYTES_MAX)
+    return { code: 'id_too_long', message: `${field} has ${end - start} bytes; at most ${ID_BYTES_MAX} are allowed` };
+  for (let i = start; i < end; i++) {
+    if (bytes[i]! < 0x80) continue;
+    return isUtf8(bytes.subarray(start, end)) ? null : { code: 'invalid_utf8', message: `${field} is not UTF-8` };
+  }
+  return null;
+}

@@ -1,0 +1,76 @@
+/** Starts the features application: the catalogue, then the tasks of every processor this member is given. */
+import { Application } from '../runtime/application.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Log } from '../runtime/log.js';
+import type { Logger } from '../runtime/logger.js';
+import type { Metrics } from '../runtime/metrics.js';
+import { type Service, startAll, stopAll } from '../runtime/service.js';
+import type { Settings } from '../runtime/settings.js';
+import type { Codec } from '../schemas/codec.js';
+import { featureTopics } from '../topics/features.js';
+import { activityProcessor } from './activity/processor.js';
+import { Catalogue } from './catalogue/catalogue.js';
+import { popularityProcessor } from './popularity/processor.js';
+
+const HOUR_MS = 3_600_000;
+
+export interface ProcessorsOptions {
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** Version of the features application: its topics, group and transactional ids carry it. */
+  readonly version: number;
+}
+
+export interface Processors extends Service {
+  readonly application: Application;
+}
+
+/** The features application as a service; start() resolves when the group is joined, not when tasks are restored. */
+export function createProcessors(options: ProcessorsOptions): Processors {
+  const { log, codec, settings, logger, metrics, clock, version } = options;
+  const topics = featureTopics(version);
+  const application = `features.v${version}`;
+  const catalogue = new Catalogue({ log, codec, logger, clock });
+  const activity = activityProcessor({
+    application,
+    topics,
+    codec,
+    catalogue,
+    settings: {
+      popularityHalfLifeMs: settings.POPULARITY_HALF_LIFE_H * HOUR_MS,
+      affinityHalfLifeMs: settings.AFFINITY_HALF_LIFE_H * HOUR_MS,
+      duplicateHorizonMs: settings.DUPLICATE_HORIZON_H * HOUR_MS,
+      interactionsIntervalMs: settings.INTERACTIONS_INTERVAL_S * 1_000,
+    },
+    onIntake: (outcome, records) => metrics.intake.inc({ outcome }, records),
+  });
+  const popularity = popularityProcessor({
+    application,
+    topics,
+    codec,
+    catalogue,
+    halfLifeMs: settings.POPULARITY_HALF_LIFE_H * HOUR_MS,
+  });
+  const tasks = new Application({
+    name: application,
+    processors: [activity, popularity],
+    log,
+    codec,
+    logger,
+    metrics,
+    clock,
+    commitIntervalMs: settings.COMMIT_INTERVAL_MS,
+    changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,
+  });
+  const services = [catalogue, tasks];
+  return {
+    name: application,
+    application: tasks,
+    start: () => startAll(services),
+    stop: () => stopAll(services),
+  };
+}

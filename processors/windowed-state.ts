@@ -1,0 +1,131 @@
+/**
+ * What every windowed fold keeps beside its sums: the partition clock, the rows per (entity, day), who is due for the
+ * next emission, and the midnight sweep. Days leave memory with the partition clock, which is in the log; what readers
+ * see follows the emitter's clock, which is not: so emission reads only the window of its as_of, and the sweep re-emits
+ * who lost a day. Both ways a leaving day puts its entities into the sweep exactly once.
+ */
+import { DueSet, IntList } from '../runtime/state/columns.js';
+import { EntityDays } from '../runtime/state/entity-days.js';
+import { dayOf, WINDOW_DAYS, windowStart } from './days.js';
+
+const SWEEP_PER_COMMIT = 5_000;
+
+export class WindowedState {
+  readonly rows: EntityDays;
+  /** Entities whose value changed since the last commit. */
+  readonly due = new DueSet();
+  #clock = -1;
+  #clockDay = -1;
+  #sweptDay = -1;
+  #sweepDay = -1;
+  readonly #sweep = new IntList();
+  #sweepAt = 0;
+  #sweepEmitted = 0;
+  #flushEnd = 0;
+  #flushComplete = true;
+
+  readonly #onDrop: (row: number) => void;
+
+  /** `onGrow`: see EntityDays. `onDrop`: a row leaves memory. */
+  constructor(onGrow: (capacity: number) => void, onDrop: (row: number) => void = () => undefined) {
+    this.rows = new EntityDays(onGrow);
+    this.#onDrop = onDrop;
+  }
+
+  get clock(): number {
+    return this.#clock;
+  }
+
+  get sweptDay(): number {
+    return this.#sweptDay;
+  }
+
+  /** Moves the partition clock; a new day drops the rows that left the window for good. Returns the clock. */
+  advance(logTime: number): number {
+    if (logTime > this.#clock) {
+      this.#clock = logTime;
+      const day = dayOf(logTime);
+      if (day !== this.#clockDay) {
+        this.#clockDay = day;
+        this.#dropExpired();
+      }
+    }
+    return this.#clock;
+  }
+
+  /** After a restore: the marker's clock and last swept day, or −1 for a fresh start at `now`. */
+  start(clock: number, sweptDay: number, now: number): void {
+    const today = dayOf(Math.max(now, clock));
+    this.#sweptDay = sweptDay < 0 ? today : sweptDay;
+    this.#sweepDay = this.#sweptDay;
+    if (clock >= 0) this.advance(clock);
+    this.#dropExpired();
+  }
+
+  #dropExpired(): void {
+    if (this.#clock < 0 || this.#sweepDay < 0) return;
+    const first = windowStart(this.#clock);
+    for (const day of this.rows.days()) {
+      if (day >= first) continue;
+      const unswept = day > this.#sweepDay - WINDOW_DAYS;
+      this.rows.dropDay(day, (row, entity) => {
+        this.#onDrop(row);
+        if (unswept) this.#sweep.push(entity);
+      });
+    }
+  }
+
+  isDue(now: number): boolean {
+    return this.due.size > 0 || this.#sweepAt < this.#sweep.length || dayOf(now) > this.#sweepDay;
+  }
+
+  /** Visits who must be emitted at asOf: all that changed, then a paced part of the sweep. Repeatable until committed(). */
+  visitDue(asOf: number, visit: (entity: number) => void): void {
+    this.#beginSweep(dayOf(asOf));
+    for (let i = 0; i < this.due.size; i++) visit(this.due.at(i));
+    const end = Math.min(this.#sweep.length, this.#sweepAt + SWEEP_PER_COMMIT);
+    for (let i = this.#sweepAt; i < end; i++) {
+      const entity = this.#sweep.at(i);
+      if (!this.due.has(entity)) visit(entity);
+    }
+    this.#sweepEmitted = end;
+  }
+
+  #beginSweep(today: number): void {
+    if (today <= this.#sweepDay) return;
+    for (const day of this.rows.days()) {
+      if (day > today - WINDOW_DAYS || day <= this.#sweepDay - WINDOW_DAYS) continue;
+      for (let row = this.rows.firstOfDay(day); row >= 0; row = this.rows.nextOfDay(row))
+        this.#sweep.push(this.rows.entity[row]!);
+    }
+    this.#sweepDay = today;
+  }
+
+  /** What was visited is in the log. */
+  committed(): void {
+    this.due.clear();
+    this.#sweepAt = this.#sweepEmitted;
+    if (this.#sweepAt >= this.#sweep.length) {
+      this.#sweep.clear();
+      this.#sweepAt = 0;
+      this.#sweepEmitted = 0;
+      this.#sweptDay = this.#sweepDay;
+    }
+    this.#flushComplete = this.rows.flushedTo(this.#flushEnd);
+  }
+
+  beginFlush(): void {
+    this.rows.beginFlush();
+    this.#flushEnd = 0;
+    this.#flushComplete = false;
+  }
+
+  /** Visits rows of the running flush, at most max. */
+  flush(max: number, visit: (row: number) => void): void {
+    this.#flushEnd = this.rows.visitFlush(max, visit);
+  }
+
+  get flushComplete(): boolean {
+    return this.#flushComplete;
+  }
+}

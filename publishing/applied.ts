@@ -1,0 +1,67 @@
+/** Waiting until sinks have passed offsets: by events for partitions owned here, by asking the store for the others. */
+import type { Clock } from '../runtime/clock.js';
+import type { TopicPartition } from '../runtime/log.js';
+import type { GroupSink, Materialiser } from './materialise.js';
+
+export interface End {
+  readonly partition: number;
+  readonly offset: number;
+}
+
+const ASK_MS = 250;
+
+export class Applied {
+  readonly #groups: readonly Materialiser[];
+  readonly #incarnation: string;
+  readonly #clock: Clock;
+  readonly #closing = new AbortController();
+  #changed = new AbortController();
+
+  constructor(groups: readonly Materialiser[], incarnation: string, clock: Clock) {
+    this.#groups = groups;
+    this.#incarnation = incarnation;
+    this.#clock = clock;
+  }
+
+  /** Some position may have changed. */
+  changed(): void {
+    this.#changed.abort();
+    this.#changed = new AbortController();
+  }
+
+  /** Ends all waiting. */
+  close(): void {
+    this.#closing.abort(new Error('the publisher is stopping'));
+    this.changed();
+  }
+
+  async wait(topic: string, ends: readonly End[], signal?: AbortSignal): Promise<void> {
+    const sinks = this.#groups.flatMap((group) =>
+      group.sinks.filter((sink) => sink.topic.name === topic).map((sink) => ({ group, sink })),
+    );
+    if (sinks.length === 0) throw new Error(`no sink reads topic "${topic}"`);
+    let open = sinks.flatMap(({ group, sink }) => ends.map((end) => ({ group, sink, end })));
+    for (;;) {
+      signal?.throwIfAborted();
+      this.#closing.signal.throwIfAborted();
+      const changed = this.#changed.signal;
+      const left: typeof open = [];
+      for (const wait of open) {
+        if (!(await this.#isApplied(wait.group, wait.sink, { topic, ...wait.end }, wait.end.offset))) left.push(wait);
+      }
+      open = left;
+      if (open.length === 0) return;
+      const nap = AbortSignal.any(signal === undefined ? [changed] : [changed, signal]);
+      await this.#clock.sleep(ASK_MS, nap);
+    }
+  }
+
+  async #isApplied(group: Materialiser, sink: GroupSink, at: TopicPartition, offset: number): Promise<boolean> {
+    const own = group.progressOf(at);
+    if (own !== 'elsewhere') return own !== null && own >= offset;
+    const id = { sink: group.sink, topic: at.topic, partition: at.partition };
+    // A store that cannot be asked has not told us that it is there yet.
+    const held = await sink.store.position(id).catch(() => null);
+    return held !== null && held.updatedAt > 0 && held.incarnation === this.#incarnation && held.nextOffset >= offset;
+  }
+}

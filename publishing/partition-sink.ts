@@ -1,0 +1,439 @@
+/**
+ * One partition of a feature topic on its way into one store: the loop that owns the fence.
+ *
+ *   without hold ──open──► reading ──batch──► reading        (applied: the offset moves on)
+ *        ▲                   │ │
+ *        │                   │ └─error, mismatch, once a second──► unsure ──store says the same──► reading
+ *        └──fenced, emptied──┴───────────────────────────────────────┘
+ *
+ * `unsure` asks the store where it is before anything else is written: an error after sending does not say whether the
+ * batch was applied. A rebuild reads everything from the log's start, remembers which keys the store held before and
+ * did not meet again, and deletes those at the end; its batches carry an incarnation of their own until then, so that
+ * a rebuild cut short begins again.
+ */
+import type { Clock } from '../runtime/clock.js';
+import { isTransient, messageOf } from '../runtime/errors.js';
+import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../runtime/log.js';
+import type { Logger } from '../runtime/logger.js';
+import type { Metrics } from '../runtime/metrics.js';
+import type { SinkId, SinkPosition } from '../runtime/stores/online-store.js';
+import type { Codec } from '../schemas/codec.js';
+import { partitionOf } from '../topics/partition.js';
+import { Backlog, type Batch } from './backlog.js';
+import type { DeadLetterWriter } from './dead-letters.js';
+import { rebuildingOf, rebuildReason } from './position-plan.js';
+import type { Change, KeyedTopic } from './sinks/keyed-topic.js';
+import type { SinkStore } from './sinks/sink-store.js';
+
+/** How a sink writes; the same for all partitions. */
+export interface SinkPace {
+  /** Most changes in a batch. */
+  readonly rowsMax: number;
+  /** How long the first waiting record waits for others of its key, ms. */
+  readonly lingerMs: number;
+  /** How often the store is asked where it is although nothing came, ms. */
+  readonly checkMs: number;
+  /** Wait after a failure, ms: the first one, doubled up to the most. */
+  readonly backoffMs: { readonly first: number; readonly most: number };
+}
+
+export interface PartitionSinkOptions {
+  readonly id: SinkId;
+  /** Partition count of the topic. */
+  readonly partitions: number;
+  readonly topic: KeyedTopic<never>;
+  /** Whether a rebuild deletes rows that it did not meet. */
+  readonly forgetsUnseen: boolean;
+  readonly store: SinkStore;
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly letters: DeadLetterWriter;
+  /** Which life of the topic offsets belong to. */
+  readonly incarnation: string;
+  readonly pace: SinkPace;
+  /** Whether the group still gives us this partition, by an answer given after the call. */
+  readonly confirmed: () => Promise<boolean>;
+  /** The reader must start this partition over at readFrom. */
+  readonly moved: () => void;
+  /** The store has moved on. */
+  readonly advanced: () => void;
+}
+
+/** The store's position is written again this often without input, so that an idle sink does not grow old. */
+const REFRESH_MS = 10 * 60_000;
+/** The lag is looked at with every so many checks. */
+const LAG_CHECKS = 5;
+
+interface Rebuild {
+  /** Keys that the store held at the beginning and the topic has not shown yet. */
+  readonly unseen: Set<string>;
+  /** The log's start and end at the beginning. */
+  readonly start: number;
+  readonly end: number;
+}
+
+export class PartitionSink {
+  readonly #o: PartitionSinkOptions;
+  readonly #at: TopicPartition;
+  readonly #backlog: Backlog;
+  readonly #logger: Logger;
+  /** Our epoch; null without hold. */
+  #epoch: number | null = null;
+  #mustConfirm = false;
+  #unsure = false;
+  #outOfRange = false;
+  /** The store's next offset as far as we know. */
+  #applied = 0;
+  #rebuild: Rebuild | null = null;
+  /** Taken from the backlog and not known to be applied. */
+  #pending: Batch | null = null;
+  /** The batch whose poison is in the log already. */
+  #setAside: Batch | null = null;
+  #readFrom: number | null = null;
+  #waitingSinceMs = 0;
+  #sureAtMs = 0;
+  #writtenAtMs = 0;
+  #lagAtMs = 0;
+  #failures = 0;
+  #nap = new AbortController();
+
+  constructor(options: PartitionSinkOptions) {
+    const { id, topic, codec, partitions, pace } = options;
+    this.#o = options;
+    this.#at = { topic: id.topic, partition: id.partition };
+    this.#backlog = new Backlog({ topic, codec, partitions, rowsMax: pace.rowsMax });
+    this.#logger = options.logger.child({ ...id });
+  }
+
+  get partition(): TopicPartition {
+    return this.#at;
+  }
+
+  /** Where the log must be read next; null while nothing is to be read. */
+  get readFrom(): number | null {
+    return this.#readFrom;
+  }
+
+  /** The store holds everything below, and nothing it should not; null while it is not ours or being rebuilt. */
+  get appliedTo(): number | null {
+    return this.#epoch === null || this.#rebuild !== null ? null : this.#applied;
+  }
+
+  /** True when enough waits: fetch no more of this partition until it is false again. */
+  get isFull(): boolean {
+    return this.#backlog.rows >= 2 * this.#o.pace.rowsMax || this.#backlog.bytes >= BACKLOG_BYTES_MAX;
+  }
+
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** Takes what the reader brought; columns that do not continue readFrom are the caller's mistake. */
+  offer(columns: RecordColumns): void {
+    if (this.#backlog.isEmpty) this.#waitingSinceMs = this.#o.clock.now();
+    this.#backlog.offer(columns);
+    this.#readFrom = columns.nextOffset;
+    this.wake();
+  }
+
+  /** The log has nothing at readFrom: take over again and let the log's bounds decide. */
+  outOfRange(): void {
+    this.#outOfRange = true;
+    this.#readFrom = null;
+    this.wake();
+  }
+
+  wake(): void {
+    this.#nap.abort();
+  }
+
+  /** Runs until the signal, or until the group gives the partition to somebody else. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const wake = () => this.wake();
+    signal.addEventListener('abort', wake);
+    try {
+      while (!signal.aborted && (await this.#attempt(signal)));
+    } finally {
+      signal.removeEventListener('abort', wake);
+      this.#epoch = null;
+      this.#readFrom = null;
+      this.#forgetRead();
+      this.#o.moved();
+    }
+  }
+
+  async #attempt(signal: AbortSignal): Promise<boolean> {
+    await this.#observeLag();
+    try {
+      return await this.#step(signal);
+    } catch (error) {
+      this.#unsure = true;
+      if (!signal.aborted) await this.#backOff(error, signal);
+      return true;
+    }
+  }
+
+  /** One step; false when the partition is no longer ours. */
+  async #step(signal: AbortSignal): Promise<boolean> {
+    if (this.#outOfRange) this.#drop();
+    if (this.#epoch === null) return this.#take(signal);
+    const now = this.#o.clock.now();
+    if (this.#unsure || now - this.#sureAtMs >= this.#o.pace.checkMs) await this.#check(now);
+    else if (this.#rebuild !== null && this.#reached(this.#rebuild)) await this.#finishRebuild(this.#rebuild);
+    else if (this.#pending !== null || this.#isDue(now)) await this.#applyNext();
+    else await this.#rest(now);
+    return true;
+  }
+
+  async #take(signal: AbortSignal): Promise<boolean> {
+    if (this.#mustConfirm && !(await orAborted(this.#o.confirmed(), signal))) return false;
+    const held = await this.#o.store.open(this.#o.id);
+    const offsets = await this.#o.log.offsets(this.#at);
+    const reason = rebuildReason(held, offsets, this.#o.incarnation, this.#o.clock.now());
+    if (reason !== null && !(await this.#beginRebuild(reason, held, offsets))) {
+      this.#mustConfirm = true;
+      return true;
+    }
+    if (reason === null) this.#continueAt(held.nextOffset);
+    this.#epoch = held.epoch;
+    this.#mustConfirm = false;
+    this.#sure();
+    this.#writtenAtMs = held.updatedAt;
+    this.#o.moved();
+    this.#o.advanced();
+    return true;
+  }
+
+  #continueAt(offset: number): void {
+    this.#rebuild = null;
+    this.#forgetRead();
+    this.#applied = offset;
+    this.#readFrom = offset;
+  }
+
+  /** False when fenced. Always under a new epoch: a batch still under way must not land in what is rebuilt. */
+  async #beginRebuild(reason: string, held: SinkPosition, offsets: PartitionOffsets): Promise<boolean> {
+    const unseen = new Set<string>();
+    if (this.#o.forgetsUnseen) {
+      for (const key of await this.#o.store.keys())
+        if (partitionOf(this.#o.partitions, Buffer.from(key)) === this.#at.partition) unseen.add(key);
+    }
+    if (held.nextOffset !== 0 && !(await this.#o.store.rewind(this.#o.id, held.epoch))) return false;
+    const level = reason === 'never_applied' ? 'info' : 'warn';
+    this.#logger[level]({ event: 'sink_rebuild', reason, held_offset: held.nextOffset, ...offsets }, 'Rebuilding');
+    this.#forgetRead();
+    this.#applied = 0;
+    this.#readFrom = offsets.earliest;
+    this.#rebuild = { unseen, start: offsets.earliest, end: offsets.lastStable };
+    return true;
+  }
+
+  #forgetRead(): void {
+    this.#pending = null;
+    this.#backlog.clear();
+  }
+
+  #drop(): void {
+    this.#epoch = null;
+    this.#outOfRange = false;
+    this.#readFrom = null;
+    this.#rebuild = null;
+    this.#forgetRead();
+    this.#o.moved();
+  }
+
+  /** Asks the store where it is, after an error and once a second. */
+  async #check(now: number): Promise<void> {
+    const held = await this.#o.store.position(this.#o.id);
+    if (held === null || held.epoch !== this.#epoch) {
+      this.#logger.warn({ event: 'sink_fenced', epoch: this.#epoch, held }, 'The store is no longer ours');
+      // Only a newer owner may be the right one; an emptied store, or an older copy of it, has none.
+      this.#mustConfirm = held !== null && held.epoch > this.#epoch!;
+      this.#drop();
+    } else if (held.nextOffset === this.#applied) {
+      this.#sure();
+      await this.#stayFresh(now);
+    } else if (this.#pending !== null && held.nextOffset === this.#pending.nextOffset) {
+      this.#sure();
+      this.#done(this.#pending);
+    } else {
+      await this.#goTo(held);
+    }
+  }
+
+  /** The store was emptied or restored from an older copy. */
+  async #goTo(held: SinkPosition): Promise<void> {
+    const { log, incarnation, clock } = this.#o;
+    this.#logger.warn({ event: 'sink_moved', applied: this.#applied, held }, 'The store is at another offset');
+    const offsets = await log.offsets(this.#at);
+    if (this.#rebuild !== null || rebuildReason(held, offsets, incarnation, clock.now()) !== null) {
+      this.#drop();
+      return;
+    }
+    this.#continueAt(held.nextOffset);
+    this.#sure();
+    this.#o.moved();
+  }
+
+  /** An idle sink writes its position again now and then. */
+  async #stayFresh(now: number): Promise<void> {
+    if (this.#pending !== null) return;
+    this.#failures = 0;
+    if (this.#rebuild === null && now - this.#writtenAtMs >= REFRESH_MS) await this.#write(this.#applied, []);
+  }
+
+  /** While the store is down too: that is when somebody looks at it. */
+  async #observeLag(): Promise<void> {
+    const now = this.#o.clock.now();
+    if (this.#epoch === null || now - this.#lagAtMs < LAG_CHECKS * this.#o.pace.checkMs) return;
+    this.#lagAtMs = now;
+    const { metrics, log, id } = this.#o;
+    try {
+      const { lastStable } = await log.offsets(this.#at);
+      metrics.sinkLag.set({ sink: id.sink, ...this.#at }, Math.max(0, lastStable - this.#applied));
+    } catch (error) {
+      this.#logger.debug({ event: 'sink_lag_unknown', error: messageOf(error) });
+    }
+  }
+
+  #isDue(now: number): boolean {
+    if (this.#backlog.isEmpty) return false;
+    const { rowsMax, lingerMs } = this.#o.pace;
+    return this.#backlog.rows >= rowsMax || now - this.#waitingSinceMs >= lingerMs;
+  }
+
+  async #applyNext(): Promise<void> {
+    if (this.#pending === null) {
+      const wasFull = this.isFull;
+      this.#pending = await this.#backlog.next();
+      this.#waitingSinceMs = this.#o.clock.now();
+      if (wasFull && !this.isFull) this.#o.advanced();
+    }
+    const batch = this.#pending;
+    if (batch === null) return;
+    if (batch.poison.length > 0 && this.#setAside !== batch) await this.#writeLetters(batch);
+    if (await this.#write(batch.nextOffset, batch.changes)) this.#done(batch);
+  }
+
+  /** False when the store refused: then it is asked where it is. */
+  async #write(nextOffset: number, changes: readonly Change[], finished = this.#rebuild === null): Promise<boolean> {
+    const { id, incarnation, store, clock } = this.#o;
+    const at = clock.now();
+    const batch = {
+      id,
+      epoch: this.#epoch!,
+      expectedOffset: this.#applied,
+      nextOffset,
+      incarnation: finished ? incarnation : rebuildingOf(incarnation),
+      at,
+    };
+    if ((await store.apply(batch, changes)) !== 'applied') {
+      this.#unsure = true;
+      return false;
+    }
+    this.#writtenAtMs = at;
+    this.#sure();
+    return true;
+  }
+
+  async #writeLetters(batch: Batch): Promise<void> {
+    await this.#o.letters.write(this.#o.id.sink, batch.poison);
+    this.#setAside = batch;
+    for (const { columns, row, poison } of batch.poison)
+      this.#logger.error(
+        { event: 'sink_dead_letter', offset: columns.offsets[row], reason: poison.reason, error: poison.error },
+        'A record cannot be published and became a dead letter',
+      );
+  }
+
+  #done(batch: Batch): void {
+    const { metrics, id, clock } = this.#o;
+    this.#pending = null;
+    this.#failures = 0;
+    this.#applied = batch.nextOffset;
+    metrics.sinkApplied.inc({ sink: id.sink, topic: id.topic }, batch.timestamps.length);
+    if (this.#rebuild === null) {
+      const delay = metrics.sinkDelay.labels(id.sink);
+      const now = clock.now();
+      for (const timestamp of batch.timestamps) delay.observe(Math.max(0, now - timestamp) / 1000);
+    } else {
+      for (const { key } of batch.changes) this.#rebuild.unseen.delete(key);
+      // Nobody can say what a record means that cannot be read: what the store has under its key stays.
+      for (const { poison } of batch.poison) if (poison.key !== null) this.#rebuild.unseen.delete(poison.key);
+    }
+    this.#o.advanced();
+  }
+
+  #reached(rebuild: Rebuild): boolean {
+    return this.#pending === null && Math.max(this.#applied, rebuild.start) >= rebuild.end;
+  }
+
+  /** Deletes what the topic does not have, some keys a time, and last says that the store is whole. */
+  async #finishRebuild(rebuild: Rebuild): Promise<void> {
+    const gone = [...rebuild.unseen].slice(0, this.#o.pace.rowsMax);
+    const last = gone.length === rebuild.unseen.size;
+    const changes = gone.map((key) => ({ key, value: null }));
+    // An empty topic may begin at any offset: the store then stands at its start.
+    const nextOffset = last ? Math.max(this.#applied, rebuild.start) : this.#applied;
+    if (!(await this.#write(nextOffset, changes, last))) return;
+    this.#applied = nextOffset;
+    for (const key of gone) rebuild.unseen.delete(key);
+    if (gone.length > 0) this.#logger.info({ event: 'sink_unseen_deleted', rows: gone.length }, 'Deleted old rows');
+    if (!last) return;
+    this.#rebuild = null;
+    this.#failures = 0;
+    this.#logger.info({ event: 'sink_rebuilt', applied: this.#applied }, 'Rebuilt');
+    this.#o.advanced();
+  }
+
+  #sure(): void {
+    this.#unsure = false;
+    this.#sureAtMs = this.#o.clock.now();
+  }
+
+  async #rest(now: number): Promise<void> {
+    const { checkMs, lingerMs } = this.#o.pace;
+    const due = this.#backlog.isEmpty ? Number.POSITIVE_INFINITY : this.#waitingSinceMs + lingerMs;
+    await this.#sleep(Math.min(this.#sureAtMs + checkMs, due) - now);
+  }
+
+  /** Ends early by wake(). */
+  async #sleep(ms: number): Promise<void> {
+    if (this.#nap.signal.aborted) this.#nap = new AbortController();
+    await this.#o.clock.sleep(Math.max(ms, 0), this.#nap.signal);
+  }
+
+  async #backOff(error: unknown, signal: AbortSignal): Promise<void> {
+    const { first, most } = this.#o.pace.backoffMs;
+    const wait = Math.min(most, first * 2 ** Math.min(this.#failures, 20));
+    this.#failures++;
+    this.#o.metrics.sinkFailures.inc({ sink: this.#o.id.sink });
+    const level = isTransient(error) ? 'warn' : 'error';
+    this.#logger[level](
+      { event: 'sink_failed', error: messageOf(error), failures: this.#failures, retry_in_ms: wait },
+      'The store did not take a batch; the sink tries again',
+    );
+    this.#o.advanced();
+    await this.#o.clock.sleep(wait, signal);
+  }
+}
+
+const BACKLOG_BYTES_MAX = 4 * 1024 * 1024;
+
+/** The answer, or false as soon as the signal ends the wait. */
+async function orAborted(answer: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted) return false;
+  let end = () => {};
+  const aborted = new Promise<boolean>((resolve) => {
+    end = () => resolve(false);
+    signal.addEventListener('abort', end, { once: true });
+  });
+  try {
+    return await Promise.race([answer, aborted]);
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}

@@ -1,0 +1,193 @@
+/** Everything that brings the live features into the stores, as one service: the version, then three groups of sinks. */
+import type { Clock } from '../runtime/clock.js';
+import { isTransient, messageOf } from '../runtime/errors.js';
+import type { Log } from '../runtime/log.js';
+import type { Logger } from '../runtime/logger.js';
+import type { Metrics } from '../runtime/metrics.js';
+import { type Service, startAll, stopAll } from '../runtime/service.js';
+import type { Settings } from '../runtime/settings.js';
+import type { Database } from '../runtime/stores/database.js';
+import type { OnlineStore } from '../runtime/stores/online-store.js';
+import type { Codec } from '../schemas/codec.js';
+import { Applied } from './applied.js';
+import { DeadLetterWriter } from './dead-letters.js';
+import { Layout } from './layout.js';
+import { followVersion, installLiveVersion, LIVE_ARTEFACTS, versionSettings } from './live-version.js';
+import { type GroupSink, Materialiser, type SinkProgress } from './materialise.js';
+import type { SinkPace } from './partition-sink.js';
+import { affinityOnline, affinityRows } from './sinks/affinity.js';
+import type { OnlineSink, TableSink } from './sinks/declaration.js';
+import { popularityOnline, popularityRows } from './sinks/popularity.js';
+import { onlineSinkStore } from './sinks/sink-store.js';
+import { tableSinkStore } from './sinks/table-sink-store.js';
+import { catalogueRows, deadLetterRows, userRows } from './sinks/tables.js';
+
+export interface PublisherOptions {
+  readonly log: Log;
+  readonly store: OnlineStore;
+  readonly database: Database;
+  readonly codec: Codec;
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** Version of the features application. */
+  readonly version: number;
+  /** Which life of the topics offsets belong to; '' where that is not known. Another one rebuilds every sink. */
+  readonly incarnation?: string;
+  /** Shorter waits for tests. */
+  readonly pace?: Partial<Pick<SinkPace, 'checkMs' | 'backoffMs'>>;
+}
+
+export interface Publisher extends Service {
+  /**
+   * Resolves when every sink of the topic has applied all records below the offsets, whichever process owns them.
+   * Rejects with the signal's reason, and at once for a topic that no sink reads.
+   */
+  awaitApplied(
+    topic: string,
+    ends: readonly { readonly partition: number; readonly offset: number }[],
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** Where the partitions owned by this process stand. */
+  positions(): SinkProgress[];
+}
+
+const CHECK_MS = 1_000;
+const BACKOFF_MS = { first: 100, most: 5_000 };
+const ONLINE_ROWS_MAX = 2_000;
+const TABLE_ROWS_MAX = 5_000;
+
+/** Migrations and topics must be applied before start. */
+export function createPublisher(options: PublisherOptions): Publisher {
+  return new LivePublisher(options);
+}
+
+class LivePublisher implements Publisher {
+  readonly name = 'publisher';
+  readonly #o: PublisherOptions;
+  readonly #layout: Layout;
+  readonly #letters: DeadLetterWriter;
+  readonly #applied: Applied;
+  readonly #groups: readonly Materialiser[];
+  #stopping = new AbortController();
+  #following: Promise<void> = Promise.resolve();
+
+  constructor(options: PublisherOptions) {
+    const { log, codec, clock, settings, version, incarnation = '' } = options;
+    this.#o = options;
+    this.#layout = new Layout(settings.REDIS_KEY_PREFIX);
+    this.#letters = new DeadLetterWriter(log, codec, clock);
+    const halfLifeMs = versionSettings('popularity', settings).half_life_ms;
+    this.#groups = [
+      this.#group(`features.v${version}.redis`, { rowsMax: ONLINE_ROWS_MAX, lingerMs: 0 }, [
+        this.#online(popularityOnline(version, this.#layout, halfLifeMs)),
+        this.#online(affinityOnline(version, this.#layout)),
+      ]),
+      this.#group(`features.v${version}.postgres`, this.#tablePace(), [
+        this.#table(popularityRows(version)),
+        this.#table(affinityRows(version)),
+      ]),
+      this.#group('tables.postgres', this.#tablePace(), [
+        this.#table(catalogueRows),
+        this.#table(userRows),
+        this.#table(deadLetterRows),
+      ]),
+    ];
+    this.#applied = new Applied(this.#groups, incarnation, clock);
+  }
+
+  /**
+   * Throws FreshetError: 'settings' for a changed half-life, 'connection' when Postgres cannot be reached. An online
+   * store that is down is waited for in the background, as at any later time.
+   */
+  async start(): Promise<void> {
+    const { database, version, settings, clock } = this.#o;
+    this.#stopping = new AbortController();
+    await installLiveVersion(database, version, settings, clock.now());
+    try {
+      await this.#followVersions();
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      this.#o.logger.warn({ event: 'version_pointer_failed', error: messageOf(error) }, 'Trying again');
+    }
+    await startAll(this.#groups);
+    this.#following = this.#keepFollowing();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#applied.close();
+    await this.#following;
+    await stopAll(this.#groups);
+    await this.#letters.close();
+  }
+
+  awaitApplied(
+    topic: string,
+    ends: readonly { readonly partition: number; readonly offset: number }[],
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.#applied.wait(topic, ends, signal);
+  }
+
+  positions(): SinkProgress[] {
+    return this.#groups.flatMap((group) => group.positions());
+  }
+
+  #group(sink: string, pace: Pick<SinkPace, 'rowsMax' | 'lingerMs'>, sinks: readonly GroupSink[]): Materialiser {
+    const { log, codec, clock, logger, metrics, incarnation = '' } = this.#o;
+    return new Materialiser({
+      sink,
+      sinks,
+      log,
+      codec,
+      clock,
+      logger,
+      metrics,
+      letters: this.#letters,
+      incarnation,
+      pace: { checkMs: CHECK_MS, backoffMs: BACKOFF_MS, ...this.#o.pace, ...pace },
+      advanced: () => this.#applied.changed(),
+    });
+  }
+
+  #tablePace(): Pick<SinkPace, 'rowsMax' | 'lingerMs'> {
+    return { rowsMax: TABLE_ROWS_MAX, lingerMs: this.#o.settings.POSTGRES_COALESCE_MS };
+  }
+
+  #online<Value>(sink: OnlineSink<Value>): GroupSink {
+    return { topic: sink.topic, store: onlineSinkStore(this.#o.store, sink), forgetsUnseen: true };
+  }
+
+  #table<Value>(sink: TableSink<Value>): GroupSink {
+    const store = tableSinkStore(this.#o.database, sink);
+    return { topic: sink.topic, store, forgetsUnseen: sink.forgetsUnseen };
+  }
+
+  async #followVersions(): Promise<void> {
+    const { database, store, clock, logger } = this.#o;
+    for (const artefact of LIVE_ARTEFACTS) {
+      if (await followVersion(database, store, this.#layout, artefact, clock))
+        logger.info({ event: 'version_pointer_written', artefact }, 'The online store follows Postgres');
+    }
+  }
+
+  async #keepFollowing(): Promise<void> {
+    const { clock, logger, pace } = this.#o;
+    const { signal } = this.#stopping;
+    let failing = false;
+    for (;;) {
+      await clock.sleep(pace?.checkMs ?? CHECK_MS, signal);
+      if (signal.aborted) return;
+      try {
+        await this.#followVersions();
+        failing = false;
+      } catch (error) {
+        // Once per outage: the sinks of that store tell of it too.
+        if (!failing) logger.warn({ event: 'version_pointer_failed', error: messageOf(error) }, 'Trying again');
+        failing = true;
+      }
+    }
+  }
+}

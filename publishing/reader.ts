@@ -1,0 +1,189 @@
+/**
+ * Reads of the live features for serving. A request takes the version once, here, and asks both stores for that one
+ * only. Scores are recomputed for the moment of the answer within the UTC day of their row and never across midnight:
+ * what left the window then, no formula knows.
+ */
+import type { Clock } from '../runtime/clock.js';
+import { FreshetError } from '../runtime/errors.js';
+import type { Database } from '../runtime/stores/database.js';
+import type { OnlineStore } from '../runtime/stores/online-store.js';
+import { decodeId, Layout, popularityAt, popularityTable } from './layout.js';
+import type { LiveArtefact, VersionSettings } from './live-version.js';
+import { utcDay, withinDay } from './utc-day.js';
+
+/** A version that readers may use, with what is needed to read it. */
+export interface LiveVersion {
+  readonly version: number;
+  readonly halfLifeMs: number;
+}
+
+export interface PopularItem {
+  readonly productId: string;
+  readonly score: number;
+  readonly category: string;
+  /** ms; only where the score could not be computed for the list's own time. */
+  readonly asOf?: number;
+}
+
+/** Times in ms since 1970 UTC, here and below. */
+export interface PopularList {
+  readonly asOf: number;
+  readonly version: number;
+  /** Best first. */
+  readonly items: readonly PopularItem[];
+}
+
+export interface ProductPopularity {
+  readonly productId: string;
+  readonly score: number;
+  readonly asOf: number;
+  readonly version: number;
+  readonly views: number;
+  readonly addToCarts: number;
+  readonly purchases: number;
+}
+
+export interface UserAffinity {
+  readonly userId: string;
+  readonly asOf: number;
+  readonly version: number;
+  readonly scores: Readonly<Record<string, number>>;
+}
+
+/** Errors: FreshetError of the stores; 'unavailable' before the first publication. */
+export interface FeatureReader {
+  /** The version that the online store's pointer names now. */
+  currentVersion(artefact: LiveArtefact): Promise<LiveVersion>;
+  /** The best `limit` products of a category, or of all (null). An unknown category is an empty list. */
+  popular(category: string | null, limit: number): Promise<PopularList>;
+  /** One product's popularity and counts; null where it has none. */
+  popularity(productId: string): Promise<ProductPopularity | null>;
+  /** One user's affinity; null where there is none. */
+  affinity(userId: string): Promise<UserAffinity | null>;
+}
+
+export interface FeatureReaderOptions {
+  readonly store: OnlineStore;
+  readonly database: Database;
+  /** The setting REDIS_KEY_PREFIX. */
+  readonly keyPrefix: string;
+  readonly clock: Clock;
+}
+
+export function createReader(options: FeatureReaderOptions): FeatureReader {
+  return new StoreReader(options);
+}
+
+class StoreReader implements FeatureReader {
+  readonly #o: FeatureReaderOptions;
+  readonly #layout: Layout;
+  /** A version's settings never change, so they are read once. */
+  readonly #versions = new Map<string, LiveVersion>();
+
+  constructor(options: FeatureReaderOptions) {
+    this.#o = options;
+    this.#layout = new Layout(options.keyPrefix);
+  }
+
+  async currentVersion(artefact: LiveArtefact): Promise<LiveVersion> {
+    const { store } = this.#o;
+    const pointer = await store.get(this.#layout.currentVersion(artefact));
+    if (pointer === null) throw notPublished(artefact);
+    const known = this.#versions.get(`${artefact}/${pointer}`);
+    if (known !== undefined) return known;
+    const version = Number(pointer);
+    if (!Number.isSafeInteger(version) || version < 1)
+      throw new FreshetError('state', `The pointer to the current version of ${artefact} is "${pointer}".`);
+    const text = await store.get(this.#layout.versionSettings(artefact, version));
+    if (text === null) throw notPublished(artefact);
+    const live = { version, halfLifeMs: (JSON.parse(text) as VersionSettings).half_life_ms };
+    this.#versions.set(`${artefact}/${pointer}`, live);
+    return live;
+  }
+
+  async popular(category: string | null, limit: number): Promise<PopularList> {
+    const { version, halfLifeMs } = await this.currentVersion('popularity');
+    const asOf = this.#o.clock.now();
+    const layout = this.#layout;
+    const key = category === null ? layout.popularityAll(version) : layout.popularityCategory(version, category);
+    const ranked = await this.#o.store.ztop(key, limit);
+    const ids = ranked.map(({ member }) => member);
+    const [days, groups] = await Promise.all([
+      this.#fields(layout.popularityDay(version), ids),
+      category === null ? this.#fields(layout.popularityGroups(version), ids) : [],
+    ]);
+    const items: PopularItem[] = [];
+    for (const [i, { member, score }] of ranked.entries()) {
+      const day = days[i] ?? null;
+      const group = groups[i] ?? null;
+      const shown = category ?? (group === null ? null : decodeId(group));
+      // Deleted between the two reads: it left the list.
+      if (day === null || shown === null) continue;
+      items.push(popularItem(member, shown, score, Number(day), asOf, halfLifeMs));
+    }
+    return { asOf, version, items };
+  }
+
+  async popularity(productId: string): Promise<ProductPopularity | null> {
+    const { version, halfLifeMs } = await this.currentVersion('popularity');
+    // A NUL in a parameter is an error to Postgres; no id holds one.
+    if (productId.includes('\0')) return null;
+    const [row] = await this.#o.database.query<PopularityRow>(
+      `SELECT score, as_of, views, add_to_carts, purchases FROM ${popularityTable(version)} WHERE product_id = $1`,
+      [productId],
+    );
+    if (row === undefined) return null;
+    const rowMs = row.as_of.getTime();
+    const asOf = withinDay(utcDay(rowMs), this.#o.clock.now());
+    return {
+      productId,
+      score: row.score * 2 ** (-(asOf - rowMs) / halfLifeMs),
+      asOf,
+      version,
+      views: row.views,
+      addToCarts: row.add_to_carts,
+      purchases: row.purchases,
+    };
+  }
+
+  async affinity(userId: string): Promise<UserAffinity | null> {
+    const { version } = await this.currentVersion('affinity');
+    const [asOf, scores] = await Promise.all([
+      this.#o.store.hget(this.#layout.affinityAsOf(version), userId),
+      this.#o.store.hgetall(this.#layout.affinityUser(version, userId)),
+    ]);
+    if (asOf === null) return null;
+    const numbers = [...scores].map(([category, score]) => [category, Number(score)] as const);
+    return { userId, asOf: Number(asOf), version, scores: Object.fromEntries(numbers) };
+  }
+
+  async #fields(key: string, fields: readonly string[]): Promise<(string | null)[]> {
+    return fields.length === 0 ? [] : this.#o.store.hmget(key, fields);
+  }
+}
+
+interface PopularityRow {
+  readonly score: number;
+  readonly as_of: Date;
+  readonly views: number;
+  readonly add_to_carts: number;
+  readonly purchases: number;
+}
+
+/** `day`: of the row's as_of. A row of another day than now's keeps to its own and says so. */
+export function popularItem(
+  productId: string,
+  category: string,
+  rank: number,
+  day: number,
+  nowMs: number,
+  halfLifeMs: number,
+): PopularItem {
+  const atMs = withinDay(day, nowMs);
+  const item = { productId, score: popularityAt(rank, atMs, halfLifeMs), category };
+  return atMs === nowMs ? item : { ...item, asOf: atMs };
+}
+
+function notPublished(artefact: LiveArtefact): FreshetError {
+  return new FreshetError('unavailable', `Nothing is published as ${artefact} yet: the publisher has to start first.`);
+}

@@ -1,0 +1,116 @@
+/** What a sink must know of a topic to turn its records into changes of rows: pure, one record at a time. */
+import { isUtf8 } from 'node:buffer';
+import type { RecordColumns } from '../../runtime/log.js';
+import { type Codec, SchemaError, type SchemaName } from '../../schemas/codec.js';
+import { partitionOf } from '../../topics/partition.js';
+
+/** A topic whose newest record per key is a row. */
+export interface KeyedTopic<Value> {
+  readonly name: string;
+  readonly schema: SchemaName;
+  /** The id inside a value; it must be the record's key, or a deletion would miss the row. */
+  readonly idOf: (value: Value) => string;
+  /** Why stores could not hold the value although it decodes, or null. */
+  readonly problem: (value: Value) => string | null;
+  /**
+   * True where every record must lie in the partition of its key: two partitions that write one row could undo each
+   * other, whichever is applied last.
+   */
+  readonly checksPartition: boolean;
+}
+
+/** The newest value of a key; null: deleted. */
+export interface Change<Value = unknown> {
+  readonly key: string;
+  readonly value: Value | null;
+}
+
+/** A record that can never become a change. */
+export interface Poison {
+  readonly reason: string;
+  readonly error: string;
+  /** The key if it could be read: what the store holds under it stays. */
+  readonly key: string | null;
+}
+
+const ID_BYTES_MAX = 256;
+/** End of the year 9999: what every store and ISO 8601 with four digits can hold. */
+const TIME_MS_MAX = 253_402_300_799_999;
+
+/** Reads row `row`. Throws only what is no fault of the record. `codec.prepare` must have seen the columns. */
+export function readChange<Value>(
+  topic: KeyedTopic<Value>,
+  codec: Codec,
+  columns: RecordColumns,
+  row: number,
+  partitions: number,
+): Change<Value> | Poison {
+  const { bytes } = columns;
+  const keyStart = columns.keyStart[row]!;
+  const keyEnd = columns.keyEnd[row]!;
+  if (keyStart < 0) return { reason: 'missing_key', error: `a record of ${topic.name} needs a key`, key: null };
+  const wrong = wrongKey(bytes, keyStart, keyEnd);
+  if (wrong !== null) return wrong;
+  const key = bytes.toString('utf8', keyStart, keyEnd);
+  if (topic.checksPartition) {
+    const right = partitionOf(partitions, bytes, keyStart, keyEnd);
+    if (right !== columns.partition)
+      return {
+        reason: 'wrong_partition',
+        error:
+          `key ${JSON.stringify(key)} belongs to partition ${right} by murmur2, the record lies in ` +
+          `${columns.partition}; librdkafka producers must set partitioner=murmur2_random`,
+        // What the store holds under it came from the right partition.
+        key: null,
+      };
+  }
+  const start = columns.valueStart[row]!;
+  if (start < 0) return { key, value: null };
+  let value: Value;
+  try {
+    value = codec.decode(topic.schema, bytes, start, columns.valueEnd[row]!) as Value;
+  } catch (error) {
+    if (error instanceof SchemaError) return { reason: error.problem, error: error.message, key };
+    throw error;
+  }
+  const id = topic.idOf(value);
+  if (id !== key)
+    return {
+      reason: 'key_mismatch',
+      error: `the key is ${JSON.stringify(key)}, the value is of ${JSON.stringify(id)}`,
+      key,
+    };
+  const problem = topic.problem(value);
+  return problem === null ? { key, value } : { reason: 'invalid_value', error: problem, key };
+}
+
+/** Keys are UTF-8 of 1 to 256 bytes without NUL: what every store can hold, and an index too. */
+function wrongKey(bytes: Buffer, start: number, end: number): Poison | null {
+  if (end === start) return { reason: 'empty_id', error: 'the key is empty', key: null };
+  if (end - start > ID_BYTES_MAX)
+    return { reason: 'id_too_long', error: `the key has ${end - start} bytes; at most 256 are allowed`, key: null };
+  if (!isUtf8(bytes.subarray(start, end))) return { reason: 'invalid_utf8', error: 'the key is not UTF-8', key: null };
+  if (bytes.indexOf(0, start) >= 0 && bytes.indexOf(0, start) < end)
+    return { reason: 'invalid_value', error: 'the key holds a NUL character', key: null };
+  return null;
+}
+
+export function isPoison(read: Change | Poison): read is Poison {
+  return 'reason' in read;
+}
+
+/** The first thing wrong with some named texts, numbers and times, or null. */
+export function problemOf(parts: {
+  readonly texts?: Readonly<Record<string, string>>;
+  readonly amounts?: Readonly<Record<string, number>>;
+  readonly times?: Readonly<Record<string, number>>;
+}): string | null {
+  for (const [name, text] of Object.entries(parts.texts ?? {}))
+    if (text.includes('\0')) return `${name} holds a NUL character, which Postgres cannot keep`;
+  for (const [name, amount] of Object.entries(parts.amounts ?? {}))
+    if (!(amount >= 0 && amount < Number.POSITIVE_INFINITY))
+      return `${name} is ${amount}: a number from 0 on is needed`;
+  for (const [name, ms] of Object.entries(parts.times ?? {}))
+    if (!(ms >= 0 && ms <= TIME_MS_MAX)) return `${name} is ${ms} ms: a time from 1970 to 9999 is needed`;
+  return null;
+}

@@ -1,0 +1,255 @@
+/**
+ * An application: a fixed number of tasks shared out over the members of its group, each task run by whoever owns it.
+ * Fencing makes every overlap harmless; what is decided here is only when to start, stop and start again.
+ */
+import type { Codec } from '../schemas/codec.js';
+import type { Clock } from './clock.js';
+import { asError, FreshetError, hasCode, isTransient } from './errors.js';
+import type { Assignment, Log, Membership, TopicPartition } from './log.js';
+import type { Logger } from './logger.js';
+import type { Metrics } from './metrics.js';
+import type { Part, ProcessorDeclaration } from './processor.js';
+import { Progress } from './progress.js';
+import type { Service } from './service.js';
+import { Task } from './task.js';
+
+/** More tasks than this cost more transactions than they bring. */
+export const TASKS_MAX = 12;
+const SHOW_OFFSETS_MS = 5_000;
+const LAG_MS = 2_000;
+const RESTART_MS_MIN = 500;
+const RESTART_MS_MAX = 15_000;
+
+export interface ApplicationOptions {
+  /** Names the group and, with the processor and the task, every transactional id. */
+  readonly name: string;
+  readonly processors: readonly ProcessorDeclaration[];
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly commitIntervalMs: number;
+  readonly changelogIntervalMs: number;
+}
+
+interface Planned {
+  readonly declaration: ProcessorDeclaration;
+  /** Within its processor. */
+  readonly index: number;
+  readonly inputs: readonly TopicPartition[];
+  readonly partitions: number;
+}
+
+interface Running {
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+  task: Task | null;
+}
+
+export interface TaskFailure {
+  readonly task: string;
+  readonly error: Error;
+}
+
+export class Application implements Service {
+  readonly #o: ApplicationOptions;
+  readonly progress = new Progress();
+  #plan: Planned[] = [];
+  #membership: Membership | null = null;
+  readonly #running = new Map<number, Running>();
+  readonly #failures = new Map<string, Error>();
+  #assigned = false;
+  readonly #ending = new AbortController();
+  #background: Promise<void>[] = [];
+
+  constructor(options: ApplicationOptions) {
+    this.#o = options;
+  }
+
+  get name(): string {
+    return this.#o.name;
+  }
+
+  /** Tasks that stopped for good and need somebody. */
+  get failures(): TaskFailure[] {
+    return [...this.#failures].map(([task, error]) => ({ task, error }));
+  }
+
+  /** Tasks of this member that have not come to their state yet; what `/health/ready` waits for. */
+  get waiting(): string[] {
+    if (!this.#assigned) return [`an assignment in group ${this.#o.name}`];
+    const names = [...this.#running]
+      .filter(([, { task }]) => task === null)
+      .map(([number]) => `${this.#plan[number]!.declaration.name}-${this.#plan[number]!.index}`);
+    return names.length === 0 ? [] : [`the state of ${names.join(', ')}`];
+  }
+
+  /** The parts this member owns and has restored; for state hashes. */
+  parts(): Part[] {
+    return [...this.#running.values()].flatMap(({ task }) => task?.parts ?? []);
+  }
+
+  /** Joins the group; tasks start as they are assigned. */
+  async start(): Promise<void> {
+    for (const declaration of this.#o.processors) this.#plan.push(...(await this.#planOf(declaration)));
+    this.#membership = await this.#o.log.join({
+      group: this.#o.name,
+      tasks: this.#plan.length,
+      partitionsOf: (task) => this.#plan[task]!.inputs,
+      onRevoked: async () => undefined,
+      onAssigned: (assignment) => this.#onAssigned(assignment),
+      onFailed: (error) => {
+        this.#failures.set(this.#o.name, error);
+        this.#o.logger.fatal({ event: 'membership_ended', application: this.#o.name, error: error.message });
+      },
+    });
+    this.#background = [
+      this.#every(SHOW_OFFSETS_MS, () => this.#showOffsets()),
+      this.#every(LAG_MS, () => this.#measureLag()),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    this.#ending.abort();
+    await Promise.all([...this.#running.keys()].map((task) => this.#stopTask(task)));
+    await Promise.all(this.#background);
+    await this.#membership?.leave();
+    this.#membership = null;
+  }
+
+  async #planOf(declaration: ProcessorDeclaration): Promise<Planned[]> {
+    const partitions = await this.#o.log.partitionCount(declaration.input);
+    const tasks = Math.min(partitions, TASKS_MAX);
+    const changelog = await this.#o.log.partitionCount(declaration.changelog);
+    if (changelog < tasks)
+      throw new FreshetError(
+        'state',
+        `${declaration.changelog} has ${changelog} partitions, its ${tasks} tasks need one each. ` +
+          `${declaration.input} has grown: start the next version by replay.`,
+      );
+    return Array.from({ length: tasks }, (_, index) => ({
+      declaration,
+      index,
+      partitions,
+      inputs: Array.from({ length: partitions }, (__, partition) => ({ topic: declaration.input, partition })).filter(
+        ({ partition }) => partition % tasks === index,
+      ),
+    }));
+  }
+
+  /** Tasks kept go on undisturbed; those that left are stopped with a last commit; new ones are restored. */
+  async #onAssigned(assignment: Assignment): Promise<void> {
+    const mine = new Set(assignment.tasks);
+    await Promise.all([...this.#running.keys()].filter((task) => !mine.has(task)).map((task) => this.#stopTask(task)));
+    if (this.#ending.signal.aborted) return;
+    for (const task of mine) if (!this.#running.has(task)) this.#startTask(task);
+    this.#assigned = true;
+  }
+
+  #startTask(number: number): void {
+    const stop = new AbortController();
+    const running: Running = { stop, task: null, done: Promise.resolve() };
+    this.#running.set(number, running);
+    Object.assign(running, { done: this.#keepRunning(this.#plan[number]!, running) });
+  }
+
+  async #stopTask(number: number): Promise<void> {
+    const running = this.#running.get(number);
+    if (running === undefined) return;
+    running.stop.abort();
+    await running.done;
+    if (this.#running.get(number) === running) this.#running.delete(number);
+  }
+
+  /** Runs a task until it is stopped; starts it again after what may pass, gives up on what cannot. */
+  async #keepRunning(planned: Planned, running: Running): Promise<void> {
+    const { declaration, index } = planned;
+    const { logger, metrics, clock } = this.#o;
+    const { signal } = running.stop;
+    let pause = RESTART_MS_MIN;
+    while (!signal.aborted) {
+      const task = this.#createTask(planned);
+      try {
+        await task.restore();
+        running.task = task;
+        this.#failures.delete(task.name);
+        pause = RESTART_MS_MIN;
+        await task.run(signal);
+      } catch (error) {
+        const code = error instanceof FreshetError ? error.code : 'internal';
+        metrics.taskFailures.inc({ processor: declaration.name, code });
+        logger.error({
+          event: 'task_failed',
+          task: task.name,
+          code,
+          error: asError(error).message,
+          stack: asError(error).stack,
+        });
+        if (hasCode(error, 'fenced')) {
+          // The group must confirm that the task is still ours, or its successor and we would fence each other for ever.
+          if (!(await this.#membership?.confirmed())) return;
+        } else if (!isTransient(error) && !hasCode(error, 'indefinite_commit')) {
+          this.#failures.set(task.name, asError(error));
+          logger.fatal({ event: 'task_stopped', task: task.name, task_index: index, error: asError(error).message });
+          return;
+        }
+        await clock.sleep(pause, signal);
+        pause = Math.min(pause * 2, RESTART_MS_MAX);
+      } finally {
+        running.task = null;
+        await task
+          .close()
+          .catch((error: unknown) => logger.warn({ event: 'task_close_failed', error: asError(error).message }));
+      }
+    }
+  }
+
+  #createTask({ declaration, index, inputs, partitions }: Planned): Task {
+    const { log, codec, logger, metrics, clock, commitIntervalMs, changelogIntervalMs } = this.#o;
+    const onCommitted = (positions: readonly (TopicPartition & { offset: number })[]) =>
+      this.progress.advance(positions);
+    return new Task({
+      declaration,
+      index,
+      inputs,
+      partitions,
+      log,
+      codec,
+      logger,
+      metrics,
+      clock,
+      commitIntervalMs,
+      changelogIntervalMs,
+      onCommitted,
+    });
+  }
+
+  async #every(ms: number, work: () => Promise<void>): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      await this.#o.clock.sleep(ms, signal);
+      if (signal.aborted) return;
+      try {
+        await work();
+      } catch (error) {
+        this.#o.logger.debug({ event: 'display_failed', application: this.#o.name, error: asError(error).message });
+      }
+    }
+  }
+
+  async #showOffsets(): Promise<void> {
+    await this.#membership?.showOffsets([...this.#running.values()].flatMap(({ task }) => task?.positions() ?? []));
+  }
+
+  async #measureLag(): Promise<void> {
+    for (const [number, { task }] of this.#running) {
+      if (task === null) continue;
+      const processor = this.#plan[number]!.declaration.name;
+      for (const { topic, partition, offset } of task.positions()) {
+        const { lastStable } = await this.#o.log.offsets({ topic, partition });
+        this.#o.metrics.taskLag.set({ processor, partition: String(partition) }, Math.max(0, lastStable - offset));
+      }
+    }
+  }
+}

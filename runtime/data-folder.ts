@@ -1,0 +1,265 @@
+/**
+ * The data folder: made with mode 0700, marked as ours, held by one process at a time. The lock is a file that names
+ * its holder; it also tells commands in another terminal where the holder listens.
+ *
+ * Taking over a dead holder's lock must be won by one process only. Whoever wants it creates `lock.<id of the dead
+ * holder>` exclusively, looks again whether that dead holder still has the lock, and only then replaces it. Without the
+ * second look: A and B read the same dead holder; A takes over and removes its claim; B creates the same claim and
+ * takes the lock from A, which is alive.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { systemClock } from './clock.js';
+import { FreshetError, messageOf } from './errors.js';
+import { livenessOf, ownIdentity, processIdentity } from './process-identity.js';
+
+const lockRecord = z.object({
+  id: z.string().regex(/^[0-9a-f]+$/),
+  ...processIdentity.shape,
+  since: z.string(),
+  address: z.string().optional(),
+  token: z.string().optional(),
+});
+
+/** Who holds a data folder, and where it listens once it does. */
+export type LockRecord = z.infer<typeof lockRecord>;
+
+const LOCK = 'lock';
+const MARK = 'freshet.json';
+const FORMAT = 1;
+/** Names that belong to the folder itself, not to what is kept in it. */
+export const DATA_FOLDER_OWN_FILES = /^(freshet\.json|lock|lost\+found)(\.|$)/;
+/** The holder touches its lock this often; only those who cannot see its process look at that. */
+const HEARTBEAT_MS = 5_000;
+const SILENCE_MS = 4 * HEARTBEAT_MS;
+const ATTEMPTS_MAX = 100;
+const RETRY_MS = 20;
+
+export interface DataFolderOptions {
+  /** How long the lock of a process in another container must stay untouched before it counts as dead, ms. */
+  readonly silenceMs?: number;
+}
+
+/** A data folder held by this process. */
+export class DataFolder {
+  readonly path: string;
+  #record: LockRecord;
+  #heartbeat: NodeJS.Timeout;
+  #released = false;
+
+  constructor(path: string, record: LockRecord) {
+    this.path = path;
+    this.#record = record;
+    this.#heartbeat = setInterval(() => {
+      const now = new Date();
+      // A folder removed by hand must not end the process from a timer.
+      utimes(join(path, LOCK), now, now).catch(() => {});
+    }, HEARTBEAT_MS);
+    this.#heartbeat.unref();
+  }
+
+  /** Writes into the lock where this process listens, and a token that its own commands may use. */
+  async announce(address: string, token?: string): Promise<void> {
+    this.#record = { ...this.#record, address, ...(token === undefined ? {} : { token }) };
+    await replaceLock(this.path, this.#record);
+  }
+
+  /** Gives the folder up; harmless when done twice. */
+  async release(): Promise<void> {
+    if (this.#released) return;
+    this.#released = true;
+    clearInterval(this.#heartbeat);
+    const current = await readRecord(join(this.path, LOCK));
+    if (current !== null && current !== 'unreadable' && current.id === this.#record.id)
+      await rm(join(this.path, LOCK), { force: true });
+  }
+}
+
+/**
+ * Makes the folder if need be and takes its lock. Errors: `locked` while another process holds it; `settings` when the
+ * folder cannot be used or holds somebody else's files.
+ */
+export async function openDataFolder(path: string, options: DataFolderOptions = {}): Promise<DataFolder> {
+  await prepare(path);
+  return new DataFolder(path, await acquire(path, options.silenceMs ?? SILENCE_MS));
+}
+
+/** The living holder of a data folder; null where there is none. A holder in another container counts as living. */
+export async function readLock(path: string): Promise<LockRecord | null> {
+  const last = (await readChain(path)).at(-1);
+  return last === undefined || last === 'unreadable' || livenessOf(last) === 'dead' ? null : last;
+}
+
+/** Whether the folder is one of ours; what is not must never be emptied. */
+export async function isDataFolder(path: string): Promise<boolean> {
+  try {
+    return z.object({ format: z.number() }).safeParse(JSON.parse(await readFile(join(path, MARK), 'utf8'))).success;
+  } catch {
+    return false;
+  }
+}
+
+async function prepare(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    await refuseStrangers(path);
+    await tighten(path);
+    if (!(await isDataFolder(path))) await writeMark(path);
+  } catch (error) {
+    if (error instanceof FreshetError) throw error;
+    throw new FreshetError(
+      'settings',
+      `The data folder ${path} cannot be used: ${messageOf(error)}. Choose another one with FRESHET_DATA_DIR.`,
+      { cause: error },
+    );
+  }
+}
+
+/** A folder with other files in it was surely not meant: `reset` would delete them. */
+async function refuseStrangers(path: string): Promise<void> {
+  if (await isDataFolder(path)) return;
+  const strangers = (await readdir(path)).filter((name) => !DATA_FOLDER_OWN_FILES.test(name));
+  if (strangers.length > 0)
+    throw new FreshetError(
+      'settings',
+      `${path} is no Freshet data folder and holds other files (${strangers.slice(0, 3).join(', ')}). Choose an empty folder with FRESHET_DATA_DIR.`,
+    );
+}
+
+/** A mounted volume may belong to another user, who then decides about its mode. */
+async function tighten(path: string): Promise<void> {
+  if (((await stat(path)).mode & 0o077) === 0) return;
+  try {
+    await chmod(path, 0o700);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+  }
+}
+
+async function writeMark(path: string): Promise<void> {
+  const aside = join(path, `${MARK}.${process.pid}`);
+  await writeFile(aside, `${JSON.stringify({ format: FORMAT, created_at: new Date().toISOString() })}\n`);
+  await rename(aside, join(path, MARK));
+}
+
+async function acquire(path: string, silenceMs: number): Promise<LockRecord> {
+  const own: LockRecord = {
+    id: randomBytes(12).toString('hex'),
+    ...ownIdentity(),
+    since: new Date().toISOString(),
+  };
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const chain = await readChain(path);
+    const last = chain.at(-1);
+    // Just being written, or cut short by a power failure: the former takes microseconds.
+    if (last === 'unreadable' && attempt < ATTEMPTS_MAX / 2) {
+      await systemClock.sleep(RETRY_MS);
+      continue;
+    }
+    if (last !== undefined && last !== 'unreadable' && (await isHeld(path, chain, last, silenceMs)))
+      throw lockedError(path, last);
+    const claim = join(path, last === undefined ? LOCK : claimName(last));
+    if (!(await createExclusively(claim, own))) continue;
+    if (last === undefined) return own;
+    if (idOf(await readRecord(join(path, LOCK))) === idOf(chain[0] ?? null)) {
+      await replaceLock(path, own);
+      for (const dead of chain) await rm(join(path, claimName(dead)), { force: true });
+      return own;
+    }
+    await rm(claim, { force: true });
+  }
+  throw new FreshetError('unavailable', `The lock of the data folder ${path} changes hands all the time: try again.`);
+}
+
+type ChainLink = LockRecord | 'unreadable';
+
+/** The lock, and behind a dead holder those who claimed its place but died before they took it. */
+async function readChain(path: string): Promise<ChainLink[]> {
+  const chain: ChainLink[] = [];
+  let next = await readRecord(join(path, LOCK));
+  while (next !== null && chain.length < ATTEMPTS_MAX) {
+    chain.push(next);
+    next = await readRecord(join(path, claimName(next)));
+  }
+  return chain;
+}
+
+async function readRecord(file: string): Promise<ChainLink | null> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+  try {
+    return lockRecord.parse(JSON.parse(text));
+  } catch {
+    return 'unreadable';
+  }
+}
+
+function idOf(link: ChainLink | null): string | null {
+  return link === null || link === 'unreadable' ? link : link.id;
+}
+
+function claimName(link: ChainLink): string {
+  return `${LOCK}.${idOf(link)}`;
+}
+
+async function isHeld(
+  path: string,
+  chain: readonly ChainLink[],
+  last: LockRecord,
+  silenceMs: number,
+): Promise<boolean> {
+  const liveness = livenessOf(last);
+  if (liveness !== 'elsewhere') return liveness === 'alive';
+  const before = chain.at(-2);
+  return isTouched(join(path, before === undefined ? LOCK : claimName(before)), silenceMs);
+}
+
+/** True as soon as the file changes (also: is gone), false when it stayed as it is for `silenceMs`. */
+async function isTouched(file: string, silenceMs: number): Promise<boolean> {
+  const mtime = async () => {
+    try {
+      return (await stat(file)).mtimeMs;
+    } catch {
+      return null;
+    }
+  };
+  const first = await mtime();
+  const end = systemClock.now() + silenceMs;
+  while (systemClock.now() < end) {
+    await systemClock.sleep(Math.min(250, silenceMs / 4));
+    if ((await mtime()) !== first) return true;
+  }
+  return false;
+}
+
+async function createExclusively(file: string, record: LockRecord): Promise<boolean> {
+  try {
+    await writeFile(file, JSON.stringify(record), { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function replaceLock(path: string, record: LockRecord): Promise<void> {
+  const aside = join(path, `${LOCK}.new.${record.id}`);
+  await writeFile(aside, JSON.stringify(record), { mode: 0o600 });
+  await rename(aside, join(path, LOCK));
+}
+
+function lockedError(path: string, holder: LockRecord): FreshetError {
+  const where = holder.host === ownIdentity().host ? '' : ` on ${holder.host}`;
+  const address = holder.address === undefined ? '' : `, which listens at ${holder.address}`;
+  return new FreshetError(
+    'locked',
+    `The data folder ${path} is in use by process ${holder.pid}${where}${address}. Stop that process, or choose another folder with FRESHET_DATA_DIR.`,
+  );
+}

@@ -1,0 +1,211 @@
+/**
+ * The journal of commits. A commit is written to its partitions first, then noted here with where it ends in each of
+ * them; only the note makes it count. A checkpoint says that all commits up to one are on the medium. The file begins
+ * with where every partition stood at some commit and is begun anew from time to time.
+ *
+ *   file   = record*            the first is a base
+ *   record = length u32, crc32c u32, kind u8, commit f64, time f64, count u32, count × place     (little endian)
+ *   place  = topic id f64, partition u32, segment f64, position f64, next offset f64 [, first f64, last append time f64]
+ */
+import { crc32c } from '@node-rs/crc32';
+import { type Disk, UNFINISHED_SUFFIX } from './disk.js';
+
+/** How far a partition reaches: the end of its last batch in the segment that begins with `segment`. */
+export interface Place {
+  readonly topicId: number;
+  readonly partition: number;
+  readonly segment: number;
+  readonly position: number;
+  readonly nextOffset: number;
+}
+
+/** A place with the append times of its segment, which batches do not tell. */
+export interface BasePlace extends Place {
+  readonly firstAppendMs: number;
+  readonly lastAppendMs: number;
+}
+
+export interface CommitNote {
+  readonly commit: number;
+  readonly timeMs: number;
+  readonly places: readonly Place[];
+}
+
+export interface JournalContents {
+  /** Where the partitions stood at `baseCommit`; one that is not listed was empty. */
+  readonly baseCommit: number;
+  readonly base: readonly BasePlace[];
+  readonly notes: readonly CommitNote[];
+  /** All commits up to here are on the medium. */
+  readonly durableCommit: number;
+  /** End of the last sound record; what follows is a note that was never finished. */
+  readonly end: number;
+}
+
+const KIND_BASE = 1;
+const KIND_COMMIT = 2;
+const KIND_CHECKPOINT = 3;
+
+const HEAD_BYTES = 8;
+const FIXED_BYTES = 1 + 8 + 8 + 4;
+const PLACE_BYTES = 8 + 4 + 8 + 8 + 8;
+const BASE_PLACE_BYTES = PLACE_BYTES + 16;
+
+function encode(kind: number, commit: number, timeMs: number, places: readonly (Place | BasePlace)[]): Buffer {
+  const each = kind === KIND_BASE ? BASE_PLACE_BYTES : PLACE_BYTES;
+  const bytes = Buffer.allocUnsafe(HEAD_BYTES + FIXED_BYTES + each * places.length);
+  let at = bytes.writeUInt8(kind, HEAD_BYTES);
+  at = bytes.writeDoubleLE(commit, at);
+  at = bytes.writeDoubleLE(timeMs, at);
+  at = bytes.writeUInt32LE(places.length, at);
+  for (const place of places) {
+    at = bytes.writeDoubleLE(place.topicId, at);
+    at = bytes.writeUInt32LE(place.partition, at);
+    at = bytes.writeDoubleLE(place.segment, at);
+    at = bytes.writeDoubleLE(place.position, at);
+    at = bytes.writeDoubleLE(place.nextOffset, at);
+    if (kind !== KIND_BASE) continue;
+    const { firstAppendMs, lastAppendMs } = place as BasePlace;
+    at = bytes.writeDoubleLE(firstAppendMs, at);
+    at = bytes.writeDoubleLE(lastAppendMs, at);
+  }
+  bytes.writeUInt32LE(bytes.length - HEAD_BYTES, 0);
+  bytes.writeUInt32LE(crc32c(bytes.subarray(HEAD_BYTES)), 4);
+  return bytes;
+}
+
+function decodePlaces(bytes: Buffer, from: number, count: number, base: boolean): BasePlace[] {
+  const each = base ? BASE_PLACE_BYTES : PLACE_BYTES;
+  return Array.from({ length: count }, (_, i) => {
+    const at = from + i * each;
+    return {
+      topicId: bytes.readDoubleLE(at),
+      partition: bytes.readUInt32LE(at + 8),
+      segment: bytes.readDoubleLE(at + 12),
+      position: bytes.readDoubleLE(at + 20),
+      nextOffset: bytes.readDoubleLE(at + 28),
+      firstAppendMs: base ? bytes.readDoubleLE(at + 36) : 0,
+      lastAppendMs: base ? bytes.readDoubleLE(at + 44) : 0,
+    };
+  });
+}
+
+/** Null if the bytes do not even begin with a sound base. Reading ends at the first record that is not sound. */
+export function decodeJournal(bytes: Buffer): JournalContents | null {
+  let base: { commit: number; places: readonly BasePlace[] } | null = null;
+  const notes: CommitNote[] = [];
+  let durableCommit = 0;
+  let last = 0;
+  let at = 0;
+  while (bytes.length - at >= HEAD_BYTES + FIXED_BYTES) {
+    const length = bytes.readUInt32LE(at);
+    const body = at + HEAD_BYTES;
+    if (length < FIXED_BYTES || length > bytes.length - body) break;
+    if (crc32c(bytes.subarray(body, body + length)) !== bytes.readUInt32LE(at + 4)) break;
+    const kind = bytes.readUInt8(body);
+    const commit = bytes.readDoubleLE(body + 1);
+    const timeMs = bytes.readDoubleLE(body + 9);
+    const count = bytes.readUInt32LE(body + 17);
+    const places = decodePlaces(bytes, body + FIXED_BYTES, count, kind === KIND_BASE);
+    if (base === null) {
+      if (kind !== KIND_BASE) return null;
+      base = { commit, places };
+      durableCommit = commit;
+      last = commit;
+    } else if (kind === KIND_COMMIT) {
+      if (commit !== last + 1) break;
+      last = commit;
+      notes.push({ commit, timeMs, places });
+    } else if (kind === KIND_CHECKPOINT) durableCommit = Math.min(commit, last);
+    else break;
+    at = body + length;
+  }
+  if (base === null) return null;
+  return { baseCommit: base.commit, base: base.places, notes, durableCommit, end: at };
+}
+
+export class Journal {
+  readonly #disk: Disk;
+  readonly #path: string;
+  readonly #folder: string;
+  #fd = -1;
+  #size = 0;
+  /** Notes of commits that may not be on the medium yet: a new file must hold them too. */
+  #unsafe: { commit: number; bytes: Buffer }[] = [];
+
+  constructor(disk: Disk, folder: string) {
+    this.#disk = disk;
+    this.#folder = folder;
+    this.#path = `${folder}/transactions`;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Null if there is no journal. */
+  async read(): Promise<Buffer | null> {
+    await this.#disk.remove(this.#path + UNFINISHED_SUFFIX);
+    return this.#disk.readWhole(this.#path);
+  }
+
+  /** Goes on with the file as it is. */
+  async open(): Promise<void> {
+    this.#fd = await this.#disk.open(this.#path, 'r+');
+    this.#size = (await this.#disk.stat(this.#fd)).size;
+  }
+
+  /** Notes a commit. When this fails the note may be there or not: cutBack() makes sure. */
+  async append(note: CommitNote): Promise<void> {
+    const bytes = encode(KIND_COMMIT, note.commit, note.timeMs, note.places);
+    await this.#disk.write(this.#fd, [bytes], this.#size);
+    this.#size += bytes.length;
+    this.#unsafe.push({ commit: note.commit, bytes });
+  }
+
+  /** Takes back what was written in vain. Throws if that fails too. */
+  async cutBack(): Promise<void> {
+    await this.#disk.truncate(this.#fd, this.#size);
+  }
+
+  /** Notes that the partitions' files hold all commits up to `commit` on the medium. Counts after the next sync(). */
+  async checkpoint(commit: number): Promise<void> {
+    const bytes = encode(KIND_CHECKPOINT, commit, 0, []);
+    await this.#disk.write(this.#fd, [bytes], this.#size);
+    this.#size += bytes.length;
+    this.#unsafe = this.#unsafe.filter((note) => note.commit > commit);
+  }
+
+  async sync(): Promise<void> {
+    await this.#disk.sync(this.#fd);
+  }
+
+  /** Begins the file anew: where the partitions stood at `commit`, all of it on the medium, and the notes behind it. */
+  async begin(commit: number, places: readonly BasePlace[]): Promise<void> {
+    const kept = this.#unsafe.filter((note) => note.commit > commit);
+    const chunks = [encode(KIND_BASE, commit, 0, places), ...kept.map((note) => note.bytes)];
+    const fresh = this.#path + UNFINISHED_SUFFIX;
+    const fd = await this.#disk.open(fresh, 'w+');
+    try {
+      await this.#disk.write(fd, chunks, 0);
+      await this.#disk.sync(fd);
+      await this.#disk.rename(fresh, this.#path);
+    } catch (error) {
+      await this.#disk.close(fd);
+      throw error;
+    }
+    const old = this.#fd;
+    this.#fd = fd;
+    this.#unsafe = kept;
+    this.#size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    if (old !== -1) await this.#disk.close(old);
+    await this.#disk.syncFolder(this.#folder);
+  }
+
+  async close(): Promise<void> {
+    if (this.#fd === -1) return;
+    const fd = this.#fd;
+    this.#fd = -1;
+    await this.#disk.close(fd);
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Putting a compacted segment in the place of those it was made from, so that a crash at any point leaves the old or
+ * the new: once the finished file carries the name `<first offset>-<end offset>.swap` it counts, and opening the log
+ * does what is left to do.
+ */
+import { type Disk, UNFINISHED_SUFFIX } from './disk.js';
+import { INDEX_SUFFIX, SEGMENT_SUFFIX, segmentName } from './segment.js';
+
+const SWAP = /^(\d{20})-(\d+)\.swap$/;
+
+/** Where a compaction writes what will replace the segments from `baseOffset` on. */
+export function unfinishedPath(folder: string, baseOffset: number): string {
+  return `${folder}/${segmentName(baseOffset)}${UNFINISHED_SUFFIX}`;
+}
+
+/** Declares the file at unfinishedPath(), which must be on the medium, to replace all segments in [baseOffset, endOffset). */
+export async function beginSwap(disk: Disk, folder: string, baseOffset: number, endOffset: number): Promise<void> {
+  const name = `${segmentName(baseOffset).slice(0, -SEGMENT_SUFFIX.length)}-${endOffset}.swap`;
+  await disk.rename(unfinishedPath(folder, baseOffset), `${folder}/${name}`);
+  await disk.syncFolder(folder);
+}
+
+/** Finishes every swap that was begun in a partition's folder. May be called again and again. */
+export async function finishSwaps(disk: Disk, folder: string): Promise<void> {
+  const names = await disk.list(folder);
+  for (const name of names) {
+    const match = SWAP.exec(name);
+    if (match === null) continue;
+    const from = Number(match[1]);
+    const to = Number(match[2]);
+    // Index files first: none may be left that speaks of a file that is no longer there.
+    for (const suffix of [INDEX_SUFFIX, SEGMENT_SUFFIX])
+      for (const old of names) {
+        const offset = Number(old.slice(0, -suffix.length));
+        if (old.endsWith(suffix) && offset >= from && offset < to) await disk.remove(`${folder}/${old}`);
+      }
+    await disk.rename(`${folder}/${name}`, `${folder}/${segmentName(from)}`);
+    await disk.syncFolder(folder);
+  }
+}

@@ -1,0 +1,334 @@
+/**
+ * The reader: one fetch at a time per leader, with all of its partitions in it, and one answer ahead of the caller. The
+ * next fetch leaves when poll() hands out what the last one brought, so that the broker works while the caller does.
+ * Moving leaders and broken connections are waited out; only what waiting cannot mend comes out of poll().
+ */
+import { systemClock } from '../clock.js';
+import { asError, FreshetError, hasCode } from '../errors.js';
+import type { Isolation, LogReader, PartitionOffsets, ReaderOptions, RecordColumns, TopicPartition } from '../log.js';
+import { walkBatches } from '../record-batch.js';
+import type { Cluster } from './cluster.js';
+import { CodecLoading, decompress } from './compression.js';
+import { KafkaError, OFFSET_NOT_AVAILABLE, OFFSET_OUT_OF_RANGE, passes } from './errors.js';
+import { type FetchAnswer, type FetchedPartition, fetch } from './fetch.js';
+import { lifetimeWithin } from './lifetime.js';
+import type { Links } from './link.js';
+import { availableOffsets } from './offsets.js';
+import { closedError, pauseMs } from './retry.js';
+
+const MAX_WAIT_MS = 250;
+const PARTITION_BYTES_MAX = 1024 * 1024;
+/** Of one answer, however many partitions it holds. */
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
+/** A partition may be missing for so many tries, about 10 s, before we believe the cluster that it is not there. */
+const MISSING_TRIES_MAX = 15;
+
+interface Stream extends TopicPartition {
+  /** What poll() returns next begins here. */
+  position: number;
+  /** Fetched and not handed out: at most one answer. */
+  ready: RecordColumns[];
+  /** Where the next fetch begins. */
+  fetchOffset: number;
+  paused: boolean;
+  fetching: boolean;
+  /** The last fetch brought nothing although the log goes on: the next one asks for this partition alone. */
+  empty: boolean;
+}
+
+export class KafkaReader implements LogReader {
+  readonly #cluster: Cluster;
+  readonly #closing: AbortController;
+  readonly #links: Links;
+  readonly #isolation: Isolation;
+  readonly #maxWaitMs: number;
+  readonly #partitionBytesMax: number;
+  readonly #streams = new Map<string, Map<number, Stream>>();
+  readonly #order: Stream[] = [];
+  readonly #busyLeaders = new Set<number>();
+  /** Not asked until the present mending is over. */
+  readonly #restingLeaders = new Set<number>();
+  #troubles = 0;
+  #mending = false;
+  #failure: Error | null = null;
+  #polling = false;
+  #wake: () => void = () => undefined;
+
+  constructor(cluster: Cluster, start: readonly (TopicPartition & { offset: number })[], options: ReaderOptions) {
+    this.#cluster = cluster;
+    this.#closing = lifetimeWithin(cluster.signal);
+    this.#closing.signal.addEventListener('abort', () => this.#wake(), { once: true });
+    this.#links = cluster.links(this.#closing.signal);
+    this.#isolation = options.isolation ?? 'read_committed';
+    this.#maxWaitMs = options.maxWaitMs ?? MAX_WAIT_MS;
+    this.#partitionBytesMax = options.maxBytesPerPartition ?? PARTITION_BYTES_MAX;
+    for (const { topic, partition, offset } of start) {
+      const stream: Stream = {
+        topic,
+        partition,
+        position: offset,
+        ready: [],
+        fetchOffset: offset,
+        paused: false,
+        fetching: false,
+        empty: false,
+      };
+      const streams = this.#streams.get(topic) ?? new Map<number, Stream>();
+      this.#streams.set(topic, streams.set(partition, stream));
+      this.#order.push(stream);
+    }
+  }
+
+  /** One call at a time. Errors: as the port says, and 'unknown_topic', 'access', 'invalid_data'; they stay. */
+  async poll(): Promise<RecordColumns[]> {
+    if (this.#polling) throw new FreshetError('internal', 'poll() was called while another poll() waits');
+    if (this.#closing.signal.aborted) throw closedError('the reader');
+    this.#polling = true;
+    try {
+      if (!this.#hasNews()) {
+        this.#fetchAll();
+        await this.#news();
+      }
+      if (this.#failure !== null) throw this.#failure;
+      const taken = this.#take();
+      this.#fetchAll();
+      return taken;
+    } finally {
+      this.#polling = false;
+    }
+  }
+
+  position(partition: TopicPartition): number {
+    return this.#stream(partition).position;
+  }
+
+  pause(partition: TopicPartition): void {
+    this.#stream(partition).paused = true;
+  }
+
+  resume(partition: TopicPartition): void {
+    this.#stream(partition).paused = false;
+    if (this.#hasNews()) this.#wake();
+    else this.#fetchAll();
+  }
+
+  /** Ends connections at once; a waiting poll() returns nothing. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+  }
+
+  #stream({ topic, partition }: TopicPartition): Stream {
+    const stream = this.#streams.get(topic)?.get(partition);
+    if (stream === undefined) throw new FreshetError('internal', `this reader does not read ${topic}[${partition}]`);
+    return stream;
+  }
+
+  #hasNews(): boolean {
+    return this.#failure !== null || this.#order.some(({ paused, ready }) => !paused && ready.length > 0);
+  }
+
+  /** Resolves when there is something to hand out or to throw, at the latest after maxWaitMs, or at close. */
+  #news(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#maxWaitMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #take(): RecordColumns[] {
+    const taken: RecordColumns[] = [];
+    for (const stream of this.#order) {
+      if (stream.paused || stream.ready.length === 0) continue;
+      taken.push(...stream.ready);
+      stream.position = stream.ready.at(-1)!.nextOffset;
+      stream.ready = [];
+    }
+    return taken;
+  }
+
+  /** Starts a fetch at every leader that has none and whose last answer was handed out. */
+  #fetchAll(): void {
+    if (this.#closing.signal.aborted || this.#failure !== null) return;
+    const byLeader = new Map<number, Stream[]>();
+    const holding = new Set<number>();
+    let leaderless = false;
+    for (const stream of this.#order) {
+      if (stream.paused || stream.fetching) continue;
+      const leader = this.#cluster.leaderOf(stream.topic, stream.partition);
+      if (leader === null) leaderless = true;
+      else if (stream.ready.length > 0) holding.add(leader);
+      else if (byLeader.has(leader)) byLeader.get(leader)!.push(stream);
+      else byLeader.set(leader, [stream]);
+    }
+    if (leaderless) this.#mend(null);
+    for (const [leader, streams] of byLeader) {
+      if (holding.has(leader) || this.#busyLeaders.has(leader) || this.#restingLeaders.has(leader)) continue;
+      const alone = streams.find(({ empty }) => empty);
+      void this.#fetch(leader, alone === undefined ? streams : [alone]);
+    }
+    // Brokers fill an answer from the front: whoever stood there goes to the back.
+    if (this.#order.length > 1) this.#order.push(this.#order.shift()!);
+  }
+
+  async #fetch(leader: number, streams: readonly Stream[]): Promise<void> {
+    this.#busyLeaders.add(leader);
+    for (const stream of streams) stream.fetching = true;
+    let trouble: unknown = null;
+    try {
+      const link = await this.#links.to(leader);
+      const answer = await link.send(this.#request(streams));
+      trouble = await this.#accept(answer, streams.length === 1);
+    } catch (error) {
+      trouble = error;
+    }
+    this.#busyLeaders.delete(leader);
+    for (const stream of streams) stream.fetching = false;
+    if (this.#closing.signal.aborted) return;
+    if (trouble !== null && !passes(trouble)) return this.#fail(asError(trouble));
+    if (trouble !== null) {
+      this.#restingLeaders.add(leader);
+      this.#mend(trouble);
+    } else if (this.#restingLeaders.size === 0) this.#troubles = 0;
+    if (this.#hasNews()) this.#wake();
+    this.#fetchAll();
+  }
+
+  #request(streams: readonly Stream[]) {
+    const places = streams.map(({ topic, partition, fetchOffset }) => ({ topic, partition, offset: fetchOffset }));
+    return fetch(places, {
+      isolation: this.#isolation,
+      maxWaitMs: this.#maxWaitMs,
+      partitionBytesMax: this.#partitionBytesMax,
+      answerBytesMax: Math.min(ANSWER_BYTES_MAX, streams.length * this.#partitionBytesMax),
+    });
+  }
+
+  /** Returns the first trouble that passes by itself, or null; throws what does not. */
+  async #accept(answer: FetchAnswer, alone: boolean): Promise<unknown> {
+    if (answer.error !== 0) throw new KafkaError(answer.error, 'reading');
+    let trouble: unknown = null;
+    for (const fetched of answer.partitions) {
+      const stream = this.#stream(fetched);
+      if (fetched.error === 0) await this.#receive(stream, fetched, alone && !answer.throttled);
+      else if (fetched.error === OFFSET_OUT_OF_RANGE) trouble ??= await this.#outOfRange(stream);
+      else {
+        const error = new KafkaError(fetched.error, `reading ${stream.topic}[${stream.partition}]`);
+        if (!passes(error)) throw error;
+        trouble ??= error;
+      }
+    }
+    return trouble;
+  }
+
+  async #receive(stream: Stream, fetched: FetchedPartition, alone: boolean): Promise<void> {
+    const { topic, partition, fetchOffset } = stream;
+    const until = this.#isolation === 'read_committed' ? fetched.lastStable : fetched.highWatermark;
+    if (fetched.start === fetched.end) {
+      // Compaction can leave nothing between here and the end. A full answer to others looks the same: ask alone first.
+      const behind = fetchOffset < until;
+      if (behind && alone) this.#keep(stream, [nothing(stream, until)]);
+      stream.empty = behind && !alone;
+      return;
+    }
+    stream.empty = false;
+    const columns = await walkWhenLoaded(() =>
+      walkBatches(fetched.bytes, fetched.start, fetched.end, {
+        topic,
+        partition,
+        fromOffset: fetchOffset,
+        aborted: this.#isolation === 'read_committed' ? fetched.aborted : null,
+        untilOffset: until,
+        decompress,
+        checkCrc: true,
+      }),
+    );
+    this.#keep(stream, columns);
+  }
+
+  #keep(stream: Stream, columns: RecordColumns[]): void {
+    const next = columns.at(-1)!.nextOffset;
+    if (next <= stream.fetchOffset) return;
+    stream.fetchOffset = next;
+    stream.ready = columns;
+  }
+
+  /** A new leader may not have come as far as the old one: only what lies outside of the whole log is an error. */
+  async #outOfRange({ topic, partition, fetchOffset }: Stream): Promise<unknown> {
+    const notYet = new KafkaError(OFFSET_NOT_AVAILABLE, `reading ${topic}[${partition}]`);
+    let available: PartitionOffsets;
+    try {
+      available = await availableOffsets(this.#cluster, { topic, partition }, this.#closing.signal);
+    } catch (error) {
+      if (hasCode(error, 'timeout')) return notYet;
+      throw error;
+    }
+    if (fetchOffset >= available.earliest && fetchOffset <= available.highWatermark) return notYet;
+    throw new FreshetError(
+      'offset_out_of_range',
+      `${topic}[${partition}] was to be read from offset ${fetchOffset}, but it holds ${available.earliest} to ` +
+        `${available.highWatermark}: the records are gone, or the topic was truncated or made anew.`,
+    );
+  }
+
+  /** Asks for the leaders again, in growing intervals while that does not help, and goes on reading. */
+  #mend(trouble: unknown): void {
+    if (this.#mending) return;
+    this.#mending = true;
+    void (async () => {
+      const { signal } = this.#closing;
+      const waitMs = trouble === null && this.#troubles === 0 ? 0 : pauseMs(this.#troubles);
+      this.#troubles++;
+      await systemClock.sleep(waitMs, signal);
+      try {
+        if (!signal.aborted) await this.#cluster.refresh(this.#streams.keys());
+        if (this.#troubles > MISSING_TRIES_MAX) this.#checkStreams();
+      } catch (error) {
+        if (!passes(error) && !signal.aborted) this.#fail(asError(error));
+      }
+      this.#mending = false;
+      this.#restingLeaders.clear();
+      this.#fetchAll();
+    })();
+  }
+
+  /** Throws when a partition is not there according to the cluster itself. */
+  #checkStreams(): void {
+    for (const { topic, partition } of this.#order) this.#cluster.checkPartition(topic, partition);
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+}
+
+/** Moves the position to `offset` without rows. */
+function nothing({ topic, partition }: TopicPartition, offset: number): RecordColumns {
+  const none = new Int32Array(0);
+  return {
+    topic,
+    partition,
+    count: 0,
+    offsets: new Float64Array(0),
+    timestamps: new Float64Array(0),
+    bytes: Buffer.alloc(0),
+    keyStart: none,
+    keyEnd: none,
+    valueStart: none,
+    valueEnd: none,
+    nextOffset: offset,
+  };
+}
+
+async function walkWhenLoaded(walk: () => RecordColumns[]): Promise<RecordColumns[]> {
+  try {
+    return walk();
+  } catch (error) {
+    if (!(error instanceof CodecLoading)) throw error;
+    await error.ready;
+    return walk();
+  }
+}

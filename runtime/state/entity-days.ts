@@ -1,0 +1,216 @@
+/**
+ * Rows keyed by (entity, UTC day), the state of every windowed fold: a chain of days per entity, newest first, a chain of
+ * rows per day for the midnight sweep, and the rows that the changelog does not have yet. What a row holds is kept by
+ * its owner in columns of the same row numbers.
+ *
+ * Totals are added along the chain, so their order (and with it the last bit) depends on the days alone, never on the
+ * order of arrival or on a restart.
+ */
+import { capacityFor, enlarged, IntList } from './columns.js';
+
+const NONE = -1;
+const CLEAN = 0;
+const DIRTY = 1;
+const FLUSHING = 2;
+
+export class EntityDays {
+  #capacity: number;
+  #used = 0;
+  #free = NONE;
+  #live = 0;
+  entity: Int32Array;
+  day: Int32Array;
+  /** First input offset that the row does not count yet; only meaningful while restoring. */
+  covers: Float64Array | null = null;
+  #nextOfEntity: Int32Array;
+  #nextOfDay: Int32Array;
+  #state: Uint8Array;
+  #headOfEntity: Int32Array;
+  readonly #headOfDay = new Map<number, number>();
+  #dirty = new IntList();
+  #flushing = new IntList();
+  #flushed = 0;
+  readonly #onGrow: (capacity: number) => void;
+
+  /** `onGrow` lets the owner enlarge its own columns to the new capacity. */
+  constructor(onGrow: (capacity: number) => void, capacity = 1024) {
+    this.#capacity = capacity;
+    this.entity = new Int32Array(capacity);
+    this.day = new Int32Array(capacity);
+    this.#nextOfEntity = new Int32Array(capacity);
+    this.#nextOfDay = new Int32Array(capacity);
+    this.#state = new Uint8Array(capacity);
+    this.#headOfEntity = new Int32Array(1024).fill(NONE);
+    this.#onGrow = onGrow;
+    onGrow(capacity);
+  }
+
+  /** Rows in use. */
+  get size(): number {
+    return this.#live;
+  }
+
+  /** Newest row of an entity, or -1. */
+  first(entity: number): number {
+    return entity < this.#headOfEntity.length ? this.#headOfEntity[entity]! : NONE;
+  }
+
+  /** The entity's row of the next older day, or -1. */
+  next(row: number): number {
+    return this.#nextOfEntity[row]!;
+  }
+
+  /** The entity's row of that day, or -1. */
+  find(entity: number, day: number): number {
+    let row = this.first(entity);
+    while (row !== NONE && this.day[row]! > day) row = this.#nextOfEntity[row]!;
+    return row !== NONE && this.day[row] === day ? row : NONE;
+  }
+
+  /** The entity's row of that day, made if it is not there: `created` tells. Its owner's columns must then be set. */
+  obtain(entity: number, day: number): number {
+    if (entity >= this.#headOfEntity.length) {
+      const from = this.#headOfEntity.length;
+      this.#headOfEntity = enlarged(this.#headOfEntity, capacityFor(entity + 1, from));
+      this.#headOfEntity.fill(NONE, from);
+    }
+    let before = NONE;
+    let row = this.#headOfEntity[entity]!;
+    while (row !== NONE && this.day[row]! > day) {
+      before = row;
+      row = this.#nextOfEntity[row]!;
+    }
+    if (row !== NONE && this.day[row] === day) {
+      this.created = false;
+      return row;
+    }
+    const fresh = this.#allocate();
+    this.entity[fresh] = entity;
+    this.day[fresh] = day;
+    this.#state[fresh] = CLEAN;
+    this.#nextOfEntity[fresh] = row;
+    if (before === NONE) this.#headOfEntity[entity] = fresh;
+    else this.#nextOfEntity[before] = fresh;
+    this.#nextOfDay[fresh] = this.#headOfDay.get(day) ?? NONE;
+    this.#headOfDay.set(day, fresh);
+    if (this.covers !== null) this.covers[fresh] = 0;
+    this.created = true;
+    return fresh;
+  }
+
+  /** Whether the last obtain() made its row. */
+  created = false;
+
+  /** Days that have rows, in no order. */
+  days(): number[] {
+    return [...this.#headOfDay.keys()];
+  }
+
+  /** First row of a day, or -1; nextOfDay goes on. */
+  firstOfDay(day: number): number {
+    return this.#headOfDay.get(day) ?? NONE;
+  }
+
+  nextOfDay(row: number): number {
+    return this.#nextOfDay[row]!;
+  }
+
+  /** Takes out every row of a day; `visit` sees each one before. */
+  dropDay(day: number, visit: (row: number, entity: number) => void): void {
+    let row = this.#headOfDay.get(day) ?? NONE;
+    this.#headOfDay.delete(day);
+    while (row !== NONE) {
+      const following = this.#nextOfDay[row]!;
+      const entity = this.entity[row]!;
+      visit(row, entity);
+      let before = NONE;
+      let at = this.#headOfEntity[entity]!;
+      while (at !== row) {
+        before = at;
+        at = this.#nextOfEntity[at]!;
+      }
+      if (before === NONE) this.#headOfEntity[entity] = this.#nextOfEntity[row]!;
+      else this.#nextOfEntity[before] = this.#nextOfEntity[row]!;
+      this.#state[row] = CLEAN;
+      this.#nextOfDay[row] = this.#free;
+      this.#free = row;
+      this.#live--;
+      row = following;
+    }
+  }
+
+  /** The changelog does not have this row as it is now. */
+  markDirty(row: number): void {
+    if (this.#state[row] !== CLEAN) return;
+    this.#state[row] = DIRTY;
+    this.#dirty.push(row);
+  }
+
+  get hasDirty(): boolean {
+    return this.#dirty.length > 0;
+  }
+
+  /** Begins a flush of what is dirty now; rows changed later wait for the next one. */
+  beginFlush(): void {
+    const list = this.#flushing;
+    list.clear();
+    this.#flushing = this.#dirty;
+    this.#dirty = list;
+    this.#flushed = 0;
+    for (let i = 0; i < this.#flushing.length; i++) {
+      const row = this.#flushing.at(i);
+      if (this.#state[row] === DIRTY) this.#state[row] = FLUSHING;
+    }
+  }
+
+  /**
+   * Visits up to `max` rows of the running flush, from where the last committed one ended; returns how far it came.
+   * Nothing is remembered until flushedTo(), so an uncommitted visit can be repeated.
+   */
+  visitFlush(max: number, visit: (row: number) => void): number {
+    let at = this.#flushed;
+    for (let visited = 0; at < this.#flushing.length && visited < max; at++) {
+      const row = this.#flushing.at(at);
+      if (this.#state[row] !== FLUSHING) continue;
+      visit(row);
+      visited++;
+    }
+    return at;
+  }
+
+  /** The visit up to `end` was committed. True when the flush is complete. */
+  flushedTo(end: number): boolean {
+    for (let at = this.#flushed; at < end; at++) {
+      const row = this.#flushing.at(at);
+      if (this.#state[row] === FLUSHING) this.#state[row] = CLEAN;
+    }
+    this.#flushed = end;
+    return end >= this.#flushing.length;
+  }
+
+  /** Remembers, while restoring, up to where each row counts. */
+  trackCovers(on: boolean): void {
+    this.covers = on ? new Float64Array(this.#capacity) : null;
+  }
+
+  #allocate(): number {
+    this.#live++;
+    if (this.#free !== NONE) {
+      const row = this.#free;
+      this.#free = this.#nextOfDay[row]!;
+      return row;
+    }
+    if (this.#used === this.#capacity) {
+      const capacity = capacityFor(this.#used + 1, this.#capacity);
+      this.entity = enlarged(this.entity, capacity);
+      this.day = enlarged(this.day, capacity);
+      this.#nextOfEntity = enlarged(this.#nextOfEntity, capacity);
+      this.#nextOfDay = enlarged(this.#nextOfDay, capacity);
+      this.#state = enlarged(this.#state, capacity);
+      if (this.covers !== null) this.covers = enlarged(this.covers, capacity);
+      this.#capacity = capacity;
+      this.#onGrow(capacity);
+    }
+    return this.#used++;
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * From operations to steps. A batch is checked and grouped here, before any store sees it: operations on one key become
+ * one step with many members, which is what makes a batch cheap (a multi-field command in Redis, one map look-up in
+ * process). Steps on different keys commute, so an operation may join an earlier step as long as nothing else has
+ * touched its key since. Everything that can be wrong in a batch by itself is refused here, so that a store has
+ * to compare only the kinds of keys it already holds before it writes.
+ */
+import { FreshetError } from '../errors.js';
+import type { FencedBatch, SinkId, StoreOperation } from './online-store.js';
+
+/** One or more operations of a kind on one key, in order. Arrays of a step have the same length. */
+export type Step =
+  | { readonly op: 'zadd'; readonly key: string; readonly members: string[]; readonly scores: number[] }
+  | { readonly op: 'zrem'; readonly key: string; readonly members: string[] }
+  | {
+      readonly op: 'hset' | 'hreplace';
+      readonly key: string;
+      readonly fields: string[];
+      readonly values: string[];
+    }
+  | { readonly op: 'hdel'; readonly key: string; readonly fields: string[] }
+  | { readonly op: 'set'; readonly key: string; readonly value: string }
+  | { readonly op: 'del'; readonly key: string }
+  | RegroupStep;
+
+/** Each member occurs once: a later regroup of the same member replaces an earlier one, both being absolute. */
+export interface RegroupStep {
+  readonly op: 'regroup';
+  readonly key: string;
+  readonly prefix: string;
+  readonly members: string[];
+  readonly groups: (string | null)[];
+  readonly scores: number[];
+}
+
+export interface BatchPlan {
+  readonly steps: readonly Step[];
+  /** Keys that must hold a sorted set or nothing when the batch begins. */
+  readonly sortedSets: readonly string[];
+  /** Keys that must hold a hash or nothing when the batch begins. */
+  readonly hashes: readonly string[];
+}
+
+const OPERATIONS_MAX = 100_000;
+
+/**
+ * Checks and groups a batch. Throws FreshetError('invalid_data') for a score that is no finite number, text that is no
+ * well-formed Unicode, a key used as two kinds at once, or more than 100,000 operations.
+ */
+export function planBatch(operations: readonly StoreOperation[]): BatchPlan {
+  if (operations.length > OPERATIONS_MAX)
+    throw invalid(`A batch of ${operations.length} operations is over the limit of ${OPERATIONS_MAX}.`);
+  const planner = new Planner(commutes(operations));
+  for (const operation of operations) planner.add(operation);
+  return planner;
+}
+
+/** Refuses offsets that are no whole numbers or go backward. Throws FreshetError('invalid_data'). */
+export function checkFence(batch: FencedBatch): void {
+  const { id, epoch, expectedOffset, nextOffset, at } = batch;
+  if (![epoch, expectedOffset, nextOffset, at].every((value) => Number.isSafeInteger(value) && value >= 0))
+    throw invalid(`${sinkName(id)}: epoch, offsets and time must be whole numbers.`);
+  if (nextOffset < expectedOffset)
+    throw invalid(`${sinkName(id)}: the batch ends at ${nextOffset}, before it begins (${expectedOffset}).`);
+}
+
+/** One text per sink and partition; parts are percent-encoded, so two sinks never share it. */
+export function sinkName(id: SinkId): string {
+  return `${encodeURIComponent(id.sink)}:${encodeURIComponent(id.topic)}:${id.partition}`;
+}
+
+type Kind = 'zset' | 'hash' | 'string' | 'nothing';
+interface KeyState {
+  kind: Kind;
+  /** The latest step on this key. */
+  step: Step | null;
+  /** Where each member stands in a regroup step. */
+  places: Map<string, number> | null;
+}
+
+class Planner implements BatchPlan {
+  readonly steps: Step[] = [];
+  readonly sortedSets: string[] = [];
+  readonly hashes: string[] = [];
+  readonly #keys = new Map<string, KeyState>();
+  readonly #commutes: boolean;
+
+  constructor(stepsCommute: boolean) {
+    this.#commutes = stepsCommute;
+  }
+
+  add(operation: StoreOperation): void {
+    switch (operation.op) {
+      case 'zadd': {
+        const state = this.#use(operation.key, 'zset');
+        let step = this.#open(state);
+        if (step?.op !== 'zadd') step = this.#push(state, { op: 'zadd', key: operation.key, members: [], scores: [] });
+        step.members.push(text(operation.member));
+        step.scores.push(finite(operation.score, operation.key));
+        return;
+      }
+      case 'zrem': {
+        const state = this.#use(operation.key, 'zset');
+        let step = this.#open(state);
+        if (step?.op !== 'zrem') step = this.#push(state, { op: 'zrem', key: operation.key, members: [] });
+        step.members.push(text(operation.member));
+        return;
+      }
+      case 'hset': {
+        const state = this.#use(operation.key, 'hash');
+        let step = this.#open(state);
+        if (step?.op !== 'hset') step = this.#push(state, { op: 'hset', key: operation.key, fields: [], values: [] });
+        step.fields.push(text(operation.field));
+        step.values.push(text(operation.value));
+        return;
+      }
+      case 'hdel': {
+        const state = this.#use(operation.key, 'hash');
+        let step = this.#open(state);
+        if (step?.op !== 'hdel') step = this.#push(state, { op: 'hdel', key: operation.key, fields: [] });
+        step.fields.push(text(operation.field));
+        return;
+      }
+      case 'hreplace': {
+        const fields: string[] = [];
+        const values: string[] = [];
+        for (const [field, value] of operation.fields) {
+          fields.push(text(field));
+          values.push(text(value));
+        }
+        const state = this.#replace(operation.key, fields.length > 0 ? 'hash' : 'nothing');
+        this.#push(state, { op: 'hreplace', key: operation.key, fields, values });
+        return;
+      }
+      case 'set':
+        this.#push(this.#replace(operation.key, 'string'), {
+          op: 'set',
+          key: operation.key,
+          value: text(operation.value),
+        });
+        return;
+      case 'del':
+        this.#push(this.#replace(operation.key, 'nothing'), { op: 'del', key: operation.key });
+        return;
+      case 'regroup':
+        this.#regroup(operation);
+    }
+  }
+
+  #regroup(operation: Extract<StoreOperation, { op: 'regroup' }>): void {
+    const { groups: key, prefix, member, group, score } = operation;
+    const state = this.#use(key, 'hash');
+    let step = this.#open(state);
+    if (step?.op !== 'regroup' || step.prefix !== prefix) {
+      step = this.#push(state, { op: 'regroup', key, prefix: text(prefix), members: [], groups: [], scores: [] });
+      state.places = new Map();
+    }
+    if (group !== null) {
+      this.#use(prefix + group, 'zset');
+      finite(score, prefix + group);
+    }
+    const places = state.places ?? new Map<string, number>();
+    const place = places.get(member) ?? step.members.length;
+    places.set(text(member), place);
+    step.members[place] = member;
+    step.groups[place] = group;
+    step.scores[place] = group === null ? 0 : score;
+  }
+
+  /** The key's state, to be used as this kind. */
+  #use(key: string, kind: 'zset' | 'hash'): KeyState {
+    const known = this.#keys.get(key);
+    if (known === undefined) {
+      (kind === 'zset' ? this.sortedSets : this.hashes).push(text(key));
+      const state: KeyState = { kind, step: null, places: null };
+      this.#keys.set(key, state);
+      return state;
+    }
+    if (known.kind === 'nothing') known.kind = kind;
+    else if (known.kind !== kind) throw invalid(`One batch uses the key ${key} as ${known.kind} and as ${kind}.`);
+    return known;
+  }
+
+  /** The key's state after an operation that does not care what was there. */
+  #replace(key: string, kind: Kind): KeyState {
+    const known = this.#keys.get(key);
+    if (known !== undefined) {
+      known.kind = kind;
+      return known;
+    }
+    const state: KeyState = { kind, step: null, places: null };
+    this.#keys.set(text(key), state);
+    return state;
+  }
+
+  /** The step that an operation on this key may still join. */
+  #open(state: KeyState): Step | null {
+    return this.#commutes || state.step === this.steps.at(-1) ? state.step : null;
+  }
+
+  #push<S extends Step>(state: KeyState, step: S): S {
+    this.steps.push(step);
+    state.step = step;
+    return step;
+  }
+}
+
+/**
+ * True when steps on different keys may change places. A regroup touches sets whose names are known only to the store;
+ * where a batch also names one of them directly, or two regroups could meet in one set, the order must stand.
+ */
+function commutes(operations: readonly StoreOperation[]): boolean {
+  const prefixes = new Set<string>();
+  const groups = new Set<string>();
+  for (const operation of operations) {
+    if (operation.op !== 'regroup') continue;
+    prefixes.add(operation.prefix);
+    groups.add(operation.groups);
+  }
+  if (prefixes.size === 0) return true;
+  const inOneFamily = (key: string) => {
+    for (const prefix of prefixes) if (key.startsWith(prefix)) return true;
+    return false;
+  };
+  // With several prefixes one set could belong to two families; one prefix under two hashes likewise.
+  if (prefixes.size > 1 || groups.size > 1) return false;
+  for (const operation of operations) {
+    if (inOneFamily(operation.op === 'regroup' ? operation.groups : operation.key)) return false;
+  }
+  return true;
+}
+
+function text(value: string): string {
+  // Half a surrogate pair would come back from Redis, or from disk, as another text.
+  if (!(value as unknown as { isWellFormed(): boolean }).isWellFormed())
+    throw invalid(`${JSON.stringify(value)} is not well-formed Unicode.`);
+  return value;
+}
+
+function finite(score: number, key: string): number {
+  if (typeof score !== 'number' || !Number.isFinite(score)) throw invalid(`A score for ${key} is ${score}.`);
+  return score;
+}
+
+function invalid(message: string): FreshetError {
+  return new FreshetError('invalid_data', message);
+}

@@ -1,0 +1,155 @@
+/**
+ * The online store in process, kept on disk: what stands in for Redis where there is none. Every call is one step of
+ * the event loop, so batches and reads never see each other half done.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { FreshetError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { checkFence, planBatch, sinkName } from './batch-plan.js';
+import type { JournalOptions } from './journal.js';
+import { Journal } from './journal.js';
+import type { StateRecord, Value } from './local-state.js';
+import { LocalState } from './local-state.js';
+import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition, StoreOperation } from './online-store.js';
+
+/**
+ * Opens, or creates, the store in a folder of its own. The folder must not be open twice: that is what the lock of the
+ * data folder is for. A batch is with the operating system before it is acknowledged.
+ */
+export async function openLocalStore(
+  folder: string,
+  logger: Logger,
+  options: JournalOptions = {},
+): Promise<OnlineStore> {
+  const state = new LocalState();
+  const journal = await Journal.open<StateRecord>(folder, options, state, logger);
+  return new LocalStore(state, journal);
+}
+
+class LocalStore implements OnlineStore {
+  readonly kind = 'local';
+  readonly #state: LocalState;
+  readonly #journal: Journal<StateRecord>;
+  #closed = false;
+
+  constructor(state: LocalState, journal: Journal<StateRecord>) {
+    this.#state = state;
+    this.#journal = journal;
+  }
+
+  async open(id: SinkId): Promise<SinkPosition> {
+    const sink = sinkName(id);
+    const old = this.#position(sink);
+    const position: SinkPosition = {
+      epoch: (old?.epoch ?? 0) + 1,
+      nextOffset: old?.nextOffset ?? 0,
+      updatedAt: old?.updatedAt ?? 0,
+      incarnation: old?.incarnation ?? '',
+    };
+    this.#commit({ sink, position });
+    return position;
+  }
+
+  async position(id: SinkId): Promise<SinkPosition | null> {
+    return this.#position(sinkName(id));
+  }
+
+  async rewind(id: SinkId, epoch: number): Promise<boolean> {
+    const sink = sinkName(id);
+    const old = this.#position(sink);
+    if (old !== null && old.epoch > epoch) return false;
+    this.#commit({ sink, position: { epoch, nextOffset: 0, updatedAt: 0, incarnation: '' } });
+    return true;
+  }
+
+  async apply(batch: FencedBatch, operations: readonly StoreOperation[]): Promise<ApplyResult> {
+    checkFence(batch);
+    const plan = planBatch(operations);
+    const sink = sinkName(batch.id);
+    const held = this.#position(sink);
+    if (held === null) return 'offset_mismatch';
+    if (held.epoch > batch.epoch) return 'fenced';
+    if (held.epoch < batch.epoch || held.nextOffset !== batch.expectedOffset) return 'offset_mismatch';
+    const key = this.#state.conflict(plan);
+    if (key !== null)
+      throw new FreshetError('invalid_data', `A batch of ${sink} uses the key ${key} as another kind than it holds.`);
+    const { epoch, nextOffset, incarnation, at } = batch;
+    const position: SinkPosition = { epoch, nextOffset, updatedAt: at, incarnation };
+    this.#commit({ sink, position, steps: this.#state.resolve(plan.steps) });
+    if (this.#journal.outgrown) void this.#journal.rotate(this.#state.capture());
+    // Without a turn of the event loop between batches, a snapshot would never get to its disk.
+    if (this.#journal.rotating) await setImmediate();
+    return 'applied';
+  }
+
+  async get(key: string): Promise<string | null> {
+    return this.#value(key, 'string')?.text ?? null;
+  }
+
+  async hget(key: string, field: string): Promise<string | null> {
+    return this.#value(key, 'hash')?.fields.get(field) ?? null;
+  }
+
+  async hmget(key: string, fields: readonly string[]): Promise<(string | null)[]> {
+    const hash = this.#value(key, 'hash')?.fields;
+    return fields.map((field) => hash?.get(field) ?? null);
+  }
+
+  async hgetall(key: string): Promise<Map<string, string>> {
+    return new Map(this.#value(key, 'hash')?.fields);
+  }
+
+  async zscore(key: string, member: string): Promise<number | null> {
+    return this.#value(key, 'zset')?.set.scores.get(member) ?? null;
+  }
+
+  async ztop(key: string, limit: number): Promise<{ member: string; score: number }[]> {
+    return this.#value(key, 'zset')?.set.top(limit) ?? [];
+  }
+
+  async zcard(key: string): Promise<number> {
+    return this.#value(key, 'zset')?.set.size ?? 0;
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    this.#check();
+    return [...this.#state.values.keys()].filter((key) => key.startsWith(prefix));
+  }
+
+  async ping(): Promise<void> {
+    this.#check();
+  }
+
+  async advice(): Promise<string[]> {
+    return [];
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#journal.close();
+  }
+
+  /** First on disk, then in memory: what was ever read survives a crash. */
+  #commit(record: StateRecord): void {
+    this.#journal.append(record);
+    this.#state.accept(record);
+  }
+
+  #position(sink: string): SinkPosition | null {
+    this.#check();
+    return this.#state.positions.get(sink) ?? null;
+  }
+
+  /** Throws FreshetError('invalid_data') when the key holds another kind, as Redis does. */
+  #value<K extends Value['kind']>(key: string, kind: K): Extract<Value, { kind: K }> | null {
+    this.#check();
+    const value = this.#state.values.get(key);
+    if (value === undefined) return null;
+    if (value.kind !== kind) throw new FreshetError('invalid_data', `The key ${key} holds no ${kind}.`);
+    return value as Extract<Value, { kind: K }>;
+  }
+
+  #check(): void {
+    if (this.#closed) throw new FreshetError('state', 'The local store was closed.');
+  }
+}

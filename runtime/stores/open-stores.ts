@@ -1,0 +1,122 @@
+/** Both stores, as the settings want them. Unset means: a private one. */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Logger, silentLogger } from '../logger.js';
+import type { Settings } from '../settings.js';
+import type { Database } from './database.js';
+import { openLocalStore } from './local-store.js';
+import type { OnlineStore } from './online-store.js';
+import { openPostgres, postgresAddress } from './postgres.js';
+import { removePrivatePostgres, startPrivatePostgres } from './private-postgres.js';
+import { removePrivateRedis, startPrivateRedis } from './private-redis.js';
+import { openRedis, type RedisOptions, redisAddress } from './redis.js';
+
+export type StoreSettings = Pick<
+  Settings,
+  'REDIS_URL' | 'REDIS_PASSWORD' | 'REDIS_KEY_PREFIX' | 'DATABASE_URL' | 'FRESHET_DATA_DIR'
+>;
+
+export interface Stores {
+  readonly store: OnlineStore;
+  readonly database: Database;
+  /** One line each on how it was obtained; no secrets. */
+  readonly describe: { readonly store: string; readonly database: string };
+  /** Closes both and stops private servers, waiting until they are down. Twice is harmless. */
+  close(): Promise<void>;
+}
+
+interface Opened<T> {
+  readonly opened: T;
+  readonly how: string;
+  close(): Promise<void>;
+}
+
+/** Opens both at the same time. Throws FreshetError when one cannot be had; the other is closed again then. */
+export async function openStores(settings: StoreSettings, logger: Logger): Promise<Stores> {
+  const [store, database] = await Promise.allSettled([
+    openOnlineStore(settings, logger),
+    openDatabase(settings, logger),
+  ]);
+  if (store.status === 'rejected' || database.status === 'rejected') {
+    for (const one of [store, database]) if (one.status === 'fulfilled') await one.value.close();
+    throw store.status === 'rejected' ? store.reason : (database as PromiseRejectedResult).reason;
+  }
+  let closing: Promise<void> | null = null;
+  const closeBoth = async () => {
+    const ends = await Promise.allSettled([store.value.close(), database.value.close()]);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  };
+  return {
+    store: store.value.opened,
+    database: database.value.opened,
+    describe: { store: store.value.how, database: database.value.how },
+    close: () => {
+      closing ??= closeBoth();
+      return closing;
+    },
+  };
+}
+
+/** Stops whatever private server may still run and removes all that the private stores kept. For "freshet reset". */
+export async function removePrivateStores(dataFolder: string, logger: Logger = silentLogger): Promise<void> {
+  await removePrivateRedis(dataFolder, logger);
+  await removePrivatePostgres(dataFolder, logger);
+  await rm(localFolder(dataFolder), { recursive: true, force: true });
+}
+
+function localFolder(dataFolder: string): string {
+  return join(dataFolder, 'store');
+}
+
+async function openOnlineStore(settings: StoreSettings, logger: Logger): Promise<Opened<OnlineStore>> {
+  const keyPrefix = settings.REDIS_KEY_PREFIX;
+  if (settings.REDIS_URL !== undefined) {
+    const password = settings.REDIS_PASSWORD === undefined ? {} : { password: settings.REDIS_PASSWORD };
+    const options: RedisOptions = { url: settings.REDIS_URL, keyPrefix, ...password };
+    const opened = await openRedis(options, logger);
+    // A hosted server may refuse to tell about itself; that is no reason not to use it.
+    for (const sentence of await opened.advice().catch(() => []))
+      logger.warn({ event: 'store_advice', store: 'redis' }, sentence);
+    return { opened, how: `Redis at ${redisAddress(options)} (REDIS_URL)`, close: () => opened.close() };
+  }
+  const server = await startPrivateRedis(settings.FRESHET_DATA_DIR, logger);
+  if (server === null) {
+    const folder = localFolder(settings.FRESHET_DATA_DIR);
+    const opened = await openLocalStore(folder, logger);
+    const how = `in process, kept in ${folder} (no redis-server or valkey-server in PATH)`;
+    return { opened, how, close: () => opened.close() };
+  }
+  return startedBy(server, () => openRedis({ ...server.options, keyPrefix }, logger));
+}
+
+async function openDatabase(settings: StoreSettings, logger: Logger): Promise<Opened<Database>> {
+  if (settings.DATABASE_URL !== undefined) {
+    const options = { url: settings.DATABASE_URL };
+    const opened = await openPostgres(options, logger);
+    return { opened, how: `Postgres at ${postgresAddress(options)} (DATABASE_URL)`, close: () => opened.close() };
+  }
+  const server = await startPrivatePostgres(settings.FRESHET_DATA_DIR, logger);
+  return startedBy(server, () => openPostgres(server.options, logger));
+}
+
+/** A client of a private server: they go together. */
+async function startedBy<T extends { close(): Promise<void> }>(
+  server: { readonly how: string; stop(): Promise<void> },
+  open: () => Promise<T>,
+): Promise<Opened<T>> {
+  let opened: T;
+  try {
+    opened = await open();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  const close = async () => {
+    try {
+      await opened.close();
+    } finally {
+      await server.stop();
+    }
+  };
+  return { opened, how: server.how, close };
+}

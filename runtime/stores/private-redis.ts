@@ -1,0 +1,151 @@
+/** A Redis (or Valkey) of our own in the data folder, where redis-server or valkey-server is installed. */
+import { randomBytes } from 'node:crypto';
+import * as files from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { FreshetError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { silentLogger } from '../logger.js';
+import {
+  freePort,
+  inPath,
+  outputOf,
+  pidIn,
+  removeShortFolder,
+  type ServerProcess,
+  socketFolder,
+  startServer,
+  stopOrphans,
+  untilReady,
+} from './private-server.js';
+import { openRedis, type RedisOptions } from './redis.js';
+
+export interface PrivateRedis {
+  /** How to reach it. */
+  readonly options: RedisOptions;
+  /** One line on how it was obtained. */
+  readonly how: string;
+  stop(): Promise<void>;
+}
+
+export interface PrivateServerOptions {
+  /** Default: a Unix socket where there can be one, else a port of 127.0.0.1 with a random password. */
+  readonly listen?: 'socket' | 'loopback';
+}
+
+const PROGRAMS = ['redis-server', 'valkey-server'];
+const PROGRAM = /^(redis|valkey)-server$/;
+/** Older ones cannot keep their arguments in the process list, by which an orphan is told. */
+const VERSION_MIN = 6.2;
+/** A large append-only file takes a while to load. */
+const READY_MS_MAX = 120_000;
+const START_TRIES = 3;
+
+/**
+ * Starts it in `<data folder>/redis` and waits until it answers; null where no server of a suitable version is in PATH.
+ * A server left over by a killed run is stopped first. Throws FreshetError('unavailable') with the end of its log
+ * when it does not start.
+ */
+export async function startPrivateRedis(
+  dataFolder: string,
+  logger: Logger,
+  options: PrivateServerOptions = {},
+): Promise<PrivateRedis | null> {
+  const found = await findRedis();
+  if (found === null) return null;
+  const folder = redisFolder(dataFolder);
+  await files.mkdir(folder, { recursive: true, mode: 0o700 });
+  await stopPrivateRedis(dataFolder, logger);
+  for (let tries = 1; ; tries++) {
+    const address = await chooseAddress(folder, options.listen);
+    const configuration = join(folder, 'redis.conf');
+    await files.writeFile(configuration, configurationOf(folder, address), { mode: 0o600 });
+    const server = await startServer({
+      name: 'Private Redis',
+      program: found.program,
+      args: [configuration],
+      logPath: join(folder, 'redis.log'),
+      folder,
+      user: null,
+      environment: { LC_ALL: 'C' },
+      stopSignal: 'SIGTERM',
+    });
+    try {
+      await answers(server, address);
+    } catch (error) {
+      await server.stop();
+      // Between choosing a free port and listening on it, somebody else may have taken it.
+      if (address.url !== undefined && tries < START_TRIES) continue;
+      throw error;
+    }
+    const where = address.path ?? '127.0.0.1, random password';
+    return { options: address, how: `private ${found.version} in ${folder} (${where})`, stop: () => server.stop() };
+  }
+}
+
+/** Stops a server that an earlier run left behind in this data folder. */
+export async function stopPrivateRedis(dataFolder: string, logger: Logger): Promise<void> {
+  const folder = redisFolder(dataFolder);
+  await stopOrphans(folder, PROGRAM, await pidIn(join(folder, 'redis.pid')), 'SIGTERM', logger);
+}
+
+/** Stops it and removes what it kept. */
+export async function removePrivateRedis(dataFolder: string, logger: Logger = silentLogger): Promise<void> {
+  await stopPrivateRedis(dataFolder, logger);
+  await removeShortFolder(redisFolder(dataFolder));
+  await files.rm(redisFolder(dataFolder), { recursive: true, force: true });
+}
+
+function redisFolder(dataFolder: string): string {
+  return resolve(dataFolder, 'redis');
+}
+
+async function findRedis(): Promise<{ program: string; version: string } | null> {
+  if (process.platform === 'win32') return null;
+  for (const name of PROGRAMS) {
+    const program = await inPath(name);
+    if (program === null) continue;
+    const version = /\bv=(\d+\.\d+)\S*/.exec(await outputOf(program, ['--version']));
+    if (version !== null && Number(version[1]) >= VERSION_MIN)
+      return { program, version: `${name} ${version[0].slice(2)}` };
+  }
+  return null;
+}
+
+async function chooseAddress(folder: string, listen: PrivateServerOptions['listen']): Promise<RedisOptions> {
+  const place = listen === 'loopback' ? null : await socketFolder(folder, 'redis.sock', null);
+  if (place !== null) return { path: join(place, 'redis.sock') };
+  return { url: `redis://127.0.0.1:${await freePort()}`, password: randomBytes(24).toString('hex') };
+}
+
+function configurationOf(folder: string, address: RedisOptions): string {
+  const text = (value: string) => `"${value.replace(/[\\"]/g, '\\$&')}"`;
+  const lines = [
+    `dir ${text(folder)}`,
+    `pidfile ${text(join(folder, 'redis.pid'))}`,
+    'daemonize no',
+    'set-proc-title no',
+    'appendonly yes',
+    'appendfsync everysec',
+    'save ""',
+    'maxmemory-policy noeviction',
+    'databases 1',
+  ];
+  if (address.path !== undefined) lines.push('port 0', `unixsocket ${text(address.path)}`, 'unixsocketperm 700');
+  else
+    lines.push(
+      'bind 127.0.0.1',
+      `port ${new URL(address.url ?? '').port}`,
+      `requirepass ${text(address.password ?? '')}`,
+    );
+  return `${lines.join('\n')}\n`;
+}
+
+async function answers(server: ServerProcess, address: RedisOptions): Promise<void> {
+  const store = await untilReady(server, READY_MS_MAX, () =>
+    openRedis({ ...address, readyMsMax: READY_MS_MAX }, silentLogger),
+  );
+  await store.close();
+  // Somebody else's server may answer on a port that ours did not get.
+  const end = server.ended();
+  if (end !== null) throw new FreshetError('unavailable', end);
+}

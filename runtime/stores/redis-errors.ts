@@ -1,0 +1,47 @@
+/** What an error of Redis, or of the way to it, means for us. */
+
+import type { ErrorCode } from '../errors.js';
+import { FreshetError, messageOf } from '../errors.js';
+
+/** Redis puts a word in capitals first; errors inside a script carry it further behind on versions before 7. */
+const BY_WORD: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
+  ['LOADING', 'unavailable'],
+  ['BUSY', 'unavailable'],
+  ['MASTERDOWN', 'unavailable'],
+  ['CLUSTERDOWN', 'unavailable'],
+  ['TRYAGAIN', 'unavailable'],
+  // A replica after a failover: the connection is renewed and may reach the new master.
+  ['READONLY', 'unavailable'],
+  ['OOM', 'unavailable'],
+  ['MISCONF', 'unavailable'],
+  ['NOREPLICAS', 'unavailable'],
+  ['UNKILLABLE', 'unavailable'],
+  ['NOAUTH', 'access'],
+  ['WRONGPASS', 'access'],
+  ['NOPERM', 'access'],
+  ['DENIED', 'access'],
+  ['WRONGTYPE', 'invalid_data'],
+]);
+const WORD = new RegExp(`\\b(${[...BY_WORD.keys()].join('|')})\\b`);
+const CONNECTION_CODES = /^(ECONN|EPIPE|ENOTFOUND|ENOENT|EAI_|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EACCES)/;
+const CONNECTION_MESSAGES =
+  /Connection is closed|Stream isn't writeable|max retries per request|connection close|Socket timeout/i;
+
+/** Maps to the closed list of codes. `doing` is what was tried, e.g. "Redis at host:6379: writing a batch". */
+export function redisError(error: unknown, doing: string): FreshetError {
+  if (error instanceof FreshetError) return error;
+  const message = messageOf(error);
+  return new FreshetError(codeOf(error, message), `${doing}: ${message}`, { cause: error });
+}
+
+function codeOf(error: unknown, message: string): ErrorCode {
+  const word = WORD.exec(message)?.[1];
+  if (word !== undefined) return BY_WORD.get(word) ?? 'internal';
+  if (/Command timed out/.test(message)) return 'timeout';
+  if (/max number of clients/.test(message)) return 'unavailable';
+  if (/invalid password|without any password|invalid username-password/i.test(message)) return 'access';
+  const systemCode = String((error as { code?: unknown } | null)?.code ?? '');
+  if (/CERT|^ERR_(TLS|SSL)/.test(systemCode)) return 'settings';
+  if (CONNECTION_CODES.test(systemCode) || CONNECTION_MESSAGES.test(message)) return 'connection';
+  return 'internal';
+}

@@ -1,0 +1,291 @@
+/**
+ * The online store in Redis. The only import of ioredis is here. A batch is one script call: either all of it and the
+ * new offset, or nothing. A call whose answer was lost may have been applied, and only the caller can find out (by
+ * position()), so nothing is ever sent a second time from here; the connection itself comes back alone.
+ */
+import { createHash } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { FreshetError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { checkFence, planBatch, sinkName } from './batch-plan.js';
+import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition, StoreOperation } from './online-store.js';
+import { redisError } from './redis-errors.js';
+import { encodeProgram } from './redis-program.js';
+import { APPLY_SCRIPT, OPEN_SCRIPT, REWIND_SCRIPT } from './redis-scripts.js';
+
+export interface RedisOptions {
+  /** redis:// or rediss:// (TLS), with user, password and database if needed. */
+  readonly url?: string;
+  /** A Unix socket, instead of a url. */
+  readonly path?: string;
+  /** Takes precedence over one in the url. */
+  readonly password?: string;
+  /** Stands before the fences' keys; all other keys are named whole by the caller. Default ''. */
+  readonly keyPrefix?: string;
+  /** How long the first connection may take, a server that is still loading included. Default 10 s. */
+  readonly readyMsMax?: number;
+  /** How long one command may take. Default 5 s. */
+  readonly commandMsMax?: number;
+}
+
+const READY_MS_MAX = 10_000;
+const COMMAND_MS_MAX = 5_000;
+const CONNECT_MS_MAX = 5_000;
+const RECONNECT_MS_MAX = 2_000;
+const SCAN_COUNT = 1_000;
+
+/**
+ * Connects and waits until the server answers. Throws FreshetError: 'settings' for a malformed url, 'access' for a
+ * wrong password, 'connection' or 'unavailable' when the server cannot be reached or does not get ready in time.
+ */
+export async function openRedis(options: RedisOptions, logger: Logger): Promise<OnlineStore> {
+  const store = new RedisStore(options, logger);
+  await store.connect(options.readyMsMax ?? READY_MS_MAX);
+  return store;
+}
+
+/** host:port/database or the socket's path: fit to be shown, without user and password. */
+export function redisAddress(options: RedisOptions): string {
+  if (options.path !== undefined) return options.path;
+  const url = redisUrl(options.url ?? 'redis://127.0.0.1:6379');
+  const database = url.pathname.length > 1 ? url.pathname : '';
+  return `${url.hostname}:${url.port === '' ? '6379' : url.port}${database}`;
+}
+
+function redisUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== 'redis:' && url.protocol !== 'rediss:') || url.hostname === '')
+    throw new FreshetError('settings', 'REDIS_URL must be redis://host:port or rediss://host:port.');
+  return url;
+}
+
+class Script {
+  readonly text: string;
+  readonly sha: string;
+  constructor(text: string) {
+    this.text = text;
+    this.sha = createHash('sha1').update(text).digest('hex');
+  }
+}
+
+const OPEN = new Script(OPEN_SCRIPT);
+const REWIND = new Script(REWIND_SCRIPT);
+const APPLY = new Script(APPLY_SCRIPT);
+
+class RedisStore implements OnlineStore {
+  readonly kind = 'redis';
+  readonly #redis: Redis;
+  readonly #name: string;
+  readonly #keyPrefix: string;
+  readonly #logger: Logger;
+  /** Why the connection is away; null while it stands. */
+  #trouble: FreshetError | null = null;
+  #closed = false;
+
+  constructor(options: RedisOptions, logger: Logger) {
+    this.#name = `Redis at ${redisAddress(options)}`;
+    this.#keyPrefix = options.keyPrefix ?? '';
+    this.#logger = logger;
+    const commandMsMax = options.commandMsMax ?? COMMAND_MS_MAX;
+    const settings = {
+      lazyConnect: true,
+      connectTimeout: CONNECT_MS_MAX,
+      commandTimeout: commandMsMax,
+      // A server that went silent without a word (a pulled cable) is given up, and connected to again, a little later.
+      socketTimeout: 2 * commandMsMax,
+      retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 10), RECONNECT_MS_MAX),
+      reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      enableOfflineQueue: false,
+      disableClientInfo: true,
+      ...(options.password === undefined ? {} : { password: options.password }),
+    };
+    this.#redis =
+      options.path === undefined
+        ? new Redis(redisUrl(options.url ?? 'redis://127.0.0.1:6379').href, settings)
+        : new Redis({ ...settings, path: options.path });
+    this.#redis.on('error', (error) => this.#lost(error));
+    this.#redis.on('close', () => this.#lost(new Error('Connection is closed.')));
+    this.#redis.on('ready', () => this.#back());
+  }
+
+  async connect(readyMsMax: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new FreshetError('unavailable', `${this.#name} did not get ready within ${readyMsMax} ms.`)),
+        readyMsMax,
+      );
+    });
+    try {
+      await Promise.race([this.#redis.connect(), late]);
+    } catch (error) {
+      const why = this.#trouble ?? redisError(error, `${this.#name}: connecting`);
+      this.#closed = true;
+      this.#redis.disconnect();
+      throw why;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #lost(error: Error): void {
+    if (this.#closed) return;
+    const first = this.#trouble === null;
+    // The close that follows an error says less than the error.
+    if (first || error.message !== 'Connection is closed.')
+      this.#trouble = redisError(error, `${this.#name}: connecting`);
+    if (first) this.#logger.warn({ event: 'store_connection_lost', store: 'redis', error: error.message }, this.#name);
+  }
+
+  #back(): void {
+    if (this.#trouble !== null) this.#logger.info({ event: 'store_connection_back', store: 'redis' }, this.#name);
+    this.#trouble = null;
+  }
+
+  async open(id: SinkId): Promise<SinkPosition> {
+    const fence = this.#fence(id);
+    const answer = await this.#run(`taking over ${sinkName(id)}`, OPEN, [fence, `${fence}:trial`], []);
+    const position = positionOf(answer as (string | null)[]);
+    if (position === null) throw new FreshetError('internal', `${this.#name}: no fence after taking it over.`);
+    return position;
+  }
+
+  async position(id: SinkId): Promise<SinkPosition | null> {
+    const fields = ['epoch', 'next_offset', 'updated_at', 'incarnation'];
+    return positionOf(await this.#do('reading a position', () => this.#redis.hmget(this.#fence(id), ...fields)));
+  }
+
+  async rewind(id: SinkId, epoch: number): Promise<boolean> {
+    const answer = await this.#run(`rewinding ${sinkName(id)}`, REWIND, [this.#fence(id)], [String(epoch)]);
+    return answer === 1;
+  }
+
+  async apply(batch: FencedBatch, operations: readonly StoreOperation[]): Promise<ApplyResult> {
+    checkFence(batch);
+    const { id, epoch, expectedOffset, nextOffset, at, incarnation } = batch;
+    const program = encodeProgram(planBatch(operations));
+    const head = [String(epoch), String(expectedOffset), String(nextOffset), String(at), incarnation];
+    const answer = await this.#run(`writing ${sinkName(id)}`, APPLY, [this.#fence(id)], [...head, program]);
+    if (answer === 'applied' || answer === 'fenced' || answer === 'offset_mismatch') return answer;
+    throw new FreshetError('internal', `${this.#name}: a batch was answered with ${JSON.stringify(answer)}.`);
+  }
+
+  get(key: string): Promise<string | null> {
+    return this.#do('GET', () => this.#redis.get(key));
+  }
+
+  hget(key: string, field: string): Promise<string | null> {
+    return this.#do('HGET', () => this.#redis.hget(key, field));
+  }
+
+  async hmget(key: string, fields: readonly string[]): Promise<(string | null)[]> {
+    if (fields.length === 0) return [];
+    return this.#do('HMGET', () => this.#redis.hmget(key, ...fields));
+  }
+
+  async hgetall(key: string): Promise<Map<string, string>> {
+    // The typed method answers with an object, where a field named __proto__ would have no place.
+    const flat = (await this.#do('HGETALL', () => this.#redis.call('HGETALL', key))) as string[];
+    const fields = new Map<string, string>();
+    for (let i = 0; i < flat.length; i += 2) fields.set(flat[i]!, flat[i + 1]!);
+    return fields;
+  }
+
+  async zscore(key: string, member: string): Promise<number | null> {
+    const score = await this.#do('ZSCORE', () => this.#redis.zscore(key, member));
+    return score === null ? null : Number(score);
+  }
+
+  async ztop(key: string, limit: number): Promise<{ member: string; score: number }[]> {
+    if (limit <= 0) return [];
+    const flat = await this.#do('ZREVRANGE', () => this.#redis.zrevrange(key, 0, limit - 1, 'WITHSCORES'));
+    const top: { member: string; score: number }[] = [];
+    for (let i = 0; i < flat.length; i += 2) top.push({ member: flat[i]!, score: Number(flat[i + 1]) });
+    return top;
+  }
+
+  zcard(key: string): Promise<number> {
+    return this.#do('ZCARD', () => this.#redis.zcard(key));
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    const pattern = `${prefix.replace(/[\\*?[\]]/g, '\\$&')}*`;
+    const fences = `${this.#keyPrefix}sink:`;
+    const found = new Set<string>();
+    let cursor = '0';
+    do {
+      const [next, keys] = await this.#do('SCAN', () =>
+        this.#redis.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT),
+      );
+      for (const key of keys) if (!key.startsWith(fences)) found.add(key);
+      cursor = next;
+    } while (cursor !== '0');
+    return [...found];
+  }
+
+  async advice(): Promise<string[]> {
+    const info = await this.#do('INFO', () => this.#redis.info());
+    const value = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
+    const advice: string[] = [];
+    const policy = value('maxmemory_policy');
+    if (policy !== '' && policy !== 'noeviction')
+      advice.push(
+        `${this.#name} may evict keys (maxmemory-policy ${policy}): features would vanish unseen. Set noeviction.`,
+      );
+    if (value('cluster_enabled') === '1')
+      advice.push(`${this.#name} is a Redis Cluster: a batch touches keys of several slots. Give a single node.`);
+    return advice;
+  }
+
+  async ping(): Promise<void> {
+    await this.#do('PING', () => this.#redis.ping());
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    // QUIT is answered after everything sent before it.
+    if (this.#redis.status === 'ready') await this.#redis.quit().catch(() => undefined);
+    this.#redis.disconnect();
+  }
+
+  #fence(id: SinkId): string {
+    return `${this.#keyPrefix}sink:${sinkName(id)}`;
+  }
+
+  /** A server that was restarted has forgotten the script: it then said so without running anything. */
+  #run(doing: string, script: Script, keys: string[], args: (string | Buffer)[]): Promise<unknown> {
+    return this.#do(doing, async () => {
+      try {
+        return await this.#redis.evalsha(script.sha, keys.length, ...keys, ...args);
+      } catch (error) {
+        if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+        return await this.#redis.eval(script.text, keys.length, ...keys, ...args);
+      }
+    });
+  }
+
+  async #do<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw new FreshetError('state', `${this.#name} was closed.`);
+    try {
+      return await work();
+    } catch (error) {
+      const mapped = redisError(error, `${this.#name}: ${doing}`);
+      // While the connection is away, why it is away (a wrong password, say) tells more than that it is.
+      if (mapped.code === 'connection' && this.#trouble !== null) throw this.#trouble;
+      throw mapped;
+    }
+  }
+}
+
+function positionOf([epoch, nextOffset, updatedAt, incarnation]: (string | null)[]): SinkPosition | null {
+  if (epoch === null || epoch === undefined) return null;
+  return {
+    epoch: Number(epoch),
+    nextOffset: Number(nextOffset ?? 0),
+    updatedAt: Number(updatedAt ?? 0),
+    incarnation: incarnation ?? '',
+  };
+}

@@ -1,0 +1,114 @@
+/** The gate before every route: name, origin, token, role and rate, in this order; refused unless everything says yes. */
+import rateLimit from '@fastify/rate-limit';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type AccessClass, FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from '../limits.js';
+import { Problem } from '../problem.js';
+import { isAllowedHost, isOwnOrigin } from './hosts.js';
+import { ALLOWED, rolesFor } from './roles.js';
+import { type Principal, type Tokens, tokenOf } from './tokens.js';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the route does, for roles and rates; `open` needs no token. Every route must say. */
+    access?: AccessClass | 'open';
+    /** The route is opened by people in a browser, which asks for the token only when challenged. */
+    page?: boolean;
+  }
+  interface FastifyRequest {
+    /** Null without tokens, and on open routes. */
+    principal: Principal | null;
+  }
+}
+
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
+const MINUTE_MS = 60_000;
+
+type RateCheck = (
+  request: FastifyRequest,
+  options?: { increment: boolean },
+) => Promise<{ isAllowed: boolean; isExceeded?: boolean; ttlInSeconds?: number }>;
+
+export interface GuardOptions {
+  readonly listenHost: string;
+  readonly tokens: Tokens | null;
+}
+
+/** Adds the gate; call before any route is declared. */
+export async function addGuard(app: FastifyInstance, { listenHost, tokens }: GuardOptions): Promise<void> {
+  app.decorateRequest('principal', null);
+  app.addHook('onRoute', (route) => {
+    if (route.config?.access === undefined)
+      throw new Error(`${String(route.method)} ${route.url} names no access class`);
+  });
+  const enter = tokens === null ? null : await tokenGate(app, tokens);
+  app.addHook('onRequest', async (request, reply) => {
+    checkHost(request, listenHost);
+    // A path without a route tells a stranger nothing either.
+    const access = request.is404 ? 'read' : request.routeOptions.config.access;
+    if (access === undefined) throw new Error(`${request.method} ${request.routeOptions.url} names no access class`);
+    if (enter !== null && access !== 'open') await enter(request, reply, access);
+  });
+}
+
+function checkHost(request: FastifyRequest, listenHost: string): void {
+  const { host, origin } = request.headers;
+  if (!isAllowedHost(host, listenHost))
+    throw new Problem(
+      403,
+      `This server does not answer under the name ${JSON.stringify((host ?? '').slice(0, 100))}: call it by the name in HOST, or as localhost from this machine.`,
+    );
+  if (!SAFE_METHODS.has(request.method) && !isOwnOrigin(origin, host!))
+    throw new Problem(
+      403,
+      'Writes from pages of another origin are refused: send them from a program or our own page.',
+    );
+}
+
+async function tokenGate(
+  app: FastifyInstance,
+  tokens: Tokens,
+): Promise<(request: FastifyRequest, reply: FastifyReply, access: AccessClass) => Promise<void>> {
+  await app.register(rateLimit, { global: false, timeWindow: MINUTE_MS });
+  const failures: RateCheck = app.createRateLimit({ max: FAILURES_PER_MINUTE });
+  const rates = new Map<AccessClass, RateCheck>();
+  for (const [access, max] of Object.entries(REQUESTS_PER_MINUTE) as [AccessClass, number][])
+    rates.set(access, app.createRateLimit({ max, keyGenerator: (request) => request.principal!.id }));
+  return async (request, reply, access) => {
+    request.principal = await authenticate(request, reply, tokens, failures);
+    if (!ALLOWED[request.principal.role].has(access))
+      throw new Problem(
+        403,
+        `Your token has the role ${request.principal.role}; this needs ${rolesFor(access).join(' or ')}.`,
+      );
+    const rate = await rates.get(access)!(request);
+    if (rate.isExceeded) throw tooMany('Your token has used up its requests for this minute', rate.ttlInSeconds);
+  };
+}
+
+async function authenticate(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  tokens: Tokens,
+  failures: RateCheck,
+): Promise<Principal> {
+  const token = tokenOf(request.headers.authorization);
+  const principal = token === null ? null : tokens.find(token);
+  if (principal !== null) return principal;
+  // Only failures are counted, and a right token always enters: nobody can lock others out from a shared address.
+  const failed = await failures(request);
+  if (failed.isExceeded) throw tooMany('Too many requests without a valid token', failed.ttlInSeconds);
+  const challenge = request.routeOptions.config.page
+    ? 'Basic realm="freshet", charset="UTF-8"'
+    : 'Bearer realm="freshet"';
+  reply.header('www-authenticate', challenge);
+  throw new Problem(
+    401,
+    token === null
+      ? 'This needs a token: send the header "Authorization: Bearer <token>" (in a browser the token is the password).'
+      : 'The token is not known here: ask whoever runs this server for one.',
+  );
+}
+
+function tooMany(what: string, seconds = 60): Problem {
+  return new Problem(429, `${what}: try again in ${seconds} s.`, { retryAfterS: seconds });
+}

@@ -1,0 +1,83 @@
+/** Bearer tokens. Only their SHA-256 is ever known here; comparison takes the same time whichever matches. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { FreshetError, messageOf } from '../../runtime/errors.js';
+import { type AccessToken, loadSettings } from '../../runtime/settings.js';
+import type { ServingSettings } from '../ports.js';
+import { isLoopback } from './hosts.js';
+import type { TokenRole } from './roles.js';
+
+/** Who sends a request. */
+export interface Principal {
+  /** Names the token without giving it away: the start of its SHA-256. */
+  readonly id: string;
+  readonly role: TokenRole;
+  readonly tenant: string;
+}
+
+/**
+ * The tokens of a deployment, the file read anew at each start; null where none are set. Throws
+ * FreshetError('settings') for wrong tokens, and when there are none although others can reach HOST.
+ */
+export function loadTokens(settings: ServingSettings): Tokens | null {
+  if (settings.API_TOKENS !== undefined && settings.API_TOKENS_FILE !== undefined)
+    throw new FreshetError('settings', 'API_TOKENS and API_TOKENS_FILE are both set: keep one of them.');
+  const list = settings.API_TOKENS ?? (settings.API_TOKENS_FILE ? readTokens(settings.API_TOKENS_FILE) : null);
+  if (list === null) {
+    if (isLoopback(settings.HOST)) return null;
+    throw new FreshetError(
+      'settings',
+      `HOST is ${settings.HOST}, which others can reach, but no tokens are set: set API_TOKENS or API_TOKENS_FILE, or HOST=127.0.0.1.`,
+    );
+  }
+  if (list.length === 0)
+    throw new FreshetError('settings', 'The list of API tokens is empty, so nobody could enter: add one or unset it.');
+  return new Tokens(list);
+}
+
+function readTokens(file: string): readonly AccessToken[] {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new FreshetError('settings', `API_TOKENS_FILE: ${file} cannot be read: ${messageOf(error)}.`);
+  }
+  try {
+    return loadSettings({ API_TOKENS: text.trim() }).API_TOKENS ?? [];
+  } catch (error) {
+    throw new FreshetError('settings', messageOf(error).replaceAll('API_TOKENS:', `API_TOKENS_FILE ${file}:`));
+  }
+}
+
+export class Tokens {
+  readonly #entries: readonly { readonly digest: Buffer; readonly principal: Principal }[];
+
+  constructor(list: readonly AccessToken[]) {
+    this.#entries = list.map(({ sha256, role, tenant }) => ({
+      digest: Buffer.from(sha256, 'hex'),
+      principal: { id: sha256.slice(0, 12), role, tenant },
+    }));
+  }
+
+  /** Who holds this token; null where nobody does. */
+  find(token: string): Principal | null {
+    const digest = createHash('sha256').update(token, 'utf8').digest();
+    let found: Principal | null = null;
+    for (const entry of this.#entries) if (timingSafeEqual(entry.digest, digest)) found = entry.principal;
+    return found;
+  }
+}
+
+/**
+ * The token of an Authorization header: `Bearer <token>`, or `Basic` with the token as its password, because that is
+ * the one way in which a browser can open the page. Null where there is none.
+ */
+export function tokenOf(authorization: string | undefined): string | null {
+  const match = /^(bearer|basic) +(\S+) *$/i.exec(authorization ?? '');
+  if (match === null) return null;
+  const [, scheme, credentials] = match;
+  if (scheme!.toLowerCase() === 'bearer') return credentials!;
+  const pair = Buffer.from(credentials!, 'base64').toString('utf8');
+  const colon = pair.indexOf(':');
+  return colon === -1 || colon === pair.length - 1 ? null : pair.slice(colon + 1);
+}

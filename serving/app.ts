@@ -1,0 +1,201 @@
+/** The HTTP surface as one Fastify instance, not yet listening: gate, parsers, errors, routes. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import swagger from '@fastify/swagger';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Logger } from '../runtime/logger.js';
+import type { Metrics } from '../runtime/metrics.js';
+import { documents, events, products, users } from '../topics/events.js';
+import { addGuard } from './access/guard.js';
+import { Tenants } from './access/tenants.js';
+import { loadTokens } from './access/tokens.js';
+import { answerBrokenRequest } from './broken-request.js';
+import { parseJsonBodies } from './input/bodies.js';
+import {
+  BODY_BYTES_MAX,
+  CONNECTIONS_MAX,
+  HANDLER_MS_MAX,
+  IDLE_SOCKET_MS_MAX,
+  KEEP_ALIVE_MS,
+  PATH_PARAMETER_LENGTH_MAX,
+  QUEUED_BYTES_MAX,
+  REQUEST_MS_MAX,
+  WRITE_MS_MAX,
+} from './limits.js';
+import type { ServingOptions } from './ports.js';
+import { PROBLEM_TYPE, Problem, problemOf } from './problem.js';
+import { addCatalogueRoutes } from './routes/catalogue.js';
+import { addErasureRoutes } from './routes/erasures.js';
+import { addEventRoutes } from './routes/events.js';
+import { addFeatureRoutes } from './routes/features.js';
+import { addOperationRoutes } from './routes/operation.js';
+import { addPage } from './routes/page.js';
+import { SHAPES } from './routes/shapes.js';
+import { addTopicRoutes } from './routes/topics.js';
+import { Eraser } from './writing/eraser.js';
+import { SharedWriter } from './writing/shared-writer.js';
+
+export interface AppOptions extends ServingOptions {
+  /** Ends waiting requests when the server stops. */
+  readonly stopping: AbortSignal;
+  /** Where the page lies; tests bring their own. */
+  readonly webFolder?: string;
+}
+
+const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy':
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cache-control': 'no-store',
+};
+
+/**
+ * Builds the whole surface; ready for `inject` and `listen`. Closing it closes its writers. Throws
+ * FreshetError('settings') for tokens that are wrong or missing.
+ */
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const { settings, logger, metrics, clock, log, codec } = options;
+  const tokens = loadTokens(settings);
+  const app = Fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_MS_MAX,
+    connectionTimeout: IDLE_SOCKET_MS_MAX,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    handlerTimeout: HANDLER_MS_MAX,
+    forceCloseConnections: 'idle',
+    genReqId: requestId,
+    routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX },
+    // No silent repair of parameters: an unknown one is refused.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true } },
+    frameworkErrors: (error, request, reply) => {
+      void setHeaders(request, reply);
+      void sendProblem(logger, error, request, reply);
+    },
+    clientErrorHandler: answerBrokenRequest,
+  });
+  app.server.maxConnections = CONNECTIONS_MAX;
+  // Answers are plain objects made for the purpose; a serializer that drops unknown fields would hide mistakes.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  app.setErrorHandler((error, request, reply) => sendProblem(logger, error, request, reply));
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0]!.slice(0, 200);
+    const sentence = `There is no ${request.method} ${path}; /openapi.json lists what there is.`;
+    return sendProblem(logger, new Problem(404, sentence), request, reply);
+  });
+  app.addHook('onRequest', async (request, reply) => setHeaders(request, reply));
+  app.addHook('onSend', async (_request, reply) => {
+    // Its client would otherwise keep the connection of an answer under way, and the stop would wait for it.
+    if (options.stopping.aborted) void reply.header('connection', 'close');
+  });
+  app.addHook('onResponse', async (request, reply) => observe(logger, metrics, request, reply));
+
+  await addGuard(app, { listenHost: settings.HOST, tokens });
+  parseJsonBodies(app);
+  refuseEncodedBodies(app);
+  for (const shape of SHAPES) app.addSchema(shape);
+  await app.register(swagger, OPENAPI);
+
+  const writer = new SharedWriter(log, {
+    topics: [events, products, documents, users].map(({ name }) => name),
+    waitMsMax: WRITE_MS_MAX,
+    queuedBytesMax: QUEUED_BYTES_MAX,
+  });
+  const eraser = new Eraser(log, codec, WRITE_MS_MAX);
+  app.addHook('onClose', async () => {
+    await Promise.all([writer.close(), eraser.close()]);
+  });
+  const tenants = new Tenants(options.database);
+  const { readers, isReady, overview, stopping } = options;
+  await addEventRoutes(app, { writer, codec });
+  addCatalogueRoutes(app, { writer, codec, clock, tenants });
+  addFeatureRoutes(app, { readers, tenants, metrics });
+  addErasureRoutes(app, { eraser, clock, tenants });
+  await addTopicRoutes(app, { log, codec, writer, clock, tenants, stopping });
+  addOperationRoutes(app, { isReady, overview, metrics, clock });
+  addPage(app, options.webFolder);
+  await app.ready();
+  return app;
+}
+
+const OPENAPI = {
+  openapi: {
+    openapi: '3.1.0',
+    info: {
+      title: 'Freshet',
+      version: '1',
+      description: 'Features that are always fresh: events in, popularity and affinity out. Errors are problem+json.',
+    },
+    tags: [
+      { name: 'features', description: 'Published features.' },
+      { name: 'writes', description: 'What producers write.' },
+      { name: 'operation', description: 'For operators.' },
+      { name: 'health', description: 'For probes; needs no token.' },
+    ],
+    components: {
+      securitySchemes: {
+        token: { type: 'http' as const, scheme: 'bearer', description: 'Needed where API_TOKENS is set.' },
+      },
+    },
+    security: [{ token: [] }, {}],
+  },
+  refResolver: {
+    buildLocalReference: (json: Record<string, unknown>, _base: unknown, _fragment: string, index: number) =>
+      typeof json['$id'] === 'string' ? json['$id'] : `def-${index}`,
+  },
+};
+
+/** The caller's id when it is a harmless one, so that traces meet; else a new one. */
+function requestId(raw: IncomingMessage): string {
+  const given = raw.headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
+}
+
+function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
+  void reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id });
+}
+
+function refuseEncodedBodies(app: FastifyInstance): void {
+  app.addHook('preParsing', async (request, _reply, payload) => {
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity')
+      throw new Problem(415, 'Send the body uncompressed: no Content-Encoding is taken.');
+    return payload;
+  });
+}
+
+function sendProblem(logger: Logger, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = problemOf(error);
+  if (problem.status >= 500)
+    logger.error(
+      { event: 'http_request_failed', request_id: request.id, route: routeOf(request), err: problem.cause ?? problem },
+      problem.message,
+    );
+  if (problem.retryAfterS !== null) void reply.header('retry-after', String(problem.retryAfterS));
+  return reply.code(problem.status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem.toBody());
+}
+
+/** The pattern, never the path: an endless number of ids must not become labels, nor stand in logs. */
+function routeOf(request: FastifyRequest): string {
+  return request.routeOptions?.url ?? 'none';
+}
+
+function observe(logger: Logger, metrics: Metrics, request: FastifyRequest, reply: FastifyReply): void {
+  const route = routeOf(request);
+  const seconds = reply.elapsedTime / 1000;
+  metrics.httpRequests.inc({ route, method: request.method, status: String(reply.statusCode) });
+  metrics.httpSeconds.observe({ route }, seconds);
+  logger.debug(
+    {
+      event: 'http_request',
+      request_id: request.id,
+      method: request.method,
+      route,
+      status: reply.statusCode,
+      duration_seconds: Number(seconds.toFixed(6)),
+    },
+    `${request.method} ${route} ${reply.statusCode}`,
+  );
+}

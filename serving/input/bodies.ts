@@ -1,0 +1,110 @@
+/** Bodies from bytes: strict UTF-8 JSON, and NDJSON in which a bad line spoils only itself. */
+import type { FastifyInstance } from 'fastify';
+import { RECORDS_PER_REQUEST_MAX } from '../limits.js';
+import { Problem } from '../problem.js';
+import { InputError } from './input-error.js';
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+const LINE_FEED = 0x0a;
+
+/** Lines of an NDJSON body that hold something. */
+export class Lines {
+  readonly #lines: Buffer[] = [];
+
+  constructor(body: Buffer) {
+    for (let start = 0; start < body.length; ) {
+      const feed = body.indexOf(LINE_FEED, start);
+      const end = feed === -1 ? body.length : feed;
+      if (!isBlank(body, start, end)) this.#lines.push(body.subarray(start, end));
+      start = end + 1;
+    }
+  }
+
+  get count(): number {
+    return this.#lines.length;
+  }
+
+  /** Throws InputError when the line is no JSON. */
+  parse(index: number): unknown {
+    try {
+      return JSON.parse(utf8.decode(this.#lines[index]));
+    } catch {
+      throw new InputError('The line is not JSON in UTF-8.');
+    }
+  }
+}
+
+function isBlank(bytes: Buffer, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (bytes[i] !== 0x20 && bytes[i] !== 0x0d && bytes[i] !== 0x09) return false;
+  return true;
+}
+
+/** Takes application/json and nothing else; an empty body is undefined. Form types and plain text end in 415. */
+export function parseJsonBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    if (body.length === 0) return done(null, undefined);
+    try {
+      done(null, JSON.parse(utf8.decode(body as Buffer)));
+    } catch {
+      done(new Problem(400, 'The body is not JSON in UTF-8.'));
+    }
+  });
+}
+
+/** Takes application/x-ndjson too, as Lines. */
+export function parseNdjsonBodies(app: FastifyInstance): void {
+  app.addContentTypeParser('application/x-ndjson', { parseAs: 'buffer' }, (_request, body, done) => {
+    done(null, new Lines(body as Buffer));
+  });
+}
+
+export interface Rejection {
+  /** Position among the records of the request, from 0; blank lines are not counted. */
+  readonly index: number;
+  readonly error: string;
+}
+
+export interface ReadRecords<T> {
+  readonly accepted: readonly T[];
+  readonly rejected: readonly Rejection[];
+}
+
+/**
+ * Applies `read` to every record of a body: one object, an array, or lines. Throws Problem when there is none or there
+ * are too many; a record for which `read` throws InputError is rejected alone.
+ */
+export function readRecords<T>(body: unknown, read: (json: unknown) => T): ReadRecords<T> {
+  const count = body instanceof Lines ? body.count : Array.isArray(body) ? body.length : 1;
+  if (body === undefined || count === 0)
+    throw new Problem(400, 'The body holds no record: send an object, an array of objects, or one object per line.');
+  if (count > RECORDS_PER_REQUEST_MAX)
+    throw new Problem(413, `The body holds ${count} records; send at most ${RECORDS_PER_REQUEST_MAX} in one request.`);
+  const accepted: T[] = [];
+  const rejected: Rejection[] = [];
+  for (let index = 0; index < count; index++) {
+    try {
+      accepted.push(read(body instanceof Lines ? body.parse(index) : Array.isArray(body) ? body[index] : body));
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      rejected.push({ index, error: error.message });
+    }
+  }
+  return { accepted, rejected };
+}
+
+/** The answer when some were accepted; throws the 400 when none was. */
+export function receipt({ accepted, rejected }: ReadRecords<unknown>): {
+  accepted: number;
+  rejected: readonly Rejection[];
+} {
+  if (accepted.length === 0) {
+    const first = rejected[0]!;
+    throw new Problem(
+      400,
+      rejected.length === 1 ? first.error : `All ${rejected.length} records were rejected; the first: ${first.error}`,
+      { members: { accepted: 0, rejected } },
+    );
+  }
+  return { accepted: accepted.length, rejected };
+}

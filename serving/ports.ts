@@ -1,0 +1,55 @@
+/** What serving is given: everything behind the HTTP surface, as ports, so that tests hand in their own. */
+import type { FeatureReader } from '../publishing/reader.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Log } from '../runtime/log.js';
+import type { Logger } from '../runtime/logger.js';
+import type { Metrics } from '../runtime/metrics.js';
+import type { Settings } from '../runtime/settings.js';
+import type { Queryable } from '../runtime/stores/database.js';
+import type { Codec } from '../schemas/codec.js';
+
+/** Published features: of their reader, what routes ask for. */
+export type FeatureReaders = Pick<FeatureReader, 'popular' | 'popularity' | 'affinity'>;
+
+/** What the page shows; the composition of the process knows it. Lags count records. */
+export interface Overview {
+  readonly mode: { readonly log: string; readonly online_store: string; readonly database: string };
+  readonly demo: boolean;
+  readonly uptime_seconds: number;
+  readonly events: { readonly total: number; readonly rate_per_second: number };
+  readonly lag: {
+    readonly activity: number;
+    readonly popularity: number;
+    readonly redis: number;
+    readonly postgres: number;
+  };
+  /** Null until a first change has come through. */
+  readonly freshness_ms: { readonly redis: number | null; readonly postgres: number | null };
+  readonly intake: {
+    readonly counted: number;
+    readonly duplicate: number;
+    readonly late: number;
+    readonly dead_letter: number;
+  };
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** What is being waited for, in words; empty when ready. */
+  readonly waiting: readonly string[];
+}
+
+export type ServingSettings = Pick<Settings, 'HOST' | 'PORT' | 'API_TOKENS' | 'API_TOKENS_FILE'>;
+
+export interface ServingOptions {
+  readonly log: Log;
+  readonly database: Queryable;
+  readonly readers: FeatureReaders;
+  readonly codec: Codec;
+  readonly settings: ServingSettings;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly isReady: () => Readiness;
+  readonly overview: () => Promise<Overview>;
+}

@@ -1,0 +1,59 @@
+/** POST /v1/events: the door through which events come in. */
+import type { FastifyInstance } from 'fastify';
+import type { Codec } from '../../schemas/codec.js';
+import { parseNdjsonBodies, readRecords, receipt } from '../input/bodies.js';
+import { eventInput } from '../input/records.js';
+import { RECORDS_PER_REQUEST_MAX } from '../limits.js';
+import type { SharedWriter } from '../writing/shared-writer.js';
+import { access, CHECKS_ITSELF, described } from './declare.js';
+import { answers, array, json } from './shapes.js';
+
+export interface EventRoutes {
+  readonly writer: SharedWriter;
+  readonly codec: Codec;
+}
+
+const event = { $ref: 'Event#' };
+
+/** Duplicates, late events and times ahead are accepted: which of them count is decided once, by the log's order and time. */
+export async function addEventRoutes(app: FastifyInstance, { writer, codec }: EventRoutes): Promise<void> {
+  await app.register(async (scope) => {
+    parseNdjsonBodies(scope);
+    scope.post(
+      '/v1/events',
+      {
+        ...CHECKS_ITSELF,
+        config: access('write'),
+        schema: described(
+          {
+            operationId: 'postEvents',
+            tag: 'writes',
+            summary: 'Takes one event, an array of events, or one event per line.',
+            description: `Accepted means written to the log by all in-sync replicas. At most ${RECORDS_PER_REQUEST_MAX} events and 1 MiB in one request. A request that failed may be repeated: an event_id counts once.`,
+          },
+          {
+            body: {
+              content: {
+                'application/json': { schema: { oneOf: [event, array(event)] } },
+                'application/x-ndjson': { schema: event },
+              },
+            },
+            response: answers(
+              { 202: json('Receipt', 'How many were accepted, and why others were not.') },
+              [400, 413, 415],
+            ),
+          },
+        ),
+      },
+      async (request, reply) => {
+        const read = readRecords(request.body, (json) => {
+          const value = eventInput.read(json, 0);
+          return { topic: eventInput.topic, key: Buffer.from(value.user_id), value: codec.encode('Event', value) };
+        });
+        const answer = receipt(read);
+        await writer.write(read.accepted);
+        return reply.code(202).send(answer);
+      },
+    );
+  });
+}

@@ -1,0 +1,97 @@
+/** For operators and machines: health, metrics, the figures of the page, the description of this API. */
+import type { FastifyInstance } from 'fastify';
+import type { Clock } from '../../runtime/clock.js';
+import type { Metrics } from '../../runtime/metrics.js';
+import { READ_MS_MAX } from '../limits.js';
+import type { Overview, Readiness } from '../ports.js';
+import { access, described, iso } from './declare.js';
+import { answers, json } from './shapes.js';
+
+export interface OperationRoutes {
+  readonly isReady: () => Readiness;
+  readonly overview: () => Promise<Overview>;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+export function addOperationRoutes(app: FastifyInstance, options: OperationRoutes): void {
+  const { isReady, overview, metrics, clock } = options;
+
+  app.get(
+    '/health/live',
+    {
+      config: access('open'),
+      schema: described(
+        { operationId: 'live', tag: 'health', summary: 'The process answers.' },
+        { response: { 200: json('Live', 'It does.') } },
+      ),
+    },
+    () => ({ status: 'live' }),
+  );
+
+  app.get(
+    '/health/ready',
+    {
+      config: access('open'),
+      schema: described(
+        { operationId: 'ready', tag: 'health', summary: 'Stores are reachable and owned tasks restored.' },
+        { response: { 200: json('Ready', 'Ready.'), 503: json('Ready', 'Not yet; `waiting` says for what.') } },
+      ),
+    },
+    (_request, reply) => {
+      const { ready, waiting } = isReady();
+      if (!ready) void reply.code(503).header('retry-after', '1');
+      return { status: ready ? 'ready' : 'waiting', waiting: [...waiting] };
+    },
+  );
+
+  app.get(
+    '/metrics',
+    {
+      config: access('read'),
+      schema: described(
+        { operationId: 'metrics', tag: 'operation', summary: 'Metrics in the text format of Prometheus.' },
+        {
+          response: answers(
+            { 200: { description: 'Samples.', content: { 'text/plain': { schema: { type: 'string' } } } } },
+            [],
+          ),
+        },
+      ),
+    },
+    async (_request, reply) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+  );
+
+  app.get(
+    '/v1/overview',
+    {
+      config: access('read'),
+      handlerTimeout: READ_MS_MAX,
+      schema: described(
+        { operationId: 'overview', tag: 'operation', summary: 'How the whole is doing: the figures of the page.' },
+        { response: answers({ 200: json('Overview', 'Lags count records.') }, []) },
+      ),
+    },
+    async () => {
+      const { mode, demo, uptime_seconds, events, lag, freshness_ms, intake } = await overview();
+      return { as_of: iso(clock.now()), uptime_seconds, mode, demo, events, lag, freshness_ms, intake };
+    },
+  );
+
+  app.get(
+    '/openapi.json',
+    {
+      config: access('read'),
+      schema: described(
+        { operationId: 'openapi', tag: 'operation', summary: 'This description of the API.' },
+        {
+          response: answers(
+            { 200: { description: 'OpenAPI 3.1.', content: { 'application/json': { schema: { type: 'object' } } } } },
+            [],
+          ),
+        },
+      ),
+    },
+    () => app.swagger(),
+  );
+}

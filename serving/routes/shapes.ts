@@ -1,0 +1,288 @@
+/** The shapes of requests and answers as JSON schemas: what /openapi.json shows, and what tests hold answers against. */
+import { ID_BYTES_MAX } from '../limits.js';
+
+type Schema = Readonly<Record<string, unknown>>;
+
+/** An object that has exactly these fields; those whose names are in `optional` may be missing. */
+export function object(properties: Readonly<Record<string, Schema>>, optional: readonly string[] = []): Schema {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name));
+  return { type: 'object', properties, ...(required.length > 0 ? { required } : {}), additionalProperties: false };
+}
+
+export const text: Schema = { type: 'string' };
+export const integer: Schema = { type: 'integer' };
+export const number: Schema = { type: 'number' };
+export const time: Schema = { type: 'string', format: 'date-time', description: 'ISO 8601, UTC.' };
+export const id: Schema = {
+  type: 'string',
+  minLength: 1,
+  maxLength: ID_BYTES_MAX,
+  description: `1 to ${ID_BYTES_MAX} bytes of UTF-8.`,
+};
+export const nullableId: Schema = { ...id, type: ['string', 'null'] };
+export const givenTime: Schema = {
+  description: 'ISO 8601 with Z or an offset and any fraction, or milliseconds since 1970.',
+  anyOf: [{ type: 'string', format: 'date-time' }, { type: 'number' }],
+};
+
+export function array(items: Schema): Schema {
+  return { type: 'array', items };
+}
+
+/** A whole number in a query. */
+export function count(min: number, max: number, otherwise: number, description: string): Schema {
+  return { type: 'integer', minimum: min, maximum: max, default: otherwise, description };
+}
+
+/** Parameters of a path or query; unknown ones are refused, so that a slip of the pen is told. */
+export function parameters(properties: Readonly<Record<string, Schema>>, required: readonly string[] = []): Schema {
+  return { type: 'object', properties, required: [...required], additionalProperties: false };
+}
+
+export const pathId = (name: string, what: string): Schema =>
+  parameters({ [name]: { type: 'string', minLength: 1, description: `${what}, percent-encoded.` } }, [name]);
+
+const rejection = object({ index: integer, error: text });
+
+const problem = {
+  $id: 'Problem',
+  type: 'object',
+  description: 'RFC 9457. `detail` is a sentence that says what to do.',
+  properties: {
+    type: text,
+    title: text,
+    status: integer,
+    detail: text,
+    errors: array(object({ field: text, error: text })),
+    accepted: integer,
+    rejected: array(rejection),
+  },
+  required: ['type', 'title', 'status', 'detail'],
+  additionalProperties: false,
+};
+
+const PROBLEMS: Readonly<Record<number, string>> = {
+  400: 'The request is wrong; the detail says how.',
+  401: 'No token, or one that is not known. Only where tokens are set.',
+  403: 'Not for this token, under this name, or from this origin.',
+  404: 'Nothing under this id.',
+  410: 'The offsets are not in the log (any more).',
+  413: 'The body, or a record in it, is too large.',
+  415: 'The body has a type that this route does not take.',
+  429: 'Too many requests for this token in this minute. Only where tokens are set.',
+  503: 'Something needed does not answer now; Retry-After says when to try again.',
+};
+const ALWAYS = [401, 403, 429, 503];
+
+/** The answers of a route: its own and the problems it may give besides those that every route may give. */
+export function answers(own: Readonly<Record<number, Schema>>, problems: readonly number[]): Record<number, unknown> {
+  const all: Record<number, unknown> = {};
+  for (const status of [...problems, ...ALWAYS]) {
+    all[status] = {
+      description: PROBLEMS[status]!,
+      content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } },
+    };
+  }
+  for (const [status, schema] of Object.entries(own)) all[Number(status)] = schema;
+  return all;
+}
+
+/** An answer in JSON by the name of its shape. */
+export function json(name: ShapeName, description: string): Schema {
+  return { description, content: { 'application/json': { schema: { $ref: `${name}#` } } } };
+}
+
+const eventShape = {
+  $id: 'Event',
+  ...object(
+    {
+      event_id: { ...id, description: 'Unique per user: repeats within the duplicate horizon count once.' },
+      user_id: id,
+      product_id: id,
+      category: { ...nullableId, description: 'Null: the category in the catalogue.' },
+      event_type: { type: 'string', enum: ['view', 'add_to_cart', 'purchase'] },
+      ts: givenTime,
+    },
+    ['category'],
+  ),
+};
+
+const productShape = {
+  $id: 'Product',
+  ...object(
+    {
+      product_id: id,
+      title: text,
+      description: text,
+      category: id,
+      price: { type: ['number', 'null'], minimum: 0 },
+      updated_at: givenTime,
+    },
+    ['product_id', 'price', 'updated_at'],
+  ),
+};
+
+const documentShape = {
+  $id: 'Document',
+  ...object(
+    {
+      doc_id: id,
+      language: { type: ['string', 'null'], pattern: '^[a-z]{2,3}$', description: 'ISO 639; null: detected.' },
+      source: nullableId,
+      text,
+      updated_at: givenTime,
+    },
+    ['doc_id', 'language', 'source', 'updated_at'],
+  ),
+};
+
+const userShape = {
+  $id: 'User',
+  ...object({ user_id: id, tenant_id: id, active: { type: 'boolean', default: true }, updated_at: givenTime }, [
+    'user_id',
+    'active',
+    'updated_at',
+  ]),
+};
+
+const popularShape = {
+  $id: 'Popular',
+  ...object({
+    as_of: time,
+    version: integer,
+    items: array(object({ product_id: text, score: number, category: text, as_of: time }, ['as_of'])),
+  }),
+};
+
+const productPopularityShape = {
+  $id: 'ProductPopularity',
+  ...object({
+    product_id: text,
+    score: number,
+    as_of: time,
+    version: integer,
+    views: integer,
+    add_to_carts: integer,
+    purchases: integer,
+  }),
+};
+
+const affinityShape = {
+  $id: 'UserAffinity',
+  ...object({
+    user_id: text,
+    as_of: time,
+    version: integer,
+    scores: {
+      type: 'object',
+      description: 'Category to share of interest; the shares add up to 1.',
+      additionalProperties: { type: 'number', minimum: 0, maximum: 1 },
+    },
+  }),
+};
+
+const position = object({ partition: integer, offset: integer });
+
+const rawRecordsShape = {
+  $id: 'RawRecords',
+  ...object({
+    topic: text,
+    records: array(
+      object(
+        {
+          partition: integer,
+          offset: integer,
+          timestamp: { ...time, description: 'Log time.' },
+          key: { type: ['string', 'null'] },
+          key_base64: text,
+          value: { description: 'Fields by the schema of the topic, times in ms; null deletes.' },
+          value_base64: { type: 'string', description: 'What could not be decoded.' },
+          error: text,
+        },
+        ['key_base64', 'value', 'value_base64', 'error'],
+      ),
+    ),
+    next: { ...array(position), description: 'Where to read on: give it back as `positions=<partition>:<offset>,…`.' },
+  }),
+};
+
+const topicsShape = {
+  $id: 'Topics',
+  ...object({
+    topics: array(
+      object({
+        name: text,
+        doc: text,
+        key: text,
+        schema: text,
+        cleanup: text,
+        owner: text,
+        partitions: { type: 'integer', description: '0: the topic does not exist yet.' },
+        offsets: array(
+          object({ partition: integer, earliest: integer, last_stable: integer, high_watermark: integer }),
+        ),
+      }),
+    ),
+  }),
+};
+
+const nullableMs = { type: ['number', 'null'], minimum: 0 };
+const lagCount = { type: 'number', minimum: 0 };
+
+const overviewShape = {
+  $id: 'Overview',
+  ...object({
+    as_of: time,
+    uptime_seconds: number,
+    mode: object({ log: text, online_store: text, database: text }),
+    demo: { type: 'boolean' },
+    events: object({ total: number, rate_per_second: number }),
+    lag: object({ activity: lagCount, popularity: lagCount, redis: lagCount, postgres: lagCount }),
+    freshness_ms: object({ redis: nullableMs, postgres: nullableMs }),
+    intake: object({ counted: integer, duplicate: integer, late: integer, dead_letter: integer }),
+  }),
+};
+
+/** Every shape that has a name, by its $id. */
+export const SHAPES = [
+  problem,
+  eventShape,
+  productShape,
+  documentShape,
+  userShape,
+  popularShape,
+  productPopularityShape,
+  affinityShape,
+  rawRecordsShape,
+  topicsShape,
+  overviewShape,
+  { $id: 'Receipt', ...object({ accepted: integer, rejected: array(rejection) }) },
+  { $id: 'Accepted', ...object({ accepted: { type: 'integer', const: 1 } }) },
+  {
+    $id: 'ErasureRequest',
+    description: 'One of user_id and product_id.',
+    ...object({ user_id: id, product_id: id, reason: { type: ['string', 'null'] } }, [
+      'user_id',
+      'product_id',
+      'reason',
+    ]),
+  },
+  { $id: 'ErasureReceipt', ...object({ subject: text }) },
+  {
+    $id: 'KeyedRecord',
+    ...object(
+      {
+        key: { ...nullableId, description: "The value's id; needed only where the value is null." },
+        value: { description: 'A record of the topic as the PUT and POST routes take it; null deletes the key.' },
+      },
+      ['key'],
+    ),
+  },
+  { $id: 'Live', ...object({ status: { type: 'string', const: 'live' } }) },
+  {
+    $id: 'Ready',
+    ...object({ status: { type: 'string', enum: ['ready', 'waiting'] }, waiting: array(text) }),
+  },
+] as const;
+
+export type ShapeName = (typeof SHAPES)[number]['$id'];

@@ -1,0 +1,97 @@
+/** The HTTP server as a service: listens on start, and on stop lets requests under way finish, but not for long. */
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { FreshetError, messageOf } from '../runtime/errors.js';
+import type { Service } from '../runtime/service.js';
+import { isAnyAddress } from './access/hosts.js';
+import { buildApp } from './app.js';
+import { LAST_WRITES_MS_MAX, STOP_MS_MAX } from './limits.js';
+import type { ServingOptions, ServingSettings } from './ports.js';
+
+export interface Server extends Service {
+  /** Where this machine reaches the server, e.g. http://127.0.0.1:8080. Throws before start. */
+  address(): string;
+}
+
+/**
+ * Builds the server without listening. `start` throws FreshetError('settings') when HOST and PORT cannot be had.
+ * Throws FreshetError('settings') for tokens that are wrong, or missing although others can reach HOST.
+ */
+export async function createServer(options: ServingOptions & { readonly webFolder?: string }): Promise<Server> {
+  const stopping = new AbortController();
+  const app = await buildApp({ ...options, stopping: stopping.signal });
+  let started: Promise<void> | null = null;
+  let stopped: Promise<void> | null = null;
+  return {
+    name: 'serving',
+    start: () => {
+      if (stopped !== null) return Promise.reject(new FreshetError('internal', 'serving was stopped; make a new one'));
+      started ??= listen(app, options.settings);
+      return started;
+    },
+    stop: () => {
+      stopping.abort();
+      stopped ??= (started ?? Promise.resolve()).catch(() => undefined).then(() => close(app));
+      return stopped;
+    },
+    address: () => addressOf(app, options.settings.HOST),
+  };
+}
+
+async function listen(app: FastifyInstance, { HOST, PORT }: ServingSettings): Promise<void> {
+  try {
+    await app.listen({ host: HOST.replace(/^\[(.*)\]$/, '$1'), port: PORT });
+  } catch (error) {
+    throw new FreshetError('settings', cannotListen((error as NodeJS.ErrnoException).code, HOST, PORT, error), {
+      cause: error,
+    });
+  }
+}
+
+function cannotListen(code: string | undefined, host: string, port: number, error: unknown): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return `Port ${port} on ${host} is taken by another program: stop that one, or set PORT to a free port (0 takes any).`;
+    case 'EACCES':
+      return `Port ${port} may not be opened by this user: set PORT to 1024 or above.`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `HOST is ${host}, which is no address of this machine: set it to one, to 127.0.0.1, or to 0.0.0.0 for all.`;
+    default:
+      return `The server cannot listen on ${host} port ${port}: ${messageOf(error)}.`;
+  }
+}
+
+/**
+ * Idle connections end at once, the others with their answer (`connection: close`); what has not answered by
+ * STOP_MS_MAX is cut off, so that a stop never hangs on a slow client or a silent store.
+ */
+async function close(app: FastifyInstance): Promise<void> {
+  const closing = app.close().then(() => undefined);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      app.server.closeAllConnections();
+      resolve();
+    }, STOP_MS_MAX);
+  });
+  const patience = late.then(
+    () =>
+      new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, LAST_WRITES_MS_MAX);
+      }),
+  );
+  try {
+    await Promise.race([closing, patience]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function addressOf(app: FastifyInstance, host: string): string {
+  const address = app.server.address() as AddressInfo | null;
+  if (address === null) throw new FreshetError('internal', 'serving has no address before it is started');
+  const name = isAnyAddress(host) ? '127.0.0.1' : host.replace(/^\[(.*)\]$/, '$1');
+  return `http://${name.includes(':') ? `[${name}]` : name}:${address.port}`;
+}

@@ -1,0 +1,62 @@
+/** Runs the features application until it has folded what lies in the log at the start, and tells what that took. */
+
+import { createProcessors } from '../../processors/main.js';
+import { systemClock } from '../../runtime/clock.js';
+import { openKafkaLog } from '../../runtime/kafka/log.js';
+import { createLogger } from '../../runtime/logger.js';
+import { createMetrics } from '../../runtime/metrics.js';
+import { loadSettings } from '../../runtime/settings.js';
+import { Codec } from '../../schemas/codec.js';
+import { featureTopics } from '../../topics/features.js';
+import { peakMemoryMib, stopwatch } from './cpu.js';
+import { workEnds } from './feed.js';
+import { input, tell } from './worker.js';
+
+export interface EngineInput {
+  readonly brokers: string;
+  readonly partitions: number;
+}
+
+export interface EngineDone {
+  readonly kind: 'done';
+  /** Until every affinity was committed. */
+  readonly affinitySeconds: number;
+  /** Until every popularity was committed too: the end of the work. */
+  readonly seconds: number;
+  /** Of this process, all threads, joining the group and restoring nothing included. */
+  readonly cpuSeconds: number;
+  readonly memoryMib: number;
+  readonly commits: number;
+}
+
+const { brokers, partitions } = await input<EngineInput>();
+const settings = loadSettings({ KAFKA_BROKERS: brokers, PARTITIONS: String(partitions) });
+const logger = createLogger('warn');
+const metrics = createMetrics();
+const log = await openKafkaLog(settings, logger);
+const ends = await workEnds(log, 'events');
+const processors = createProcessors({
+  log,
+  codec: new Codec(),
+  settings,
+  logger,
+  metrics,
+  clock: systemClock,
+  version: 1,
+});
+const { progress } = processors.application;
+
+const spent = stopwatch();
+await processors.start();
+await progress.awaitReached(ends);
+const affinitySeconds = spent().seconds;
+await progress.awaitReached(await workEnds(log, featureTopics(1).productActivity.name));
+const { seconds, cpuSeconds } = spent();
+const commits = (await metrics.commits.get()).values.reduce((sum, { value }) => sum + value, 0);
+tell({ kind: 'done', affinitySeconds, seconds, cpuSeconds, memoryMib: peakMemoryMib(), commits } satisfies EngineDone);
+
+process.once('SIGTERM', async () => {
+  await processors.stop();
+  await log.close();
+  process.exit(0);
+});

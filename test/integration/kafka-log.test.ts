@@ -1,0 +1,21 @@
+/** The log port's conformance suite on a real Kafka. */
+import { after, before, describe } from 'node:test';
+import { openKafkaLog } from '../../runtime/kafka/log.js';
+import { silentLogger } from '../../runtime/logger.js';
+import { loadSettings } from '../../runtime/settings.js';
+import { logConformance } from '../conformance/log.js';
+import { type RunningKafka, startKafka } from '../support/services/kafka.js';
+import { deleteRecords } from '../support/services/kafka-tools.js';
+
+describe('kafka', () => {
+  let kafka: RunningKafka;
+  const open = () => openKafkaLog(loadSettings({ KAFKA_BROKERS: kafka.brokers }), silentLogger);
+  before(async () => {
+    kafka = await startKafka();
+  });
+  after(() => kafka?.stop());
+
+  logConformance('kafka', async () => ({ log: await open(), reopen: open }), {
+    truncate: (_log, partition, offset) => deleteRecords(kafka.brokers, partition, offset),
+  });
+});

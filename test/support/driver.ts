@@ -1,0 +1,235 @@
+/**
+ * Runs processors without a broker and without waiting: pipe records in, move the clock by hand, read what was written.
+ * The log is the embedded one in a folder of its own, so transactions, offsets and log time are the real thing; a crash
+ * drops the tasks as they are and restores new ones from the log.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { activityProcessor } from '../../processors/activity/processor.js';
+import { Catalogue } from '../../processors/catalogue/catalogue.js';
+import { popularityProcessor } from '../../processors/popularity/processor.js';
+import { openEmbeddedLog } from '../../runtime/embedded/log.js';
+import type { Log } from '../../runtime/log.js';
+import { silentLogger } from '../../runtime/logger.js';
+import { createMetrics, type Metrics } from '../../runtime/metrics.js';
+import type { ProcessorDeclaration } from '../../runtime/processor.js';
+import { Task } from '../../runtime/task.js';
+import { Codec, type SchemaName } from '../../schemas/codec.js';
+import { allTopics } from '../../topics/all.js';
+import { featureTopics } from '../../topics/features.js';
+import { ManualClock } from './manual-clock.js';
+
+const HOUR_MS = 3_600_000;
+
+export interface DriverOptions {
+  /** Where the clock begins, ms. */
+  readonly now: number;
+  /** Of every topic. */
+  readonly partitions?: number;
+  readonly popularityHalfLifeMs?: number;
+  readonly affinityHalfLifeMs?: number;
+  readonly duplicateHorizonMs?: number;
+  readonly interactionsIntervalMs?: number;
+  readonly commitIntervalMs?: number;
+  readonly changelogIntervalMs?: number;
+  /** Stands between the tasks and the log, to make faults. */
+  readonly between?: (log: Log) => Log;
+}
+
+export class Driver {
+  readonly clock: ManualClock;
+  readonly log: Log;
+  readonly codec = new Codec();
+  readonly metrics: Metrics = createMetrics();
+  readonly topics = featureTopics(1);
+  #o: Required<DriverOptions>;
+  readonly #folder: string;
+  #catalogue: Catalogue | null = null;
+  #tasks: Task[] = [];
+
+  private constructor(options: Required<DriverOptions>, clock: ManualClock, log: Log, folder: string) {
+    this.#o = options;
+    this.clock = clock;
+    this.log = log;
+    this.#folder = folder;
+  }
+
+  static async open(options: DriverOptions): Promise<Driver> {
+    const clock = new ManualClock(options.now);
+    const folder = await mkdtemp(join(tmpdir(), 'freshet-driver-'));
+    const log = await openEmbeddedLog(folder, silentLogger, { clock });
+    const full: Required<DriverOptions> = {
+      partitions: 2,
+      popularityHalfLifeMs: 14 * 24 * HOUR_MS,
+      affinityHalfLifeMs: 30 * 24 * HOUR_MS,
+      duplicateHorizonMs: 6 * HOUR_MS,
+      interactionsIntervalMs: 600_000,
+      commitIntervalMs: 100,
+      changelogIntervalMs: 30_000,
+      between: (port) => port,
+      ...options,
+    };
+    for (const declaration of allTopics()) {
+      await log.admin.createTopic({
+        name: declaration.name,
+        partitions: full.partitions,
+        cleanup: declaration.cleanup,
+        retentionMs: -1,
+        logAppendTime: declaration.logAppendTime,
+        settings: {},
+      });
+    }
+    const driver = new Driver(full, clock, log, folder);
+    await driver.#startTasks();
+    return driver;
+  }
+
+  get tasks(): readonly Task[] {
+    return this.#tasks;
+  }
+
+  /** Writes one record at the clock's time. `value` is encoded by the topic's schema; a Buffer stands as it is. */
+  async pipe(topic: string, key: string | null, value: unknown, options: { partition?: number } = {}): Promise<void> {
+    const writer = await this.log.writer([topic]);
+    const bytes = value === null || Buffer.isBuffer(value) ? value : this.codec.encode(schemaOf(topic), value);
+    writer.add(topic, key === null ? null : Buffer.from(key), bytes, options);
+    await writer.flush();
+    await writer.close();
+  }
+
+  /** Folds and commits until nothing is left to do at this time. */
+  async run(): Promise<void> {
+    for (let quiet = false; !quiet; ) {
+      quiet = true;
+      for (const task of this.#tasks) {
+        while (await this.#isBehind(task)) {
+          await task.foldOnce();
+          quiet = false;
+        }
+        this.clock.advance(this.#o.commitIntervalMs);
+        while (await task.commitIfDue()) {
+          this.clock.advance(this.#o.commitIntervalMs);
+          quiet = false;
+        }
+      }
+    }
+  }
+
+  /** Reads and folds without committing, so that a crash loses it. */
+  async foldOnly(): Promise<void> {
+    for (const task of this.#tasks) while (await this.#isBehind(task)) await task.foldOnce();
+  }
+
+  /** Ends every task as it is and restores new ones, with other settings if given. */
+  async crash(changed: Partial<DriverOptions> = {}): Promise<void> {
+    this.#o = { ...this.#o, ...changed };
+    for (const task of this.#tasks) await task.close();
+    await this.#catalogue!.stop();
+    await this.#startTasks();
+  }
+
+  stateHashes(): string[] {
+    return this.#tasks.flatMap((task) => task.parts.map((part) => part.stateHash()));
+  }
+
+  /** Every record of a topic, decoded; partition by partition, in order. */
+  async records<T>(topic: string): Promise<{ partition: number; offset: number; key: string; value: T | null }[]> {
+    const out: { partition: number; offset: number; key: string; value: T | null }[] = [];
+    const partitions = await this.log.partitionCount(topic);
+    for (let partition = 0; partition < partitions; partition++) {
+      const { earliest, lastStable } = await this.log.offsets({ topic, partition });
+      if (earliest >= lastStable) continue;
+      const reader = this.log.reader([{ topic, partition, offset: earliest }]);
+      while (reader.position({ topic, partition }) < lastStable) {
+        for (const batch of await reader.poll()) {
+          for (let i = 0; i < batch.count; i++) {
+            const start = batch.valueStart[i]!;
+            const value = start < 0 ? null : this.codec.decode(schemaOf(topic), batch.bytes, start, batch.valueEnd[i]!);
+            const key = batch.bytes.toString('utf8', batch.keyStart[i]!, batch.keyEnd[i]!);
+            out.push({ partition, offset: batch.offsets[i]!, key, value: value as T | null });
+          }
+        }
+      }
+      await reader.close();
+    }
+    return out;
+  }
+
+  /** The newest value per key of a compacted topic, deleted keys left out. */
+  async table<T>(topic: string): Promise<Map<string, T>> {
+    const table = new Map<string, T>();
+    for (const { key, value } of await this.records<T>(topic)) {
+      if (value === null) table.delete(key);
+      else table.set(key, value);
+    }
+    return table;
+  }
+
+  async close(): Promise<void> {
+    for (const task of this.#tasks) await task.close();
+    await this.#catalogue?.stop();
+    await this.log.close();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #startTasks(): Promise<void> {
+    const { log, codec, metrics, clock } = this;
+    const logger = silentLogger;
+    this.#catalogue = new Catalogue({ log, codec, logger, clock });
+    await this.#catalogue.start();
+    const application = 'features.v1';
+    const shared = { application, topics: this.topics, codec, catalogue: this.#catalogue };
+    const declarations = [
+      activityProcessor({
+        ...shared,
+        settings: this.#o,
+        onIntake: (outcome, records) => metrics.intake.inc({ outcome }, records),
+      }),
+      popularityProcessor({ ...shared, halfLifeMs: this.#o.popularityHalfLifeMs }),
+    ];
+    this.#tasks = declarations.flatMap((declaration) => this.#tasksOf(declaration));
+    for (const task of this.#tasks) await task.restore();
+  }
+
+  /** A second owner of every task, restored while the first ones still believe they own them. */
+  async takeOver(): Promise<readonly Task[]> {
+    const former = this.#tasks;
+    await this.#startTasks();
+    return former;
+  }
+
+  #tasksOf(declaration: ProcessorDeclaration): Task[] {
+    const { commitIntervalMs, changelogIntervalMs, partitions } = this.#o;
+    return Array.from(
+      { length: partitions },
+      (_, index) =>
+        new Task({
+          declaration,
+          index,
+          partitions,
+          inputs: [{ topic: declaration.input, partition: index }],
+          log: this.#o.between(this.log),
+          codec: this.codec,
+          logger: silentLogger,
+          metrics: this.metrics,
+          clock: this.clock,
+          commitIntervalMs,
+          changelogIntervalMs,
+          onCommitted: () => undefined,
+        }),
+    );
+  }
+
+  async #isBehind(task: Task): Promise<boolean> {
+    for (const { topic, partition, offset } of task.positions())
+      if (offset < (await this.log.offsets({ topic, partition })).lastStable) return true;
+    return false;
+  }
+}
+
+function schemaOf(topic: string): SchemaName {
+  const declaration = allTopics().find(({ name }) => name === topic);
+  if (declaration === undefined) throw new Error(`no topic ${topic}`);
+  return declaration.schema;
+}

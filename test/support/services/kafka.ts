@@ -1,0 +1,100 @@
+/** A real Kafka for tests: KAFKA_BROKERS, else a container, else a broker from its jars. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../../runtime/errors.js';
+import { kafkaJars } from './kafka-jars.js';
+import { freePort, LocalBroker } from './local-broker.js';
+import { announce } from './service.js';
+
+const CONTAINER_IMAGE = 'apache/kafka:4.1.0';
+const CONTAINER_RUNTIME_WAIT_MS = 5_000;
+
+export interface RunningKafka {
+  /** host:port, several separated by commas. */
+  readonly brokers: string;
+  /** One line for the reader of a test run. */
+  readonly how: string;
+  /** Of the broker itself, where it runs on this machine as a process of ours: for fault tests. */
+  readonly pid?: number;
+  stop(): Promise<void>;
+}
+
+/** Tests share a Kafka that KAFKA_BROKERS names, so their topics need names of their own. Throws where none can be had. */
+export async function startKafka(): Promise<RunningKafka> {
+  const kafka = await obtain();
+  announce('kafka', kafka.how);
+  return kafka;
+}
+
+async function obtain(): Promise<RunningKafka> {
+  const given = process.env['KAFKA_BROKERS'];
+  if (given) return { brokers: given, how: `KAFKA_BROKERS (${given})`, stop: async () => undefined };
+  const container = await startContainer();
+  if ('brokers' in container) return container;
+  const local = await startFromJars();
+  if ('brokers' in local) return local;
+  throw new Error(`No Kafka can be had: KAFKA_BROKERS is not set; ${container.missing}; ${local.missing}.`);
+}
+
+/** A broker of our own that a test may kill and start again, or a sentence that says why there is none. */
+export async function startBroker(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<LocalBroker | { missing: string }> {
+  const jars = await kafkaJars();
+  return 'missing' in jars ? jars : LocalBroker.create(jars.folder, settings);
+}
+
+async function startFromJars(): Promise<RunningKafka | { missing: string }> {
+  const broker = await startBroker();
+  if (!(broker instanceof LocalBroker)) return broker;
+  return {
+    brokers: broker.address,
+    how: `broker from jars at ${broker.address}`,
+    ...(broker.pid === undefined ? {} : { pid: broker.pid }),
+    stop: () => broker.stop(),
+  };
+}
+
+/** A docker command without a daemon may be in PATH, so the library is asked, and not for long. */
+async function startContainer(): Promise<RunningKafka | { missing: string }> {
+  const { GenericContainer, getContainerRuntimeClient, Wait } = await import('testcontainers');
+  const works = await Promise.race([
+    getContainerRuntimeClient().then(
+      () => true,
+      () => false,
+    ),
+    sleep(CONTAINER_RUNTIME_WAIT_MS, false, { ref: false }),
+  ]);
+  if (!works) return { missing: 'no container runtime works here' };
+  // The broker must know beforehand under which port it will be reached.
+  const port = await freePort();
+  try {
+    const container = await new GenericContainer(CONTAINER_IMAGE)
+      .withExposedPorts({ container: 9092, host: port })
+      .withEnvironment({
+        KAFKA_NODE_ID: '1',
+        KAFKA_PROCESS_ROLES: 'broker,controller',
+        KAFKA_LISTENERS: 'PLAINTEXT://:9092,CONTROLLER://:9093',
+        KAFKA_ADVERTISED_LISTENERS: `PLAINTEXT://127.0.0.1:${port}`,
+        KAFKA_CONTROLLER_LISTENER_NAMES: 'CONTROLLER',
+        KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+        KAFKA_CONTROLLER_QUORUM_VOTERS: '1@localhost:9093',
+        KAFKA_AUTO_CREATE_TOPICS_ENABLE: 'false',
+        KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: '1',
+        KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR: '1',
+        KAFKA_TRANSACTION_STATE_LOG_MIN_ISR: '1',
+        KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS: '0',
+      })
+      .withWaitStrategy(Wait.forLogMessage(/Kafka Server started/))
+      .start();
+    const brokers = `${container.getHost()}:${port}`;
+    return {
+      brokers,
+      how: `container ${CONTAINER_IMAGE} at ${brokers}`,
+      stop: async () => {
+        await container.stop();
+      },
+    };
+  } catch (error) {
+    return { missing: `the container ${CONTAINER_IMAGE} did not start (${messageOf(error)})` };
+  }
+}

@@ -1,0 +1,164 @@
+/** One broker of Kafka (KRaft, broker and controller in one) from jars, on free loopback ports, in a folder of its own. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { messageOf } from '../../../runtime/errors.js';
+import { openKafkaLog } from '../../../runtime/kafka/log.js';
+import { silentLogger } from '../../../runtime/logger.js';
+import { loadSettings } from '../../../runtime/settings.js';
+
+const run = promisify(execFile);
+const READY_TIMEOUT_MS = 60_000;
+const HEAP = '-Xmx512m';
+
+export class LocalBroker {
+  readonly address: string;
+  readonly #folder: string;
+  readonly #jars: string;
+  #process: ChildProcess | null = null;
+  #watchdog: ChildProcess | null = null;
+  readonly #onExit = () => this.#killNow();
+
+  private constructor(address: string, folder: string, jars: string) {
+    this.address = address;
+    this.#folder = folder;
+    this.#jars = jars;
+  }
+
+  /** Formats a folder and starts; resolves when the broker answers. `settings` are added to server.properties. */
+  static async create(jars: string, settings: Readonly<Record<string, string>> = {}): Promise<LocalBroker> {
+    const folder = await mkdtemp(join(tmpdir(), 'freshet-kafka-'));
+    const [port, controllerPort] = [await freePort(), await freePort()];
+    const broker = new LocalBroker(`127.0.0.1:${port}`, folder, jars);
+    await writeFile(join(folder, 'server.properties'), properties(folder, port, controllerPort, settings));
+    try {
+      const clusterId = randomBytes(16).toString('base64url');
+      const format = ['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format', '-t', clusterId];
+      await run('java', [...format, '-c', join(folder, 'server.properties')], { timeout: READY_TIMEOUT_MS });
+      await broker.start();
+    } catch (error) {
+      await broker.stop();
+      throw error;
+    }
+    return broker;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /** Starts the broker on what its folder holds; resolves when it answers. */
+  async start(): Promise<void> {
+    const output = openSync(join(this.#folder, 'output.log'), 'a');
+    const started = spawn(
+      'java',
+      [HEAP, '-cp', join(this.#jars, '*'), 'kafka.Kafka', join(this.#folder, 'server.properties')],
+      {
+        stdio: ['ignore', output, output],
+      },
+    );
+    closeSync(output);
+    this.#process = started;
+    // Reads until we are gone, however we go, and takes the broker along: no test run leaves one behind.
+    this.#watchdog = spawn('sh', ['-c', 'cat >/dev/null; kill -9 "$0" 2>/dev/null', String(started.pid)], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    });
+    this.#watchdog.unref();
+    process.on('exit', this.#onExit);
+    await this.#ready(started);
+  }
+
+  /** kill -9: what the broker has not flushed stays in the page cache, as after a crash of the process. */
+  async kill(): Promise<void> {
+    const running = this.#process;
+    if (running === null) return;
+    const gone = exited(running);
+    this.#killNow();
+    await gone;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  #killNow(): void {
+    process.off('exit', this.#onExit);
+    this.#watchdog?.kill('SIGKILL');
+    this.#process?.kill('SIGKILL');
+    this.#watchdog = null;
+    this.#process = null;
+  }
+
+  async #ready(started: ChildProcess): Promise<void> {
+    const settings = loadSettings({ KAFKA_BROKERS: this.address });
+    const deadline = Date.now() + READY_TIMEOUT_MS;
+    for (;;) {
+      try {
+        const log = await openKafkaLog(settings, silentLogger);
+        await log.close();
+        return;
+      } catch (error) {
+        const output = await readFile(join(this.#folder, 'output.log'), 'utf8').catch(() => '');
+        if (started.exitCode !== null) throw new Error(`the broker ended by itself:\n${output.slice(-2000)}`);
+        if (Date.now() > deadline)
+          throw new Error(`the broker is not ready: ${messageOf(error)}\n${output.slice(-2000)}`);
+      }
+    }
+  }
+}
+
+function exited(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => child.once('exit', () => resolve()));
+}
+
+/** A port that was free a moment ago. */
+export function freePort(): Promise<number> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+function properties(
+  folder: string,
+  port: number,
+  controllerPort: number,
+  more: Readonly<Record<string, string>>,
+): string {
+  const settings = {
+    'process.roles': 'broker,controller',
+    'node.id': '1',
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'controller.listener.names': 'CONTROLLER',
+    'inter.broker.listener.name': 'PLAINTEXT',
+    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+    'log.dirs': join(folder, 'data'),
+    'auto.create.topics.enable': 'false',
+    // One node holds every replica there is.
+    'offsets.topic.replication.factor': '1',
+    'transaction.state.log.replication.factor': '1',
+    'transaction.state.log.min.isr': '1',
+    // Fewer partitions of the internal topics start faster.
+    'offsets.topic.num.partitions': '4',
+    'transaction.state.log.num.partitions': '4',
+    'group.initial.rebalance.delay.ms': '0',
+    ...more,
+  };
+  return Object.entries(settings)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('');
+}

@@ -1,0 +1,161 @@
+/** The HTTP surface on fakes: a scripted log, a table of users, features in maps. */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { FastifyInstance } from 'fastify';
+import type { ProductPopularity, UserAffinity } from '../../publishing/reader.js';
+import { silentLogger } from '../../runtime/logger.js';
+import { createMetrics, type Metrics } from '../../runtime/metrics.js';
+import type { AccessToken } from '../../runtime/settings.js';
+import type { Queryable } from '../../runtime/stores/database.js';
+import { Codec } from '../../schemas/codec.js';
+import { type AppOptions, buildApp } from '../../serving/app.js';
+import type { FeatureReaders, Overview, Readiness } from '../../serving/ports.js';
+import { allTopics } from '../../topics/all.js';
+import { ScriptedLog, written } from './scripted-log.js';
+
+export const NOW_MS = Date.UTC(2025, 5, 1, 12);
+
+export const OVERVIEW: Overview = {
+  mode: { log: 'embedded', online_store: 'local', database: 'private' },
+  demo: true,
+  uptime_seconds: 12.5,
+  events: { total: 1000, rate_per_second: 20.5 },
+  lag: { activity: 0, popularity: 1, redis: 2, postgres: 3 },
+  freshness_ms: { redis: 120, postgres: null },
+  intake: { counted: 990, duplicate: 5, late: 3, dead_letter: 2 },
+};
+
+/** Features as a test puts them. */
+export class FakeReaders implements FeatureReaders {
+  readonly products = new Map<string, ProductPopularity & { category: string }>();
+  readonly users = new Map<string, UserAffinity>();
+  failure: Error | null = null;
+
+  async popular(category: string | null, limit: number) {
+    this.#check();
+    const items = [...this.products.values()]
+      .filter((product) => category === null || product.category === category)
+      .sort((a, b) => b.score - a.score)
+      .slice(0, limit)
+      .map(({ productId, score, category: own }) => ({ productId, score, category: own }));
+    return { asOf: NOW_MS, version: 1, items };
+  }
+
+  async popularity(productId: string) {
+    this.#check();
+    return this.products.get(productId) ?? null;
+  }
+
+  async affinity(userId: string) {
+    this.#check();
+    return this.users.get(userId) ?? null;
+  }
+
+  #check(): void {
+    if (this.failure !== null) throw this.failure;
+  }
+}
+
+/** The table `users`, and nothing else. */
+export class FakeUsers implements Queryable {
+  readonly tenants = new Map<string, string>();
+  failure: Error | null = null;
+
+  async query<Row extends object>(_sql: string, [ids]: readonly unknown[] = []): Promise<Row[]> {
+    if (this.failure !== null) throw this.failure;
+    return (ids as string[])
+      .filter((id) => this.tenants.has(id))
+      .map((id) => ({ user_id: id, tenant_id: this.tenants.get(id) }) as unknown as Row);
+  }
+
+  execute(): Promise<number> {
+    return Promise.reject(new Error('serving writes no tables'));
+  }
+}
+
+export interface Fixture {
+  readonly app: FastifyInstance;
+  readonly log: ScriptedLog;
+  readonly readers: FakeReaders;
+  readonly users: FakeUsers;
+  readonly metrics: Metrics;
+  readonly codec: Codec;
+  readonly stopping: AbortController;
+  readiness: Readiness;
+}
+
+/** Decodes everything in a topic. */
+export async function valuesOf({ log, codec }: Fixture, topic: string): Promise<unknown[]> {
+  const { schema } = allTopics().find(({ name }) => name === topic)!;
+  const records = await written(log, topic);
+  return records.map(({ value }) => (value === null ? null : { ...(codec.decode(schema, value) as object) }));
+}
+
+/** Keys of everything in a topic. */
+export async function keysOf(log: ScriptedLog, topic: string): Promise<(string | null)[]> {
+  return (await written(log, topic)).map(({ key }) => key);
+}
+
+export function tokenEntry(token: string, role: AccessToken['role'], tenant = 'main'): AccessToken {
+  return { sha256: createHash('sha256').update(token).digest('hex'), role, tenant };
+}
+
+/** A folder with a page of three files. */
+export function pageFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'freshet-page-'));
+  writeFileSync(join(folder, 'index.html'), '<!doctype html><title>Freshet</title>');
+  writeFileSync(join(folder, 'app.js'), 'export {};');
+  writeFileSync(join(folder, 'notes.txt'), 'not part of the page');
+  return folder;
+}
+
+/** Everything that createServer and buildApp want, on fakes. */
+export async function servingOptions(overrides: Partial<AppOptions> = {}) {
+  const log = await ScriptedLog.of();
+  const readers = new FakeReaders();
+  const users = new FakeUsers();
+  const metrics = createMetrics();
+  const codec = new Codec();
+  const stopping = new AbortController();
+  const state: { readiness: Readiness } = { readiness: { ready: true, waiting: [] } };
+  const options: AppOptions = {
+    log,
+    database: users,
+    readers,
+    codec,
+    settings: { HOST: '127.0.0.1', PORT: 0, API_TOKENS: undefined, API_TOKENS_FILE: undefined },
+    logger: silentLogger,
+    metrics,
+    clock: { now: () => NOW_MS, sleep: () => Promise.resolve() },
+    isReady: () => state.readiness,
+    overview: () => Promise.resolve(OVERVIEW),
+    stopping: stopping.signal,
+    webFolder: pageFolder(),
+    ...overrides,
+  };
+  return { options, log, readers, users, metrics, codec, stopping, state };
+}
+
+/** An app that is closed with the test. */
+export async function servingFixture(test: TestContext, overrides: Partial<AppOptions> = {}): Promise<Fixture> {
+  const { options, state, ...parts } = await servingOptions(overrides);
+  const app = await buildApp(options);
+  test.after(() => app.close());
+  return {
+    app,
+    ...parts,
+    get readiness() {
+      return state.readiness;
+    },
+    set readiness(value) {
+      state.readiness = value;
+    },
+  };
+}
+
+export function withTokens(tokens: readonly AccessToken[], host = '127.0.0.1'): Partial<AppOptions> {
+  return { settings: { HOST: host, PORT: 0, API_TOKENS: [...tokens], API_TOKENS_FILE: undefined } };
+}

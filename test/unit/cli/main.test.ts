@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { runCommand } from './run-command.js';
+
+/** Every command with what its help must show. */
+const COMMANDS = [
+  ['up'],
+  ['topics'],
+  ['topics', 'apply'],
+  ['topics', 'list'],
+  ['topics', 'show'],
+  ['topics', 'graph'],
+  ['produce'],
+  ['consume'],
+  ['doctor'],
+  ['reset'],
+];
+
+describe('freshet', () => {
+  it('prints its help without arguments', async () => {
+    const { code, output, errors } = await runCommand([]);
+    assert.equal(code, 0);
+    assert.equal(errors, '');
+    for (const name of ['up', 'topics', 'produce', 'consume', 'doctor', 'reset'])
+      assert.match(output, new RegExp(`^  ${name} `, 'm'));
+  });
+
+  for (const command of COMMANDS) {
+    it(`${command.join(' ')} --help shows an example`, async () => {
+      const { code, output } = await runCommand([...command, '--help']);
+      assert.equal(code, 0);
+      assert.match(output, new RegExp(`Example:\\n  \\$ .*freshet ${command[0]}`));
+      if (command.length > 1 || command[0] !== 'topics') assert.match(output, /--json/);
+    });
+  }
+
+  it('prints its version', async () => {
+    const { code, output } = await runCommand(['--version']);
+    assert.equal(code, 0);
+    assert.match(output, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  it('names the nearest command for an unknown one, and ends with 2', async () => {
+    const { code, errors, output } = await runCommand(['prodcue', 'events', '-']);
+    assert.equal(code, 2);
+    assert.equal(output, '');
+    assert.match(errors, /unknown command 'prodcue'.*\n.*Did you mean produce\?/);
+  });
+
+  const wrongUses: [string[], RegExp][] = [
+    [['topics'], /Usage: freshet topics/],
+    [['produce'], /missing required argument 'topic'/],
+    [['produce', 'events', '-', '--skipbad'], /unknown option '--skipbad'.*\n.*--skip-bad/],
+    [['produce', 'popularity.v1', '-'], /Producers write events, products, documents, users; popularity\.v1 is not/],
+    [['produce', 'events', '/no/such/file'], /\/no\/such\/file cannot be read/],
+    [['produce', 'events', '/'], /is a folder/],
+    [['consume', 'events', '--limit', '0'], /--limit.*whole number from 1 on/],
+    [['consume', 'events', '--partition', 'x'], /--partition.*whole number from 0 on/],
+    [['up', '--roles', 'processor,server'], /"server" is no role; the roles are processor, publisher, serving/],
+    [['topics', 'show', 'event'], /There is no topic event; the topics are events, /],
+    [['topics', 'apply', '--delete', 'events'], /Topic events is declared and in use/],
+  ];
+  for (const [args, message] of wrongUses) {
+    it(`${args.join(' ')} ends with 2`, async () => {
+      const { code, errors } = await runCommand(args);
+      assert.match(errors, message);
+      assert.equal(code, 2);
+    });
+  }
+
+  it('says what is wrong in a sentence, and shows the stack only when asked', async () => {
+    const plain = await runCommand(['topics', 'list'], { environment: { PORT: 'x' } });
+    assert.equal(plain.code, 1);
+    assert.match(plain.errors, /^error: Wrong settings:\n {2}PORT: a number/);
+    assert.doesNotMatch(plain.errors, /\n {4}at /);
+    const loud = await runCommand(['topics', 'list'], { environment: { PORT: 'x', LOG_LEVEL: 'debug' } });
+    assert.match(loud.errors, /\n {4}at /);
+  });
+});
+
+describe('freshet topics graph', () => {
+  it('needs no log, and draws who writes and reads', async () => {
+    const { code, output } = await runCommand(['topics', 'graph']);
+    assert.equal(code, 0);
+    assert.match(output, /^producers\n {2}──► events +──► activity$/m);
+    const json = await runCommand(['topics', 'graph', '--json']);
+    const graph = JSON.parse(json.output) as { edges: { topic: string }[]; unread: string[] };
+    assert.ok(graph.edges.some(({ topic }) => topic === 'popularity.v1'));
+    const mermaid = await runCommand(['topics', 'graph', '--mermaid']);
+    assert.match(mermaid.output, /^flowchart LR\n/);
+    assert.match(mermaid.output, /p_producers --> t_events/);
+  });
+});

@@ -1,0 +1,688 @@
+import assert from 'node:assert/strict';
+import { describe, type TestContext, test } from 'node:test';
+import { encodeId, Layout, rankScore } from '../../../publishing/layout.js';
+import type { GroupSink } from '../../../publishing/materialise.js';
+import { affinityOnline } from '../../../publishing/sinks/affinity.js';
+import { popularityOnline } from '../../../publishing/sinks/popularity.js';
+import { onlineSinkStore } from '../../../publishing/sinks/sink-store.js';
+import { type Clock, systemClock } from '../../../runtime/clock.js';
+import { FreshetError } from '../../../runtime/errors.js';
+import type { Log, LogReader } from '../../../runtime/log.js';
+import type { FencedBatch, OnlineStore } from '../../../runtime/stores/online-store.js';
+import type { Popularity } from '../../../schemas/records.js';
+import { partitionOf } from '../../../topics/partition.js';
+import type { MemoryLog } from '../../support/memory-log.js';
+import {
+  affinity,
+  codec,
+  deadLettersIn,
+  endsOf,
+  HALF_LIFE_MS,
+  localStore,
+  memoryLog,
+  popularity,
+  type Rig,
+  rig,
+  TroubledStore,
+  write,
+} from '../../support/publishing.js';
+import { Random } from '../../support/random.js';
+
+const TOPIC = 'popularity.v1';
+const PARTITIONS = 3;
+const DAY_MS = 86_400_000;
+const layout = new Layout();
+const down = () => new FreshetError('connection', 'the store is down');
+
+function popularitySink(store: OnlineStore): { sink: GroupSink; troubled: TroubledStore } {
+  const declared = popularityOnline(1, layout, HALF_LIFE_MS);
+  const troubled = new TroubledStore(onlineSinkStore(store, declared));
+  return { sink: { topic: declared.topic, store: troubled, forgetsUnseen: true }, troubled };
+}
+
+async function popularityRig(t: TestContext, over: Parameters<typeof rig>[3] = {}) {
+  const log = await memoryLog(PARTITIONS);
+  const store = await localStore(t);
+  const { sink, troubled } = popularitySink(store);
+  return { log, store, sink, troubled, ...rig(t, log, [sink], over) };
+}
+
+function put(log: Log, values: readonly (Popularity | string)[]): Promise<void> {
+  return write(
+    log,
+    TOPIC,
+    'Popularity',
+    values.map((value) => (typeof value === 'string' ? [value, null] : [value.product_id, value])),
+  );
+}
+
+/** What the store shows, product → [rank, category, day], after checking that its parts agree with each other. */
+async function contents(store: OnlineStore): Promise<Map<string, [number, string, string]>> {
+  const ranked = await store.ztop(layout.popularityAll(1), 100_000);
+  const groups = await store.hgetall(layout.popularityGroups(1));
+  const days = await store.hgetall(layout.popularityDay(1));
+  const shown = new Map<string, [number, string, string]>();
+  for (const { member, score } of ranked) shown.set(member, [score, groups.get(member)!, days.get(member)!]);
+  assert.deepEqual([...groups.keys()].sort(), [...shown.keys()].sort(), 'the ranking and the categories differ');
+  assert.deepEqual([...days.keys()].sort(), [...shown.keys()].sort(), 'the ranking and the days differ');
+  const prefix = layout.popularityCategoryPrefix(1);
+  let members = 0;
+  for (const key of await store.keys(prefix)) {
+    for (const { member, score } of await store.ztop(key, 100_000)) {
+      members++;
+      assert.equal(key, prefix + groups.get(member), `${member} is a ghost in ${key}`);
+      assert.equal(score, shown.get(member)?.[0]);
+    }
+  }
+  assert.equal(members, shown.size, 'a product is in no category, or in two');
+  return shown;
+}
+
+function expected(values: Iterable<Popularity>): Map<string, [number, string, string]> {
+  return new Map(
+    [...values].map(({ product_id, score, as_of, category }) => [
+      product_id,
+      [rankScore(score, as_of, HALF_LIFE_MS), encodeId(category), String(Math.floor(as_of / DAY_MS))],
+    ]),
+  );
+}
+
+async function assertShows(store: OnlineStore, values: Iterable<Popularity>): Promise<void> {
+  assert.deepEqual(new Map([...(await contents(store))].sort()), new Map([...expected(values)].sort()));
+}
+
+/** Per partition and life of the fence, applied batches must follow on each other without gap or overlap. */
+function assertChained(applied: readonly FencedBatch[]): void {
+  const ends = new Map<number, number>();
+  for (const { id, expectedOffset, nextOffset } of applied) {
+    if (expectedOffset !== 0) assert.equal(expectedOffset, ends.get(id.partition), `partition ${id.partition}`);
+    ends.set(id.partition, nextOffset);
+  }
+}
+
+/** Random changes over few products, and what remains of them. */
+function changes(random: Random, count: number, remaining = new Map<string, Popularity>()) {
+  const written: (Popularity | string)[] = [];
+  for (let i = 0; i < count; i++) {
+    const id = `p${random.below(40)}`;
+    if (random.unit() < 0.15) {
+      written.push(id);
+      remaining.delete(id);
+    } else {
+      const value = popularity(id, { score: 1 + random.unit() * 9, category: `c ${random.below(4)}` });
+      written.push(value);
+      remaining.set(id, value);
+    }
+  }
+  return { written, remaining };
+}
+
+/** A product whose key lies in this partition. */
+function idIn(partition: number, start = 0): string {
+  for (let i = start; ; i++) if (partitionOf(PARTITIONS, Buffer.from(`id${i}`)) === partition) return `id${i}`;
+}
+
+describe('a sink follows its topic', () => {
+  test('with rankings, categories and days', async (t) => {
+    const { log, store, materialiser, caughtUp } = await popularityRig(t);
+    const a = popularity('a', { score: 4, category: 'shoes: red/blue' });
+    const b = popularity('b', { score: 1, category: 'hats' });
+    await put(log, [a, b]);
+    await materialiser.start();
+    await caughtUp();
+    await assertShows(store, [a, b]);
+    const best = await store.ztop(layout.popularityAll(1), 10);
+    assert.deepEqual(
+      best.map(({ member }) => member),
+      ['a', 'b'],
+    );
+  });
+
+  test('a changed category leaves no ghost, a deleted product nothing at all', async (t) => {
+    const { log, store, materialiser, caughtUp } = await popularityRig(t);
+    await materialiser.start();
+    await put(log, [popularity('a', { category: 'shoes' }), popularity('b', { category: 'shoes' })]);
+    await caughtUp();
+    const moved = popularity('a', { category: 'hats' });
+    await put(log, [moved, 'b', 'never-there']);
+    await caughtUp();
+    await assertShows(store, [moved]);
+    assert.equal(await store.zcard(layout.popularityCategory(1, 'shoes')), 0);
+  });
+
+  test('for users and their categories too, in one group', async (t) => {
+    const log = await memoryLog(PARTITIONS);
+    const store = await localStore(t);
+    const users = affinityOnline(1, layout);
+    const userSink = { topic: users.topic, store: onlineSinkStore(store, users), forgetsUnseen: true };
+    const { materialiser, caughtUp } = rig(t, log, [popularitySink(store).sink, userSink]);
+    await materialiser.start();
+    await write(log, 'affinity.v1', 'Affinity', [
+      ['u:1', affinity('u:1', { shoes: 0.75, hats: 0.25 }, 5)],
+      ['u2', affinity('u2', { hats: 1 }, 6)],
+    ]);
+    await put(log, [popularity('a')]);
+    await caughtUp();
+    await write(log, 'affinity.v1', 'Affinity', [
+      ['u:1', affinity('u:1', { hats: 1 }, 7)],
+      ['u2', null],
+    ]);
+    await caughtUp();
+    assert.deepEqual(await store.hgetall(layout.affinityUser(1, 'u:1')), new Map([['hats', '1']]));
+    assert.deepEqual(await store.hgetall(layout.affinityAsOf(1)), new Map([['u:1', '7']]));
+    assert.deepEqual(await store.keys(layout.affinityUserPrefix(1)), [layout.affinityUser(1, 'u:1')]);
+    assert.equal((await contents(store)).size, 1);
+  });
+
+  test('through transactions: nothing open, nothing aborted, and past their control records', async (t) => {
+    const { log, store, materialiser, caughtUp } = await popularityRig(t);
+    await materialiser.start();
+    const record = (id: string) => ({
+      ...{ topic: TOPIC, partition: partitionOf(PARTITIONS, Buffer.from(id)), key: Buffer.from(id) },
+      ...{ value: codec.encode('Popularity', popularity(id)), timestamp: Date.now() },
+    });
+    const kept = popularity('kept');
+    log.beginTransaction('one', [record('aborted'), record('kept')]);
+    log.endTransaction('one', 'aborted');
+    log.beginTransaction('two', [record('open')]);
+    await put(log, [kept, popularity('behind', { category: 'x' })]);
+    await caughtUp();
+    const before = await contents(store);
+    assert.ok(!before.has('aborted') && !before.has('open'));
+    log.endTransaction('two', 'committed');
+    await caughtUp();
+    assert.deepEqual([...(await contents(store)).keys()].sort(), ['behind', 'kept', 'open']);
+  });
+
+  test('counts what it applied and how late', async (t) => {
+    const { log, materialiser, caughtUp, metrics, troubled, events } = await popularityRig(t);
+    const shows = async (name: string, line: RegExp) =>
+      line.test((await metrics.registry.getSingleMetricAsString(name)) ?? '');
+    await materialiser.start();
+    await caughtUp();
+    const id = idIn(1);
+    troubled.down = down();
+    await put(log, [popularity(id), popularity(id), popularity(id)]);
+    const lag = (records: number) => () =>
+      shows(
+        'freshet_sink_lag_records',
+        new RegExp(`sink="test",topic="popularity.v1",partition="1"} ${records}$`, 'm'),
+      );
+    await events.until('the lag shows while the store is down', lag(3));
+    troubled.down = null;
+    await caughtUp();
+    await events.until('the lag is gone', lag(0));
+    assert.ok(await shows('freshet_sink_records_total', /sink="test",topic="popularity.v1"} 3$/m));
+    assert.ok(await shows('freshet_sink_delay_seconds', /_count{sink="test"} 3$/m));
+  });
+});
+
+describe('a sink applies every batch exactly once', () => {
+  for (const seed of [1, 2, 3]) {
+    test(`stopped and started between batches, with errors before and after sending (seed ${seed})`, async (t) => {
+      const random = new Random(seed);
+      const log = await memoryLog(PARTITIONS);
+      const store = await localStore(t);
+      const { sink, troubled } = popularitySink(store);
+      const remaining = new Map<string, Popularity>();
+      let last: Rig | null = null;
+      for (let life = 0; life < 6; life++) {
+        const run = rig(t, log, [sink]);
+        await run.materialiser.start();
+        const until = troubled.applied.length + 1 + random.below(6);
+        await put(log, changes(random, 60, remaining).written);
+        if (random.unit() < 0.5) troubled.failBefore.push(down());
+        if (random.unit() < 0.5) troubled.failAfter.push(down());
+        await run.events.until('some batches', () => troubled.applied.length >= until);
+        if (life < 5) await run.materialiser.stop();
+        last = run;
+      }
+      await last!.caughtUp();
+      await assertShows(store, remaining.values());
+      assertChained(troubled.applied);
+    });
+  }
+
+  test('when it was applied although the answer got lost', async (t) => {
+    const { log, store, materialiser, troubled, caughtUp, metrics } = await popularityRig(t);
+    await materialiser.start();
+    await caughtUp();
+    const before = troubled.applied.length;
+    troubled.failAfter.push(down());
+    const a = popularity('a');
+    await put(log, [a]);
+    await caughtUp();
+    assert.equal(troubled.applied.length, before + 1);
+    assertChained(troubled.applied);
+    await assertShows(store, [a]);
+    assert.match(await metrics.registry.metrics(), /freshet_sink_failures_total\{sink="test"\} 1/);
+  });
+
+  test('with two owners at once, neither twice nor backward', async (t) => {
+    const log = await memoryLog(PARTITIONS);
+    const store = await localStore(t);
+    const { sink, troubled } = popularitySink(store);
+    // Two groups: each is sure to own everything, as a zombie is and its successor.
+    const one = rig(t, alone(log, 'one'), [sink]);
+    const two = rig(t, alone(log, 'two'), [sink]);
+    const random = new Random(7);
+    const remaining = new Map<string, Popularity>();
+    await one.materialiser.start();
+    await two.materialiser.start();
+    for (let round = 0; round < 20; round++) {
+      await put(log, changes(random, 30, remaining).written);
+      const seen = troubled.applied.length;
+      await one.events.until('progress', () => troubled.applied.length > seen);
+    }
+    const ends = await endsOf(log, TOPIC);
+    await one.events.until('everything applied', async () => {
+      for (const { partition, offset } of ends) {
+        const held = await store.position({ sink: 'test', topic: TOPIC, partition });
+        if (held === null || held.nextOffset < offset) return false;
+      }
+      return true;
+    });
+    await assertShows(store, remaining.values());
+    assertChained(troubled.applied);
+    const epochs = new Set(troubled.applied.map(({ epoch }) => epoch));
+    assert.ok(epochs.size > 1, 'only one of them ever wrote');
+  });
+
+  test('a fenced owner comes back only when the group still knows it', async (t) => {
+    const { log, sink, troubled, materialiser, events } = await popularityRig(t);
+    await materialiser.start();
+    await events.until('owned', () => materialiser.positions().length === PARTITIONS);
+    let opened = 0;
+    const open = troubled.inner.open;
+    troubled.inner = {
+      ...troubled.inner,
+      open: (taken) => {
+        opened++;
+        return open(taken);
+      },
+    };
+    const id = { sink: 'test', topic: TOPIC, partition: 0 };
+    // Somebody else takes one partition over; the group still gives it to us.
+    await open(id);
+    await events.until('taken again', () => opened === 1 && materialiser.progressOf(id) !== null);
+    // Now the group has somebody else too, and the membership is over for us.
+    log.failGroup('test-sink', new Error('lost'));
+    const other = rig(t, log, [sink]);
+    await other.materialiser.start();
+    await other.events.until('shared out', () => {
+      const own = materialiser.positions().length;
+      return own > 0 && own + other.materialiser.positions().length === PARTITIONS;
+    });
+  });
+});
+
+/** A log whose groups are somebody's own. */
+function alone(log: MemoryLog, name: string): Log {
+  return new Proxy(log, {
+    get(target, property) {
+      if (property === 'join')
+        return (options: Parameters<Log['join']>[0]) => target.join({ ...options, group: `${options.group}-${name}` });
+      const value = Reflect.get(target, property, target) as unknown;
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+describe('a sink whose store', () => {
+  test('was emptied while it ran fills it again, without what was deleted', async (t) => {
+    const { log, troubled, materialiser, caughtUp, events } = await popularityRig(t);
+    const random = new Random(11);
+    const { written, remaining } = changes(random, 200);
+    await put(log, written);
+    await materialiser.start();
+    await caughtUp();
+    const empty = await localStore(t);
+    troubled.inner = popularitySink(empty).sink.store;
+    await events.until('noticed', async () => (await empty.keys('')).length > 0);
+    await caughtUp();
+    await assertShows(empty, remaining.values());
+  });
+
+  test('was put back to an older copy goes on from there', async (t) => {
+    const { log, sink, troubled, materialiser, caughtUp, events } = await popularityRig(t);
+    const random = new Random(12);
+    const { written, remaining } = changes(random, 60);
+    await put(log, written);
+    await materialiser.start();
+    await caughtUp();
+    // The older copy: a second store that followed the same topic up to here.
+    const copy = await localStore(t);
+    const follower = rig(t, alone(log, 'copy'), [{ ...sink, store: popularitySink(copy).sink.store }]);
+    await follower.materialiser.start();
+    await follower.caughtUp();
+    await follower.materialiser.stop();
+    await put(log, changes(random, 60, remaining).written);
+    await caughtUp();
+    const rebuilt = troubled.applied.filter(({ expectedOffset }) => expectedOffset === 0).length;
+    troubled.inner = popularitySink(copy).sink.store;
+    const end = await endsOf(log, TOPIC);
+    await events.until('caught up in the copy', async () => {
+      for (const { partition, offset } of end)
+        if ((await copy.position({ sink: 'test', topic: TOPIC, partition }))!.nextOffset < offset) return false;
+      return true;
+    });
+    await assertShows(copy, remaining.values());
+    const again = troubled.applied.filter(({ expectedOffset }) => expectedOffset === 0).length;
+    assert.equal(again, rebuilt, 'it was rebuilt instead of continued');
+  });
+
+  test('is down stops reading and catches up by itself', async (t) => {
+    const { log: inner, store, sink, troubled } = await popularityRig(t);
+    const readers: { reader: LogReader; positions: () => number }[] = [];
+    const log = watched(inner, readers);
+    const { materialiser, events, caughtUp } = rig(t, log, [sink]);
+    await materialiser.start();
+    await caughtUp();
+    troubled.down = down();
+    const random = new Random(13);
+    const remaining = new Map<string, Popularity>();
+    for (let i = 0; i < 20; i++) await put(inner, changes(random, 50, remaining).written);
+    const tries = troubled.tries;
+    await events.until('several tries', () => troubled.tries > tries + 3);
+    const read = readers.at(-1)!.positions();
+    const written = (await endsOf(inner, TOPIC)).reduce((sum, { offset }) => sum + offset, 0);
+    assert.ok(read < written, `all ${written} records are in memory`);
+    assert.deepEqual(await contents(store), new Map());
+    troubled.down = null;
+    await caughtUp();
+    await assertShows(store, remaining.values());
+    assertChained(troubled.applied);
+  });
+
+  test('is down at the start is taken when it is back', async (t) => {
+    const { log, store, troubled, materialiser, events, caughtUp, metrics } = await popularityRig(t);
+    troubled.down = down();
+    const a = popularity('a');
+    await put(log, [a]);
+    await materialiser.start();
+    assert.deepEqual(materialiser.positions(), []);
+    await events.until('several failures', async () =>
+      / [3-9]$/m.test((await metrics.registry.getSingleMetricAsString('freshet_sink_failures_total')) ?? ''),
+    );
+    troubled.down = null;
+    await caughtUp();
+    await assertShows(store, [a]);
+  });
+
+  test('hangs does not hold up the group', async (t) => {
+    const { log, troubled, materialiser, events, caughtUp } = await popularityRig(t);
+    await materialiser.start();
+    await caughtUp();
+    let release = () => {};
+    let reached = false;
+    troubled.beforeApply = () =>
+      new Promise((resolve) => {
+        reached = true;
+        release = resolve;
+      });
+    await put(log, [popularity('a')]);
+    await events.until('an apply under way', () => reached);
+    await materialiser.stop();
+    release();
+  });
+});
+
+/** A log that tells how far its readers have come. */
+function watched(log: MemoryLog, readers: { reader: LogReader; positions: () => number }[]): Log {
+  return new Proxy(log, {
+    get(target, property) {
+      if (property === 'reader')
+        return (...parameters: Parameters<Log['reader']>) => {
+          // Small answers, so that what waits in memory shows.
+          const reader = target.reader(parameters[0], { ...parameters[1], maxBytesPerPartition: 500 });
+          const positions = () => parameters[0].reduce((sum, at) => sum + reader.position(at), 0);
+          readers.push({ reader, positions });
+          return reader;
+        };
+      const value = Reflect.get(target, property, target) as unknown;
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+describe('a rebuild', () => {
+  /** A store that followed up to a stop; then its topic lost a deletion, as compaction takes it after a week. */
+  async function leftAlone(t: TestContext) {
+    const first = await popularityRig(t);
+    const kept = popularity('kept');
+    await put(first.log, [kept, popularity('gone'), popularity('gone-too', { category: 'hats' })]);
+    await first.materialiser.start();
+    await first.caughtUp();
+    await first.materialiser.stop();
+    await put(first.log, ['gone', 'gone-too']);
+    first.log.compact(TOPIC, { dropTombstones: true });
+    assert.equal((await contents(first.store)).size, 3);
+    return { ...first, kept };
+  }
+
+  test('of a store left alone for too long deletes what the topic has forgotten', async (t) => {
+    const { log, store, sink, kept } = await leftAlone(t);
+    const week: Clock = { ...systemClock, now: () => Date.now() + 7 * DAY_MS };
+    const run = rig(t, log, [sink], { clock: week });
+    await run.materialiser.start();
+    await run.caughtUp();
+    await assertShows(store, [kept]);
+  });
+
+  test('of another life of the topic does too', async (t) => {
+    const { log, store, sink, kept } = await leftAlone(t);
+    const run = rig(t, log, [sink], { incarnation: 'second' });
+    await run.materialiser.start();
+    await run.caughtUp();
+    await assertShows(store, [kept]);
+    const held = await store.position({ sink: 'test', topic: TOPIC, partition: 0 });
+    assert.equal(held?.incarnation, 'second');
+  });
+
+  test('of a topic made anew deletes all, and more than one batch of it', async (t) => {
+    const { log, store, sink, materialiser, caughtUp } = await popularityRig(t);
+    await put(
+      log,
+      Array.from({ length: 100 }, (_, i) => popularity(`p${i}`)),
+    );
+    await materialiser.start();
+    await caughtUp();
+    await materialiser.stop();
+    await log.recreate(TOPIC);
+    const run = rig(t, log, [sink]);
+    await run.materialiser.start();
+    await run.caughtUp();
+    await assertShows(store, []);
+  });
+
+  test('cut short begins again', async (t) => {
+    const { log, store, sink, troubled, kept } = await leftAlone(t);
+    const rows = Array.from({ length: 60 }, (_, i) => popularity(`more${i}`));
+    await put(log, rows);
+    const first = rig(t, log, [sink], { incarnation: 'second' });
+    const before = troubled.applied.length;
+    // The first rebuild gets no further than some batches.
+    troubled.beforeApply = async () => {
+      if (troubled.applied.length >= before + 3) troubled.down = down();
+    };
+    await first.materialiser.start();
+    await first.events.until('cut short', () => troubled.down !== null);
+    await first.materialiser.stop();
+    troubled.down = null;
+    troubled.beforeApply = async () => {};
+    assert.ok((await contents(store)).has('gone'));
+    const second = rig(t, log, [sink], { incarnation: 'second' });
+    await second.materialiser.start();
+    await second.caughtUp();
+    await assertShows(store, [kept, ...rows]);
+  });
+
+  test('is what follows when the log no longer has the next record', async (t) => {
+    const { log, store, sink, materialiser, caughtUp } = await popularityRig(t);
+    await put(log, [popularity('old')]);
+    await materialiser.start();
+    await caughtUp();
+    await materialiser.stop();
+    const rows = Array.from({ length: 30 }, (_, i) => popularity(`p${i}`));
+    await put(log, rows);
+    const cut = new Map<number, number>();
+    for (const { partition, offset } of await endsOf(log, TOPIC)) {
+      cut.set(partition, offset - 2);
+      log.truncate({ topic: TOPIC, partition }, offset - 2);
+    }
+    const run = rig(t, log, [sink]);
+    await run.materialiser.start();
+    await run.caughtUp();
+    const left = new Set<string>();
+    for (const partition of cut.keys()) {
+      const own = rows.filter(({ product_id }) => partitionOf(PARTITIONS, Buffer.from(product_id)) === partition);
+      for (const { product_id } of own.slice(-2)) left.add(product_id);
+    }
+    await assertShows(
+      store,
+      rows.filter(({ product_id }) => left.has(product_id)),
+    );
+  });
+
+  test('also while it runs', async (t) => {
+    const { log, store, materialiser, troubled, events, caughtUp } = await popularityRig(t);
+    await put(log, [popularity('old')]);
+    await materialiser.start();
+    await caughtUp();
+    troubled.down = down();
+    const tries = troubled.tries;
+    const [a, b] = [popularity(idIn(0)), popularity(idIn(0, 50))];
+    await put(log, [a]);
+    await events.until('a failed try', () => troubled.tries > tries);
+    await log.recreate(TOPIC);
+    await put(log, [b]);
+    troubled.down = null;
+    // The end of the old life lies above that of the new one.
+    await events.until('made anew', async () => !(await store.hgetall(layout.popularityGroups(1))).has('old'));
+    await caughtUp();
+    assert.ok((await contents(store)).has(b.product_id));
+  });
+});
+
+describe('a record that cannot be published', () => {
+  test('becomes one dead letter, leaves its row as it was, and the stream goes on', async (t) => {
+    const { log, store, materialiser, troubled, caughtUp } = await popularityRig(t);
+    const a = popularity('a');
+    await put(log, [a]);
+    await materialiser.start();
+    await caughtUp();
+    // The store is down first: a letter must not be written again with every try.
+    troubled.failBefore.push(down(), down());
+    const b = popularity('b');
+    await write(log, TOPIC, 'Popularity', [
+      ['a', Buffer.from('poison')],
+      ['b', b],
+      ['c', popularity('not-c')],
+    ]);
+    await caughtUp();
+    await assertShows(store, [a, b]);
+    const letters = await deadLettersIn(log);
+    assert.deepEqual(letters.map(({ reason_code }) => reason_code).sort(), ['key_mismatch', 'unknown_framing']);
+    const poison = letters.find(({ reason_code }) => reason_code === 'unknown_framing')!;
+    const partition = partitionOf(PARTITIONS, Buffer.from('a'));
+    assert.deepEqual({ ...poison.source }, { topic: TOPIC, partition, offset: 1 });
+    assert.equal(poison.id, `${TOPIC}/${partition}/1`);
+    assert.equal(poison.input.toString(), 'poison');
+    assert.equal(poison.record_key?.toString(), 'a');
+    assert.equal(poison.job_name, 'test');
+  });
+
+  test('waits for the log to take its dead letter', async (t) => {
+    const { log, store, materialiser, caughtUp } = await popularityRig(t);
+    log.flushFailures.push();
+    await materialiser.start();
+    await caughtUp();
+    const b = popularity('b');
+    await write(log, TOPIC, 'Popularity', [['a', Buffer.from('poison')]]);
+    log.flushFailures.push(new FreshetError('connection', 'the log is down'));
+    await put(log, [b]).catch(() => {});
+    await caughtUp();
+    await assertShows(store, [b]);
+    const ids = new Set((await deadLettersIn(log)).map(({ id }) => id));
+    assert.equal(ids.size, 1);
+  });
+
+  test('keeps its row in a rebuild too', async (t) => {
+    const { log, store, sink, materialiser, caughtUp } = await popularityRig(t);
+    const a = popularity('a');
+    await put(log, [a, popularity('gone')]);
+    await materialiser.start();
+    await caughtUp();
+    await materialiser.stop();
+    await write(log, TOPIC, 'Popularity', [
+      ['a', Buffer.from('poison')],
+      ['gone', null],
+    ]);
+    log.compact(TOPIC, { dropTombstones: true });
+    const run = rig(t, log, [sink], { incarnation: 'second' });
+    await run.materialiser.start();
+    await run.caughtUp();
+    await assertShows(store, [a]);
+  });
+});
+
+describe('a group', () => {
+  test('shares partitions out, and the rest takes over when a member leaves', async (t) => {
+    const { log, store, sink, troubled, materialiser, events, caughtUp } = await popularityRig(t);
+    const other = rig(t, log, [sink]);
+    await materialiser.start();
+    await other.materialiser.start();
+    await events.until('shared', () => {
+      const counts = [materialiser.positions().length, other.materialiser.positions().length];
+      return counts[0]! > 0 && counts[1]! > 0 && counts[0]! + counts[1]! === PARTITIONS;
+    });
+    const random = new Random(21);
+    const { written, remaining } = changes(random, 100);
+    await put(log, written);
+    await other.materialiser.stop();
+    await caughtUp();
+    await assertShows(store, remaining.values());
+    assertChained(troubled.applied);
+  });
+
+  test('is joined again after its membership was lost', async (t) => {
+    const { log, store, materialiser, events, caughtUp } = await popularityRig(t);
+    await materialiser.start();
+    await caughtUp();
+    log.failGroup('test-sink', new Error('session timed out'));
+    const a = popularity('a');
+    await put(log, [a]);
+    await events.until('member again', () => materialiser.positions().length === PARTITIONS);
+    await caughtUp();
+    await assertShows(store, [a]);
+  });
+
+  test('shows its offsets for lag displays', async (t) => {
+    const { log, materialiser, events, caughtUp } = await popularityRig(t);
+    await put(log, [popularity('a')]);
+    await materialiser.start();
+    await caughtUp();
+    const at = { topic: TOPIC, partition: partitionOf(PARTITIONS, Buffer.from('a')) };
+    await events.until('shown', async () => (await log.shownOffsets('test-sink', [at]))[0] === 1);
+  });
+
+  test('stops twice and before its start without harm', async (t) => {
+    const { materialiser } = await popularityRig(t);
+    await materialiser.stop();
+    await materialiser.start();
+    await Promise.all([materialiser.stop(), materialiser.stop()]);
+    await materialiser.stop();
+    assert.deepEqual(materialiser.positions(), []);
+  });
+
+  test('survives a log that cannot be read for a while', async (t) => {
+    const { log, store, materialiser, caughtUp } = await popularityRig(t);
+    await materialiser.start();
+    await caughtUp();
+    log.pollFailures.push(new FreshetError('connection', 'gone'), new FreshetError('timeout', 'slow'));
+    const a = popularity('a');
+    await put(log, [a]);
+    await caughtUp();
+    await assertShows(store, [a]);
+  });
+});

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { POSITION_AGE_MS_MAX, rebuildingOf, rebuildReason } from '../../../publishing/position-plan.js';
+import type { SinkPosition } from '../../../runtime/stores/online-store.js';
+
+const NOW = Date.UTC(2026, 0, 31);
+const LOG = { earliest: 10, lastStable: 90, highWatermark: 100 };
+const held = (over: Partial<SinkPosition>): SinkPosition => ({
+  epoch: 3,
+  nextOffset: 50,
+  updatedAt: NOW - 1000,
+  incarnation: 'a',
+  ...over,
+});
+const reason = (over: Partial<SinkPosition>) => rebuildReason(held(over), LOG, 'a', NOW);
+
+describe('where a sink goes on', () => {
+  test('at its next offset while nothing speaks against it', () => {
+    assert.equal(reason({}), null);
+    assert.equal(reason({ nextOffset: 10 }), null);
+    assert.equal(reason({ nextOffset: 100 }), null);
+    assert.equal(reason({ updatedAt: NOW - POSITION_AGE_MS_MAX }), null);
+  });
+
+  test('from the start of the log where the position says nothing about it', () => {
+    assert.equal(reason({ nextOffset: 0 }), 'never_applied');
+    assert.equal(reason({ updatedAt: 0 }), 'never_applied');
+    assert.equal(reason({ incarnation: 'b' }), 'other_incarnation');
+    assert.equal(reason({ incarnation: rebuildingOf('a') }), 'unfinished_rebuild');
+    assert.equal(reason({ updatedAt: NOW - POSITION_AGE_MS_MAX - 1 }), 'too_old');
+    assert.equal(reason({ nextOffset: 9 }), 'below_log_start');
+    assert.equal(reason({ nextOffset: 101 }), 'above_log_end');
+  });
+
+  test('an unknown incarnation is one like any other, and its rebuild is told apart', () => {
+    assert.equal(rebuildReason(held({ incarnation: '' }), LOG, '', NOW), null);
+    assert.equal(rebuildReason(held({ incarnation: rebuildingOf('') }), LOG, '', NOW), 'unfinished_rebuild');
+    assert.equal(rebuildReason(held({ incarnation: '' }), LOG, 'a', NOW), 'other_incarnation');
+  });
+});

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { InjectOptions } from 'fastify';
+import { FreshetError } from '../../../runtime/errors.js';
+import { buildApp } from '../../../serving/app.js';
+import { AnswerChecker, type OpenApi, type Operation } from '../../support/openapi.js';
+import { append } from '../../support/scripted-log.js';
+import { NOW_MS, servingFixture, servingOptions, tokenEntry, withTokens } from '../../support/serving.js';
+
+async function documentOf(test: { after(run: () => Promise<void>): void }): Promise<OpenApi> {
+  const app = await buildApp((await servingOptions()).options);
+  test.after(() => app.close());
+  return (await app.inject('/openapi.json')).json();
+}
+
+function operations(document: OpenApi): [string, string, Operation][] {
+  return Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]): [string, string, Operation] => [path, method, operation]),
+  );
+}
+
+/** Every $ref in the document. */
+function references(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) =>
+    name === '$ref' && typeof inner === 'string' ? [inner] : references(inner),
+  );
+}
+
+const EVENT = { event_id: 'e1', user_id: 'u1', product_id: 'p1', event_type: 'view', ts: 1000 };
+
+describe('/openapi.json', () => {
+  it('names every route with an id, a summary, a tag, its parameters and its answers', async (test) => {
+    const document = await documentOf(test);
+    assert.match(document.openapi, /^3\.1\./);
+    const all = operations(document);
+    const ids = all.map(([, , { operationId }]) => operationId);
+    assert.equal(new Set(ids).size, ids.length, 'ids are unique');
+    for (const [path, method, operation] of all) {
+      const name = `${method} ${path}`;
+      assert.match(operation.operationId, /^[a-z]\w+$/, name);
+      assert.ok((operation.summary ?? '').length > 10, name);
+      assert.equal(operation.tags?.length, 1, name);
+      const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
+      const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
+      assert.deepEqual(
+        declared.map((parameter) => parameter.name),
+        inPath,
+        name,
+      );
+      for (const parameter of operation.parameters ?? []) {
+        assert.ok((parameter.description ?? '').length > 0, `${name} ${parameter.name}`);
+        assert.equal(parameter.required ?? false, parameter.in === 'path', `${name} ${parameter.name}`);
+      }
+      assert.equal(operation.requestBody !== undefined, method === 'put' || method === 'post', name);
+      assert.ok(
+        Object.keys(operation.responses).some((status) => status.startsWith('2')),
+        name,
+      );
+      for (const answer of Object.values(operation.responses)) {
+        assert.ok(answer.description.length > 3, name);
+        assert.ok(answer.content !== undefined, name);
+      }
+    }
+  });
+
+  it('refers only to what is in it', async (test) => {
+    const document = await documentOf(test);
+    const found = new Set(references(document));
+    assert.ok(found.has('#/components/schemas/Problem'));
+    for (const reference of found) {
+      const name = /^#\/components\/schemas\/(\w+)$/.exec(reference)?.[1];
+      assert.ok(name !== undefined && name in document.components.schemas, reference);
+    }
+  });
+
+  it('has the routes of the contract', async (test) => {
+    const all = operations(await documentOf(test)).map(([path, method]) => `${method.toUpperCase()} ${path}`);
+    assert.deepEqual(all.sort(), [
+      'DELETE /v1/documents/{id}',
+      'DELETE /v1/products/{id}',
+      'DELETE /v1/users/{id}',
+      'GET /health/live',
+      'GET /health/ready',
+      'GET /metrics',
+      'GET /openapi.json',
+      'GET /v1/overview',
+      'GET /v1/popular',
+      'GET /v1/products/{id}/popularity',
+      'GET /v1/topics',
+      'GET /v1/topics/{name}/records',
+      'GET /v1/users/{id}/affinity',
+      'POST /v1/erasures',
+      'POST /v1/events',
+      'POST /v1/topics/{name}/records',
+      'PUT /v1/documents/{id}',
+      'PUT /v1/products/{id}',
+      'PUT /v1/users/{id}',
+    ]);
+  });
+});
+
+describe('answers to real requests', () => {
+  it('are as documented, good ones and bad ones', async (test) => {
+    const fixture = await servingFixture(test, withTokens([tokenEntry('t', 'admin'), tokenEntry('r', 'reader')]));
+    const document: OpenApi = (
+      await fixture.app.inject({ url: '/openapi.json', headers: { authorization: 'Bearer t' } })
+    ).json();
+    const checker = await AnswerChecker.of(document);
+    const call = async (request: InjectOptions, token = 't') => {
+      const headers = { authorization: `Bearer ${token}`, ...request.headers };
+      const answer = await fixture.app.inject({ ...request, headers });
+      const { statusCode: status, body } = answer;
+      const method = request.method ?? 'GET';
+      checker.check({ method, url: String(request.url), status, type: String(answer.headers['content-type']), body });
+    };
+    fixture.readers.products.set('p1', {
+      ...{ productId: 'p1', category: 'c', score: 1.5, asOf: NOW_MS, version: 1 },
+      ...{ views: 1, addToCarts: 0, purchases: 0 },
+    });
+    fixture.readers.users.set('u1', { userId: 'u1', asOf: NOW_MS, version: 1, scores: { c: 1 } });
+    const events = { method: 'POST', url: '/v1/events' } as const;
+    const text = { 'content-type': 'text/plain' };
+
+    await call({ ...events, payload: [EVENT, {}] });
+    await call({ ...events, payload: {} });
+    await call({ ...events, headers: text, payload: 'x' });
+    await call({ ...events, payload: { x: 'x'.repeat(2_000_000) } });
+    await call({ ...events, payload: EVENT }, 'r');
+    await call({ ...events, payload: EVENT }, 'unknown');
+    fixture.log.failNext(new FreshetError('timeout', 'x'));
+    await call({ ...events, payload: EVENT });
+    for (const [url, payload] of [
+      ['/v1/products/p1', { title: 't', description: 'd', category: 'c' }],
+      ['/v1/documents/d1', { text: 't' }],
+      ['/v1/users/u1', { tenant_id: 'main' }],
+    ] as const) {
+      await call({ method: 'PUT', url, payload });
+      await call({ method: 'PUT', url, payload: {} });
+      await call({ method: 'DELETE', url });
+    }
+    await call({ url: '/v1/popular' });
+    await call({ url: '/v1/popular?limit=0' });
+    await call({ url: '/v1/products/p1/popularity' });
+    await call({ url: '/v1/products/none/popularity' });
+    await call({ url: '/v1/users/u1/affinity' });
+    await call({ url: '/v1/users/none/affinity' });
+    await call({ method: 'POST', url: '/v1/erasures', payload: { user_id: 'u1' } });
+    await call({ method: 'POST', url: '/v1/erasures', payload: {} });
+    await call({ url: '/v1/topics' });
+    await append(fixture.log, 'events', Buffer.from('k'), Buffer.from('poison'));
+    await call({ url: '/v1/topics/events/records' });
+    await call({ url: '/v1/topics/none/records' });
+    await call({ url: '/v1/topics/events/records?partition=0&offset=99' });
+    await call({ url: '/v1/topics/events/records?limit=0' });
+    await call({ method: 'POST', url: '/v1/topics/events/records', payload: { value: EVENT } });
+    await call({ method: 'POST', url: '/v1/topics/popularity.v1/records', payload: { value: EVENT } });
+    await call({ url: '/v1/overview' });
+    await call({ url: '/metrics' });
+    await call({ url: '/openapi.json' });
+    await call({ url: '/health/live' });
+    await call({ url: '/health/ready' });
+    fixture.readiness = { ready: false, waiting: ['x'] };
+    await call({ url: '/health/ready' });
+
+    for (const [path, method, { operationId }] of operations(document))
+      assert.ok(
+        ['200', '202'].some((status) => checker.checked.has(`${operationId} ${status}`)),
+        `no good answer of ${method} ${path} was checked`,
+      );
+  });
+
+  it('are found out when they are not', async (test) => {
+    const checker = await AnswerChecker.of(await documentOf(test));
+    const seen = { method: 'GET', url: '/v1/popular', status: 200, type: 'application/json' };
+    const body = { as_of: '2025-06-01T12:00:00.000Z', version: 1, items: [] };
+    checker.check({ ...seen, body: JSON.stringify(body) });
+    for (const wrong of [{ ...body, version: '1' }, { ...body, more: 1 }, { ...body, as_of: 'noon' }, { version: 1 }])
+      assert.throws(() => checker.check({ ...seen, body: JSON.stringify(wrong) }), /popular 200/);
+    assert.throws(() => checker.check({ ...seen, status: 418, body: '{}' }), /not documented/);
+  });
+});

@@ -1,0 +1,161 @@
+/**
+ * Compares declared topics with those of a log and creates what is missing. Nothing is altered and nothing deleted: a
+ * difference is told in a sentence, and one that would break keyed state or the meaning of log time is refused before
+ * anything is created.
+ */
+import { DAY_MS, type TopicCleanup, type TopicDeclaration } from './topic.js';
+
+/** A topic as a log has it. The shape of the log port's TopicConfig, said again here because topics/ imports no engine. */
+export interface TopicState {
+  readonly name: string;
+  readonly partitions: number;
+  readonly cleanup: TopicCleanup;
+  /** ms; -1 for ever. */
+  readonly retentionMs: number;
+  readonly logAppendTime: boolean;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/** The part of the log port's admin that is needed here. */
+export interface TopicAdmin {
+  describeTopic(name: string): Promise<TopicState | null>;
+  createTopic(state: TopicState): Promise<void>;
+}
+
+export interface ApplyOptions {
+  readonly kind: 'kafka' | 'embedded';
+  /** The setting PARTITIONS: the count of topics that declare `default`. */
+  readonly partitions?: number | undefined;
+  /** The setting ALLOW_CREATE_TIME: accept a topic without LogAppendTime where one is declared. */
+  readonly allowCreateTime?: boolean;
+  /** Compare only. */
+  readonly dryRun?: boolean;
+}
+
+export interface TopicReport {
+  readonly name: string;
+  /** `missing` only in a dry run. */
+  readonly action: 'created' | 'missing' | 'same' | 'differs';
+  readonly partitions: number;
+  /** One sentence per difference. */
+  readonly differences: readonly string[];
+}
+
+/** Something that must be put right by a person before the topics can be used; the message has one line per topic. */
+export class TopicsRefusedError extends Error {
+  readonly refusals: readonly string[];
+  constructor(refusals: readonly string[]) {
+    super(refusals.join('\n'));
+    this.name = 'TopicsRefusedError';
+    this.refusals = refusals;
+  }
+}
+
+const DEFAULT_PARTITIONS = { kafka: 12, embedded: 4 } as const;
+
+/** Partition count of a declaration in a deployment. */
+export function partitionsOf(
+  declaration: TopicDeclaration,
+  options: Pick<ApplyOptions, 'kind' | 'partitions'>,
+): number {
+  if (declaration.partitions !== 'default') return declaration.partitions;
+  return options.partitions ?? DEFAULT_PARTITIONS[options.kind];
+}
+
+/** The declaration as it should stand in the log. */
+export function declaredState(declaration: TopicDeclaration, partitions: number): TopicState {
+  return {
+    name: declaration.name,
+    partitions,
+    cleanup: declaration.cleanup,
+    retentionMs: declaration.retentionDays === null ? -1 : declaration.retentionDays * DAY_MS,
+    logAppendTime: declaration.logAppendTime,
+    settings: declaration.settings,
+  };
+}
+
+/**
+ * Creates the missing topics and reports on all, in the order of the declarations. Throws TopicsRefusedError, with
+ * nothing created, when a topic that feeds keyed state has another partition count or when one that needs
+ * LogAppendTime lacks it.
+ */
+export async function applyTopics(
+  admin: TopicAdmin,
+  declarations: readonly TopicDeclaration[],
+  options: ApplyOptions,
+): Promise<TopicReport[]> {
+  const pairs: { declaration: TopicDeclaration; wanted: TopicState; found: TopicState | null }[] = [];
+  for (const declaration of declarations) {
+    const wanted = declaredState(declaration, partitionsOf(declaration, options));
+    pairs.push({ declaration, wanted, found: await admin.describeTopic(declaration.name) });
+  }
+  const refusals = pairs.flatMap(({ declaration, wanted, found }) =>
+    found === null ? [] : refuse(declaration, wanted, found, options),
+  );
+  if (refusals.length > 0) throw new TopicsRefusedError(refusals);
+  const reports: TopicReport[] = [];
+  for (const { wanted, found } of pairs) {
+    const { name, partitions } = wanted;
+    if (found === null) {
+      if (!options.dryRun) await admin.createTopic(wanted);
+      reports.push({ name, action: options.dryRun ? 'missing' : 'created', partitions, differences: [] });
+      continue;
+    }
+    const differences = compareTopic(wanted, found);
+    const action = differences.length === 0 ? 'same' : 'differs';
+    reports.push({ name, action, partitions: found.partitions, differences });
+  }
+  return reports;
+}
+
+function refuse(declaration: TopicDeclaration, wanted: TopicState, found: TopicState, options: ApplyOptions): string[] {
+  const refusals: string[] = [];
+  if (declaration.feedsKeyedState && found.partitions !== wanted.partitions) {
+    const cure =
+      declaration.partitions === 'default'
+        ? `set PARTITIONS=${found.partitions} to keep it as it is`
+        : 'delete it if nothing was built from it yet';
+    refusals.push(
+      `Topic "${wanted.name}" has ${found.partitions} partitions where ${wanted.partitions} are declared. State is ` +
+        `kept by key and partition, so the count must not change: ${cure}, or start the next version by replay.`,
+    );
+  }
+  if (wanted.logAppendTime && !found.logAppendTime && !options.allowCreateTime) {
+    refusals.push(
+      `Topic "${wanted.name}" keeps the producers' own times. Windows and duplicates are judged by log time: set its ` +
+        'message.timestamp.type to LogAppendTime, or set ALLOW_CREATE_TIME=true and trust the clocks of all producers.',
+    );
+  }
+  return refusals;
+}
+
+/** What differs between a declared and a found topic, a sentence each. */
+export function compareTopic(wanted: TopicState, found: TopicState): string[] {
+  const differences: string[] = [];
+  const differs = (what: string, is: string, declared: string) =>
+    differences.push(`${wanted.name}: ${what} is ${is}, declared is ${declared}.`);
+  if (found.partitions !== wanted.partitions)
+    differs('the partition count', `${found.partitions}`, `${wanted.partitions}`);
+  if (cleanupWords(found.cleanup) !== cleanupWords(wanted.cleanup))
+    differs('cleanup.policy', found.cleanup, wanted.cleanup);
+  // A topic that only compacts never looks at its retention.
+  if (wanted.cleanup !== 'compact' && found.retentionMs !== wanted.retentionMs)
+    differs('retention.ms', `${found.retentionMs}`, `${wanted.retentionMs}`);
+  if (found.logAppendTime !== wanted.logAppendTime)
+    differs('message.timestamp.type', timeType(found.logAppendTime), timeType(wanted.logAppendTime));
+  for (const [name, value] of Object.entries(wanted.settings)) {
+    const is = found.settings[name];
+    if (is === undefined) differs(name, "not set (the broker's default holds)", value);
+    else if (is !== value) differs(name, is, value);
+  }
+  return differences;
+}
+
+function timeType(logAppendTime: boolean): string {
+  return logAppendTime ? 'LogAppendTime' : 'CreateTime';
+}
+
+/** Brokers may answer `delete,compact` for `compact,delete`. */
+function cleanupWords(cleanup: string): string {
+  return cleanup.split(',').sort().join(',');
+}
