@@ -17,7 +17,7 @@ interface ConsumeOptions {
 }
 
 const NEWEST_DEFAULT = 10;
-const PAGE_RECORDS = 1_000;
+const PAGE_RECORDS = 10_000;
 const FOLLOW_WAIT_MS = 5_000;
 
 export function consumeCommand(shell: Shell): Command {

@@ -27,6 +27,8 @@ interface Outcome {
 }
 
 const ERRORS_IN_SUMMARY_MAX = 1_000;
+/** Fewer records are written faster than the start took. */
+const RATE_SHOWN_FROM = 10_000;
 
 export function produceCommand(shell: Shell): Command {
   return new Command('produce')
@@ -150,7 +152,8 @@ async function summarise(
     return;
   }
   const bad = rejected === 0 ? '' : `, ${format(rejected)} bad ${rejected === 1 ? 'line' : 'lines'} not`;
-  await shell.line(`${format(written)} records written to ${topic}${bad} (${format(rate)}/s).`);
+  const speed = written > RATE_SHOWN_FROM ? ` (${format(rate)}/s)` : '';
+  await shell.line(`${format(written)} ${written === 1 ? 'record' : 'records'} written to ${topic}${bad}${speed}.`);
   if (rejected > 0 && !options.skipBad)
     shell.note('Stopped at the bad line: mend it, or go on past such lines with --skip-bad.');
 }

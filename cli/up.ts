@@ -60,7 +60,7 @@ async function up(shell: Shell, compose: Compose, settings: Settings, options: U
   const { roles, demo } = options;
   const stop = listenForStop();
   try {
-    const logger = createLogger(settings.LOG_LEVEL);
+    const logger = createLogger(logLevel(shell, settings));
     const running = await compose(settings, { roles, demo, logger });
     const failure = await runUntilStopped(shell, running, options, stop);
     await stopInTime(running);
@@ -77,6 +77,7 @@ async function runUntilStopped(
   options: UpOptions,
   stop: StopSignal,
 ): Promise<Error | null> {
+  const startedAt = performance.now();
   const stopped = new Promise<null>((resolve) => {
     if (stop.signal.aborted) resolve(null);
     stop.signal.addEventListener('abort', () => resolve(null), { once: true });
@@ -88,7 +89,15 @@ async function runUntilStopped(
   ]);
   if (outcome !== 'started') return outcome;
   await announce(shell, running, options);
-  return await Promise.race([stopped, running.failed]);
+  const ended = Promise.race([stopped, running.failed]);
+  const isReady = await Promise.race([running.ready.then(() => true), ended.then(() => false)]);
+  if (isReady) await announceReady(shell, startedAt, options);
+  return await ended;
+}
+
+/** A person at a terminal reads our lines, not JSON: unless asked for, only what is wrong is logged there. */
+function logLevel({ terminal }: Shell, settings: Settings): string {
+  return terminal.errors.isTTY && !terminal.environment['LOG_LEVEL'] ? 'warn' : settings.LOG_LEVEL;
 }
 
 function toError(error: unknown): Error {
@@ -102,10 +111,16 @@ async function announce(shell: Shell, running: Running, options: UpOptions): Pro
     return;
   }
   const width = Math.max(...parts.map(({ name }) => name.length));
-  await shell.line('Freshet is up.');
+  await shell.line('Freshet is up:');
   for (const { name, use } of parts) await shell.line(`  ${name.padEnd(width)}  ${use}`);
   if (address !== null) await shell.line(`  ${'page'.padEnd(width)}  ${address}`);
   await shell.line('Ctrl-C stops it.');
+}
+
+async function announceReady(shell: Shell, startedAt: number, { demo, json }: UpOptions): Promise<void> {
+  if (json) return;
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  await shell.line(`Ready after ${seconds} s${demo ? ': the demo shop is open' : ''}.`);
 }
 
 async function stopInTime(running: Running): Promise<void> {

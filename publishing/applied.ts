@@ -15,7 +15,8 @@ export class Applied {
   readonly #incarnation: string;
   readonly #clock: Clock;
   readonly #closing = new AbortController();
-  #changed = new AbortController();
+  /** Wakes whoever waits. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(groups: readonly Materialiser[], incarnation: string, clock: Clock) {
     this.#groups = groups;
@@ -25,8 +26,7 @@ export class Applied {
 
   /** Some position may have changed. */
   changed(): void {
-    this.#changed.abort();
-    this.#changed = new AbortController();
+    for (const wake of this.#waiting) wake();
   }
 
   /** Ends all waiting. */
@@ -41,18 +41,24 @@ export class Applied {
     );
     if (sinks.length === 0) throw new Error(`no sink reads topic "${topic}"`);
     let open = sinks.flatMap(({ group, sink }) => ends.map((end) => ({ group, sink, end })));
-    for (;;) {
+    while (open.length > 0) {
       signal?.throwIfAborted();
       this.#closing.signal.throwIfAborted();
-      const changed = this.#changed.signal;
-      const left: typeof open = [];
-      for (const wait of open) {
-        if (!(await this.#isApplied(wait.group, wait.sink, { topic, ...wait.end }, wait.end.offset))) left.push(wait);
+      // Listening begins before looking: what happens in between is not missed.
+      const nap = new AbortController();
+      const wake = () => nap.abort();
+      this.#waiting.add(wake);
+      signal?.addEventListener('abort', wake);
+      try {
+        const left: typeof open = [];
+        for (const wait of open)
+          if (!(await this.#isApplied(wait.group, wait.sink, { topic, ...wait.end }, wait.end.offset))) left.push(wait);
+        open = left;
+        if (open.length > 0) await this.#clock.sleep(ASK_MS, nap.signal);
+      } finally {
+        this.#waiting.delete(wake);
+        signal?.removeEventListener('abort', wake);
       }
-      open = left;
-      if (open.length === 0) return;
-      const nap = AbortSignal.any(signal === undefined ? [changed] : [changed, signal]);
-      await this.#clock.sleep(ASK_MS, nap);
     }
   }
 

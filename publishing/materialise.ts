@@ -3,6 +3,7 @@
  * given, and a PartitionSink for each, which owns the fence. Task t of the group is partition t of every topic, so one
  * membership and one reader serve all sinks of a store.
  */
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../runtime/clock.js';
 import { hasCode, messageOf } from '../runtime/errors.js';
 import type { Assignment, Log, LogReader, Membership, TopicPartition } from '../runtime/log.js';
@@ -49,7 +50,8 @@ export interface SinkProgress extends TopicPartition {
 const POLL_MS = 100;
 const FETCH_BYTES_MAX = 256 * 1024;
 const TAKE_MS_MAX = 500;
-const SHOW_OFFSETS_MS = 5_000;
+/** Offsets are shown with every so many checks of the store. */
+const SHOW_CHECKS = 5;
 const REJOIN_MS = 1_000;
 const REVOKE_MS_MAX = 2_000;
 
@@ -192,6 +194,8 @@ class Shift {
   ) {
     this.#o = options;
     this.#membership = membership;
+    // Every part listens, and there may be dozens.
+    setMaxListeners(0, this.#stop.signal);
     this.parts = partitions.map(({ topic, partition }) => this.#part(topic, partition, counts.get(topic)!));
     this.#done = Promise.all([this.#read(), ...this.parts.map((part) => part.run(this.#stop.signal))]);
   }
@@ -301,7 +305,7 @@ class Shift {
   /** Offsets in the log are for lag displays only; the store's own are the ones that count. */
   async #showOffsets(): Promise<void> {
     const now = this.#o.clock.now();
-    if (now - this.#shownAtMs < SHOW_OFFSETS_MS) return;
+    if (now - this.#shownAtMs < SHOW_CHECKS * this.#o.pace.checkMs) return;
     this.#shownAtMs = now;
     const offsets = this.parts.flatMap((part) =>
       part.appliedTo === null ? [] : [{ ...part.partition, offset: part.appliedTo }],

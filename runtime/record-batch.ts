@@ -48,47 +48,51 @@ export function writeInt64(bytes: Buffer, value: number, at: number): void {
   bytes.writeUInt32BE(((value % 4_294_967_296) + 4_294_967_296) % 4_294_967_296, at + 4);
 }
 
-/** Grows columns over one buffer; a new one is begun for every buffer (each compressed batch has its own). */
+const BYTES_PER_ROW = 2 * Float64Array.BYTES_PER_ELEMENT + 4 * Int32Array.BYTES_PER_ELEMENT;
+
+/** Fills columns over one buffer; a new one is begun for every buffer (each compressed batch has its own). */
 class ColumnsBuilder {
   readonly bytes: Buffer;
   count = 0;
   nextOffset: number;
-  #capacity: number;
-  offsets: Float64Array;
-  timestamps: Float64Array;
-  keyStart: Int32Array;
-  keyEnd: Int32Array;
-  valueStart: Int32Array;
-  valueEnd: Int32Array;
+  #capacity = -1;
+  offsets!: Float64Array;
+  timestamps!: Float64Array;
+  keyStart!: Int32Array;
+  keyEnd!: Int32Array;
+  valueStart!: Int32Array;
+  valueEnd!: Int32Array;
 
-  constructor(bytes: Buffer, capacity: number, nextOffset: number) {
+  constructor(bytes: Buffer, nextOffset: number) {
     this.bytes = bytes;
     this.nextOffset = nextOffset;
-    this.#capacity = capacity;
-    this.offsets = new Float64Array(capacity);
-    this.timestamps = new Float64Array(capacity);
-    this.keyStart = new Int32Array(capacity);
-    this.keyEnd = new Int32Array(capacity);
-    this.valueStart = new Int32Array(capacity);
-    this.valueEnd = new Int32Array(capacity);
+    this.#allocate(0);
   }
 
-  reserve(rows: number): void {
+  /** Makes room for `rows` more; `likely` more will be asked for soon. */
+  reserve(rows: number, likely: number): void {
     if (this.count + rows <= this.#capacity) return;
-    const capacity = Math.max(this.count + rows, this.#capacity * 2);
-    this.offsets = grown(this.offsets, new Float64Array(capacity));
-    this.timestamps = grown(this.timestamps, new Float64Array(capacity));
-    this.keyStart = grown(this.keyStart, new Int32Array(capacity));
-    this.keyEnd = grown(this.keyEnd, new Int32Array(capacity));
-    this.valueStart = grown(this.valueStart, new Int32Array(capacity));
-    this.valueEnd = grown(this.valueEnd, new Int32Array(capacity));
-    this.#capacity = capacity;
+    const { offsets, timestamps, keyStart, keyEnd, valueStart, valueEnd } = this;
+    this.#allocate(this.count + Math.max(rows, likely));
+    this.offsets.set(offsets);
+    this.timestamps.set(timestamps);
+    this.keyStart.set(keyStart);
+    this.keyEnd.set(keyEnd);
+    this.valueStart.set(valueStart);
+    this.valueEnd.set(valueEnd);
   }
-}
 
-function grown<T extends Float64Array | Int32Array>(from: T, to: T): T {
-  to.set(from as never);
-  return to;
+  /** One piece of memory for all columns: they live and die together. */
+  #allocate(capacity: number): void {
+    const memory = new ArrayBuffer(capacity * BYTES_PER_ROW);
+    this.#capacity = capacity;
+    this.offsets = new Float64Array(memory, 0, capacity);
+    this.timestamps = new Float64Array(memory, capacity * 8, capacity);
+    this.keyStart = new Int32Array(memory, capacity * 16, capacity);
+    this.keyEnd = new Int32Array(memory, capacity * 20, capacity);
+    this.valueStart = new Int32Array(memory, capacity * 24, capacity);
+    this.valueEnd = new Int32Array(memory, capacity * 28, capacity);
+  }
 }
 
 /** Where a varint ended: the walk keeps its place here instead of allocating a pair per number. */
@@ -160,7 +164,7 @@ export interface WalkOptions {
  */
 export function walkBatches(bytes: Buffer, start: number, end: number, options: WalkOptions): RecordColumns[] {
   const done: ColumnsBuilder[] = [];
-  let current = new ColumnsBuilder(bytes, Math.max(16, (end - start) >> 6), options.fromOffset);
+  let current = new ColumnsBuilder(bytes, options.fromOffset);
   done.push(current);
   const aborted = new AbortedFilter(options.aborted);
   let at = start;
@@ -193,9 +197,10 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
       if (count * RECORD_BYTES_MIN > to - from) throw damaged(options, at, `${count} records in ${to - from} bytes`);
       if (source !== current.bytes) {
         if (current.count === 0) done.pop();
-        current = new ColumnsBuilder(source, count, current.nextOffset);
+        current = new ColumnsBuilder(source, current.nextOffset);
         done.push(current);
       }
+      current.reserve(count, source === bytes ? countRows(bytes, at, end) : count);
       walkRecords(current, from, to, count, base, bytes, at, attributes, options);
     }
     // Compaction and control batches leave offsets without records: the position passes over them.
@@ -216,6 +221,20 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
     valueEnd: columns.valueEnd,
     nextOffset: columns.nextOffset,
   }));
+}
+
+/** How many rows the complete batches in bytes[start..end) hold up to the first compressed one, by what they say. */
+function countRows(bytes: Buffer, start: number, end: number): number {
+  let rows = 0;
+  for (let at = start; end - at >= BATCH_HEADER_BYTES; ) {
+    const size = 12 + bytes.readInt32BE(at + OFFSET_LENGTH);
+    const count = bytes.readInt32BE(at + OFFSET_COUNT);
+    const plausible = size >= BATCH_HEADER_BYTES && size <= end - at && count >= 0 && count * RECORD_BYTES_MIN <= size;
+    if (!plausible || (bytes.readInt16BE(at + OFFSET_ATTRIBUTES) & COMPRESSION_MASK) !== 0) break;
+    rows += count;
+    at += size;
+  }
+  return rows;
 }
 
 /** Tells, batch by batch in offset order, which ones a reader of this isolation sees. */
@@ -259,7 +278,6 @@ function walkRecords(
   const { fromOffset, untilOffset } = options;
   const appendTime = (attributes & TIMESTAMP_LOG_APPEND) !== 0;
   const baseTimestamp = readInt64(header, headerAt + (appendTime ? OFFSET_MAX_TIMESTAMP : OFFSET_BASE_TIMESTAMP));
-  into.reserve(count);
   const { offsets, timestamps, keyStart, keyEnd, valueStart, valueEnd } = into;
   let row = into.count;
   let at = from;

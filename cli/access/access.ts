@@ -24,7 +24,7 @@ export interface TopicState {
 }
 
 export interface ReadOptions {
-  /** Most records of one answer (at most 1,000). */
+  /** Most records of one answer; behind HTTP at most 1,000. */
   readonly limit: number;
   /** With nothing to read, how long to wait, ms (at most 30,000). */
   readonly waitMs: number;
@@ -59,7 +59,7 @@ export interface RecordSink {
 }
 
 export interface LogAccess {
-  /** For messages: "the brokers at …", "the log in …", "the running Freshet at …". */
+  /** For messages: "Kafka at …", "the log in …", "the running Freshet at …". */
   readonly where: string;
   /** The log itself; null behind HTTP. */
   readonly log: Log | null;

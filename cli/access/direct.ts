@@ -94,8 +94,8 @@ export class DirectAccess implements LogAccess {
 }
 
 /** One write of this size keeps the brokers busy without holding much in memory. */
-const FLUSH_BYTES = 1024 * 1024;
-const FLUSH_RECORDS = 10_000;
+const FLUSH_BYTES = 4 * 1024 * 1024;
+const FLUSH_RECORDS = 40_000;
 
 class LogSink implements RecordSink {
   readonly #writer: LogWriter;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { InputError } from '../../serving/input/input-error.js';
 import { type InputKind, readKeyed } from '../../serving/input/records.js';
-import { BODY_BYTES_MAX, RECORDS_PER_REQUEST_MAX } from '../../serving/limits.js';
+import { BODY_BYTES_MAX, RAW_RECORDS_MAX, RECORDS_PER_REQUEST_MAX } from '../../serving/limits.js';
 import type { Position } from '../../serving/reading/raw-reader.js';
 import type { LineProblem, LogAccess, ReadAnswer, ReadOptions, RecordSink, TopicState } from './access.js';
 import type { ApiClient } from './api-client.js';
@@ -73,7 +73,7 @@ export class HttpAccess implements LogAccess {
   async read(topic: string, start: readonly Position[], options: ReadOptions): Promise<ReadAnswer> {
     const query = new URLSearchParams({
       positions: start.map(({ partition, offset }) => `${partition}:${offset}`).join(','),
-      limit: String(options.limit),
+      limit: String(Math.min(options.limit, RAW_RECORDS_MAX)),
       wait_ms: String(options.waitMs),
     });
     return readAnswer.parse(

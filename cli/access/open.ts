@@ -28,7 +28,7 @@ export async function openLogAccess(shell: Shell, { writes = [] }: OpenOptions =
   if (settings.KAFKA_BROKERS !== undefined) {
     const codec = await codecFor(shell, declarations, writes);
     const { openKafkaLog } = await import('../../runtime/kafka/log.js');
-    const where = `the brokers at ${settings.KAFKA_BROKERS.join(', ')}`;
+    const where = `Kafka at ${settings.KAFKA_BROKERS.join(', ')}`;
     return new DirectAccess({ log: await openKafkaLog(settings, logger), codec, declarations, where });
   }
   const holder = await readLock(settings.FRESHET_DATA_DIR);

@@ -3,10 +3,11 @@ import { isDataFolder } from '../../runtime/data-folder.js';
 import type { Log } from '../../runtime/log.js';
 import type { Settings } from '../../runtime/settings.js';
 import { allTopics } from '../../topics/all.js';
+import { applyTopics, type TopicReport, TopicsRefusedError } from '../../topics/apply.js';
 import { events, products } from '../../topics/events.js';
 import type { LogAccess, TopicState } from '../access/access.js';
 import { openLogAccess } from '../access/open.js';
-import { compareTopic, differenceSentence } from '../apply-topics.js';
+import { applyOptionsOf } from '../apply-declared-topics.js';
 import { format } from '../progress.js';
 import type { Shell } from '../shell.js';
 import { type Check, examine, fail, ok, warn } from './check.js';
@@ -37,17 +38,21 @@ export async function checkLog(shell: Shell): Promise<readonly Check[]> {
 async function checkTopics({ log }: LogAccess, settings: Settings): Promise<Check[]> {
   if (log === null)
     return [ok('topics', 'The running Freshet has compared them with their declarations at its start.')];
-  const options = { partitions: settings.PARTITIONS ?? null, allowCreateTime: settings.ALLOW_CREATE_TIME };
-  const reports = await Promise.all(allTopics().map((declaration) => compareTopic(log, declaration, options)));
-  const missing = reports.filter(({ state }) => state === 'missing').map(({ topic }) => topic);
-  const differing = reports.flatMap(({ topic, differences }) =>
-    differences.map((difference) => (difference.grave ? fail : warn)('topics', differenceSentence(topic, difference))),
-  );
+  const options = { ...applyOptionsOf(log, settings), dryRun: true };
+  try {
+    return topicChecks(await applyTopics(log.admin, allTopics(), options));
+  } catch (error) {
+    if (error instanceof TopicsRefusedError) return error.refusals.map((sentence) => fail('topics', sentence));
+    throw error;
+  }
+}
+
+function topicChecks(reports: readonly TopicReport[]): Check[] {
+  const checks = reports.flatMap(({ differences }) => differences.map((sentence) => warn('topics', sentence)));
+  const missing = reports.filter(({ action }) => action === 'missing').map(({ name }) => name);
   if (missing.length > 0)
-    differing.push(
-      warn('topics', `Missing: ${missing.join(', ')}. "freshet up" or "freshet topics apply" creates them.`),
-    );
-  return differing.length > 0 ? differing : [ok('topics', `All ${reports.length} are as declared.`)];
+    checks.push(warn('topics', `Missing: ${missing.join(', ')}. "freshet up" or "freshet topics apply" creates them.`));
+  return checks.length > 0 ? checks : [ok('topics', `All ${reports.length} are as declared.`)];
 }
 
 async function checkEvents({ log }: LogAccess, settings: Settings): Promise<Check[]> {

@@ -141,14 +141,17 @@ export class EventView {
   }
 }
 
-/** Ids are UTF-8, 1 to 256 bytes. */
+/** Ids are UTF-8 without NUL, 1 to 256 bytes. */
 export function wrongId(field: string, bytes: Buffer, start: number, end: number): IntakeProblem | null {
   if (end === start) return { code: 'empty_id', message: `${field} is empty` };
   if (end - start > ID_BYTES_MAX)
     return { code: 'id_too_long', message: `${field} has ${end - start} bytes; at most ${ID_BYTES_MAX} are allowed` };
+  let isAscii = true;
   for (let i = start; i < end; i++) {
-    if (bytes[i]! < 0x80) continue;
-    return isUtf8(bytes.subarray(start, end)) ? null : { code: 'invalid_utf8', message: `${field} is not UTF-8` };
+    const byte = bytes[i]!;
+    if (byte === 0) return { code: 'invalid_id', message: `${field} contains a NUL, which Postgres cannot store` };
+    if (byte >= 0x80) isAscii = false;
   }
-  return null;
+  if (isAscii || isUtf8(bytes.subarray(start, end))) return null;
+  return { code: 'invalid_utf8', message: `${field} is not UTF-8` };
 }

@@ -11,8 +11,8 @@ function affinityTopic(version: number): KeyedTopic<Affinity> {
     schema: 'Affinity',
     idOf: (row) => row.user_id,
     problem: ({ as_of, scores }) => {
-      const category = Object.keys(scores).find((name) => name.includes('\0'));
-      if (category !== undefined) return `category ${JSON.stringify(category)} holds a NUL character`;
+      for (const category in scores)
+        if (category.includes('\0')) return `category ${JSON.stringify(category)} holds a NUL character`;
       return problemOf({ amounts: scores, times: { as_of } });
     },
     checksPartition: true,

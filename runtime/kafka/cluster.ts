@@ -8,6 +8,7 @@ import type { Logger } from '../logger.js';
 import { type ClusterMetadata, type CoordinatorKind, findCoordinator, metadata } from './cluster-messages.js';
 import { check, KafkaError, LEADER_NOT_AVAILABLE, LinkError, passes, UNKNOWN_TOPIC_OR_PARTITION } from './errors.js';
 import type { ConnectionOptions } from './kafkajs.js';
+import { lifetimeWithin } from './lifetime.js';
 import { type Address, addressText, Link, Links } from './link.js';
 import { closedError, pauseMs, persist } from './retry.js';
 import type { Exchange } from './wire.js';
@@ -19,7 +20,7 @@ export class Cluster {
   readonly #options: ConnectionOptions;
   readonly #seeds: readonly Address[];
   readonly #logger: Logger;
-  readonly #closing = new AbortController();
+  readonly #closing = lifetimeWithin(null);
   readonly #nodes = new Map<number, Address>();
   /** Leader of each partition, -1 for none. */
   readonly #leaders = new Map<string, number[]>();

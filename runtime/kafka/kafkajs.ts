@@ -8,7 +8,9 @@
 import { createRequire } from 'node:module';
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
+import { asError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import { FrameAssembler } from './frames.js';
 
 const require = createRequire(import.meta.url);
 
@@ -141,12 +143,29 @@ RequestQueue.prototype.scheduleCheckPendingRequests = function scheduleCheckPend
 };
 
 const KEEP_ALIVE_MS = 30_000;
+/** Sockets read one after the other, so one buffer serves them all. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
 
-/** As kafkajs's own, but without Nagle's delay: our requests are whole when they are written. */
+/**
+ * As kafkajs's own, but without Nagle's delay (our requests are whole when they are written), and handing on whole
+ * answers instead of chunks.
+ */
 function openSocket({ host, port, ssl, onConnect }: SocketArguments): Socket {
-  const socket =
+  const frames = new FrameAssembler((frame) => socket.emit('data', frame));
+  const onread = {
+    buffer: READ_BUFFER,
+    callback: (length: number) => {
+      try {
+        frames.push(READ_BUFFER, length);
+      } catch (error) {
+        socket.destroy(asError(error));
+      }
+      return true;
+    },
+  };
+  const socket: Socket =
     ssl === null
-      ? connectPlain({ host, port }, onConnect)
+      ? connectPlain({ host, port, onread }, onConnect)
       : connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect);
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
 }

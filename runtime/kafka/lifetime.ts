@@ -1,6 +1,12 @@
-/** A lifetime inside another: it ends with its parent's, or before. Nothing of it stays with the parent then. */
-export function lifetimeWithin(parent: AbortSignal): AbortController {
+/** Lifetimes inside lifetimes: a reader's connections end with the reader, the reader with its log. */
+import { setMaxListeners } from 'node:events';
+
+/** Ends with its parent, or before; nothing of it stays with the parent then. Null for one that stands alone. */
+export function lifetimeWithin(parent: AbortSignal | null): AbortController {
   const child = new AbortController();
+  // One listener for everything inside: many is no leak here.
+  setMaxListeners(0, child.signal);
+  if (parent === null) return child;
   if (parent.aborted) {
     child.abort();
     return child;

@@ -33,7 +33,7 @@ interface Stream extends TopicPartition {
   paused: boolean;
   fetching: boolean;
   /** The last fetch brought nothing although the log goes on: the next one asks for this partition alone. */
-  empty: boolean;
+  starved: boolean;
 }
 
 export class KafkaReader implements LogReader {
@@ -48,8 +48,15 @@ export class KafkaReader implements LogReader {
   readonly #busyLeaders = new Set<number>();
   /** Not asked until the present mending is over. */
   readonly #restingLeaders = new Set<number>();
+  /** Those whose last fetch failed. */
+  readonly #troubledLeaders = new Set<number>();
+  /** How often we asked for the leaders since everything went well. */
   #troubles = 0;
+  /** How often in a row the cluster said that something we read is not there. */
+  #missing = 0;
   #mending = false;
+  /** Some partition has no known leader. */
+  #leaderless = false;
   #failure: Error | null = null;
   #polling = false;
   #wake: () => void = () => undefined;
@@ -71,7 +78,7 @@ export class KafkaReader implements LogReader {
         fetchOffset: offset,
         paused: false,
         fetching: false,
-        empty: false,
+        starved: false,
       };
       const streams = this.#streams.get(topic) ?? new Map<number, Stream>();
       this.#streams.set(topic, streams.set(partition, stream));
@@ -154,23 +161,24 @@ export class KafkaReader implements LogReader {
     if (this.#closing.signal.aborted || this.#failure !== null) return;
     const byLeader = new Map<number, Stream[]>();
     const holding = new Set<number>();
-    let leaderless = false;
+    this.#leaderless = false;
     for (const stream of this.#order) {
       if (stream.paused || stream.fetching) continue;
       const leader = this.#cluster.leaderOf(stream.topic, stream.partition);
-      if (leader === null) leaderless = true;
+      if (leader === null) this.#leaderless = true;
       else if (stream.ready.length > 0) holding.add(leader);
       else if (byLeader.has(leader)) byLeader.get(leader)!.push(stream);
       else byLeader.set(leader, [stream]);
     }
-    if (leaderless) this.#mend(null);
+    if (this.#leaderless) this.#mend();
     for (const [leader, streams] of byLeader) {
       if (holding.has(leader) || this.#busyLeaders.has(leader) || this.#restingLeaders.has(leader)) continue;
-      const alone = streams.find(({ empty }) => empty);
+      const alone = streams.find(({ starved }) => starved);
       void this.#fetch(leader, alone === undefined ? streams : [alone]);
+      // Brokers fill an answer from the front: whoever stood there goes to the back.
+      this.#order.splice(this.#order.indexOf(streams[0]!), 1);
+      this.#order.push(streams[0]!);
     }
-    // Brokers fill an answer from the front: whoever stood there goes to the back.
-    if (this.#order.length > 1) this.#order.push(this.#order.shift()!);
   }
 
   async #fetch(leader: number, streams: readonly Stream[]): Promise<void> {
@@ -188,10 +196,13 @@ export class KafkaReader implements LogReader {
     for (const stream of streams) stream.fetching = false;
     if (this.#closing.signal.aborted) return;
     if (trouble !== null && !passes(trouble)) return this.#fail(asError(trouble));
-    if (trouble !== null) {
+    if (trouble === null) this.#troubledLeaders.delete(leader);
+    else {
+      this.#troubledLeaders.add(leader);
       this.#restingLeaders.add(leader);
-      this.#mend(trouble);
-    } else if (this.#restingLeaders.size === 0) this.#troubles = 0;
+      this.#mend();
+    }
+    if (this.#troubledLeaders.size === 0 && !this.#leaderless) this.#troubles = 0;
     if (this.#hasNews()) this.#wake();
     this.#fetchAll();
   }
@@ -224,35 +235,39 @@ export class KafkaReader implements LogReader {
   }
 
   async #receive(stream: Stream, fetched: FetchedPartition, alone: boolean): Promise<void> {
-    const { topic, partition, fetchOffset } = stream;
     const until = this.#isolation === 'read_committed' ? fetched.lastStable : fetched.highWatermark;
-    if (fetched.start === fetched.end) {
-      // Compaction can leave nothing between here and the end. A full answer to others looks the same: ask alone first.
-      const behind = fetchOffset < until;
-      if (behind && alone) this.#keep(stream, [nothing(stream, until)]);
-      stream.empty = behind && !alone;
-      return;
-    }
-    stream.empty = false;
-    const columns = await walkWhenLoaded(() =>
-      walkBatches(fetched.bytes, fetched.start, fetched.end, {
-        topic,
-        partition,
-        fromOffset: fetchOffset,
-        aborted: this.#isolation === 'read_committed' ? fetched.aborted : null,
-        untilOffset: until,
-        decompress,
-        checkCrc: true,
-      }),
-    );
-    this.#keep(stream, columns);
+    const columns = fetched.start === fetched.end ? [] : await this.#walk(stream, fetched, until);
+    const moved = columns.length > 0 && columns.at(-1)!.nextOffset > stream.fetchOffset;
+    if (moved) stream.ready = columns;
+    // An answer that others have filled holds nothing for us, or part of a batch. Asked alone we get at least one whole
+    // batch; if not, compaction has left nothing between here and the end.
+    else if (alone && fetched.start === fetched.end && stream.fetchOffset < until)
+      stream.ready = [nothing(stream, until)];
+    stream.starved = stream.ready.length === 0 && stream.fetchOffset < until;
+    if (stream.ready.length > 0) stream.fetchOffset = stream.ready.at(-1)!.nextOffset;
   }
 
-  #keep(stream: Stream, columns: RecordColumns[]): void {
-    const next = columns.at(-1)!.nextOffset;
-    if (next <= stream.fetchOffset) return;
-    stream.fetchOffset = next;
-    stream.ready = columns;
+  async #walk(
+    { topic, partition, fetchOffset }: Stream,
+    fetched: FetchedPartition,
+    until: number,
+  ): Promise<RecordColumns[]> {
+    const options = {
+      topic,
+      partition,
+      fromOffset: fetchOffset,
+      aborted: this.#isolation === 'read_committed' ? fetched.aborted : null,
+      untilOffset: until,
+      decompress,
+      checkCrc: true,
+    };
+    try {
+      return walkBatches(fetched.bytes, fetched.start, fetched.end, options);
+    } catch (error) {
+      if (!(error instanceof CodecLoading)) throw error;
+      await error.ready;
+      return walkBatches(fetched.bytes, fetched.start, fetched.end, options);
+    }
   }
 
   /** A new leader may not have come as far as the old one: only what lies outside of the whole log is an error. */
@@ -273,18 +288,16 @@ export class KafkaReader implements LogReader {
     );
   }
 
-  /** Asks for the leaders again, in growing intervals while that does not help, and goes on reading. */
-  #mend(trouble: unknown): void {
+  /** Asks for the leaders, at once the first time, then in growing intervals while that does not help; reads on. */
+  #mend(): void {
     if (this.#mending) return;
     this.#mending = true;
     void (async () => {
       const { signal } = this.#closing;
-      const waitMs = trouble === null && this.#troubles === 0 ? 0 : pauseMs(this.#troubles);
-      this.#troubles++;
-      await systemClock.sleep(waitMs, signal);
+      if (this.#troubles++ > 0) await systemClock.sleep(pauseMs(this.#troubles), signal);
       try {
         if (!signal.aborted) await this.#cluster.refresh(this.#streams.keys());
-        if (this.#troubles > MISSING_TRIES_MAX) this.#checkStreams();
+        this.#checkStreams();
       } catch (error) {
         if (!passes(error) && !signal.aborted) this.#fail(asError(error));
       }
@@ -294,9 +307,16 @@ export class KafkaReader implements LogReader {
     })();
   }
 
-  /** Throws when a partition is not there according to the cluster itself. */
+  /** Forgets leaders that lead nothing of ours any more; throws when the cluster keeps saying that a partition is missing. */
   #checkStreams(): void {
-    for (const { topic, partition } of this.#order) this.#cluster.checkPartition(topic, partition);
+    const leaders = new Set(this.#order.map(({ topic, partition }) => this.#cluster.leaderOf(topic, partition)));
+    for (const leader of this.#troubledLeaders) if (!leaders.has(leader)) this.#troubledLeaders.delete(leader);
+    try {
+      for (const { topic, partition } of this.#order) this.#cluster.checkPartition(topic, partition);
+      this.#missing = 0;
+    } catch (error) {
+      if (++this.#missing > MISSING_TRIES_MAX) throw error;
+    }
   }
 
   #fail(error: Error): void {
@@ -321,14 +341,4 @@ function nothing({ topic, partition }: TopicPartition, offset: number): RecordCo
     valueEnd: none,
     nextOffset: offset,
   };
-}
-
-async function walkWhenLoaded(walk: () => RecordColumns[]): Promise<RecordColumns[]> {
-  try {
-    return walk();
-  } catch (error) {
-    if (!(error instanceof CodecLoading)) throw error;
-    await error.ready;
-    return walk();
-  }
 }

@@ -87,7 +87,7 @@ function poolConfig(options: PostgresOptions): pg.PoolConfig {
     application_name: 'freshet',
     connectionTimeoutMillis: CONNECT_MS_MAX,
     statement_timeout: statementMsMax,
-    query_timeout: statementMsMax + ANSWER_MS_GRACE,
+    query_timeout: statementMsMax + Math.min(statementMsMax, ANSWER_MS_GRACE),
     idle_in_transaction_session_timeout: 2 * statementMsMax,
     keepAlive: true,
     types: {

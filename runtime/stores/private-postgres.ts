@@ -65,7 +65,7 @@ export async function startPrivatePostgres(
   await clearAway(place, logger);
   if ((await clusterMajor(place)) === null) await makeCluster(place, programs);
   for (let tries = 1; ; tries++) {
-    const address = await chooseAddress(place, options.listen);
+    const address = await chooseAddress(place, options);
     const server = await startServer({
       name: 'Private Postgres',
       program: join(programs.folder, 'postgres'),
@@ -181,11 +181,11 @@ function run(program: string, args: readonly string[], place: PostgresPlace): Pr
   });
 }
 
-async function chooseAddress(place: PostgresPlace, listen: PrivateServerOptions['listen']): Promise<PostgresOptions> {
+async function chooseAddress(place: PostgresPlace, options: PrivateServerOptions): Promise<PostgresOptions> {
   const login = { user: USER, password: place.password, database: DATABASE };
-  const wanted = listen === 'loopback' || process.platform === 'win32' ? null : socketFolderOf(place);
+  const wanted = options.listen === 'loopback' || process.platform === 'win32' ? null : socketFolderOf(place);
   const folder = wanted === null ? null : await socketFolder(wanted, `.s.PGSQL.${SOCKET_PORT}.lock`, place.user);
-  if (folder === null) return { ...login, host: '127.0.0.1', port: await freePort() };
+  if (folder === null) return { ...login, host: '127.0.0.1', port: options.port ?? (await freePort()) };
   for (const name of await files.readdir(folder))
     if (name.startsWith('.s.PGSQL.')) await files.rm(join(folder, name), { force: true });
   return { ...login, host: folder, port: SOCKET_PORT };

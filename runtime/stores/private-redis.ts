@@ -30,6 +30,8 @@ export interface PrivateRedis {
 export interface PrivateServerOptions {
   /** Default: a Unix socket where there can be one, else a port of 127.0.0.1 with a random password. */
   readonly listen?: 'socket' | 'loopback';
+  /** Of 127.0.0.1; default: any that is free. */
+  readonly port?: number;
 }
 
 const PROGRAMS = ['redis-server', 'valkey-server'];
@@ -56,7 +58,7 @@ export async function startPrivateRedis(
   await files.mkdir(folder, { recursive: true, mode: 0o700 });
   await stopPrivateRedis(dataFolder, logger);
   for (let tries = 1; ; tries++) {
-    const address = await chooseAddress(folder, options.listen);
+    const address = await chooseAddress(folder, options);
     const configuration = join(folder, 'redis.conf');
     await files.writeFile(configuration, configurationOf(folder, address), { mode: 0o600 });
     const server = await startServer({
@@ -111,10 +113,10 @@ async function findRedis(): Promise<{ program: string; version: string } | null>
   return null;
 }
 
-async function chooseAddress(folder: string, listen: PrivateServerOptions['listen']): Promise<RedisOptions> {
-  const place = listen === 'loopback' ? null : await socketFolder(folder, 'redis.sock', null);
+async function chooseAddress(folder: string, options: PrivateServerOptions): Promise<RedisOptions> {
+  const place = options.listen === 'loopback' ? null : await socketFolder(folder, 'redis.sock', null);
   if (place !== null) return { path: join(place, 'redis.sock') };
-  return { url: `redis://127.0.0.1:${await freePort()}`, password: randomBytes(24).toString('hex') };
+  return { url: `redis://127.0.0.1:${options.port ?? (await freePort())}`, password: randomBytes(24).toString('hex') };
 }
 
 function configurationOf(folder: string, address: RedisOptions): string {

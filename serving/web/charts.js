@@ -1,8 +1,9 @@
 /** Live line charts that take their colours from the style sheet, also when the theme changes. */
-import { shortTime } from './format.js';
 import uPlot from './uPlot.esm.js';
 
-const WINDOW_SECONDS = 300;
+/** The window grows with what there is to show. */
+const WINDOW_SECONDS_MIN = 60;
+const WINDOW_SECONDS_MAX = 300;
 const POINTS_MAX = 1200;
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
@@ -17,9 +18,13 @@ function color(name) {
 
 /**
  * Draws into `element`. `series`: [{ label, color: '--css-variable', fill? }]; `format` turns a value into text;
- * `legend`: a list that shows the newest values, or those under the pointer. Returns { push(atMs, values) }.
+ * `legend`: a list that shows the newest values, or those under the pointer;
+ * `zoom`: the scale follows the values instead of beginning at 0. Returns { push(atMs, values), restart(points) }.
  */
-export function liveChart(element, { series, format, legend = null, height = 150, bare = false, floor = 1 }) {
+export function liveChart(
+  element,
+  { series, format, legend = null, height = 150, bare = false, zoom = false, floor = 1 },
+) {
   const data = [[], ...series.map(() => [])];
   const items = legend === null ? [] : series.map((one) => legendItem(legend, one));
   const axis = { stroke: () => color('--ink-2'), font: '12px system-ui, sans-serif', ticks: { show: false }, gap: 6 };
@@ -36,13 +41,20 @@ export function liveChart(element, { series, format, legend = null, height = 150
         points: { show: false },
       },
       scales: {
-        x: { time: true, range: () => [Date.now() / 1000 - WINDOW_SECONDS, Date.now() / 1000] },
-        y: { range: (_plot, _min, max) => [0, Math.max(floor, max ?? 0) * 1.15] },
+        x: { time: true, range: shownTime },
+        y: { range: (_plot, min, max) => (zoom ? around(min, max) : [0, Math.max(floor, max ?? 0) * 1.15]) },
       },
       axes: bare
         ? [{ show: false }, { show: false }]
         : [
-            { ...axis, size: 24, space: 90, grid: { show: false }, values: (_plot, ticks) => ticks.map(ago) },
+            {
+              ...axis,
+              size: 24,
+              space: 70,
+              incrs: [15, 30, 60, 120],
+              grid: { show: false },
+              values: (_plot, ticks) => ticks.map(timeOfDay),
+            },
             {
               ...axis,
               size: 58,
@@ -69,6 +81,12 @@ export function liveChart(element, { series, format, legend = null, height = 150
   charts.add(plot);
   new ResizeObserver(() => plot.setSize({ width: Math.max(80, element.clientWidth), height })).observe(element);
 
+  function shownTime() {
+    const now = Date.now() / 1000;
+    const span = Math.min(WINDOW_SECONDS_MAX, Math.max(WINDOW_SECONDS_MIN, now - (data[0][0] ?? now)));
+    return [now - span, now];
+  }
+
   function showValues(index) {
     const at = index ?? data[0].length - 1;
     for (const [i, item] of items.entries()) item.textContent = format(data[i + 1][at] ?? Number.NaN);
@@ -79,13 +97,19 @@ export function liveChart(element, { series, format, legend = null, height = 150
     push(atMs, values) {
       const last = data[0].at(-1);
       // A page that slept has a hole in its line, not a bridge over it.
-      if (last !== undefined && atMs / 1000 - last > 10) append((atMs + last * 1000) / 2000, values.map(() => null));
+      if (last !== undefined && atMs / 1000 - last > 10)
+        append(
+          (atMs + last * 1000) / 2000,
+          values.map(() => null),
+        );
       append(atMs / 1000, values);
       plot.setData(data);
       showValues(plot.cursor.idx);
     },
-    clear() {
+    /** Begins anew with these points, oldest first: [atMs, values]. */
+    restart(points) {
       for (const column of data) column.length = 0;
+      for (const [atMs, values] of points) append(atMs / 1000, values);
       plot.setData(data);
     },
   };
@@ -106,6 +130,14 @@ function legendItem(list, { label, color: name }) {
   return value;
 }
 
+/** Room for a single purchase to show, and for noise to stay small. */
+function around(min, max) {
+  const [low, high] = [min ?? 0, max ?? 1];
+  const span = Math.max(high - low, 0.02 * high, 8);
+  const middle = (low + high) / 2;
+  return [Math.max(0, middle - 0.6 * span), middle + 0.6 * span];
+}
+
 function gradient(plot, tint) {
   const { top, height } = plot.bbox;
   const fill = plot.ctx.createLinearGradient(0, top, 0, top + height);
@@ -114,7 +146,8 @@ function gradient(plot, tint) {
   return fill;
 }
 
-function ago(second) {
-  const ms = Date.now() - second * 1000;
-  return ms < 8_000 ? 'now' : `−${shortTime(Math.round(ms / 30_000) * 30_000)}`;
+/** Local time; seconds only where they say something. */
+function timeOfDay(second) {
+  const text = new Date(second * 1000).toLocaleTimeString('en-GB');
+  return second % 60 === 0 ? text.slice(0, 5) : text.slice(5);
 }

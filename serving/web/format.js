@@ -22,12 +22,12 @@ export function change(value) {
   return (value > 0 ? '+' : '−') + score(Math.abs(value));
 }
 
-/** A short time: 182 ms, 1.4 s, 3 min. */
+/** A short time: 182 ms, 1.4 s, 3 min, never broken over two lines. */
 export function shortTime(ms) {
   if (!Number.isFinite(ms)) return NOTHING;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${oneDigit.format(ms / 1000)} s`;
-  return `${Math.round(ms / 60_000)} min`;
+  if (ms < 1000) return `${Math.round(ms)}\u00a0ms`;
+  if (ms < 60_000) return `${oneDigit.format(ms / 1000)}\u00a0s`;
+  return `${Math.round(ms / 60_000)}\u00a0min`;
 }
 
 /** A long time in its two largest units. */

@@ -2,6 +2,7 @@
 
 const MINUTE_MS = 60_000;
 const KEEP_MS = 125_000;
+const SPARK_MS_MIN = 20_000;
 
 /** Remembers rankings of one list (one category) as they were polled. */
 export class RankingMemory {
@@ -52,18 +53,19 @@ export class RankingMemory {
 }
 
 /**
- * Points of a small line over the last two minutes, as the `points` of a polyline; '' while there is nothing to draw.
- * The scale is the line's own, but never finer than a hundredth of its score: noise must not look like a rise.
+ * Points of a small line over the time that is remembered, as the `points` of a polyline; '' while there is nothing to
+ * draw. The scale is the line's own, but never finer than a twentieth of its score: noise must not look like a rise.
  */
 export function sparkline(course, nowMs, width, height) {
   if (course.length < 2) return '';
   const scores = course.map(([, score]) => score);
   const low = Math.min(...scores);
-  const span = Math.max(Math.max(...scores) - low, Math.max(...scores) * 0.01, 1e-9);
+  const span = Math.max(Math.max(...scores) - low, Math.max(...scores) * 0.05, 1e-9);
   const inset = 2;
+  const spanMs = Math.max(SPARK_MS_MIN, nowMs - course[0][0]);
   return course
     .map(([atMs, score]) => {
-      const x = width * (1 - (nowMs - atMs) / (KEEP_MS - 5_000));
+      const x = width * (1 - (nowMs - atMs) / spanMs);
       const y = height - inset - ((score - low) / span) * (height - 2 * inset);
       return `${Math.max(0, x).toFixed(1)},${y.toFixed(1)}`;
     })

@@ -20,6 +20,8 @@ export interface BenchOptions {
   readonly users: number | null;
   readonly products: number | null;
   readonly seed: number;
+  /** Runs the peer too, where there is one. */
+  readonly peer: boolean;
   /** Says what is going on; goes to standard error. */
   readonly say: (line: string) => void;
 }

@@ -2,17 +2,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 
-const MAIN = new URL('../../cli/main.js', import.meta.url).href;
-const PROGRAM = `import { runProcess } from ${JSON.stringify(MAIN)}; await runProcess(process.argv.slice(1));`;
+const PROGRAM = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 const STOP_MS_MAX = 15_000;
 
 /** Settings of the caller's environment must not reach it: only what a process needs, and what is given. */
 function spawnFreshet(args: readonly string[], settings: Readonly<Record<string, string>>): ChildProcess {
   const { PATH, HOME, TMPDIR } = process.env;
   const env = { ...(PATH && { PATH }), ...(HOME && { HOME }), ...(TMPDIR && { TMPDIR }), ...settings };
-  const nodeArgs = ['--input-type=module', '--eval', PROGRAM, '--', ...args];
-  return spawn(process.execPath, nodeArgs, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return spawn(process.execPath, [PROGRAM, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 /** Runs a command to its end and returns what it printed. Throws with its words when it fails. */

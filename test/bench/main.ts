@@ -12,11 +12,11 @@ import { wire } from './wire.js';
 
 const BENCHES: readonly Bench[] = [engine, latency, rebuild, wire, stores];
 
-const HELP = `npm run bench [-- NAME... --events N --users N --products N --seed N --json FILE]
+const HELP = `npm run bench [-- NAME... --events N --users N --products N --seed N --peer --json FILE]
 
 ${BENCHES.map(({ name, what }) => `  ${name.padEnd(9)} ${what}`).join('\n')}
 
-Without a name all are run. Figures are never judged by a test: they depend on the machine.
+Without a name all are run; --peer adds the same job as a Kafka Streams program (needs Java and Maven). Figures are never judged by a test: they depend on the machine.
 `;
 
 async function main(args: string[]): Promise<number> {
@@ -28,6 +28,7 @@ async function main(args: string[]): Promise<number> {
       users: { type: 'string' },
       products: { type: 'string' },
       seed: { type: 'string', default: '1' },
+      peer: { type: 'boolean', default: false },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -43,6 +44,7 @@ async function main(args: string[]): Promise<number> {
     users: count('users', values.users),
     products: count('products', values.products),
     seed: count('seed', values.seed) ?? 1,
+    peer: values.peer,
     say: (line) => process.stderr.write(`  … ${line}\n`),
   };
   const results: { bench: string; at: string; reports: Report[] }[] = [];

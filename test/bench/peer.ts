@@ -11,19 +11,20 @@ const SOURCE = join(projectRoot, 'test', 'bench', 'kafka-streams');
 const BUILT = join(projectRoot, '.build', 'kafka-streams');
 const OUTPUTS = ['peer-affinity', 'peer-popularity'];
 
-/** Null where Java or Maven is missing. */
-export async function buildPeer(): Promise<string | null> {
-  try {
-    const jars = `-DoutputDirectory=${join(BUILT, 'jars')}`;
-    await promisify(execFile)('mvn', ['-q', 'compile', 'dependency:copy-dependencies', jars], { cwd: SOURCE });
-    return [join(BUILT, 'classes'), join(BUILT, 'jars', '*')].join(delimiter);
-  } catch {
-    return null;
-  }
+/** Compiles it and fetches its jars; returns its class path. */
+export async function buildPeer(): Promise<string> {
+  const jars = `-DoutputDirectory=${join(BUILT, 'jars')}`;
+  await promisify(execFile)('mvn', ['-q', 'compile', 'dependency:copy-dependencies', jars], { cwd: SOURCE });
+  return [join(BUILT, 'classes'), join(BUILT, 'jars', '*')].join(delimiter);
+}
+
+export interface PeerRun {
+  readonly perCpuSecond: number;
+  readonly figures: readonly Figure[];
 }
 
 /** Runs the peer over all of `events`, which must lie in the log already. */
-export async function runPeer(log: Log, classPath: string, brokers: string, events: number): Promise<Figure[]> {
+export async function runPeer(log: Log, classPath: string, brokers: string, events: number): Promise<PeerRun> {
   const partitions = await log.partitionCount('events');
   for (const name of OUTPUTS) {
     if ((await log.admin.describeTopic(name)) !== null) continue;
@@ -49,9 +50,13 @@ export async function runPeer(log: Log, classPath: string, brokers: string, even
     'seconds' | 'cpu_seconds' | 'read' | 'rss_mib',
     number
   >;
-  return [
-    { name: 'Kafka Streams: events per second', value: said.read / said.seconds, unit: 'events/s' },
-    { name: 'Kafka Streams: events per CPU-second', value: said.read / said.cpu_seconds, unit: 'events/CPU-s' },
-    { name: 'Kafka Streams: memory', value: said.rss_mib, unit: 'MiB' },
-  ];
+  const perCpuSecond = said.read / said.cpu_seconds;
+  return {
+    perCpuSecond,
+    figures: [
+      { name: 'Kafka Streams: events per second', value: said.read / said.seconds, unit: 'events/s' },
+      { name: 'Kafka Streams: events per CPU-second', value: perCpuSecond, unit: 'events/CPU-s' },
+      { name: 'Kafka Streams: memory', value: said.rss_mib, unit: 'MiB' },
+    ],
+  };
 }

@@ -15,7 +15,16 @@ describe('kafka', () => {
   });
   after(() => kafka?.stop());
 
-  logConformance('kafka', async () => ({ log: await open(), reopen: open }), {
+  const opened = async () => {
+    const log = await open();
+    const reopen = async () => {
+      await log.close();
+      return open();
+    };
+    return { log, reopen };
+  };
+
+  logConformance('kafka', opened, {
     truncate: (_log, partition, offset) => deleteRecords(kafka.brokers, partition, offset),
   });
 });

@@ -1,6 +1,6 @@
 /** The HTTP surface on fakes: a scripted log, a table of users, features in maps. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -103,13 +103,23 @@ export function tokenEntry(token: string, role: AccessToken['role'], tenant = 'm
   return { sha256: createHash('sha256').update(token).digest('hex'), role, tenant };
 }
 
-/** A folder with a page of three files. */
-export function pageFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'freshet-page-'));
-  writeFileSync(join(folder, 'index.html'), '<!doctype html><title>Freshet</title>');
-  writeFileSync(join(folder, 'app.js'), 'export {};');
-  writeFileSync(join(folder, 'notes.txt'), 'not part of the page');
+/** A folder that is removed when the process ends. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'freshet-serving-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+let page: string | null = null;
+
+/** A folder with a page of three files, the same for all tests of a process. */
+function pageFolder(): string {
+  if (page !== null) return page;
+  page = temporaryFolder();
+  writeFileSync(join(page, 'index.html'), '<!doctype html><title>Freshet</title>');
+  writeFileSync(join(page, 'app.js'), 'export {};');
+  writeFileSync(join(page, 'notes.txt'), 'not part of the page');
+  return page;
 }
 
 /** Everything that createServer and buildApp want, on fakes. */

@@ -15,6 +15,8 @@ export async function deleteRecords(
   const admin = foreignClient(brokers).admin();
   await admin.connect();
   try {
+    // Loads the metadata that the next call needs.
+    await admin.fetchTopicOffsets(topic);
     await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
   } finally {
     await admin.disconnect();

@@ -32,7 +32,7 @@ export async function startOwnPostgres(from: PostgresPrograms['from']): Promise<
 
 async function given(): Promise<Service | null> {
   const url = process.env['DATABASE_URL'];
-  return url ? ownDatabase(url, 'DATABASE_URL', async () => undefined) : null;
+  return url ? ownDatabase(url, 'DATABASE_URL') : null;
 }
 
 async function inContainer(): Promise<Service | null> {
@@ -61,7 +61,7 @@ async function packaged(): Promise<Service> {
 }
 
 /** A database beside the given one, so that test files can run at the same time on one server. */
-async function ownDatabase(url: string, how: string, stopServer: () => Promise<void>): Promise<Service> {
+async function ownDatabase(url: string, how: string): Promise<Service> {
   const name = `freshet_test_${randomBytes(6).toString('hex')}`;
   const run = async (sql: string) => {
     const database = await openPostgres({ url, connectionsMax: 1 }, silentLogger);
@@ -70,9 +70,6 @@ async function ownDatabase(url: string, how: string, stopServer: () => Promise<v
   await run(`CREATE DATABASE ${name}`);
   const own = new URL(url);
   own.pathname = `/${name}`;
-  const stop = async () => {
-    await run(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-    await stopServer();
-  };
+  const stop = () => run(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
   return { url: own.href, how: `${how}, database ${name}`, stop };
 }

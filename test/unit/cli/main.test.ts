@@ -84,10 +84,10 @@ describe('freshet topics graph', () => {
     assert.equal(code, 0);
     assert.match(output, /^producers\n {2}──► events +──► activity$/m);
     const json = await runCommand(['topics', 'graph', '--json']);
-    const graph = JSON.parse(json.output) as { edges: { topic: string }[]; unread: string[] };
-    assert.ok(graph.edges.some(({ topic }) => topic === 'popularity.v1'));
-    const mermaid = await runCommand(['topics', 'graph', '--mermaid']);
-    assert.match(mermaid.output, /^flowchart LR\n/);
-    assert.match(mermaid.output, /p_producers --> t_events/);
+    const graph = JSON.parse(json.output) as { topics: { name: string; owner: string }[] };
+    assert.ok(graph.topics.some(({ name, owner }) => name === 'popularity.v1' && owner === 'popularity'));
+    const chart = await runCommand(['topics', 'graph', '--mermaid']);
+    assert.match(chart.output, /^flowchart LR\n/);
+    assert.match(chart.output, /p_producers --> t_events/);
   });
 });

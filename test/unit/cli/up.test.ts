@@ -9,6 +9,7 @@ interface Script {
   readonly start?: () => Promise<void>;
   readonly stop?: () => Promise<void>;
   readonly failed?: Promise<Error>;
+  readonly ready?: Promise<void>;
 }
 
 /** A composition that only notes what is asked of it. */
@@ -24,7 +25,7 @@ function scripted(script: Script) {
         { name: 'log', use: 'on disk' },
         { name: 'online store', use: 'in process' },
       ],
-      ready: Promise.resolve(),
+      ready: script.ready ?? new Promise(() => {}),
       failed: script.failed ?? new Promise(() => {}),
       start: async () => {
         seen.push('start');
@@ -55,6 +56,13 @@ describe('freshet up', () => {
     assert.equal(given().settings.PORT, 0);
     assert.deepEqual(given().options.roles, ['serving', 'processor']);
     assert.equal(given().options.demo, false);
+  });
+
+  it('says when it is ready', async () => {
+    const ready = Promise.resolve();
+    const { compose } = scripted({ ready, start: async () => void setImmediate(() => setImmediate(interrupt)) });
+    const { output } = await runCommand(['up', '--demo'], { compose });
+    assert.match(output, /Ctrl-C stops it\.\nReady after 0\.\d s: the demo shop is open\.\n$/);
   });
 
   it('takes the last word on the demo', async () => {

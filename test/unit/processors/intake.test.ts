@@ -75,6 +75,7 @@ const bad: [string, string, () => Promise<void>][] = [
       driver.pipe(events.name, 'u1', framed(Buffer.concat([avroType('Event').toBuffer(event()), Buffer.from([0])]))),
   ],
   ['a 300-byte id', 'id_too_long', () => driver.pipe(events.name, 'u1', event({ product_id: 'p'.repeat(300) }))],
+  ['an id with a NUL', 'invalid_id', () => driver.pipe(events.name, 'u1', event({ product_id: 'p\u0000' }))],
   ['an empty id', 'empty_id', () => driver.pipe(events.name, 'u1', event({ event_id: '' }))],
   ['an unknown event type', 'unknown_event_type', () => driver.pipe(events.name, 'u1', event({ event_type: 'buy' }))],
   ['a time a day ahead', 'future', () => driver.pipe(events.name, 'u1', event({ ts: driver.clock.now() + DAY_MS }))],

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { hasCode, messageOf } from '../../../../runtime/errors.js';
 import { loadTokens, tokenOf } from '../../../../serving/access/tokens.js';
 import type { ServingSettings } from '../../../../serving/ports.js';
-import { tokenEntry } from '../../../support/serving.js';
+import { temporaryFolder, tokenEntry } from '../../../support/serving.js';
 
 function settings(given: Partial<ServingSettings>): ServingSettings {
   return { HOST: '127.0.0.1', PORT: 0, API_TOKENS: undefined, API_TOKENS_FILE: undefined, ...given };
@@ -23,7 +22,7 @@ function complaint(given: Partial<ServingSettings>): string {
 }
 
 function file(text: string): string {
-  const path = join(mkdtempSync(join(tmpdir(), 'freshet-tokens-')), 'tokens.json');
+  const path = join(temporaryFolder(), 'tokens.json');
   writeFileSync(path, text);
   return path;
 }

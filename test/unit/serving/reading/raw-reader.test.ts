@@ -58,6 +58,8 @@ describe('readRaw', () => {
     const { rows, next } = await run([answer], 12, 4);
     assert.deepEqual(rows, ['0:0', '1:5', '0:2', '0:7']);
     assert.deepEqual(next, ['0:9', '1:8']);
+    const earlier = await run([answer], 12, 2);
+    assert.deepEqual(earlier.next, ['0:2', '1:8'], 'later columns do not hide what the first still holds');
   });
 
   it('passes over what holds no rows', async () => {

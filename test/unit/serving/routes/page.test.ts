@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { buildApp } from '../../../../serving/app.js';
-import { servingFixture, servingOptions } from '../../../support/serving.js';
+import { servingFixture, servingOptions, temporaryFolder } from '../../../support/serving.js';
 
 describe('the page', () => {
   it('is served with its files and the chart library', async (test) => {
@@ -51,7 +49,7 @@ describe('the page', () => {
   });
 
   it('is missed at the start, not by its first visitor', async () => {
-    const empty = mkdtempSync(join(tmpdir(), 'freshet-empty-'));
+    const empty = temporaryFolder();
     for (const webFolder of [empty, join(empty, 'missing')]) {
       const { options } = await servingOptions({ webFolder });
       await assert.rejects(buildApp(options), /no index\.html: the installation is incomplete/);

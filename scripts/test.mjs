@@ -1,0 +1,135 @@
+#!/usr/bin/env node
+/**
+ * `npm test [-- <suite, path or part of a name> ...]`: installs and compiles what is missing, starts the real services
+ * once for the whole run, then hands the files to Node's test runner, whose summary comes last.
+ *
+ *   npm test -- unit            npm test -- test/unit/cli            npm test -- settings --test-name-pattern=secret
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { fail, isCheckout, prepare, root, shownPath } from './prepare.mjs';
+
+const tests = join(root, 'dist', 'test');
+/** Everything else below test/ is support, measurement or data. */
+const SUITES = ['tidy', 'unit', 'conformance', 'integration', 'faults', 'simulation', 'examples'];
+const SUITES_ON_SERVICES = ['conformance', 'integration', 'faults', 'examples'];
+const CONCURRENCY = 2;
+/** A file that hangs must not hold up the others for ever. */
+const FILE_TIMEOUT_MS = 300_000;
+/**
+ * What tests find in their environment. Under names of their own, so that a process that a test starts does not take
+ * them for its settings.
+ */
+const NAMES = { kafka: 'TEST_KAFKA_BROKERS', redis: 'TEST_REDIS_URL', postgres: 'TEST_DATABASE_URL' };
+/** Settings of whoever runs the tests must not reach them; services they name are passed on under the names above. */
+const SETTINGS =
+  /^(FRESHET_|KAFKA_|REDIS_|SCHEMA_REGISTRY_|API_TOKENS|DATABASE_URL$|ARTIFACTS_DIR$|HOST$|PORT$|LOG_LEVEL$)/;
+
+prepare();
+if (!isCheckout()) fail('Tests are only in a checkout of the sources.');
+
+const options = process.argv.slice(2).filter((argument) => argument.startsWith('-'));
+const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+const files = chooseFiles(wanted);
+const needsServices = files.some((file) => SUITES_ON_SERVICES.some((suite) => file.startsWith(join(tests, suite))));
+const services = needsServices ? await startServices() : { environment: {}, stop: async () => {} };
+const code = await runTests(files, options, services.environment);
+await services.stop();
+process.exit(code);
+
+function chooseFiles(wanted) {
+  const all = SUITES.flatMap((suite) => testFiles(join(tests, suite)));
+  if (wanted.length === 0) return all;
+  for (const one of wanted)
+    if (!all.some((file) => matches(file, one)))
+      fail(
+        `No test matches ${one}. Suites are ${SUITES.filter((suite) => existsSync(join(tests, suite))).join(', ')}.`,
+        2,
+      );
+  return all.filter((file) => wanted.some((one) => matches(file, one)));
+}
+
+function testFiles(folder) {
+  if (!existsSync(folder)) return [];
+  const found = [];
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) found.push(...testFiles(path));
+    else if (entry.name.endsWith('.test.js')) found.push(path);
+  }
+  return found.sort();
+}
+
+/** A suite's name, a path of sources or compiled files, or any part of the path below test/. */
+function matches(file, wanted) {
+  const below = shownPath(file).slice('dist/test/'.length);
+  if (SUITES.includes(wanted)) return below.startsWith(`${wanted}/`);
+  const part = wanted
+    .replaceAll('\\', '/')
+    .replace(/^(\.\/)?(dist\/)?test\//, '')
+    .replace(/\.ts$/, '.js');
+  return part === '' || below.includes(part);
+}
+
+/** Starts what can be had; each says in a line where it is from. Without it, tests fall back to what is built in. */
+async function startServices() {
+  const required = (process.env.REQUIRE_REAL ?? '').split(',').map((name) => name.trim());
+  const running = [];
+  const environment = {};
+  const stop = async () => {
+    await Promise.allSettled(running.map((service) => service.stop()));
+  };
+  const starting = Object.keys(NAMES).map(async (name) => {
+    const service = await startService(name, required.includes(name));
+    if (service === null) return;
+    running.push(service);
+    environment[NAMES[name]] = service.brokers ?? service.url;
+  });
+  for (const result of await Promise.allSettled(starting)) {
+    if (result.status === 'fulfilled') continue;
+    await stop();
+    fail(result.reason.message);
+  }
+  return { environment, stop };
+}
+
+async function startService(name, isRequired) {
+  const load = (file) => import(pathToFileURL(join(tests, 'support', 'services', `${file}.js`)).href);
+  if (name === 'redis') return (await load('redis')).startRedis();
+  if (name === 'postgres') return (await load('postgres')).startPostgres();
+  const { startKafka } = await load('kafka');
+  try {
+    const kafka = await startKafka();
+    console.log(kafka.how);
+    return kafka;
+  } catch (error) {
+    if (isRequired) throw error;
+    console.log(`kafka: none: the embedded log stands in (${error.message})`);
+    return null;
+  }
+}
+
+function runTests(files, options, environment) {
+  const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !SETTINGS.test(name)));
+  const runner = spawn(
+    process.execPath,
+    [
+      '--test',
+      '--test-reporter=spec',
+      `--test-concurrency=${CONCURRENCY}`,
+      `--test-timeout=${FILE_TIMEOUT_MS}`,
+      ...options,
+      ...files,
+    ],
+    { cwd: root, env: { ...own, ...environment }, stdio: 'inherit' },
+  );
+  // Ctrl-C reaches the runner too; this process stays to stop the services.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => runner.kill('SIGTERM'));
+  return new Promise((resolve) => {
+    runner.on('error', (error) => fail(`Node's test runner cannot be started: ${error.message}`));
+    runner.on('exit', (status) => resolve(status ?? 1));
+  });
+}

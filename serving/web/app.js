@@ -1,0 +1,30 @@
+/** Puts the parts of the page together. Each polls for itself; none waits for another. */
+import { startActing } from './act.js';
+import { startOverview } from './overview.js';
+import { byId, setText } from './page.js';
+import { startRanking } from './ranking.js';
+import { startTaste } from './taste.js';
+import { startTokens } from './token.js';
+
+startTokens();
+startOverview();
+const taste = startTaste({ onUser: (user) => setText(byId('act-user'), user) });
+const ranking = startRanking({
+  onChoose: ({ product_id }) => acting.choose(product_id),
+  onBuy: ({ product_id }) => acting.buy(product_id),
+  onItems: (items) => {
+    acting.offer(items);
+    acting.watchFirst();
+  },
+});
+const acting = startActing({
+  user: taste.user,
+  items: ranking.items,
+  course: ranking.course,
+  onWatch: ranking.watch,
+  onReadable: (id) => {
+    ranking.flash(id);
+    ranking.refresh();
+    taste.refresh();
+  },
+});

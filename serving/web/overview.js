@@ -1,0 +1,104 @@
+/** The figures of the whole: state, rate, freshness, lag, intake, and what it runs on. */
+import { call, poll } from './api.js';
+import { liveChart } from './charts.js';
+import { count, longTime, score, shortTime } from './format.js';
+import { healthOf } from './health.js';
+import { byId, setText } from './page.js';
+
+const INTERVAL_MS = 1_000;
+const STEPS = ['activity', 'popularity', 'redis', 'postgres'];
+const STORES = ['redis', 'postgres'];
+const NAMES = {
+  activity: 'Activity',
+  popularity: 'Popularity',
+  redis: 'To the online store',
+  postgres: 'To the database',
+};
+const STORE_NAMES = { redis: 'Online store', postgres: 'Database' };
+const COLORS = { activity: '--accent', popularity: '--amber', redis: '--violet', postgres: '--rose' };
+/** One answer that is missing may be chance; the second is a state. */
+const MISSES = 2;
+
+/** What the parts call themselves, and what people call them. */
+const PARTS = {
+  embedded: 'embedded log',
+  kafka: 'Kafka',
+  redis: 'Redis',
+  local: 'in this process',
+  private: 'private Postgres',
+  postgres: 'Postgres',
+  postgresql: 'Postgres',
+};
+
+export function startOverview() {
+  const flow = liveChart(byId('flow-chart'), {
+    series: [{ label: 'events per second', color: '--flow', fill: '--flow-wash' }],
+    format: score,
+    height: 96,
+    bare: true,
+    floor: 5,
+  });
+  const freshness = liveChart(byId('freshness-chart'), {
+    series: STORES.map((store) => ({ label: STORE_NAMES[store], color: COLORS[store] })),
+    format: shortTime,
+    legend: byId('freshness-legend'),
+    floor: 200,
+  });
+  const lag = liveChart(byId('lag-chart'), {
+    series: STEPS.map((step) => ({ label: NAMES[step], color: COLORS[step] })),
+    format: count,
+    legend: byId('lag-legend'),
+    floor: 10,
+  });
+  let misses = 0;
+  let readiness = null;
+  poll(update, INTERVAL_MS);
+
+  async function update() {
+    const [overview, health] = await Promise.all([
+      call('/v1/overview').catch(() => null),
+      readiness?.status === 'ready' ? readiness : call('/health/ready', { accept: [503] }).catch(() => null),
+    ]);
+    readiness = overview === null ? null : health;
+    misses = overview === null ? misses + 1 : 0;
+    if (overview === null) {
+      if (misses >= MISSES) showState(null);
+      return;
+    }
+    showState(overview);
+    const now = Date.now();
+    flow.push(now, [overview.events.rate_per_second]);
+    freshness.push(
+      now,
+      STORES.map((store) => overview.freshness_ms[store]),
+    );
+    lag.push(
+      now,
+      STEPS.map((step) => overview.lag[step]),
+    );
+    showFigures(overview);
+  }
+
+  function showState(overview) {
+    const { state, text } = healthOf(overview, readiness);
+    byId('state').dataset.state = state;
+    document.body.classList.toggle('unreachable', state === 'unreachable');
+    setText(byId('state-text'), text);
+  }
+}
+
+function showFigures({ events, freshness_ms, intake, mode, uptime_seconds, demo }) {
+  setText(byId('rate'), score(events.rate_per_second));
+  setText(byId('freshness'), shortTime(freshness_ms.redis ?? Number.NaN));
+  setText(byId('counted'), count(intake.counted));
+  for (const [outcome, value] of Object.entries(intake)) {
+    const cell = document.getElementById(`intake-${outcome}`);
+    if (cell !== null) setText(cell, count(value));
+  }
+  for (const [part, value] of Object.entries(mode)) {
+    const cell = document.getElementById(`mode-${part}`);
+    if (cell !== null) setText(cell, PARTS[value] ?? value);
+  }
+  setText(byId('uptime'), longTime(uptime_seconds));
+  byId('demo-note').hidden = !demo;
+}

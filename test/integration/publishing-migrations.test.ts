@@ -1,0 +1,113 @@
+/** Migrations on a real Postgres: up, down, at once from several processes, and refused when edited. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { type Migration, migrateDown, migrateUp, readMigrations } from '../../publishing/migrate.js';
+import { hasCode } from '../../runtime/errors.js';
+import { silentLogger } from '../../runtime/logger.js';
+import type { Database } from '../../runtime/stores/database.js';
+import { openPostgres } from '../../runtime/stores/postgres.js';
+import { startPostgres } from '../support/services/postgres.js';
+import type { Service } from '../support/services/service.js';
+
+function migration(number: number, up: string, down = ''): Migration {
+  return { number, name: `step_${number}`, up, down, checksum: createHash('sha256').update(up).digest('hex') };
+}
+
+const ONE = migration(1, 'CREATE TABLE one (a integer); INSERT INTO one VALUES (1);', 'DROP TABLE one;');
+const TWO = migration(2, 'CREATE TABLE two (b integer);', 'DROP TABLE two;');
+
+describe('migrations', () => {
+  let service: Service;
+  let database: Database;
+
+  before(async () => {
+    service = await startPostgres();
+    database = await openPostgres({ url: service.url }, silentLogger);
+  });
+  after(async () => {
+    await database?.close();
+    await service?.stop();
+  });
+  beforeEach(async () => {
+    await database.execute('DROP SCHEMA public CASCADE');
+    await database.execute('CREATE SCHEMA public');
+  });
+
+  async function relations(): Promise<string[]> {
+    const rows = await database.query<{ name: string }>(
+      `SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
+       AND relname <> 'freshet_migrations' ORDER BY 1`,
+    );
+    return rows.map(({ name }) => name);
+  }
+
+  test('make everything that section 6 of the design names for the live features, and take it back', async () => {
+    const done = await migrateUp(database);
+    assert.deepEqual(
+      done,
+      (await readMigrations()).map(({ number, name }) => `${String(number).padStart(4, '0')}_${name}`),
+    );
+    const made = await relations();
+    assert.deepEqual(made, [
+      ...['catalogue', 'dead_letters', 'product_popularity', 'product_popularity_v1', 'products', 'sink_offsets'],
+      ...['user_affinity', 'user_affinity_v1', 'user_category_affinity', 'users', 'versions'],
+    ]);
+    assert.deepEqual(await migrateUp(database), []);
+    // Tables of later versions go too.
+    await database.query('SELECT create_live_tables(2)');
+    await migrateDown(database, 0);
+    assert.deepEqual(await relations(), []);
+    assert.deepEqual(await migrateUp(database), done);
+    assert.deepEqual(await relations(), made);
+  });
+
+  test('give the narrow tables room on each page and no index on what changes', async () => {
+    await migrateUp(database);
+    for (const table of ['product_popularity_v1', 'user_affinity_v1', 'sink_offsets']) {
+      const [row] = await database.query<{ options: string[] }>(
+        'SELECT reloptions AS options FROM pg_class WHERE relname = $1',
+        [table],
+      );
+      assert.deepEqual(row?.options, ['fillfactor=60'], table);
+      const indexes = await database.query('SELECT 1 AS one FROM pg_indexes WHERE tablename = $1', [table]);
+      assert.equal(indexes.length, 1, table);
+    }
+  });
+
+  test('go down to a number and up again', async () => {
+    await migrateUp(database, undefined, [ONE, TWO]);
+    assert.deepEqual(await migrateDown(database, 1, undefined, [ONE, TWO]), ['0002_step_2']);
+    assert.deepEqual(await relations(), ['one']);
+    assert.deepEqual(await migrateUp(database, undefined, [ONE, TWO]), ['0002_step_2']);
+  });
+
+  test('are applied once by processes that start together', async () => {
+    const steps = [ONE, TWO];
+    const done = await Promise.all(Array.from({ length: 6 }, () => migrateUp(database, undefined, steps)));
+    assert.deepEqual(done.flat().sort(), ['0001_step_1', '0002_step_2']);
+    assert.equal((await database.query('SELECT a FROM one')).length, 1);
+  });
+
+  test('are refused when an applied one was edited, before anything else happens', async () => {
+    await migrateUp(database, undefined, [ONE]);
+    const edited = { ...ONE, checksum: 'other' };
+    const refused = (error: unknown) => hasCode(error, 'state') && /0001_step_1 has changed/.test(String(error));
+    await assert.rejects(migrateUp(database, undefined, [edited, TWO]), refused);
+    await assert.rejects(migrateDown(database, 0, undefined, [edited]), refused);
+    assert.deepEqual(await relations(), ['one']);
+  });
+
+  test('leave nothing behind when one fails in the middle', async () => {
+    const broken = migration(2, 'CREATE TABLE two (b integer); SELECT 1 / 0;');
+    await assert.rejects(migrateUp(database, undefined, [ONE, broken]), /division by zero/);
+    assert.deepEqual(await relations(), ['one']);
+    assert.deepEqual(await migrateUp(database, undefined, [ONE, TWO]), ['0002_step_2']);
+  });
+
+  test('of a newer release are left alone on the way up and refused on the way down', async () => {
+    await migrateUp(database, undefined, [ONE, TWO]);
+    assert.deepEqual(await migrateUp(database, undefined, [ONE]), []);
+    await assert.rejects(migrateDown(database, 0, undefined, [ONE]), /newer release/);
+  });
+});

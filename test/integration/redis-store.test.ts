@@ -1,0 +1,22 @@
+/** The online store in a real Redis. Without one the local store has to do, and the service's line says so. */
+import { after } from 'node:test';
+import { silentLogger } from '../../runtime/logger.js';
+import { openRedis } from '../../runtime/stores/redis.js';
+import { onlineStoreConformance } from '../conformance/online-store.js';
+import { startRedis } from '../support/services/redis.js';
+
+const redis = await startRedis();
+after(() => redis?.stop());
+
+if (redis !== null)
+  onlineStoreConformance(`Redis (${redis.how})`, async () => {
+    const open = () => openRedis({ url: redis.url, keyPrefix: 'conformance:' }, silentLogger);
+    const store = await open();
+    return {
+      store,
+      reopen: async () => {
+        await store.close();
+        return open();
+      },
+    };
+  });

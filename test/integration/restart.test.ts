@@ -1,0 +1,224 @@
+/**
+ * I1, I4, I5 end to end: everything is killed at once, private stores included, several times in the middle of writes;
+ * after a restart on the same folder nothing is lost and nothing counts twice.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { removePrivateStores } from '../../runtime/stores/open-stores.js';
+import { projectRoot } from '../../schemas/project-root.js';
+import type { Event, EventType } from '../../schemas/records.js';
+import { Random } from '../support/random.js';
+import { Reference, relativeError } from '../support/reference.js';
+import { startBroker } from '../support/services/kafka.js';
+import { LocalBroker } from '../support/services/local-broker.js';
+import { isRequired } from '../support/services/service.js';
+
+const EVENTS = 12_000;
+const PER_REQUEST = 200;
+const READY_MS_MAX = 60_000;
+const DAY_MS = 86_400_000;
+
+test(
+  'killed with everything in it and started again: nothing lost, nothing double (embedded)',
+  { timeout: 240_000 },
+  () => survivesKills({}),
+);
+
+test('killed and started again on Kafka: nothing lost, nothing double', { timeout: 280_000 }, async (t) => {
+  const broker = await startBroker();
+  if (!(broker instanceof LocalBroker)) {
+    assert.ok(!isRequired('kafka'), broker.missing);
+    t.skip(broker.missing);
+    return;
+  }
+  try {
+    await survivesKills({ KAFKA_BROKERS: broker.address, PARTITIONS: '3' }, 1);
+  } finally {
+    await broker.stop();
+  }
+});
+
+/** `freshet up` in a process group of its own, with whatever it starts. */
+class Deployment {
+  readonly #settings: Readonly<Record<string, string>>;
+  #child: ChildProcess | null = null;
+  #errors = '';
+  address = '';
+
+  constructor(settings: Readonly<Record<string, string>>) {
+    this.#settings = settings;
+  }
+
+  async start(): Promise<void> {
+    const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
+    const { PATH, HOME, TMPDIR } = process.env;
+    const env = { ...(PATH && { PATH }), ...(HOME && { HOME }), ...(TMPDIR && { TMPDIR }), ...this.#settings };
+    const args = [main, 'up', '--no-demo', '--json'];
+    const child = spawn(process.execPath, args, {
+      env,
+      cwd: projectRoot,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors = (this.#errors + text).slice(-20_000);
+    });
+    const ended = once(child, 'exit').then(() => Promise.reject(new Error(`freshet up ended:\n${this.#errors}`)));
+    ended.catch(() => undefined);
+    const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended])) as [string];
+    this.address = (JSON.parse(line) as { address: string }).address;
+    await this.until(async () => (await fetch(`${this.address}/health/ready`)).status === 200, 'ready');
+  }
+
+  /** Every process of the group at once, as a power cut would. */
+  async killGroup(): Promise<void> {
+    const child = this.#child!;
+    const ended = once(child, 'exit');
+    process.kill(-child.pid!, 'SIGKILL');
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    await ended;
+  }
+
+  async until(holds: () => Promise<boolean>, what: string): Promise<void> {
+    const deadline = Date.now() + READY_MS_MAX;
+    for (;;) {
+      if (await holds().catch(() => false)) return;
+      assert.ok(Date.now() < deadline, `not ${what} within ${READY_MS_MAX / 1000} s:\n${this.#errors}`);
+      await pause(50);
+    }
+  }
+
+  async get<T>(path: string): Promise<T> {
+    const response = await fetch(this.address + path);
+    assert.equal(response.status, 200, `${path}: ${await response.clone().text()}`);
+    return (await response.json()) as T;
+  }
+
+  /** True when the answer says that all were accepted; false when there was none. */
+  async send(events: readonly Event[]): Promise<boolean> {
+    try {
+      const body = events.map((event) => JSON.stringify(event)).join('\n');
+      const headers = { 'content-type': 'application/x-ndjson' };
+      const response = await fetch(`${this.address}/v1/events`, { method: 'POST', headers, body });
+      assert.equal(response.status, 202, await response.clone().text());
+      assert.equal(((await response.json()) as { accepted: number }).accepted, events.length);
+      return true;
+    } catch (error) {
+      if (error instanceof assert.AssertionError) throw error;
+      return false;
+    }
+  }
+}
+
+/** `kills` in the middle of writes, and one when all is quiet. */
+async function survivesKills(settings: Readonly<Record<string, string>>, kills: number): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'freshet-restart-'));
+  const all = { FRESHET_DATA_DIR: folder, PORT: '0', LOG_LEVEL: 'warn', CHANGELOG_INTERVAL_S: '1', ...settings };
+  const deployment = new Deployment(all);
+  const random = new Random(42);
+  const events = Array.from({ length: EVENTS }, (_, n) => anEvent(n, random));
+  const killsAt = new Set(
+    Array.from({ length: kills }, (_, k) => Math.floor(((k + 1) * EVENTS) / PER_REQUEST / (kills + 1))),
+  );
+  try {
+    await deployment.start();
+    const batches = Array.from({ length: EVENTS / PER_REQUEST }, (_, b) =>
+      events.slice(b * PER_REQUEST, (b + 1) * PER_REQUEST),
+    );
+    for (const [number, batch] of batches.entries()) {
+      const sent = deployment.send(batch);
+      if (killsAt.has(number)) {
+        // Neither before nor after the answer: somewhere in the middle of the commits that the batches before caused.
+        await deployment.killGroup();
+        await sent;
+        await deployment.start();
+        // What a producer does that got no answer: it sends again.
+        assert.ok(await deployment.send(batch));
+      } else assert.ok(await sent);
+    }
+    await agrees(deployment, events);
+    await deployment.killGroup();
+    await deployment.start();
+    await agrees(deployment, events);
+  } finally {
+    await deployment.stop();
+    await removePrivateStores(folder);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function anEvent(n: number, random: Random): Event {
+  const event_type: EventType = (['view', 'view', 'view', 'add_to_cart', 'purchase'] as const)[random.below(5)]!;
+  const user_id = `u-${random.below(300)}`;
+  const category = `c-${random.below(12)}`;
+  const ts = Date.now() - Math.floor(random.unit() * 88 * DAY_MS);
+  return { event_id: `e-${n}`, user_id, product_id: `p-${random.below(200)}`, category, event_type, ts };
+}
+
+async function agrees(deployment: Deployment, events: readonly Event[]): Promise<void> {
+  const reference = new Reference(
+    events.map((value, offset) => ({ partition: 0, offset, logTime: Date.now(), key: value.user_id, value })),
+  );
+  type Popularity = { score: number; as_of: string; views: number; add_to_carts: number; purchases: number };
+  type Popular = { as_of: string; items: { product_id: string; score: number; as_of?: string }[] };
+  const count = (row: Popularity) => row.views + row.add_to_carts + row.purchases;
+  const everyRow = async () => {
+    const rows = new Map<string, Popularity>();
+    for (const product of reference.products)
+      rows.set(product, await deployment.get(`/v1/products/${product}/popularity`));
+    return rows;
+  };
+  let rows = new Map<string, Popularity>();
+  await deployment.until(async () => {
+    rows = await everyRow();
+    return [...rows.values()].reduce((sum, row) => sum + count(row), 0) >= events.length;
+  }, 'caught up in Postgres');
+  for (const [product, row] of rows) {
+    const expected = reference.popularity(product, Date.parse(row.as_of))!;
+    assert.deepEqual(
+      { views: row.views, add_to_carts: row.add_to_carts, purchases: row.purchases },
+      { views: expected.views, add_to_carts: expected.add_to_carts, purchases: expected.purchases },
+      product,
+    );
+    near(row.score, expected.score, `Postgres: ${product}`);
+  }
+  await deployment.until(async () => {
+    const { as_of, items } = await deployment.get<Popular>('/v1/popular?limit=1000');
+    return (
+      items.length === reference.products.length &&
+      items.every(
+        (item) =>
+          relativeError(item.score, reference.popularity(item.product_id, Date.parse(item.as_of ?? as_of))!.score) <
+          1e-9,
+      )
+    );
+  }, 'caught up in the online store, with every score as a recount gives it');
+  for (const user of reference.users) {
+    type Affinity = { as_of: string; scores: Record<string, number> };
+    const answer = await deployment.get<Affinity>(`/v1/users/${user}/affinity`);
+    const expected = reference.affinity(user, Date.parse(answer.as_of))!;
+    assert.deepEqual(Object.keys(answer.scores).sort(), [...expected.keys()].sort(), user);
+    for (const [category, share] of expected) near(answer.scores[category]!, share, `${user} for ${category}`);
+  }
+}
+
+function near(actual: number, expected: number, what: string): void {
+  const error = relativeError(actual, expected);
+  assert.ok(error <= 1e-9, `${what}: ${actual}, expected ${expected}, relative error ${error}`);
+}

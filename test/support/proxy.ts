@@ -1,0 +1,100 @@
+/** A way to a server that a test can cut: refuse connections, or lose the answer to what was already sent. */
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+export class CutProxy {
+  readonly #host: string;
+  readonly #port: number;
+  readonly #sockets = new Set<Socket>();
+  #server: Server | null = null;
+  #isUp = true;
+  #losing: (() => boolean) | null = null;
+
+  private constructor(host: string, port: number) {
+    this.#host = host;
+    this.#port = port;
+  }
+
+  /** Listens on a free loopback port. */
+  static async to(host: string, port: number): Promise<CutProxy> {
+    const proxy = new CutProxy(host, port);
+    proxy.#server = createServer((client) => proxy.#accept(client));
+    await new Promise<void>((resolve) => proxy.#server!.listen(0, '127.0.0.1', resolve));
+    return proxy;
+  }
+
+  get port(): number {
+    const address = this.#server!.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  /** The same url by way of the proxy. */
+  through(url: string): string {
+    const changed = new URL(url);
+    changed.hostname = '127.0.0.1';
+    changed.port = String(this.port);
+    return changed.href;
+  }
+
+  /** Cuts every connection and takes no new ones. */
+  down(): void {
+    this.#isUp = false;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  up(): void {
+    this.#isUp = true;
+  }
+
+  /**
+   * From now on the connection of the first request that holds `bytes` is cut at the server's answer, which the client
+   * never sees. Resolves when it happened.
+   */
+  loseAnswerTo(bytes: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#losing = () => {
+        this.#losing = null;
+        resolve();
+        return true;
+      };
+      this.#wanted = Buffer.from(bytes);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.down();
+    await new Promise((resolve) => this.#server?.close(resolve));
+  }
+
+  #wanted = Buffer.alloc(0);
+
+  #accept(client: Socket): void {
+    if (!this.#isUp) {
+      client.destroy();
+      return;
+    }
+    const server = connect(this.#port, this.#host);
+    let isDoomed = false;
+    client.on('data', (chunk) => {
+      if (this.#losing !== null && chunk.includes(this.#wanted)) isDoomed = true;
+      server.write(chunk);
+    });
+    server.on('data', (chunk) => {
+      if (isDoomed && this.#losing?.()) {
+        client.destroy();
+        return;
+      }
+      client.write(chunk);
+    });
+    for (const [socket, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      this.#sockets.add(socket);
+      socket.on('error', () => socket.destroy());
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        other.destroy();
+      });
+    }
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The process dies at any byte, or the power goes: what the log holds afterwards is a row of whole commits, with every
+ * acknowledged one (of those synced, after a power loss).
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type EmbeddedLog, openEmbeddedLog } from '../../../../runtime/embedded/log.js';
+import { silentLogger } from '../../../../runtime/logger.js';
+import { Random } from '../../../support/random.js';
+import { DeadError, FaultyDisk } from './faulty-disk.js';
+import { makeFolder } from './folders.js';
+import { readPartition, topicConfig } from './support.js';
+
+const PARTITIONS = 3;
+const SMALL_SEGMENTS = { 'segment.bytes': '2000' };
+
+/** What one commit writes: rows per partition, chosen so that any row tells how many there must be. */
+interface Commit {
+  readonly name: string;
+  readonly rows: readonly number[];
+}
+
+/** Reads which commits are there, and fails on half ones. Names in the order of the first partition that has them. */
+async function commitsIn(log: EmbeddedLog, commits: ReadonlyMap<string, Commit>): Promise<string[]> {
+  if (!(await log.admin.listTopics()).includes('t')) return [];
+  const found = new Map<string, number[]>();
+  const order: string[][] = [];
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const names: string[] = [];
+    const rows = await readPartition(log, 't', partition);
+    for (const [i, row] of rows.entries()) {
+      assert.equal(row.offset, i, 'offsets have no gaps');
+      const name = row.key!;
+      if (names.at(-1) !== name) names.push(name);
+      const counts = found.get(name) ?? [0, 0, 0];
+      assert.equal(row.value, `${name} ${counts[partition]}`, 'rows of a commit are in order');
+      counts[partition]!++;
+      found.set(name, counts);
+    }
+    assert.equal(new Set(names).size, names.length, 'a commit is there once, in one piece');
+    order.push(names);
+  }
+  for (const [name, counts] of found) assert.deepEqual(counts, commits.get(name)?.rows, `commit ${name} is whole`);
+  // The same order in all partitions.
+  const all = [...found.keys()];
+  const before = (a: string, b: string) => {
+    for (const names of order) {
+      const [i, j] = [names.indexOf(a), names.indexOf(b)];
+      if (i !== -1 && j !== -1) return i - j;
+    }
+    return 0;
+  };
+  return all.sort(before);
+}
+
+async function prepared(folder: string, disk: FaultyDisk, syncIntervalMs: number): Promise<EmbeddedLog> {
+  const log = await openEmbeddedLog(folder, silentLogger, { disk, syncIntervalMs });
+  if (!(await log.admin.listTopics()).includes('t'))
+    await log.admin.createTopic(topicConfig('t', { partitions: PARTITIONS, settings: SMALL_SEGMENTS }));
+  return log;
+}
+
+test('killed at any byte, several writers: acknowledged commits stay, half ones never show', async () => {
+  let deaths = 0;
+  for (let seed = 1; seed <= 20; seed++) {
+    const random = new Random(seed);
+    const folder = await makeFolder();
+    const commits = new Map<string, Commit>();
+    const acknowledged = new Set<string>();
+    for (let life = 0; life < 6; life++) {
+      const disk = new FaultyDisk();
+      disk.diesAtStep = 1 + random.below(random.below(4) === 0 ? 500 : 15_000);
+      try {
+        const log = await prepared(folder, disk, random.below(2) === 0 ? 1 : 1_000_000);
+        await Promise.all(
+          [0, 1, 2].map(async (w) => {
+            const writer = await log.transactionalWriter(`writer-${w}`, ['t']);
+            await writer.init();
+            for (let n = 0; n < 12; n++) {
+              const name = `${life}.${w}.${n}`;
+              const rows = Array.from({ length: PARTITIONS }, () => random.below(4));
+              if (rows.every((count) => count === 0)) continue;
+              commits.set(name, { name, rows });
+              for (const [partition, count] of rows.entries())
+                for (let i = 0; i < count; i++)
+                  writer.add('t', Buffer.from(name), Buffer.from(`${name} ${i}`), { partition });
+              await writer.commit();
+              acknowledged.add(name);
+              if (random.below(15) === 0) await log.maintain();
+            }
+          }),
+        );
+        if (random.below(2) === 0) await log.close();
+      } catch (error) {
+        assert.ok(error instanceof DeadError || disk.dead, String(error));
+      }
+      if (disk.dead) deaths++;
+      await disk.die();
+      const log = await openEmbeddedLog(folder, silentLogger, { disk: new FaultyDisk() });
+      const present = new Set(await commitsIn(log, commits));
+      for (const name of acknowledged) assert.ok(present.has(name), `seed ${seed}: ${name} was acknowledged`);
+      await log.close();
+    }
+  }
+  assert.ok(deaths > 50, `only ${deaths} lives ended in a crash: the test tests nothing`);
+});
+
+test('after a power loss the log is a row of whole commits without a gap, with all that was synced', async () => {
+  let lost = 0;
+  for (let seed = 100; seed < 125; seed++) {
+    const random = new Random(seed);
+    const folder = await makeFolder();
+    const commits = new Map<string, Commit>();
+    const written: string[] = [];
+    let synced = 0;
+    for (let life = 0; life < 4; life++) {
+      const disk = new FaultyDisk({ powerLoss: true });
+      const atStep = 200 + random.below(12_000);
+      disk.diesAtStep = atStep;
+      try {
+        const log = await prepared(folder, disk, 1_000_000);
+        const writer = await log.transactionalWriter('writer', ['t']);
+        await writer.init();
+        for (let n = 0; n < 25; n++) {
+          const name = `${life}.${n}`;
+          const rows = Array.from({ length: PARTITIONS }, () => 1 + random.below(5));
+          commits.set(name, { name, rows });
+          for (const [partition, count] of rows.entries())
+            for (let i = 0; i < count; i++)
+              writer.add('t', Buffer.from(name), Buffer.from(`${name} ${i}`), { partition });
+          written.push(name);
+          await writer.commit();
+          const all = written.length;
+          if (random.below(8) === 0) {
+            await log.maintain();
+            synced = all;
+          }
+        }
+      } catch (error) {
+        assert.ok(disk.dead, String(error));
+      }
+      await disk.die();
+      await disk.losePower(() => random.unit());
+      const log = await openEmbeddedLog(folder, silentLogger, { disk: new FaultyDisk() });
+      const present = await commitsIn(log, commits);
+      assert.deepEqual(present, written.slice(0, present.length), `seed ${seed}: no commit is missing in between`);
+      assert.ok(present.length >= synced, `seed ${seed}: ${synced} were synced, ${present.length} are there`);
+      lost += written.length - present.length;
+      written.length = present.length;
+      synced = present.length;
+      await log.close();
+    }
+  }
+  assert.ok(lost > 100, `only ${lost} commits were lost: the disk was too kind to test anything`);
+});

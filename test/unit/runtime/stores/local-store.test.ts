@@ -1,0 +1,36 @@
+/** The local store keeps the port's promises, and its files survive what files suffer. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { silentLogger } from '../../../../runtime/logger.js';
+import { openLocalStore } from '../../../../runtime/stores/local-store.js';
+import { onlineStoreConformance } from '../../../conformance/online-store.js';
+
+const folders: string[] = [];
+after(async () => {
+  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+});
+
+async function newFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'freshet-local-store-'));
+  folders.push(folder);
+  return folder;
+}
+
+for (const [name, rotateBytesMin] of [
+  ['local store', 32 * 1024 * 1024],
+  ['local store that writes snapshots all the time', 1],
+] as const)
+  onlineStoreConformance(name, async () => {
+    const folder = await newFolder();
+    const open = () => openLocalStore(folder, silentLogger, { rotateBytesMin });
+    const store = await open();
+    return {
+      store,
+      reopen: async () => {
+        await store.close();
+        return open();
+      },
+    };
+  });
