@@ -82,6 +82,8 @@ export async function closedSegments(partition: Partition, durableCommit: number
 /** The leading segments in which every record is older than min.compaction.lag.ms, by the time it was appended. */
 function takeSettled(segments: readonly Segment[], partition: Partition, now: number): Segment[] {
   const { compactionLagMsMin } = partition.topic.limits;
+  // Append times may lie ahead of a clock that was set back; without a lag that is no reason to wait.
+  if (compactionLagMsMin === 0) return [...segments];
   const young = segments.findIndex((segment) => now - segment.facts.lastAppendMs < compactionLagMsMin);
   return young === -1 ? [...segments] : segments.slice(0, young);
 }

@@ -1,4 +1,5 @@
 /** What keeps a log from growing for ever: segments that are due are closed, old ones removed, compacted ones joined. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../clock.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../logger.js';
@@ -50,6 +51,8 @@ export class Maintenance {
   }
 
   async #run(): Promise<void> {
+    // A round that finds nothing to do awaits no I/O: who asks for one after the other must not starve everybody else.
+    await nextTurn();
     const errors: unknown[] = [];
     const { committer, clock, logger } = this.#o;
     const partitions = [...this.#o.partitions()];

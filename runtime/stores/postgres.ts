@@ -18,6 +18,8 @@ export interface PostgresOptions {
   readonly connectionsMax?: number;
   /** How long one statement may take. Default 30 s. */
   readonly statementMsMax?: number;
+  /** How long getting a connection may take, a new one or one that others use. Default 5 s. */
+  readonly connectMsMax?: number;
 }
 
 const CONNECTIONS_MAX = 8;
@@ -85,7 +87,7 @@ function poolConfig(options: PostgresOptions): pg.PoolConfig {
     ...target,
     max: options.connectionsMax ?? CONNECTIONS_MAX,
     application_name: 'freshet',
-    connectionTimeoutMillis: CONNECT_MS_MAX,
+    connectionTimeoutMillis: options.connectMsMax ?? CONNECT_MS_MAX,
     statement_timeout: statementMsMax,
     query_timeout: statementMsMax + Math.min(statementMsMax, ANSWER_MS_GRACE),
     idle_in_transaction_session_timeout: 2 * statementMsMax,

@@ -39,7 +39,8 @@ function codeOf(error: unknown, message: string): ErrorCode {
   if (word !== undefined) return BY_WORD.get(word) ?? 'internal';
   if (/Command timed out/.test(message)) return 'timeout';
   if (/max number of clients/.test(message)) return 'unavailable';
-  if (/invalid password|without any password|invalid username-password/i.test(message)) return 'access';
+  // The second: a user of limited rights, told from within a script.
+  if (/invalid password|invalid username-password|can't (run|access)|ACL failure/i.test(message)) return 'access';
   const systemCode = String((error as { code?: unknown } | null)?.code ?? '');
   if (/CERT|^ERR_(TLS|SSL)/.test(systemCode)) return 'settings';
   if (CONNECTION_CODES.test(systemCode) || CONNECTION_MESSAGES.test(message)) return 'connection';

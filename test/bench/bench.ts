@@ -20,6 +20,8 @@ export interface BenchOptions {
   readonly users: number | null;
   readonly products: number | null;
   readonly seed: number;
+  /** Events per second; null: what the bench finds out. */
+  readonly rate: number | null;
   /** Runs the peer too, where there is one. */
   readonly peer: boolean;
   /** Says what is going on; goes to standard error. */

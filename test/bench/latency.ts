@@ -21,7 +21,7 @@ const PROBE_EVERY_MS = 25;
 export const latency: Bench = {
   name: 'latency',
   what: 'event to readable in Redis and Postgres, p50 and p99, at half the maximum rate of the whole pipeline',
-  async run({ events, users, products, seed, say }: BenchOptions): Promise<Report[]> {
+  async run({ events, users, products, seed, rate: wanted, say }: BenchOptions): Promise<Report[]> {
     const sizes = { users: users ?? USERS, products: products ?? PRODUCTS };
     const backlog = events ?? BACKLOG;
     const broker = await openBroker();
@@ -48,8 +48,8 @@ export const latency: Bench = {
         const maximum = backlog / ((performance.now() - started) / 1000);
         probes.clear();
 
-        const rate = maximum / 2;
-        say(`half of ${Math.round(maximum)} events/s for ${WARM_SECONDS + SECONDS} s`);
+        const rate = wanted ?? maximum / 2;
+        say(`${Math.round(rate)} events/s, of ${Math.round(maximum)} at most, for ${WARM_SECONDS + SECONDS} s`);
         const input: FeederInput = {
           brokers: broker.brokers,
           eventsPerSecond: rate,
@@ -67,6 +67,8 @@ export const latency: Bench = {
           await sendFor(probes, SECONDS);
           await probes.settled();
           const cpuAfter = cpuSecondsOf(freshet.pid);
+          if (process.env['BENCH_METRICS'])
+            process.stderr.write(await (await fetch(`${freshet.address}/metrics`)).text());
           const { eventsPerSecond } = await feeder.next<FeederDone>('done');
           return [
             {

@@ -12,7 +12,7 @@ import { wire } from './wire.js';
 
 const BENCHES: readonly Bench[] = [engine, latency, rebuild, wire, stores];
 
-const HELP = `npm run bench [-- NAME... --events N --users N --products N --seed N --peer --json FILE]
+const HELP = `npm run bench [-- NAME... --events N --users N --products N --seed N --rate N --peer --json FILE]
 
 ${BENCHES.map(({ name, what }) => `  ${name.padEnd(9)} ${what}`).join('\n')}
 
@@ -28,6 +28,7 @@ async function main(args: string[]): Promise<number> {
       users: { type: 'string' },
       products: { type: 'string' },
       seed: { type: 'string', default: '1' },
+      rate: { type: 'string' },
       peer: { type: 'boolean', default: false },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -44,6 +45,7 @@ async function main(args: string[]): Promise<number> {
     users: count('users', values.users),
     products: count('products', values.products),
     seed: count('seed', values.seed) ?? 1,
+    rate: count('rate', values.rate),
     peer: values.peer,
     say: (line) => process.stderr.write(`  … ${line}\n`),
   };

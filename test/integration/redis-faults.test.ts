@@ -162,8 +162,11 @@ function faults(first: PrivateRedis): void {
       await command('ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '+@all', '-zrem');
       const { port } = new URL(server.options.url ?? '');
       const limited = await openRedis({ url: `redis://limited:pw@127.0.0.1:${port}` }, silentLogger);
-      await assert.rejects(limited.open({ sink: 'limited', topic: 't', partition: 0 }), withCode('access'));
-      await limited.close();
+      try {
+        await assert.rejects(limited.open({ sink: 'limited', topic: 't', partition: 0 }), withCode('access'));
+      } finally {
+        await limited.close();
+      }
     });
 
     test('an eviction policy that loses features is told', async () => {

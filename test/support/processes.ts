@@ -1,6 +1,6 @@
 /** Children of a test, and processes known by their numbers only. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -38,6 +38,17 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** The watcher that a private server's start left behind (runtime/stores/private-server.ts): the shell that names it. */
+export async function watcherOf(serverPid: number): Promise<number> {
+  const listed = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8', maxBuffer: 2 ** 26 }).split('\n');
+  const command = (line: string) => line.trim().replace(/^\d+\s+/, '');
+  const server = listed.find((line) => Number.parseInt(line, 10) === serverPid);
+  assert.ok(server !== undefined, `no process ${serverPid}`);
+  const watcher = listed.find((line) => line.includes('read -r line') && line.trimEnd().endsWith(command(server)));
+  assert.ok(watcher !== undefined, `process ${serverPid} has no watcher`);
+  return Number.parseInt(watcher, 10);
 }
 
 /** Polls until the process is gone. */

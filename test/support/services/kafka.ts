@@ -1,6 +1,7 @@
 /** A real Kafka for tests: KAFKA_BROKERS, else a container, else a broker from its jars. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../../runtime/errors.js';
+import type { FaultProxy } from './fault-proxy.js';
 import { kafkaJars } from './kafka-jars.js';
 import { freePort, LocalBroker } from './local-broker.js';
 import { announce } from './service.js';
@@ -38,9 +39,10 @@ async function obtain(): Promise<RunningKafka> {
 /** A broker of our own that a test may kill and start again, or a sentence that says why there is none. */
 export async function startBroker(
   settings: Readonly<Record<string, string>> = {},
+  proxy: FaultProxy | null = null,
 ): Promise<LocalBroker | { missing: string }> {
   const jars = await kafkaJars();
-  return 'missing' in jars ? jars : LocalBroker.create(jars.folder, settings);
+  return 'missing' in jars ? jars : LocalBroker.create(jars.folder, settings, proxy);
 }
 
 async function startFromJars(): Promise<RunningKafka | { missing: string }> {

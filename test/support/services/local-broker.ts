@@ -11,12 +11,14 @@ import { messageOf } from '../../../runtime/errors.js';
 import { openKafkaLog } from '../../../runtime/kafka/log.js';
 import { silentLogger } from '../../../runtime/logger.js';
 import { loadSettings } from '../../../runtime/settings.js';
+import type { FaultProxy } from './fault-proxy.js';
 
 const run = promisify(execFile);
 const READY_TIMEOUT_MS = 60_000;
 const HEAP = '-Xmx512m';
 
 export class LocalBroker {
+  /** Where the broker itself listens. */
   readonly address: string;
   readonly #folder: string;
   readonly #jars: string;
@@ -30,12 +32,22 @@ export class LocalBroker {
     this.#jars = jars;
   }
 
-  /** Formats a folder and starts; resolves when the broker answers. `settings` are added to server.properties. */
-  static async create(jars: string, settings: Readonly<Record<string, string>> = {}): Promise<LocalBroker> {
+  /**
+   * Formats a folder and starts; resolves when the broker answers. `settings` are added to server.properties. With a
+   * proxy, the proxy is given the broker's port, and clients reach the broker through it.
+   */
+  static async create(
+    jars: string,
+    settings: Readonly<Record<string, string>> = {},
+    proxy: FaultProxy | null = null,
+  ): Promise<LocalBroker> {
     const folder = await mkdtemp(join(tmpdir(), 'freshet-kafka-'));
     const [port, controllerPort] = [await freePort(), await freePort()];
     const broker = new LocalBroker(`127.0.0.1:${port}`, folder, jars);
-    await writeFile(join(folder, 'server.properties'), properties(folder, port, controllerPort, settings));
+    proxy?.target(port);
+    const advertised = { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxy?.port ?? port}` };
+    const text = properties(folder, port, controllerPort, { ...advertised, ...settings });
+    await writeFile(join(folder, 'server.properties'), text);
     try {
       const clusterId = randomBytes(16).toString('base64url');
       const format = ['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format', '-t', clusterId];
@@ -142,7 +154,6 @@ function properties(
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
     listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
@@ -156,6 +167,9 @@ function properties(
     'offsets.topic.num.partitions': '4',
     'transaction.state.log.num.partitions': '4',
     'group.initial.rebalance.delay.ms': '0',
+    // A broker that was killed may come back only when its old session is over.
+    'broker.session.timeout.ms': '3000',
+    'broker.heartbeat.interval.ms': '500',
     ...more,
   };
   return Object.entries(settings)

@@ -256,7 +256,8 @@ describe('a sink applies every batch exactly once', () => {
     assert.equal(troubled.applied.length, before + 1);
     assertChained(troubled.applied);
     await assertShows(store, [a]);
-    assert.match(await metrics.registry.metrics(), /freshet_sink_failures_total\{sink="test"\} 1/);
+    assert.equal(await failuresOf(metrics), 1);
+    assert.equal((await metrics.sinkApplied.get()).values[0]?.value, 1, 'counted once');
   });
 
   test('with two owners at once, neither twice nor backward', async (t) => {
@@ -289,44 +290,61 @@ describe('a sink applies every batch exactly once', () => {
     assert.ok(epochs.size > 1, 'only one of them ever wrote');
   });
 
-  test('a fenced owner comes back only when the group still knows it', async (t) => {
-    const { log, sink, troubled, materialiser, events } = await popularityRig(t);
+  test('a fenced owner comes back only when the group has confirmed it after that', async (t) => {
+    const inner = await memoryLog(PARTITIONS);
+    const { sink, troubled } = popularitySink(await localStore(t));
+    const asked: ((answer: boolean) => void)[] = [];
+    const confirmed = () => new Promise<boolean>((resolve) => asked.push(resolve));
+    const log = joining(inner, async (options) => ({ ...(await inner.join(options)), confirmed }));
+    const { materialiser, events, caughtUp } = rig(t, log, [sink]);
     await materialiser.start();
-    await events.until('owned', () => materialiser.positions().length === PARTITIONS);
-    let opened = 0;
-    const open = troubled.inner.open;
-    troubled.inner = {
-      ...troubled.inner,
-      open: (taken) => {
-        opened++;
-        return open(taken);
-      },
+    await caughtUp();
+    const at = { sink: 'test', topic: TOPIC, partition: 0 };
+    const epochNow = async () => (await troubled.inner.position(at))!.epoch;
+    const others = popularity(idIn(1));
+    const otherApplied = async () => {
+      const before = materialiser.progressOf({ topic: TOPIC, partition: 1 }) as number;
+      await put(inner, [others]);
+      await events.until(
+        'the others go on',
+        () => materialiser.progressOf({ topic: TOPIC, partition: 1 }) === before + 1,
+      );
     };
-    const id = { sink: 'test', topic: TOPIC, partition: 0 };
-    // Somebody else takes one partition over; the group still gives it to us.
-    await open(id);
-    await events.until('taken again', () => opened === 1 && materialiser.progressOf(id) !== null);
-    // Now the group has somebody else too, and the membership is over for us.
-    log.failGroup('test-sink', new Error('lost'));
-    const other = rig(t, log, [sink]);
-    await other.materialiser.start();
-    await other.events.until('shared out', () => {
-      const own = materialiser.positions().length;
-      return own > 0 && own + other.materialiser.positions().length === PARTITIONS;
-    });
+
+    const { epoch } = await troubled.inner.open(at);
+    await events.until('asked the group', () => asked.length === 1);
+    await put(inner, [popularity(idIn(0))]);
+    await otherApplied();
+    assert.equal(await epochNow(), epoch, 'taken without an answer');
+    assert.equal(materialiser.progressOf(at), null);
+    asked[0]!(true);
+    await caughtUp();
+    assert.equal(await epochNow(), epoch + 1);
+
+    await troubled.inner.open(at);
+    await events.until('asked again', () => asked.length === 2);
+    asked[1]!(false);
+    await put(inner, [popularity(idIn(0))]);
+    await otherApplied();
+    assert.equal(await epochNow(), epoch + 2, 'taken although the group has given it away');
+    assert.equal(materialiser.progressOf(at), null);
   });
 });
 
-/** A log whose groups are somebody's own. */
-function alone(log: MemoryLog, name: string): Log {
+/** A log that is joined in another way. */
+function joining(log: MemoryLog, join: Log['join']): Log {
   return new Proxy(log, {
     get(target, property) {
-      if (property === 'join')
-        return (options: Parameters<Log['join']>[0]) => target.join({ ...options, group: `${options.group}-${name}` });
+      if (property === 'join') return join;
       const value = Reflect.get(target, property, target) as unknown;
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
+}
+
+/** A log whose groups are somebody's own. */
+function alone(log: MemoryLog, name: string): Log {
+  return joining(log, (options) => log.join({ ...options, group: `${options.group}-${name}` }));
 }
 
 describe('a sink whose store', () => {
@@ -344,33 +362,41 @@ describe('a sink whose store', () => {
     await assertShows(empty, remaining.values());
   });
 
-  test('was put back to an older copy goes on from there', async (t) => {
-    const { log, sink, troubled, materialiser, caughtUp, events } = await popularityRig(t);
-    const random = new Random(12);
-    const { written, remaining } = changes(random, 60);
-    await put(log, written);
-    await materialiser.start();
-    await caughtUp();
-    // The older copy: a second store that followed the same topic up to here.
-    const copy = await localStore(t);
-    const follower = rig(t, alone(log, 'copy'), [{ ...sink, store: popularitySink(copy).sink.store }]);
-    await follower.materialiser.start();
-    await follower.caughtUp();
-    await follower.materialiser.stop();
-    await put(log, changes(random, 60, remaining).written);
-    await caughtUp();
-    const rebuilt = troubled.applied.filter(({ expectedOffset }) => expectedOffset === 0).length;
-    troubled.inner = popularitySink(copy).sink.store;
-    const end = await endsOf(log, TOPIC);
-    await events.until('caught up in the copy', async () => {
-      for (const { partition, offset } of end)
-        if ((await copy.position({ sink: 'test', topic: TOPIC, partition }))!.nextOffset < offset) return false;
-      return true;
+  for (const [what, incarnation, rebuilds] of [
+    ['an older copy goes on from there', '', 0],
+    ['a copy from another life of the topic is rebuilt', 'other', PARTITIONS],
+  ] as const) {
+    test(`was put back to ${what}`, async (t) => {
+      const { log, sink, troubled, materialiser, caughtUp, events } = await popularityRig(t);
+      const random = new Random(12);
+      const { written, remaining } = changes(random, 60);
+      await put(log, written);
+      await materialiser.start();
+      await caughtUp();
+      // The copy: a second store that followed the same topic up to here.
+      const copy = await localStore(t);
+      const copied = { ...sink, store: popularitySink(copy).sink.store };
+      const follower = rig(t, alone(log, 'copy'), [copied], { incarnation });
+      await follower.materialiser.start();
+      await follower.caughtUp();
+      await follower.materialiser.stop();
+      await put(log, changes(random, 60, remaining).written);
+      await caughtUp();
+      const fromStart = () => troubled.applied.filter(({ expectedOffset }) => expectedOffset === 0).length;
+      const before = fromStart();
+      troubled.inner = popularitySink(copy).sink.store;
+      const end = await endsOf(log, TOPIC);
+      await events.until('caught up in the copy', async () => {
+        for (const { partition, offset } of end) {
+          const held = (await copy.position({ sink: 'test', topic: TOPIC, partition }))!;
+          if (held.nextOffset < offset || held.incarnation !== '') return false;
+        }
+        return true;
+      });
+      await assertShows(copy, remaining.values());
+      assert.equal(fromStart() - before, rebuilds);
     });
-    await assertShows(copy, remaining.values());
-    const again = troubled.applied.filter(({ expectedOffset }) => expectedOffset === 0).length;
-    assert.equal(again, rebuilt, 'it was rebuilt instead of continued');
-  });
+  }
 
   test('is down stops reading and catches up by itself', async (t) => {
     const { log: inner, store, sink, troubled } = await popularityRig(t);

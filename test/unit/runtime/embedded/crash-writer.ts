@@ -4,7 +4,6 @@
  * name into the compacted topic `latest`.
  */
 import { writeSync } from 'node:fs';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type EmbeddedLog, openEmbeddedLog } from '../../../../runtime/embedded/log.js';
 import { silentLogger } from '../../../../runtime/logger.js';
 import { PARTITIONS, WRITERS } from './crash-plan.js';
@@ -24,11 +23,7 @@ async function writeForever(log: EmbeddedLog, name: string): Promise<void> {
 }
 
 async function maintainForever(log: EmbeddedLog): Promise<void> {
-  for (;;) {
-    await log.maintain();
-    // A round with nothing to do awaits no I/O: without a turn of the event loop the writers would starve.
-    await nextTurn();
-  }
+  for (;;) await log.maintain();
 }
 
 const folder = process.argv[2]!;

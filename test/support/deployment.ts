@@ -1,0 +1,103 @@
+/** `freshet up` as a process group of its own, from the same compiled code as the test that runs it. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { projectRoot } from '../../schemas/project-root.js';
+import type { Event } from '../../schemas/records.js';
+
+const READY_MS_MAX = 60_000;
+
+/** With whatever it starts; settings of the test's own environment do not reach it. */
+export class Deployment {
+  readonly #settings: Readonly<Record<string, string>>;
+  #child: ChildProcess | null = null;
+  #errors = '';
+  address = '';
+
+  constructor(settings: Readonly<Record<string, string>>) {
+    this.#settings = settings;
+  }
+
+  async start(): Promise<void> {
+    const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
+    const { PATH, HOME, TMPDIR } = process.env;
+    const env = { ...(PATH && { PATH }), ...(HOME && { HOME }), ...(TMPDIR && { TMPDIR }), ...this.#settings };
+    const args = [main, 'up', '--no-demo', '--json'];
+    const child = spawn(process.execPath, args, {
+      env,
+      cwd: projectRoot,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors = (this.#errors + text).slice(-20_000);
+    });
+    const ended = once(child, 'exit').then(() => Promise.reject(new Error(`freshet up ended:\n${this.#errors}`)));
+    ended.catch(() => undefined);
+    const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended])) as [string];
+    this.address = (JSON.parse(line) as { address: string }).address;
+    await this.until(async () => (await fetch(`${this.address}/health/ready`)).status === 200, 'ready');
+  }
+
+  /** Every process of the group at once, as a power cut would. */
+  async killGroup(): Promise<void> {
+    const child = this.#child!;
+    const ended = once(child, 'exit');
+    process.kill(-child.pid!, 'SIGKILL');
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    await ended;
+  }
+
+  async until(holds: () => Promise<boolean>, what: string): Promise<void> {
+    const deadline = Date.now() + READY_MS_MAX;
+    for (;;) {
+      if (await holds().catch(() => false)) return;
+      assert.ok(Date.now() < deadline, `not ${what} within ${READY_MS_MAX / 1000} s:\n${this.#errors}`);
+      await pause(50);
+    }
+  }
+
+  async get<T>(path: string): Promise<T> {
+    const response = await fetch(this.address + path);
+    assert.equal(response.status, 200, `${path}: ${await response.clone().text()}`);
+    return (await response.json()) as T;
+  }
+
+  /** Values of a topic from its beginning; waits until at least `count` are there. */
+  async read<T>(topic: string, count: number): Promise<T[]> {
+    type Answer = { records: { value: T }[] };
+    let values: T[] = [];
+    await this.until(async () => {
+      const { records } = await this.get<Answer>(`/v1/topics/${topic}/records?from=beginning&limit=1000`);
+      values = records.map(({ value }) => value);
+      return values.length >= count;
+    }, `holding ${count} records of ${topic}`);
+    return values;
+  }
+
+  /** True when the answer says that all were accepted; false when there was none. */
+  async send(events: readonly Event[]): Promise<boolean> {
+    try {
+      const body = events.map((event) => JSON.stringify(event)).join('\n');
+      const headers = { 'content-type': 'application/x-ndjson' };
+      const response = await fetch(`${this.address}/v1/events`, { method: 'POST', headers, body });
+      assert.equal(response.status, 202, await response.clone().text());
+      assert.equal(((await response.json()) as { accepted: number }).accepted, events.length);
+      return true;
+    } catch (error) {
+      if (error instanceof assert.AssertionError) throw error;
+      return false;
+    }
+  }
+}

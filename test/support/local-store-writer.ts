@@ -1,0 +1,44 @@
+/**
+ * A process that writes batches into a local store until it is killed, and prints the offset each one ended at once it
+ * is acknowledged. A batch writes one number everywhere, and moves a member to a group of that name. Arguments: folder, bytes
+ * from which a snapshot is written.
+ */
+import { writeSync } from 'node:fs';
+import { silentLogger } from '../../runtime/logger.js';
+import { openLocalStore } from '../../runtime/stores/local-store.js';
+import type { StoreOperation } from '../../runtime/stores/online-store.js';
+
+export const WRITER_SINK = { sink: 'writer', topic: 't', partition: 0 };
+export const WRITER_KEYS = 50;
+
+/** What batch `n` writes. */
+export function writerBatch(n: number): StoreOperation[] {
+  return [
+    ...Array.from(
+      { length: WRITER_KEYS },
+      (_, i): StoreOperation => ({ op: 'hset', key: `hash:${i}`, field: 'n', value: String(n) }),
+    ),
+    { op: 'zadd', key: 'set', member: 'm', score: n },
+    { op: 'regroup', groups: 'groups', prefix: 'in:', member: 'm', group: String(n), score: n },
+    { op: 'set', key: `only:${n}`, value: 'x'.repeat(500) },
+    { op: 'del', key: `only:${n - 100}` },
+  ];
+}
+
+if (process.argv[1]?.endsWith('local-store-writer.js')) {
+  const [folder = '', rotateBytesMin = ''] = process.argv.slice(2);
+  const store = await openLocalStore(folder, silentLogger, { rotateBytesMin: Number(rotateBytesMin) });
+  const { epoch, nextOffset } = await store.open(WRITER_SINK);
+  for (let n = nextOffset; ; n++) {
+    const batch = { id: WRITER_SINK, epoch, expectedOffset: n, nextOffset: n + 1, incarnation: 'life', at: 1 };
+    try {
+      const result = await store.apply(batch, writerBatch(n));
+      if (result !== 'applied') throw new Error(result);
+    } catch (error) {
+      writeSync(1, `failed ${error instanceof Error ? error.message : String(error)}\n`);
+      break;
+    }
+    writeSync(1, `${n + 1}\n`);
+  }
+  await store.close();
+}
