@@ -222,7 +222,7 @@ export class PartitionSink {
         if (partitionOf(this.#o.partitions, Buffer.from(key)) === this.#at.partition) unseen.add(key);
     }
     if (held.nextOffset !== 0 && !(await this.#o.store.rewind(this.#o.id, held.epoch))) return false;
-    const level = reason === 'never_applied' ? 'info' : 'warn';
+    const level = reason === 'never_applied' ? 'debug' : 'warn';
     this.#logger[level]({ event: 'sink_rebuild', reason, held_offset: held.nextOffset, ...offsets }, 'Rebuilding');
     this.#forgetRead();
     this.#applied = 0;
@@ -385,7 +385,7 @@ export class PartitionSink {
     if (!last) return;
     this.#rebuild = null;
     this.#failures = 0;
-    this.#logger.info({ event: 'sink_rebuilt', applied: this.#applied }, 'Rebuilt');
+    this.#logger.debug({ event: 'sink_rebuilt', applied: this.#applied }, 'Rebuilt');
     this.#o.advanced();
   }
 

@@ -162,6 +162,11 @@ export class Application implements Service {
     if (this.#running.get(number) === running) this.#running.delete(number);
   }
 
+  /** A task that went to somebody else; should it come back, it is started anew. */
+  #forget(running: Running): void {
+    for (const [number, one] of this.#running) if (one === running) this.#running.delete(number);
+  }
+
   /** Runs a task until it is stopped; starts it again after what may pass, gives up on what cannot. */
   async #keepRunning(planned: Planned, running: Running): Promise<void> {
     const { declaration, index } = planned;
@@ -188,7 +193,10 @@ export class Application implements Service {
         });
         if (hasCode(error, 'fenced')) {
           // The group must confirm that the task is still ours, or its successor and we would fence each other for ever.
-          if (!(await this.#membership?.confirmed())) return;
+          if (!(await this.#membership?.confirmed())) {
+            this.#forget(running);
+            return;
+          }
         } else if (!isTransient(error) && !hasCode(error, 'indefinite_commit')) {
           this.#failures.set(task.name, asError(error));
           logger.fatal({ event: 'task_stopped', task: task.name, task_index: index, error: asError(error).message });

@@ -99,11 +99,8 @@ async function startService(name, isRequired) {
   const load = (file) => import(pathToFileURL(join(tests, 'support', 'services', `${file}.js`)).href);
   if (name === 'redis') return (await load('redis')).startRedis();
   if (name === 'postgres') return (await load('postgres')).startPostgres();
-  const { startKafka } = await load('kafka');
   try {
-    const kafka = await startKafka();
-    console.log(kafka.how);
-    return kafka;
+    return await (await load('kafka')).startKafka();
   } catch (error) {
     if (isRequired) throw error;
     console.log(`kafka: none: the embedded log stands in (${error.message})`);

@@ -68,6 +68,7 @@ export const deadLetters = topic({
   cleanup: 'delete',
   retentionDays: 30,
   owner: 'everyone',
+  readers: ['publishing'],
 });
 
 export const erasures = topic({

@@ -52,7 +52,7 @@ interface Addition {
 /** Commits that wait are joined up to this size. */
 const JOINED_BYTES_MAX = 16 * 1024 * 1024;
 /** A journal above this is begun anew at the next sync. */
-const JOURNAL_BYTES_MAX = 1024 * 1024;
+const JOURNAL_BYTES_MAX = 256 * 1024;
 
 export interface CommitterOptions {
   readonly disk: Disk;

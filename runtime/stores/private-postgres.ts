@@ -201,7 +201,7 @@ function settingsOf(address: PostgresOptions): string[] {
     port: String(address.port),
     listen_addresses: onSocket ? '' : '127.0.0.1',
     // A list: quotes keep a comma or a blank in the path from parting it.
-    unix_socket_directories: onSocket ? `"${address.host}"` : '',
+    unix_socket_directories: onSocket ? `"${address.host?.replaceAll('"', '""')}"` : '',
     unix_socket_permissions: '0700',
     max_connections: '50',
     // Nobody replicates a private server; what its log need not hold it need not write.

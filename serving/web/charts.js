@@ -42,7 +42,7 @@ export function liveChart(
       },
       scales: {
         x: { time: true, range: shownTime },
-        y: { range: (_plot, min, max) => (zoom ? around(min, max) : [0, Math.max(floor, max ?? 0) * 1.15]) },
+        y: { range: (_plot, min, max) => (zoom ? around(min, max) : [0, Math.max(floor, top(max ?? 0)) * 1.15]) },
       },
       axes: bare
         ? [{ show: false }, { show: false }]
@@ -85,6 +85,13 @@ export function liveChart(
     const now = Date.now() / 1000;
     const span = Math.min(WINDOW_SECONDS_MAX, Math.max(WINDOW_SECONDS_MIN, now - (data[0][0] ?? now)));
     return [now - span, now];
+  }
+
+  /** A single peak, ten times what is usual, may leave the picture: the rest is worth more. */
+  function top(max) {
+    const sorted = data[1].filter((value) => value !== null).sort((a, b) => a - b);
+    const usual = sorted[sorted.length >> 1] ?? max;
+    return series.length === 1 && usual > 0 ? Math.min(max, 10 * usual) : max;
   }
 
   function showValues(index) {

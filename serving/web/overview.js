@@ -26,8 +26,7 @@ const PARTS = {
   redis: 'Redis',
   local: 'in this process',
   private: 'private Postgres',
-  postgres: 'Postgres',
-  postgresql: 'Postgres',
+  url: 'Postgres',
 };
 
 export function startOverview() {
@@ -59,6 +58,9 @@ export function startOverview() {
       call('/v1/overview').catch(() => null),
       readiness?.status === 'ready' ? readiness : call('/health/ready', { accept: [503] }).catch(() => null),
     ]);
+    // The flood of a start (a history loaded, a log caught up with) would press everything after it flat.
+    if (readiness?.status === 'waiting' && health?.status === 'ready')
+      for (const chart of [flow, freshness, lag]) chart.restart([]);
     readiness = overview === null ? null : health;
     misses = overview === null ? misses + 1 : 0;
     if (overview === null) {
@@ -90,7 +92,7 @@ export function startOverview() {
 function showFigures({ events, freshness_ms, intake, mode, uptime_seconds, demo }) {
   setText(byId('rate'), score(events.rate_per_second));
   setText(byId('freshness'), shortTime(freshness_ms.redis ?? Number.NaN));
-  setText(byId('counted'), count(intake.counted));
+  setText(byId('total'), count(events.total));
   for (const [outcome, value] of Object.entries(intake)) {
     const cell = document.getElementById(`intake-${outcome}`);
     if (cell !== null) setText(cell, count(value));

@@ -1,4 +1,7 @@
 /** From sending an event to reading it in Redis and in Postgres, with the whole pipeline at half its maximum rate. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { partitionOf } from '../../topics/partition.js';
 import type { Bench, BenchOptions, Report } from './bench.js';
 import { cpuSecondsOf } from './cpu.js';
@@ -17,95 +20,115 @@ const PRODUCTS = 100_000;
 const SECONDS = 60;
 const WARM_SECONDS = 10;
 const PROBE_EVERY_MS = 25;
+const REDIS_P99_MS_MAX = 400;
+const POSTGRES_P99_MS_MAX = 1_500;
+
+/** Which processes the roles are shared out to; the processors start last, so that the backlog waits for all. */
+const SPLITS = [
+  { title: 'all roles in one process', roles: ['processor,publisher,serving'] },
+  { title: 'a process for the processors, one for the rest', roles: ['publisher,serving', 'processor'] },
+] as const;
 
 export const latency: Bench = {
   name: 'latency',
   what: 'event to readable in Redis and Postgres, p50 and p99, at half the maximum rate of the whole pipeline',
-  async run({ events, users, products, seed, rate: wanted, say }: BenchOptions): Promise<Report[]> {
-    const sizes = { users: users ?? USERS, products: products ?? PRODUCTS };
-    const backlog = events ?? BACKLOG;
-    const broker = await openBroker();
-    const redis = await openRedisStore();
-    const postgres = await openDatabase();
-    try {
-      await prepareTopics(broker);
-      say('feeding a backlog');
-      await feed(broker.log, 'events', { ...sizes, events: backlog, seed, endMs: Date.now() });
-      const writer = await broker.log.writer(['events']);
-      say('starting freshet up');
-      const freshet = await freshetUp({
-        KAFKA_BROKERS: broker.brokers,
-        PARTITIONS: String(PARTITIONS),
-        REDIS_URL: redis.url,
-        DATABASE_URL: postgres.url,
-      });
-      const probes = new Probes({ writer, online: redis.store, database: postgres.database });
-      try {
-        say('working off the backlog');
-        const started = performance.now();
-        for (const user of oneUserPerPartition()) await probes.send(user);
-        await probes.settled();
-        const maximum = backlog / ((performance.now() - started) / 1000);
-        probes.clear();
-
-        const rate = wanted ?? maximum / 2;
-        say(`${Math.round(rate)} events/s, of ${Math.round(maximum)} at most, for ${WARM_SECONDS + SECONDS} s`);
-        const input: FeederInput = {
-          brokers: broker.brokers,
-          eventsPerSecond: rate,
-          seconds: WARM_SECONDS + SECONDS,
-          ...sizes,
-          seed: seed + 1,
-        };
-        const feeder = new Worker('feeder-worker', input);
-        try {
-          await feeder.next('started');
-          await sendFor(probes, WARM_SECONDS);
-          await probes.settled();
-          probes.clear();
-          const cpuBefore = cpuSecondsOf(freshet.pid);
-          await sendFor(probes, SECONDS);
-          await probes.settled();
-          const cpuAfter = cpuSecondsOf(freshet.pid);
-          if (process.env['BENCH_METRICS'])
-            process.stderr.write(await (await fetch(`${freshet.address}/metrics`)).text());
-          const { eventsPerSecond } = await feeder.next<FeederDone>('done');
-          return [
-            {
-              title: `latency: ${sizes.users} users, ${sizes.products} products, ${probes.onlineMs.length} probes`,
-              figures: [
-                { name: 'maximum rate, folded and readable', value: maximum, unit: 'events/s' },
-                { name: 'rate during the measurement', value: eventsPerSecond, unit: 'events/s' },
-                ...figures('Redis', probes.onlineMs, 400),
-                ...figures('Postgres', probes.tableMs, 1500),
-                ...(cpuBefore === null || cpuAfter === null
-                  ? []
-                  : [
-                      {
-                        name: 'share of one core that freshet took',
-                        value: (100 * (cpuAfter - cpuBefore)) / SECONDS,
-                        unit: '%',
-                      },
-                    ]),
-              ],
-              notes: ['Stores, broker, feeder and freshet share the machine.'],
-            },
-          ];
-        } finally {
-          await feeder.stop();
-        }
-      } finally {
-        await probes.end();
-        await writer.close();
-        await freshet.stop();
-      }
-    } finally {
-      await postgres.close();
-      await redis.close();
-      await broker.close();
-    }
+  async run(options: BenchOptions): Promise<Report[]> {
+    const reports: Report[] = [];
+    for (const { title, roles } of SPLITS)
+      reports.push({ ...(await runOne(roles, options)), title: `latency: ${title}` });
+    return reports;
   },
 };
+
+/** Everything that is opened is closed in the opposite order, however the run ends. */
+async function runOne(roles: readonly string[], options: BenchOptions): Promise<Report> {
+  const closing: (() => Promise<unknown>)[] = [];
+  try {
+    return await measure(roles, options, (close) => closing.push(close));
+  } finally {
+    for (const close of closing.reverse())
+      await close().catch((error: unknown) => options.say(`at the end: ${String(error)}`));
+  }
+}
+
+async function measure(
+  roles: readonly string[],
+  { events, users, products, seed, rate: wanted, say }: BenchOptions,
+  atEnd: (close: () => Promise<unknown>) => void,
+): Promise<Report> {
+  const sizes = { users: users ?? USERS, products: products ?? PRODUCTS };
+  const backlog = events ?? BACKLOG;
+  const folder = await mkdtemp(join(tmpdir(), 'freshet-bench-'));
+  atEnd(() => rm(folder, { recursive: true, force: true }));
+  const broker = await openBroker();
+  atEnd(() => broker.close());
+  const redis = await openRedisStore();
+  atEnd(() => redis.close());
+  const postgres = await openDatabase();
+  atEnd(() => postgres.close());
+  await prepareTopics(broker);
+  say('feeding a backlog');
+  await feed(broker.log, 'events', { ...sizes, events: backlog, seed, endMs: Date.now() });
+  const writer = await broker.log.writer(['events']);
+  atEnd(() => writer.close());
+
+  say('starting freshet up');
+  const settings = {
+    KAFKA_BROKERS: broker.brokers,
+    PARTITIONS: String(PARTITIONS),
+    REDIS_URL: redis.url,
+    DATABASE_URL: postgres.url,
+  };
+  const pids: number[] = [];
+  for (const [i, part] of roles.entries()) {
+    const dataFolder = { FRESHET_DATA_DIR: join(folder, String(i)) };
+    const freshet = await freshetUp({ ...settings, ...dataFolder }, ['--no-demo', '--roles', part]);
+    atEnd(() => freshet.stop());
+    pids.push(freshet.pid);
+  }
+  const probes = new Probes({ writer, online: redis.store, database: postgres.database });
+  atEnd(() => probes.end());
+  say('working off the backlog');
+  const started = performance.now();
+  for (const user of oneUserPerPartition()) await probes.send(user);
+  await probes.settled();
+  const maximum = backlog / ((performance.now() - started) / 1000);
+  probes.clear();
+
+  const rate = wanted ?? maximum / 2;
+  say(`${Math.round(rate)} events/s, of ${Math.round(maximum)} at most, for ${WARM_SECONDS + SECONDS} s`);
+  const seconds = WARM_SECONDS + SECONDS;
+  const input: FeederInput = { brokers: broker.brokers, eventsPerSecond: rate, seconds, ...sizes, seed: seed + 1 };
+  const feeder = new Worker('feeder-worker', input);
+  atEnd(() => feeder.stop());
+  await feeder.next('started');
+  await sendFor(probes, WARM_SECONDS);
+  await probes.settled();
+  probes.clear();
+  const cpuBefore = cpuSum(pids);
+  const measuring = performance.now();
+  await sendFor(probes, SECONDS);
+  await probes.settled();
+  const cpuShare = (100_000 * (cpuSum(pids) - cpuBefore)) / (performance.now() - measuring);
+  const { eventsPerSecond } = await feeder.next<FeederDone>('done');
+  return {
+    title: '',
+    figures: [
+      { name: 'maximum rate, folded and readable', value: maximum, unit: 'events/s' },
+      { name: 'rate during the measurement', value: eventsPerSecond, unit: 'events/s' },
+      { name: 'probes', value: probes.onlineMs.length, unit: '' },
+      ...figures('Redis', probes.onlineMs, REDIS_P99_MS_MAX),
+      ...figures('Postgres', probes.tableMs, POSTGRES_P99_MS_MAX),
+      ...(Number.isNaN(cpuShare) ? [] : [{ name: 'share of one core that freshet took', value: cpuShare, unit: '%' }]),
+    ],
+    notes: ['Stores, broker, feeder and freshet share the machine.'],
+  };
+}
+
+/** NaN where the system does not tell. */
+function cpuSum(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + (cpuSecondsOf(pid) ?? Number.NaN), 0);
+}
 
 function figures(store: string, ms: readonly number[], p99Max: number) {
   return [

@@ -15,7 +15,7 @@ import { startBroker } from '../support/services/kafka.js';
 import { LocalBroker } from '../support/services/local-broker.js';
 
 const proxy = await FaultProxy.open();
-const broker = await startBroker({}, proxy);
+const broker = await startBroker({ proxy });
 const skip = broker instanceof LocalBroker ? false : `no broker to break: ${broker.missing}`;
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');

@@ -69,10 +69,15 @@ class Tab {
     const profile = mkdtempSync(join(tmpdir(), 'freshet-browser-'));
     const tab = new Tab(browser, profile);
     context.after(async () => {
+      // Closing lets the browser end its children first: killed, they would go on writing into the folder.
       const ended = once(tab.#process, 'exit');
-      tab.#process.kill('SIGKILL');
+      tab.#session = undefined;
+      tab.#to.on('error', () => undefined);
+      tab.#send('Browser.close').catch(() => undefined);
+      const timer = setTimeout(() => tab.#process.kill('SIGKILL'), 5_000);
       await ended;
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+      clearTimeout(timer);
+      rmSync(profile, { recursive: true, force: true, maxRetries: 20 });
     });
     const { targetId } = await tab.#send('Target.createTarget', { url: 'about:blank' });
     const { sessionId } = await tab.#send('Target.attachToTarget', { targetId, flatten: true });

@@ -23,7 +23,7 @@ describe('faults of Postgres', () => {
 
   before(async () => {
     service = await startPostgres();
-    database = await openPostgres({ url: service.url, connectionsMax: 2, statementMsMax: 500 }, silentLogger);
+    database = await openPostgres({ url: service.url, connectionsMax: 2, statementMsMax: 1_500 }, silentLogger);
     other = await openPostgres({ url: service.url, connectionsMax: 1 }, silentLogger);
   });
   after(async () => {
@@ -64,7 +64,7 @@ describe('faults of Postgres', () => {
     // The server ends its own statements in time: one that it is told to let run stands for a server that hangs.
     const hanging = database.transaction(async (connection) => {
       await connection.execute('SET LOCAL statement_timeout = 0');
-      await connection.query('SELECT pg_sleep(3)');
+      await connection.query('SELECT pg_sleep(10)');
     });
     await assert.rejects(hanging, withCode('timeout'));
     await database.ping();
@@ -93,7 +93,7 @@ describe('faults of Postgres', () => {
   });
 
   test('callers that get no connection in time are told so', async () => {
-    const busy = await openPostgres({ url: service.url, connectionsMax: 1, connectMsMax: 200 }, silentLogger);
+    const busy = await openPostgres({ url: service.url, connectionsMax: 1, connectMsMax: 1_000 }, silentLogger);
     try {
       await busy.transaction(async () => {
         await assert.rejects(busy.ping(), withCode('timeout'));

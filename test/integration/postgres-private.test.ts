@@ -33,7 +33,8 @@ describe('private Postgres', () => {
   };
   after(async () => {
     for (const server of started) await server.stop();
-    for (const folder of folders) {
+    // Last first: some lie in others.
+    for (const folder of folders.reverse()) {
       await removePrivatePostgres(folder);
       await rm(folder, { recursive: true, force: true });
     }

@@ -38,7 +38,7 @@ function faults(first: PrivateRedis): void {
     let sinks = 0;
 
     before(async () => {
-      store = await openRedis({ ...server.options, commandMsMax: 1_000 }, silentLogger);
+      store = await openRedis({ ...server.options, commandMsMax: 2_000 }, silentLogger);
     });
     after(async () => {
       await store.close();

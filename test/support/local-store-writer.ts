@@ -35,7 +35,8 @@ if (process.argv[1]?.endsWith('local-store-writer.js')) {
       const result = await store.apply(batch, writerBatch(n));
       if (result !== 'applied') throw new Error(result);
     } catch (error) {
-      writeSync(1, `failed ${error instanceof Error ? error.message : String(error)}\n`);
+      const held = { offset: (await store.position(WRITER_SINK))?.nextOffset, n: await store.hget('hash:0', 'n') };
+      writeSync(1, `failed ${JSON.stringify({ ...held, message: error instanceof Error ? error.message : '' })}\n`);
       break;
     }
     writeSync(1, `${n + 1}\n`);

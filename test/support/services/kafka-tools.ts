@@ -60,7 +60,7 @@ interface Zstd {
 }
 
 /** Snappy as Java's library frames it: a header, then blocks with their length in front. */
-function xerial(bytes: Buffer): Buffer {
+export function javaSnappy(bytes: Buffer): Buffer {
   const blocks: Buffer[] = [Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1])];
   for (let at = 0; at < bytes.length; at += 1000) {
     const block = compressSync(bytes.subarray(at, at + 1000));
@@ -71,7 +71,7 @@ function xerial(bytes: Buffer): Buffer {
   return Buffer.concat(blocks);
 }
 
-function zstd(bytes: Buffer): Promise<Buffer> {
+export function zstd(bytes: Buffer): Promise<Buffer> {
   return new Promise((resolve) => {
     (require('zstd-codec') as ZstdCodec).ZstdCodec.run(({ Streaming }) => {
       resolve(Buffer.from(new Streaming().compress(bytes)));
@@ -102,7 +102,7 @@ export function registerForeignCodecs(): void {
   const codecs = kafkajs.CompressionCodecs;
   codecs[Snappy] = codec((bytes) => {
     snappyFramed = !snappyFramed;
-    return snappyFramed ? compressSync(bytes) : xerial(bytes);
+    return snappyFramed ? compressSync(bytes) : javaSnappy(bytes);
   });
   codecs[LZ4] = codec((bytes) => compressFrameSync(bytes));
   codecs[ZSTD] = codec(zstd);

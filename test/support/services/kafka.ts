@@ -1,10 +1,9 @@
-/** A real Kafka for tests: KAFKA_BROKERS, else a container, else a broker from its jars. */
+/** A real Kafka for tests: TEST_KAFKA_BROKERS or KAFKA_BROKERS, else a container, else a broker from its jars. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../../runtime/errors.js';
-import type { FaultProxy } from './fault-proxy.js';
 import { kafkaJars } from './kafka-jars.js';
-import { freePort, LocalBroker } from './local-broker.js';
-import { announce } from './service.js';
+import { type BrokerOptions, freePort, LocalBroker } from './local-broker.js';
+import { announce, isRequired, refuseStandIn } from './service.js';
 
 const CONTAINER_IMAGE = 'apache/kafka:4.1.0';
 const CONTAINER_RUNTIME_WAIT_MS = 5_000;
@@ -19,7 +18,7 @@ export interface RunningKafka {
   stop(): Promise<void>;
 }
 
-/** Tests share a Kafka that KAFKA_BROKERS names, so their topics need names of their own. Throws where none can be had. */
+/** Tests share a Kafka that is given, so their topics need names of their own. Throws where none can be had. */
 export async function startKafka(): Promise<RunningKafka> {
   const kafka = await obtain();
   announce('kafka', kafka.how);
@@ -27,8 +26,8 @@ export async function startKafka(): Promise<RunningKafka> {
 }
 
 async function obtain(): Promise<RunningKafka> {
-  const given = process.env['KAFKA_BROKERS'];
-  if (given) return { brokers: given, how: `KAFKA_BROKERS (${given})`, stop: async () => undefined };
+  const given = process.env['TEST_KAFKA_BROKERS'] || process.env['KAFKA_BROKERS'];
+  if (given) return { brokers: given, how: `given (${given})`, stop: async () => undefined };
   const container = await startContainer();
   if ('brokers' in container) return container;
   const local = await startFromJars();
@@ -36,18 +35,28 @@ async function obtain(): Promise<RunningKafka> {
   throw new Error(`No Kafka can be had: KAFKA_BROKERS is not set; ${container.missing}; ${local.missing}.`);
 }
 
-/** A broker of our own that a test may kill and start again, or a sentence that says why there is none. */
-export async function startBroker(
-  settings: Readonly<Record<string, string>> = {},
-  proxy: FaultProxy | null = null,
-): Promise<LocalBroker | { missing: string }> {
+/** For tests of Kafka alone: a reason to skip them where none can be had, unless REQUIRE_REAL names kafka. */
+export async function kafkaOrReason(): Promise<{ kafka: RunningKafka; skip: false } | { kafka: null; skip: string }> {
+  try {
+    return { kafka: await startKafka(), skip: false };
+  } catch (error) {
+    if (isRequired('kafka')) throw error;
+    return { kafka: null, skip: messageOf(error) };
+  }
+}
+
+/** A broker of our own that a test may kill and start again, or a sentence that says why there is none (thrown where REQUIRE_REAL names kafka). */
+export async function startBroker(options: BrokerOptions = {}): Promise<LocalBroker | { missing: string }> {
   const jars = await kafkaJars();
-  return 'missing' in jars ? jars : LocalBroker.create(jars.folder, settings, proxy);
+  if (!('missing' in jars)) return LocalBroker.create(jars.folder, options);
+  refuseStandIn('kafka', `no broker of our own: ${jars.missing}`);
+  return jars;
 }
 
 async function startFromJars(): Promise<RunningKafka | { missing: string }> {
-  const broker = await startBroker();
-  if (!(broker instanceof LocalBroker)) return broker;
+  const jars = await kafkaJars();
+  if ('missing' in jars) return jars;
+  const broker = await LocalBroker.create(jars.folder);
   return {
     brokers: broker.address,
     how: `broker from jars at ${broker.address}`,

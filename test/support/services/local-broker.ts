@@ -17,6 +17,17 @@ const run = promisify(execFile);
 const READY_TIMEOUT_MS = 60_000;
 const HEAP = '-Xmx512m';
 
+export interface BrokerOptions {
+  /** Added to server.properties. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Clients reach the broker through it. */
+  readonly proxy?: FaultProxy;
+  /** A second listener for clients, PROTOCOL://host:port; `address` stays the plain one. */
+  readonly listener?: string;
+  /** For kafka.tools.StorageTool: users of SCRAM. */
+  readonly formatArguments?: readonly string[];
+}
+
 export class LocalBroker {
   /** Where the broker itself listens. */
   readonly address: string;
@@ -32,26 +43,18 @@ export class LocalBroker {
     this.#jars = jars;
   }
 
-  /**
-   * Formats a folder and starts; resolves when the broker answers. `settings` are added to server.properties. With a
-   * proxy, the proxy is given the broker's port, and clients reach the broker through it.
-   */
-  static async create(
-    jars: string,
-    settings: Readonly<Record<string, string>> = {},
-    proxy: FaultProxy | null = null,
-  ): Promise<LocalBroker> {
+  /** Formats a folder and starts; resolves when the broker answers. */
+  static async create(jars: string, options: BrokerOptions = {}): Promise<LocalBroker> {
     const folder = await mkdtemp(join(tmpdir(), 'freshet-kafka-'));
     const [port, controllerPort] = [await freePort(), await freePort()];
     const broker = new LocalBroker(`127.0.0.1:${port}`, folder, jars);
-    proxy?.target(port);
-    const advertised = { 'advertised.listeners': `PLAINTEXT://127.0.0.1:${proxy?.port ?? port}` };
-    const text = properties(folder, port, controllerPort, { ...advertised, ...settings });
-    await writeFile(join(folder, 'server.properties'), text);
+    options.proxy?.target(port);
+    const file = join(folder, 'server.properties');
+    await writeFile(file, properties(folder, port, controllerPort, options));
     try {
       const clusterId = randomBytes(16).toString('base64url');
-      const format = ['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format', '-t', clusterId];
-      await run('java', [...format, '-c', join(folder, 'server.properties')], { timeout: READY_TIMEOUT_MS });
+      const format = ['format', '-t', clusterId, '-c', file, ...(options.formatArguments ?? [])];
+      await run('java', ['-cp', join(jars, '*'), 'kafka.tools.StorageTool', ...format], { timeout: READY_TIMEOUT_MS });
       await broker.start();
     } catch (error) {
       await broker.stop();
@@ -143,20 +146,17 @@ export function freePort(): Promise<number> {
   });
 }
 
-function properties(
-  folder: string,
-  port: number,
-  controllerPort: number,
-  more: Readonly<Record<string, string>>,
-): string {
+function properties(folder: string, port: number, controllerPort: number, options: BrokerOptions): string {
+  const more = options.listener === undefined ? '' : `,${options.listener}`;
   const settings = {
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${more}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${options.proxy?.port ?? port}${more}`,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
-    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL',
     'log.dirs': join(folder, 'data'),
     'auto.create.topics.enable': 'false',
     // One node holds every replica there is.
@@ -170,7 +170,7 @@ function properties(
     // A broker that was killed may come back only when its old session is over.
     'broker.session.timeout.ms': '3000',
     'broker.heartbeat.interval.ms': '500',
-    ...more,
+    ...options.settings,
   };
   return Object.entries(settings)
     .map(([name, value]) => `${name}=${value}\n`)

@@ -1,5 +1,5 @@
 /** Runs one command line in this process and gives back what it said. */
-import { PassThrough, Readable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import type { Compose } from '../../../cli/compose.js';
 import { main } from '../../../cli/main.js';
 
@@ -17,22 +17,29 @@ export interface CommandSetting {
 }
 
 export async function runCommand(args: readonly string[], setting: CommandSetting = {}): Promise<Said> {
-  const output = new PassThrough();
-  const errors = new PassThrough();
+  const output = collector();
+  const errors = collector();
   const code = await main(
     args,
     {
       environment: setting.environment ?? {},
       input: Readable.from([Buffer.from(setting.input ?? '')]),
-      output,
-      errors,
+      output: output.stream,
+      errors: errors.stream,
     },
     setting.compose,
   );
-  return { code, output: textOf(output), errors: textOf(errors) };
+  return { code, output: output.text(), errors: errors.text() };
 }
 
-function textOf(stream: PassThrough): string {
-  const chunk: unknown = stream.read();
-  return Buffer.isBuffer(chunk) ? chunk.toString('utf8') : '';
+/** Takes everything at once, so that no command waits for a reader. */
+function collector() {
+  const chunks: Buffer[] = [];
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  return { stream, text: () => Buffer.concat(chunks).toString('utf8') };
 }

@@ -22,10 +22,12 @@ const EAGER = { 'segment.ms': '1', 'min.cleanable.dirty.ratio': '0', 'delete.ret
 async function put(log: Log, clock: ManualClock, pairs: readonly (readonly [string, string | null])[]): Promise<Row[]> {
   const writer = await log.writer(['t']);
   const { highWatermark } = await log.offsets(PLACE);
-  for (const [key, value] of pairs) writer.add('t', Buffer.from(key), value === null ? null : Buffer.from(value));
+  const timestamp = clock.now();
+  for (const [key, value] of pairs)
+    writer.add('t', Buffer.from(key), value === null ? null : Buffer.from(value), { timestamp });
   await writer.flush();
   await writer.close();
-  return pairs.map(([key, value], i) => ({ ...PLACE, offset: highWatermark + i, timestamp: clock.now(), key, value }));
+  return pairs.map(([key, value], i) => ({ ...PLACE, offset: highWatermark + i, timestamp, key, value }));
 }
 
 async function settle(log: EmbeddedLog, clock: ManualClock): Promise<void> {
@@ -91,11 +93,11 @@ test('a crash at any step of a round leaves what a reader saw before or after it
   clock.advance(5000);
 
   const folder = await makeFolder();
-  for (let step = 1; ; step += step < 400 ? 37 : 211) {
+  for (let step = 1; ; step++) {
     await cp(original, folder, { recursive: true, force: true });
     const disk = new FaultyDisk();
     const dying = await openEmbeddedLog(folder, silentLogger, { clock, disk });
-    disk.diesAtStep = disk.steps + step;
+    disk.diesAtOperation = disk.operations + step;
     const finished = await dying.maintain().then(
       () => true,
       () => false,
@@ -118,7 +120,7 @@ test('a crash at any step of a round leaves what a reader saw before or after it
     await log.close();
     await rm(folder, { recursive: true });
     if (finished) {
-      assert.ok(step > 1000, 'the round was too short to test anything');
+      assert.ok(step > 30, `the round was too short to test anything: ${step} operations`);
       break;
     }
   }

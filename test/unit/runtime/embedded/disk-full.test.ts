@@ -40,7 +40,7 @@ for (const [where, isThere] of places) {
       disk.refuse = (operation, path) =>
         (operation === 'write' || operation === 'open') && isThere(path) ? full() : null;
       for (let attempt = 0; attempt < 2; attempt++) {
-        add('a value much longer than those that will be written in its place');
+        add('a value much longer than those that will be written in its place'.repeat(10));
         await assert.rejects(writer.commit(), (error) => {
           assert.ok(hasCode(error, 'unavailable') && isTransient(error), String(error));
           assert.match((error as Error).message, /no space left.*[Mm]ake room/s);
@@ -57,6 +57,9 @@ for (const [where, isThere] of places) {
     const again = await openEmbeddedLog(folder, silentLogger);
     assert.deepEqual(await values(again), ['0123456', '0123456']);
     await again.close();
+    const later = await openEmbeddedLog(folder, silentLogger);
+    assert.deepEqual(await values(later), ['0123456', '0123456'], 'closed segments hold nothing but what counts');
+    await later.close();
     await log.close().catch(() => undefined);
   });
 }

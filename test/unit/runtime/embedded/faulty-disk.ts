@@ -3,6 +3,7 @@
  * what was not synced is there in parts.
  */
 import { readFile, writeFile } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Disk, nodeDisk } from '../../../../runtime/embedded/disk.js';
 
 export class DeadError extends Error {
@@ -25,6 +26,10 @@ export class FaultyDisk implements Disk {
   steps = 0;
   /** The step in the middle of which the process dies. */
   diesAtStep = Number.POSITIVE_INFINITY;
+  /** Operations that change something, a write being one. */
+  operations = 0;
+  /** The operation that is the last; a write is half done. */
+  diesAtOperation = Number.POSITIVE_INFINITY;
   /** Refuses an operation by returning an error; of a write, half is done first. */
   refuse: (operation: Operation, path: string) => Error | null = () => null;
   readonly #paths = new Map<number, string>();
@@ -52,6 +57,13 @@ export class FaultyDisk implements Disk {
       });
     for (const fd of this.#paths.keys()) await nodeDisk.close(fd);
     this.#paths.clear();
+  }
+
+  /** Call after die(): a new process begins on what the page cache holds; what was not synced still is not. */
+  revive(): void {
+    this.#dead = false;
+    this.#idle = null;
+    this.diesAtStep = Number.POSITIVE_INFINITY;
   }
 
   /** Call after die(): of everything not synced, sectors chosen by `random` are lost, and files end somewhere. */
@@ -84,10 +96,11 @@ export class FaultyDisk implements Disk {
     }
   }
 
-  /** Counts steps; true if the process dies before the last of them. */
+  /** Counts an operation of so many steps; true if the process dies before the last of them. */
   #dies(steps: number): boolean {
     this.steps += steps;
-    return this.steps >= this.diesAtStep;
+    this.operations++;
+    return this.steps >= this.diesAtStep || this.operations >= this.diesAtOperation;
   }
 
   #change<T>(operation: Operation, path: string, work: () => Promise<T>): Promise<T> {
@@ -151,7 +164,8 @@ export class FaultyDisk implements Disk {
       const before = this.steps;
       if (this.#dies(bytes.length)) {
         this.#dead = true;
-        await put(Math.max(0, this.diesAtStep - before));
+        const atByte = Number.isFinite(this.diesAtStep) ? this.diesAtStep - before : bytes.length >> 1;
+        await put(Math.max(0, atByte));
         throw new DeadError();
       }
       await put(bytes.length);
@@ -168,6 +182,8 @@ export class FaultyDisk implements Disk {
     const path = this.#paths.get(fd)!;
     return this.#change('sync', path, async () => {
       this.#unsynced.delete(path);
+      // A sync takes its time: others write on meanwhile.
+      for (let turn = 0; turn < 5; turn++) await nextTurn();
     });
   }
 
