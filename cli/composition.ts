@@ -90,6 +90,7 @@ export class Composition implements Running {
   async #start(): Promise<void> {
     const settings = this.#settings;
     const { roles, demo, logger } = this.#o;
+    this.#demoWaits = demo ? 'the demo shop' : null;
     const folder = await this.#openFolder();
     const log = await this.#openLog(folder);
     const declarations = allTopics(VERSION);
@@ -111,7 +112,6 @@ export class Composition implements Running {
       await this.#serve(log, codec, stores, publisher);
       if (folder !== null) await folder.announce(this.#server!.address());
     }
-    this.#demoWaits = demo ? 'the demo shop' : null;
     this.#background = [this.#watch(stores)];
     if (demo) this.#background.push(this.#demo(log, codec, folder, publisher));
   }

@@ -92,6 +92,8 @@ export class ActivityPart implements Part {
   #slowSwept = 0;
   #sweptDay = -1;
   #asOf = 0;
+  /** Log time of the oldest event since the last commit: feature records carry it, so sinks can tell how late they are. */
+  #since = Number.POSITIVE_INFINITY;
 
   constructor(options: ActivityPartOptions) {
     this.#o = options;
@@ -162,6 +164,7 @@ export class ActivityPart implements Part {
     this.#counted.counted++;
     const offset = batch.offsets[i]!;
     if (mode.restoring && offset < mode.stateFrom && offset < mode.dueFrom) return;
+    if (logTime < this.#since) this.#since = logTime;
     this.#count(offset, day, ts, mode);
   }
 
@@ -242,19 +245,25 @@ export class ActivityPart implements Part {
 
   emit(asOf: number, out: Output): void {
     const { topics, codec } = this.#o;
-    const clock = Math.max(this.clock, 0);
+    const since = Math.min(this.#since, asOf);
     this.#asOf = asOf;
     this.#rejects.emit(out);
-    this.#deltas.emit(topics.productActivity.name, codec.prefix('ProductActivity'), clock, out);
+    this.#deltas.emit(
+      topics.productActivity.name,
+      codec.prefix('ProductActivity'),
+      Math.max(this.clock, 0),
+      since,
+      out,
+    );
     const affinityPrefix = codec.prefix('Affinity');
     this.#state.visitDue(asOf, (user) => {
-      this.#emitAffinity(user, asOf, affinityPrefix, clock, out);
+      this.#emitAffinity(user, asOf, affinityPrefix, since, out);
       // A day that left changes the interactions too; they follow at their own pace.
       this.#markSlow(user, SWEPT);
     });
     this.#takeSlow(asOf);
     const interactionsPrefix = codec.prefix('Interactions');
-    for (const user of this.#slowTaken) this.#emitInteractions(user, asOf, interactionsPrefix, clock, out);
+    for (const user of this.#slowTaken) this.#emitInteractions(user, asOf, interactionsPrefix, out);
   }
 
   #emitAffinity(user: number, asOf: number, prefix: Buffer, timestamp: number, out: Output): void {
@@ -280,7 +289,7 @@ export class ActivityPart implements Part {
     out.add(this.#o.topics.affinity.name, key, value, { timestamp });
   }
 
-  #emitInteractions(user: number, asOf: number, prefix: Buffer, timestamp: number, out: Output): void {
+  #emitInteractions(user: number, asOf: number, prefix: Buffer, out: Output): void {
     const { rows } = this.#state;
     const first = windowStart(asOf);
     const items = this.#items;
@@ -303,7 +312,7 @@ export class ActivityPart implements Part {
     const value = items.isEmpty
       ? null
       : items.encode(prefix, key, 0, key.length, asOf, carry(newest, asOf, this.#settings.affinityHalfLifeMs));
-    out.add(this.#o.topics.interactions.name, key, value, { timestamp });
+    out.add(this.#o.topics.interactions.name, key, value, { timestamp: asOf });
   }
 
   /** Chooses whose interactions are written now, at most once per user and interval; an uncommitted choice stands. */
@@ -324,6 +333,7 @@ export class ActivityPart implements Part {
     this.#state.committed();
     this.#rejects.committed();
     this.#deltas.committed();
+    this.#since = Number.POSITIVE_INFINITY;
     if (this.#slowTaken.length === 0) return;
     for (const user of this.#slowTaken) {
       this.#slowEmitted[user] = this.#asOf;
@@ -452,6 +462,7 @@ export class ActivityPart implements Part {
     this.#state.rows.trackCovers(false);
     this.#state.start(clock, sweptDay, now);
     this.#sweptDay = this.#state.sweptDay;
+    this.#since = Number.POSITIVE_INFINITY;
   }
 
   tableChanged(_topic: string, key: string): void {

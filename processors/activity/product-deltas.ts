@@ -52,12 +52,13 @@ export class ProductDeltas {
     this.#counts[at] = this.#counts[at]! + 1;
   }
 
-  emit(topic: string, prefix: Uint8Array, clockMs: number, out: Output): void {
+  /** `clockMs`: the task's partition clock; `sinceMs`: log time of the oldest event in the commit. */
+  emit(topic: string, prefix: Uint8Array, clockMs: number, sinceMs: number, out: Output): void {
     for (let i = 0; i < this.#products.size; i++) {
       const product = this.#products.at(i);
       let days = 0;
       for (let delta = this.#head[product]!; delta !== NONE; delta = this.#next[delta]!) days++;
-      const writer = this.#writer.begin(prefix).long(clockMs).long(days);
+      const writer = this.#writer.begin(prefix).long(clockMs).long(sinceMs).long(days);
       for (let delta = this.#head[product]!; delta !== NONE; delta = this.#next[delta]!) {
         writer.long(this.#day[delta]!).double(this.#sum[delta]!);
         for (let k = 0; k < 3; k++) writer.long(this.#counts[delta * 3 + k]!);

@@ -38,6 +38,8 @@ export class PopularityPart implements Part {
   readonly #cursor = new AvroCursor();
   readonly #writer = new AvroWriter();
   #asOf = 0;
+  /** Log time of the oldest event since the last commit. */
+  #since = Number.POSITIVE_INFINITY;
 
   constructor(options: PopularityPartOptions) {
     this.#o = options;
@@ -68,6 +70,7 @@ export class PopularityPart implements Part {
     if (body < 0) throw new SchemaError('unknown_schema', `${at} was not written by an activity task of this version`);
     const cursor = this.#cursor.reset(batch.bytes, body, end);
     this.#state.advance(cursor.long());
+    const since = cursor.long();
     const offset = batch.offsets[i]!;
     if (mode.restoring && offset < mode.stateFrom) return;
     const product = this.#products.intern(batch.bytes, batch.keyStart[i]!, batch.keyEnd[i]!);
@@ -90,7 +93,9 @@ export class PopularityPart implements Part {
         rows.markDirty(row);
       }
     }
-    if (!mode.restoring) this.#state.due.add(product);
+    if (mode.restoring) return;
+    this.#state.due.add(product);
+    if (since < this.#since) this.#since = since;
   }
 
   #setRow(row: number, sum: number, views: number, carts: number, purchases: number): void {
@@ -108,7 +113,7 @@ export class PopularityPart implements Part {
     this.#asOf = asOf;
     const topic = this.#o.topics.popularity.name;
     const prefix = this.#o.codec.prefix('Popularity');
-    const timestamp = Math.max(this.clock, 0);
+    const timestamp = Math.min(this.#since, asOf);
     const first = windowStart(asOf);
     const { rows } = this.#state;
     this.#state.visitDue(asOf, (product) => {
@@ -140,6 +145,7 @@ export class PopularityPart implements Part {
 
   committed(): void {
     this.#state.committed();
+    this.#since = Number.POSITIVE_INFINITY;
   }
 
   oldestDue(position: number): number {

@@ -248,7 +248,7 @@ export class Committer {
   rollNow(partition: Partition): Promise<void> {
     return this.exclusive(async () => {
       await this.#cutTornTails();
-      if (!partition.topic.deleted) await this.#roll(partition);
+      await this.#roll(partition);
     });
   }
 

@@ -63,7 +63,6 @@ export async function compactPartition(
   for (const group of groups([...clean, ...dirty.slice(0, taken)], partition.topic.limits.segmentBytes)) {
     bytesBefore += group.reduce((sum, segment) => sum + segment.size, 0);
     bytesAfter += await compactGroup(pass, group);
-    if (partition.topic.deleted) return null;
   }
   return { recordsBefore: pass.recordsBefore, recordsAfter: pass.recordsAfter, bytesBefore, bytesAfter };
 }
@@ -176,7 +175,6 @@ async function compactGroup(pass: Pass, group: readonly Segment[]): Promise<numb
     const written = new CompactedFile(disk, fd);
     for (const segment of group) await copyNewest(pass, segment, written);
     await written.finish();
-    if (partition.topic.deleted) return 0;
     made.adopt(written.index, {
       firstAppendMs: Math.min(...group.map((segment) => segment.facts.firstAppendMs)),
       lastAppendMs: Math.max(...group.map((segment) => segment.facts.lastAppendMs)),

@@ -212,21 +212,24 @@ class FileLog implements EmbeddedLog, LogAdmin {
     await disk.syncFolder(`${this.#folder}/${TOPICS_FOLDER}`);
   }
 
+  /** Between two rounds of maintenance: one under way could remove files of a topic made anew under the name. */
   deleteTopic(name: string): Promise<void> {
-    return this.#committer.exclusive(async () => {
-      const topic = this.#topic(name);
-      const aside = `${this.#folder}/${TOPICS_FOLDER}/${UNFINISHED_PREFIX}old-${topic.id}`;
-      await this.#disk.rename(topic.folder, aside);
-      topic.deleted = true;
-      this.#topics.delete(name);
-      this.#shown.forgetTopic(name);
-      for (const partition of topic.partitions) {
-        for (const segment of partition.segments) await segment.retire();
-        partition.wakeReaders();
-      }
-      await this.#disk.syncFolder(`${this.#folder}/${TOPICS_FOLDER}`);
-      await this.#disk.removeFolder(aside);
-    });
+    return this.#maintenance.exclusive(() => this.#committer.exclusive(() => this.#deleteTopic(name)));
+  }
+
+  async #deleteTopic(name: string): Promise<void> {
+    const topic = this.#topic(name);
+    const aside = `${this.#folder}/${TOPICS_FOLDER}/${UNFINISHED_PREFIX}old-${topic.id}`;
+    await this.#disk.rename(topic.folder, aside);
+    topic.deleted = true;
+    this.#topics.delete(name);
+    this.#shown.forgetTopic(name);
+    for (const partition of topic.partitions) {
+      for (const segment of partition.segments) await segment.retire();
+      partition.wakeReaders();
+    }
+    await this.#disk.syncFolder(`${this.#folder}/${TOPICS_FOLDER}`);
+    await this.#disk.removeFolder(aside);
   }
 
   async partitionCount(topic: string): Promise<number> {

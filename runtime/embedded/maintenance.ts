@@ -65,7 +65,6 @@ export class Maintenance {
       try {
         await this.#maintain(partition, now);
       } catch (error) {
-        if (partition.topic.deleted) continue;
         errors.push(error);
         logger.error({ event: 'log_maintenance_failed', partition: partition.name }, messageOf(error));
       }
@@ -74,7 +73,6 @@ export class Maintenance {
   }
 
   async #maintain(partition: Partition, now: number): Promise<void> {
-    if (partition.topic.deleted) return;
     const { disk, committer, logger } = this.#o;
     const { durableCommit } = committer;
     const closed = await closedSegments(partition, durableCommit);

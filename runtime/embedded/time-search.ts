@@ -9,6 +9,7 @@ import type { Segment } from './segment.js';
 /** Null if every record is older. */
 export async function findOffsetForTime(disk: Disk, partition: Partition, ms: number): Promise<number | null> {
   for (let offset = partition.start; offset < partition.nextOffset; ) {
+    partition.checkAlive();
     const at = partition.segmentAt(offset);
     const segment = partition.segments[at]!;
     const endOffset = partition.segments[at + 1]?.baseOffset ?? partition.nextOffset;

@@ -1,11 +1,12 @@
 /** What the embedded log gives beyond the contract of the port, and what it refuses. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { decodeJournal } from '../../../../runtime/embedded/journal.js';
 import { openEmbeddedLog } from '../../../../runtime/embedded/log.js';
 import { hasCode } from '../../../../runtime/errors.js';
 import { silentLogger } from '../../../../runtime/logger.js';
+import { eventually } from '../../../conformance/log-rows.js';
 import { FaultyDisk } from './faulty-disk.js';
 import { makeFolder } from './folders.js';
 import { readPartition, topicConfig } from './support.js';
@@ -169,6 +170,37 @@ test('what cannot be is refused with a sentence', async () => {
   writer.add('t', null, null);
   await assert.rejects(writer.flush(), (error) => hasCode(error, 'state'));
   await assert.rejects(log.partitionCount('t'), (error) => hasCode(error, 'state'));
+  await log.close();
+});
+
+test('maintenance and sync come by themselves', async () => {
+  const folder = await makeFolder();
+  const log = await openEmbeddedLog(folder, silentLogger, {
+    maintenanceIntervalMs: 5,
+    syncIntervalMs: 1,
+    defaults: { 'segment.ms': '1', 'min.cleanable.dirty.ratio': '0' },
+  });
+  await log.admin.createTopic(topicConfig('t'));
+  await log.admin.createTopic(topicConfig('latest', { cleanup: 'compact' }));
+  const writer = await log.writer(['t', 'latest']);
+  for (let i = 0; i < 2; i++) {
+    writer.add('latest', Buffer.from('k'), Buffer.from(String(i)));
+    await writer.flush();
+  }
+  await eventually('the older value is gone', async () => (await readPartition(log, 'latest')).length === 1);
+  writer.add('t', null, null);
+  await writer.flush();
+  await eventually('the journal says that all three commits are safe', async () => {
+    return decodeJournal(await readFile(`${folder}/transactions`))?.durableCommit === 3;
+  });
+  await log.close();
+});
+
+test('a damaged file of shown offsets is no reason not to start', async () => {
+  const folder = await makeFolder();
+  await writeFile(`${folder}/groups.json`, '{"g":');
+  const log = await openEmbeddedLog(folder, silentLogger);
+  assert.deepEqual(await log.shownOffsets('g', [{ topic: 't', partition: 0 }]), [-1]);
   await log.close();
 });
 

@@ -9,11 +9,8 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.Map;
 import java.util.Properties;
-import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
@@ -22,25 +19,23 @@ import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.kstream.Consumed;
+import org.apache.kafka.streams.kstream.Grouped;
 import org.apache.kafka.streams.kstream.KStream;
+import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
-import org.apache.kafka.streams.kstream.Repartitioned;
 import org.apache.kafka.streams.processor.PunctuationType;
 import org.apache.kafka.streams.processor.api.ContextualFixedKeyProcessor;
-import org.apache.kafka.streams.processor.api.ContextualProcessor;
 import org.apache.kafka.streams.processor.api.FixedKeyProcessorContext;
 import org.apache.kafka.streams.processor.api.FixedKeyProcessorSupplier;
 import org.apache.kafka.streams.processor.api.FixedKeyRecord;
-import org.apache.kafka.streams.processor.api.ProcessorContext;
-import org.apache.kafka.streams.processor.api.Record;
 import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.StoreBuilder;
 import org.apache.kafka.streams.state.Stores;
 
 /**
  * The job of the engine bench as one would write it with Kafka Streams: distinct events, decayed sums per (product, day)
- * behind a repartition topic and per (user, day, category), each changed entity emitted once per commit interval,
- * exactly once. State per (entity, day) keeps the records of the changelog small.
+ * behind a repartition topic and per (user, day, category), emitted once per commit by the record caches, exactly once.
+ * A state per (entity, day), with gets or ranges at emission, was tried too and took more processor time.
  *
  *   Peer BROKERS EVENTS COMMIT_MS memory|rocksdb
  *
@@ -54,6 +49,7 @@ public final class Peer {
   private static final long HORIZON_MS = 6 * 3_600_000L;
   private static final int WINDOW_DAYS = 90;
   private static final int FRAME_BYTES = 10;
+  private static final int PRODUCT_ROW = 24;
 
   private static final AtomicLong READ = new AtomicLong();
   private static final AtomicLong FOLDED_BY_PRODUCT = new AtomicLong();
@@ -79,7 +75,7 @@ public final class Peer {
     config.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, String.valueOf(256L << 20));
     config.put("auto.offset.reset", "earliest");
 
-    KafkaStreams streams = new KafkaStreams(topology(memory, Long.parseLong(commitMs)).build(), config);
+    KafkaStreams streams = new KafkaStreams(topology(memory).build(), config);
     System.out.println("ready");
     long started = System.nanoTime();
     streams.start();
@@ -93,99 +89,35 @@ public final class Peer {
         seconds, cpu / 1000.0, READ.get(), DISTINCT.get(), peakMemoryMib());
   }
 
-  private static StreamsBuilder topology(boolean memory, long commitMs) {
+  private static StreamsBuilder topology(boolean memory) {
     StreamsBuilder builder = new StreamsBuilder();
     builder.addStateStore(seenStore(memory));
-    builder.addStateStore(dayStore("users", memory));
-    builder.addStateStore(dayStore("products", memory));
     KStream<String, Event> distinct =
         builder
             .stream("events", Consumed.with(Serdes.String(), Serdes.ByteArray()))
             .processValues(distinct(), "seen");
 
     distinct
-        .process(() -> new DayFold("users", commitMs, Peer::addToUser, Peer::affinity, null), "users")
+        .groupByKey(Grouped.with(Serdes.String(), eventSerde()))
+        .aggregate(() -> new byte[0], (user, event, state) -> addToUser(state, event), store("users", memory))
+        .toStream()
+        .mapValues(Peer::affinity)
         .to("peer-affinity", Produced.with(Serdes.String(), Serdes.ByteArray()));
 
     distinct
         .selectKey((user, event) -> event.product())
-        .repartition(Repartitioned.<String, Event>as("by-product").withKeySerde(Serdes.String()).withValueSerde(eventSerde()))
-        .process(
-            () -> new DayFold("products", commitMs, Peer::addToProduct, Peer::popularity, FOLDED_BY_PRODUCT), "products")
+        .groupByKey(Grouped.with("by-product", Serdes.String(), eventSerde()))
+        .aggregate(
+            () -> new byte[0],
+            (product, event, state) -> {
+              FOLDED_BY_PRODUCT.incrementAndGet();
+              return addToProduct(state, event);
+            },
+            store("products", memory))
+        .toStream()
+        .mapValues(Peer::popularity)
         .to("peer-popularity", Produced.with(Serdes.String(), Serdes.ByteArray()));
     return builder;
-  }
-
-  /** Adds an event to the state of its day (null: nothing yet). */
-  private interface Add {
-    byte[] apply(byte[] state, Event event);
-  }
-
-  /** The value of an entity, from the states of its days. */
-  private interface Show {
-    byte[] apply(String entity, Map<Integer, byte[]> days);
-  }
-
-  /**
-   * Keeps a state per (entity, day); emits every changed entity once per commit interval. The days of each entity are
-   * known in memory, because a range over a cached store costs far more than a few gets.
-   */
-  private static final class DayFold extends ContextualProcessor<String, Event, String, byte[]> {
-    private final String storeName;
-    private final long commitMs;
-    private final Add add;
-    private final Show show;
-    private final AtomicLong folded;
-    private final Set<String> dirty = new HashSet<>();
-    private final Map<String, TreeSet<Integer>> daysOf = new HashMap<>();
-    private KeyValueStore<Bytes, byte[]> days;
-
-    DayFold(String storeName, long commitMs, Add add, Show show, AtomicLong folded) {
-      this.storeName = storeName;
-      this.commitMs = commitMs;
-      this.add = add;
-      this.show = show;
-      this.folded = folded;
-    }
-
-    @Override
-    public void init(ProcessorContext<String, byte[]> context) {
-      super.init(context);
-      days = context.getStateStore(storeName);
-      try (var all = days.all()) {
-        while (all.hasNext()) {
-          byte[] key = all.next().key.get();
-          String entity = new String(key, 0, key.length - 5, StandardCharsets.UTF_8);
-          daysOf.computeIfAbsent(entity, one -> new TreeSet<>()).add(ByteBuffer.wrap(key).getInt(key.length - 4));
-        }
-      }
-      context.schedule(Duration.ofMillis(commitMs), PunctuationType.WALL_CLOCK_TIME, this::emit);
-    }
-
-    @Override
-    public void process(Record<String, Event> record) {
-      int day = (int) (record.value().ts() / DAY_MS);
-      Bytes key = dayKey(record.key(), day);
-      daysOf.computeIfAbsent(record.key(), one -> new TreeSet<>()).add(day);
-      days.put(key, add.apply(days.get(key), record.value()));
-      dirty.add(record.key());
-      if (folded != null) folded.incrementAndGet();
-    }
-
-    private void emit(long now) {
-      int first = (int) (now / DAY_MS) - (WINDOW_DAYS - 1);
-      for (String entity : dirty) {
-        Map<Integer, byte[]> window = new HashMap<>();
-        for (int day : daysOf.get(entity).tailSet(first)) window.put(day, days.get(dayKey(entity, day)));
-        context().forward(new Record<>(entity, show.apply(entity, window), now));
-      }
-      dirty.clear();
-    }
-  }
-
-  private static Bytes dayKey(String entity, int day) {
-    byte[] id = entity.getBytes(StandardCharsets.UTF_8);
-    return Bytes.wrap(ByteBuffer.allocate(id.length + 5).put(id).put((byte) 0).putInt(day).array());
   }
 
   private static StoreBuilder<KeyValueStore<Bytes, Long>> seenStore(boolean memory) {
@@ -195,12 +127,11 @@ public final class Peer {
         Serdes.Long());
   }
 
-  /** Changes are kept in the cache until the commit, so that the changelog gets each row once per commit. */
-  private static StoreBuilder<KeyValueStore<Bytes, byte[]>> dayStore(String name, boolean memory) {
-    return Stores.keyValueStoreBuilder(
-            memory ? Stores.inMemoryKeyValueStore(name) : Stores.persistentKeyValueStore(name),
-            Serdes.Bytes(),
-            Serdes.ByteArray())
+  /** Cached: downstream and changelog see each key once per commit. */
+  private static Materialized<String, byte[], KeyValueStore<Bytes, byte[]>> store(String name, boolean memory) {
+    return Materialized.<String, byte[]>as(memory ? Stores.inMemoryKeyValueStore(name) : Stores.persistentKeyValueStore(name))
+        .withKeySerde(Serdes.String())
+        .withValueSerde(Serdes.ByteArray())
         .withCachingEnabled();
   }
 
@@ -275,43 +206,52 @@ public final class Peer {
     }
   }
 
-  /** A product's day: sum relative to the day's start (8), three counts (12). */
+  /** A product: rows of day (4), sum relative to the day's start (8), three counts (12). */
   private static byte[] addToProduct(byte[] state, Event event) {
-    byte[] next = state == null ? new byte[20] : state.clone();
-    ByteBuffer into = ByteBuffer.wrap(next);
+    int day = (int) (event.ts() / DAY_MS);
+    ByteBuffer old = ByteBuffer.wrap(state);
+    int at = 0;
+    while (at < state.length && old.getInt(at) != day) at += PRODUCT_ROW;
+    ByteBuffer into = ByteBuffer.wrap(Arrays.copyOf(state, Math.max(state.length, at + PRODUCT_ROW)));
     double weight = event.weight() * Math.pow(2, (event.ts() % DAY_MS) / POPULARITY_HALF_LIFE_MS);
-    into.putDouble(0, into.getDouble(0) + weight);
-    int count = 8 + 4 * (event.weight() - 1);
+    into.putInt(at, day).putDouble(at + 4, into.getDouble(at + 4) + weight);
+    int count = at + 12 + 4 * (event.weight() - 1);
     into.putInt(count, into.getInt(count) + 1);
-    return next;
+    return into.array();
   }
 
-  /** A user's day: rows of sum relative to the day's start (8), category (length byte and bytes). */
+  /** A user: rows of day (4), sum relative to the day's start (8), category (length byte and bytes). */
   private static byte[] addToUser(byte[] state, Event event) {
-    byte[] old = state == null ? new byte[0] : state;
+    int day = (int) (event.ts() / DAY_MS);
     double weight = event.weight() * Math.pow(2, (event.ts() % DAY_MS) / AFFINITY_HALF_LIFE_MS);
     byte[] category = event.category().getBytes(StandardCharsets.UTF_8);
-    for (int at = 0; at < old.length; at += 9 + old[at + 8]) {
-      int start = at + 9;
-      if (!Arrays.equals(old, start, start + old[at + 8], category, 0, category.length)) continue;
-      byte[] next = old.clone();
-      ByteBuffer into = ByteBuffer.wrap(next);
-      into.putDouble(at, into.getDouble(at) + weight);
+    ByteBuffer old = ByteBuffer.wrap(state);
+    for (int at = 0; at < state.length; at += 13 + state[at + 12]) {
+      int start = at + 13;
+      if (old.getInt(at) != day) continue;
+      if (!Arrays.equals(state, start, start + state[at + 12], category, 0, category.length)) continue;
+      byte[] next = state.clone();
+      ByteBuffer.wrap(next).putDouble(at + 4, old.getDouble(at + 4) + weight);
       return next;
     }
-    byte[] next = Arrays.copyOf(old, old.length + 9 + category.length);
-    ByteBuffer.wrap(next).position(old.length).putDouble(weight).put((byte) category.length).put(category);
+    byte[] next = Arrays.copyOf(state, state.length + 13 + category.length);
+    ByteBuffer.wrap(next).position(state.length).putInt(day).putDouble(weight).put((byte) category.length).put(category);
     return next;
   }
 
-  private static byte[] popularity(String product, Map<Integer, byte[]> days) {
+  private static byte[] popularity(String product, byte[] state) {
     long now = System.currentTimeMillis();
     double score = 0;
     int[] counts = new int[3];
-    for (Map.Entry<Integer, byte[]> day : days.entrySet()) {
-      ByteBuffer row = ByteBuffer.wrap(day.getValue());
-      score += row.getDouble() * Math.pow(2, -(now - day.getKey() * (double) DAY_MS) / POPULARITY_HALF_LIFE_MS);
-      for (int i = 0; i < 3; i++) counts[i] += row.getInt();
+    for (ByteBuffer rows = ByteBuffer.wrap(state); rows.hasRemaining(); ) {
+      int day = rows.getInt();
+      double sum = rows.getDouble();
+      boolean inWindow = day > now / DAY_MS - WINDOW_DAYS;
+      if (inWindow) score += sum * Math.pow(2, -(now - day * (double) DAY_MS) / POPULARITY_HALF_LIFE_MS);
+      for (int i = 0; i < 3; i++) {
+        int count = rows.getInt();
+        if (inWindow) counts[i] += count;
+      }
     }
     byte[] id = product.getBytes(StandardCharsets.UTF_8);
     ByteBuffer out = ByteBuffer.allocate(id.length + 32);
@@ -320,20 +260,19 @@ public final class Peer {
     return out.array();
   }
 
-  private static byte[] affinity(String user, Map<Integer, byte[]> days) {
+  private static byte[] affinity(String user, byte[] state) {
     long now = System.currentTimeMillis();
     Map<ByteBuffer, Double> sums = new HashMap<>();
     double total = 0;
     int bytes = 0;
-    for (Map.Entry<Integer, byte[]> day : days.entrySet()) {
-      double factor = Math.pow(2, -(now - day.getKey() * (double) DAY_MS) / AFFINITY_HALF_LIFE_MS);
-      byte[] state = day.getValue();
-      for (int at = 0; at < state.length; at += 9 + state[at + 8]) {
-        double decayed = ByteBuffer.wrap(state).getDouble(at) * factor;
-        if (sums.merge(ByteBuffer.wrap(state, at + 9, state[at + 8]).slice(), decayed, Double::sum) == decayed)
-          bytes += 12 + state[at + 8];
-        total += decayed;
-      }
+    ByteBuffer rows = ByteBuffer.wrap(state);
+    for (int at = 0; at < state.length; at += 13 + state[at + 12]) {
+      int day = rows.getInt(at);
+      if (day <= now / DAY_MS - WINDOW_DAYS) continue;
+      double decayed = rows.getDouble(at + 4) * Math.pow(2, -(now - day * (double) DAY_MS) / AFFINITY_HALF_LIFE_MS);
+      sums.merge(ByteBuffer.wrap(state, at + 13, state[at + 12]).slice(), decayed, Double::sum);
+      bytes += 12 + state[at + 12];
+      total += decayed;
     }
     byte[] id = user.getBytes(StandardCharsets.UTF_8);
     ByteBuffer out = ByteBuffer.allocate(16 + id.length + bytes);
