@@ -89,6 +89,7 @@ export class Maintenance {
   /** Makes `before` the first offset of a partition and removes segments that lie wholly below. */
   deleteRecords(partition: Partition, before: number): Promise<void> {
     return this.exclusive(async () => {
+      partition.checkAlive();
       // Never above what is on the medium: after a power loss the start would lie above the end.
       const start = Math.min(before, partition.nextOffset);
       await this.#o.committer.sync();

@@ -13,6 +13,9 @@ import { compacts } from './topic-config.js';
 const BATCH_BYTES_MAX = 256 * 1024;
 /** Room a record needs besides key and value, at most. */
 const RECORD_OVERHEAD_BYTES = 32;
+/** Builders kept for the next flush: how many, and how large their batch may have been. */
+const SPARE_MAX = 32;
+const SPARE_BYTES_MAX = 64 * 1024;
 
 /** Records of one flush, by partition. */
 class BatchBuffer {
@@ -84,15 +87,14 @@ class BatchBuffer {
 
   recycle(batches: readonly { builders: readonly RecordBatchBuilder[] }[]): void {
     for (const { builders } of batches) {
-      // One per partition is what small commits need; those of a large one are left to the collector.
+      // One per partition is what small commits need; those that grew are left to the collector.
       const builder = builders[0]!;
+      if (builder.size > SPARE_BYTES_MAX || this.#spare.length >= SPARE_MAX) continue;
       builder.reset();
-      if (this.#spare.length < SPARE_MAX) this.#spare.push(builder);
+      this.#spare.push(builder);
     }
   }
 }
-
-const SPARE_MAX = 32;
 
 abstract class BufferedWriter {
   readonly #committer: Committer;

@@ -267,6 +267,24 @@ test('with compact,delete old segments go as well', async () => {
   await log.close();
 });
 
+test('a topic deleted and made anew while a round runs keeps only what is new', async () => {
+  const { folder, clock, log } = await openTopic(EAGER);
+  for (let life = 0; life < 15; life++) {
+    for (let i = 0; i < 6; i++) {
+      await put(log, clock, [['old', `${life} ${i}`]]);
+      clock.advance(1);
+    }
+    const round = log.maintain();
+    await log.admin.deleteTopic('t');
+    await log.admin.createTopic(topicConfig('t', { cleanup: 'compact', settings: EAGER }));
+    await put(log, clock, [['new', `${life}`]]);
+    await round;
+    assert.deepEqual(plain(await readPartition(log, 't')), [`new=${life}`]);
+  }
+  await log.close();
+  assert.deepEqual(await readdir(`${folder}/topics`), ['t']);
+});
+
 test('readers that go on while rounds run and others write end with the right table', async () => {
   const { clock, log } = await openTopic({ ...EAGER, 'segment.bytes': '3000', 'delete.retention.ms': '1000000' });
   const random = new Random(3);
