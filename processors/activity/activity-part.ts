@@ -267,52 +267,56 @@ export class ActivityPart implements Part {
   }
 
   #emitAffinity(user: number, asOf: number, prefix: Buffer, timestamp: number, out: Output): void {
-    const { rows } = this.#state;
-    const first = windowStart(asOf);
     const shares = this.#shares;
-    const entries = this.#entries;
     shares.clear();
-    let newest = -1;
-    for (let row = rows.first(user); row >= 0; row = rows.next(row)) {
-      const day = rows.day[row]!;
-      if (day < first) break;
-      if (entries.first(row) < 0) continue;
-      if (newest < 0) newest = day;
-      const factor = this.#lag[newest - day]!;
-      for (let entry = entries.first(row); entry >= 0; entry = entries.next(entry)) {
-        const own = entries.category[entry]!;
-        shares.add(own >= 0 ? own : this.#categoryOf(entries.product[entry]!), entries.sum[entry]! * factor);
-      }
-    }
+    this.#visitWindow(user, asOf, this.#addShare);
     const key = this.#users.bytesOf(user);
     const value = shares.isEmpty ? null : shares.encode(prefix, key, 0, key.length, asOf);
     out.add(this.#o.topics.affinity.name, key, value, { timestamp });
   }
 
+  readonly #addShare = (entry: number, factor: number): void => {
+    const own = this.#entries.category[entry]!;
+    const category = own >= 0 ? own : this.#categoryOf(this.#entries.product[entry]!);
+    this.#shares.add(category, this.#entries.sum[entry]! * factor);
+  };
+
   #emitInteractions(user: number, asOf: number, prefix: Buffer, out: Output): void {
-    const { rows } = this.#state;
-    const first = windowStart(asOf);
     const items = this.#items;
-    const entries = this.#entries;
     items.clear();
+    const newest = this.#visitWindow(user, asOf, this.#addItem);
+    const key = this.#users.bytesOf(user);
+    const toAsOf = carry(newest, asOf, this.#settings.affinityHalfLifeMs);
+    const value = items.isEmpty ? null : items.encode(prefix, key, 0, key.length, asOf, toAsOf);
+    out.add(this.#o.topics.interactions.name, key, value, { timestamp: asOf });
+  }
+
+  readonly #addItem = (entry: number, factor: number): void => {
+    const entries = this.#entries;
+    const product = entries.product[entry]!;
+    if (this.#catalogueSays(product) === DELETED) return;
+    this.#items.add(product, entries.sum[entry]! * factor, entries.count[entry]!, entries.lastTs[entry]!);
+  };
+
+  /**
+   * Visits a user's entries in the window of asOf, newest day first, with the factor that carries their sums to the
+   * start of the newest day; returns that day, or -1.
+   */
+  #visitWindow(user: number, asOf: number, visit: (entry: number, factor: number) => void): number {
+    const { rows } = this.#state;
+    const entries = this.#entries;
+    const first = windowStart(asOf);
     let newest = -1;
     for (let row = rows.first(user); row >= 0; row = rows.next(row)) {
       const day = rows.day[row]!;
       if (day < first) break;
-      if (entries.first(row) < 0) continue;
+      let entry = entries.first(row);
+      if (entry < 0) continue;
       if (newest < 0) newest = day;
       const factor = this.#lag[newest - day]!;
-      for (let entry = entries.first(row); entry >= 0; entry = entries.next(entry)) {
-        const product = entries.product[entry]!;
-        if (this.#catalogueSays(product) === DELETED) continue;
-        items.add(product, entries.sum[entry]! * factor, entries.count[entry]!, entries.lastTs[entry]!);
-      }
+      for (; entry >= 0; entry = entries.next(entry)) visit(entry, factor);
     }
-    const key = this.#users.bytesOf(user);
-    const value = items.isEmpty
-      ? null
-      : items.encode(prefix, key, 0, key.length, asOf, carry(newest, asOf, this.#settings.affinityHalfLifeMs));
-    out.add(this.#o.topics.interactions.name, key, value, { timestamp: asOf });
+    return newest;
   }
 
   /** Chooses whose interactions are written now, at most once per user and interval; an uncommitted choice stands. */

@@ -116,7 +116,10 @@ describe('loadSettings', () => {
     assert.match(complaint(sasl), /KAFKA_SASL_MECHANISM is set, but KAFKA_SASL_PASSWORD, which it needs, is not/);
     assert.equal(loadSettings({ ...sasl, KAFKA_SASL_PASSWORD: 'x' }).KAFKA_SASL_MECHANISM, 'plain');
     assert.match(complaint({ KAFKA_SSL_ENABLED: 'true' }), /KAFKA_BROKERS, which it needs, is not/);
-    assert.match(complaint({ KAFKA_BROKERS: 'a:1', KAFKA_SSL_CA_FILE: 'ca.pem' }), /KAFKA_SSL_ENABLED, which it needs, is not/);
+    assert.match(
+      complaint({ KAFKA_BROKERS: 'a:1', KAFKA_SSL_CA_FILE: 'ca.pem' }),
+      /KAFKA_SSL_ENABLED, which it needs, is not/,
+    );
     assert.match(complaint({ REDIS_PASSWORD: 'x' }), /REDIS_PASSWORD is set, but REDIS_URL, which it needs, is not/);
   });
 
