@@ -23,6 +23,7 @@ interface Meaning {
 export const OFFSET_OUT_OF_RANGE = 1;
 export const UNKNOWN_TOPIC_OR_PARTITION = 3;
 export const LEADER_NOT_AVAILABLE = 5;
+export const ILLEGAL_GENERATION = 22;
 export const REBALANCE_IN_PROGRESS = 27;
 export const TOPIC_ALREADY_EXISTS = 36;
 export const OUT_OF_ORDER_SEQUENCE_NUMBER = 45;

@@ -2,7 +2,7 @@
 import { systemClock } from '../clock.js';
 import { asError } from '../errors.js';
 import type { Coordinator } from './coordinator.js';
-import { KafkaError, passes, REBALANCE_IN_PROGRESS } from './errors.js';
+import { ILLEGAL_GENERATION, KafkaError, passes, REBALANCE_IN_PROGRESS } from './errors.js';
 import { heartbeat, type MemberKey } from './group-messages.js';
 
 const INTERVAL_MS = 1_000;
@@ -67,8 +67,9 @@ export class Heart {
           continue;
         }
         this.#answer(asked, false);
-        if (error instanceof KafkaError && error.kind === 'member') this.#settle('lost');
-        else this.#fail(asError(error));
+        if (!(error instanceof KafkaError) || error.kind !== 'member') this.#fail(asError(error));
+        // The group has gone on without us, but still knows who we are.
+        else this.#settle(error.number === ILLEGAL_GENERATION ? 'rebalance' : 'lost');
         this.stop();
       }
     }

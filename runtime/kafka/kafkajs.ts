@@ -24,6 +24,9 @@ export interface SaslOptions {
 export interface KafkajsConnection {
   readonly socket: Socket | undefined;
   readonly requestQueue: KafkajsRequestQueue;
+  /** What was received and not yet cut into answers. */
+  readonly chunks: Buffer[];
+  readonly bytesBuffered: number;
   isConnected(): boolean;
   /** False without SASL as well; authenticate() then does nothing. */
   isAuthenticated(): boolean;
@@ -150,8 +153,13 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
  * As kafkajs's own, but without Nagle's delay (our requests are whole when they are written), and handing on whole
  * answers instead of chunks.
  */
-function openSocket({ host, port, ssl, onConnect }: SocketArguments): Socket {
-  const frames = new FrameAssembler((frame) => socket.emit('data', frame));
+function openSocket({ host, port, ssl, onConnect }: SocketArguments, connection: () => KafkajsConnection): Socket {
+  const frames = new FrameAssembler((frame) => {
+    // kafkajs leaves the empty rest of the last answer there, and would copy the next one to join the two.
+    const { chunks, bytesBuffered } = connection();
+    if (bytesBuffered === 0) chunks.length = 0;
+    socket.emit('data', frame);
+  });
   const onread = {
     buffer: READ_BUFFER,
     callback: (length: number) => {
@@ -182,19 +190,20 @@ export interface ConnectionOptions {
 /** A broker that is not connected yet. */
 export function newBroker(host: string, port: number, options: ConnectionOptions): KafkajsBroker {
   const logger = loggerFor(options.logger);
+  const connectionPool: KafkajsConnectionPool = new ConnectionPool({
+    host,
+    port,
+    rack: null,
+    ssl: options.ssl,
+    sasl: options.sasl,
+    clientId: options.clientId,
+    socketFactory: (socket) => openSocket(socket, () => connectionPool.pool[0]),
+    connectionTimeout: options.connectTimeoutMs,
+    requestTimeout: options.requestTimeoutMs,
+    logger,
+  });
   return new Broker({
-    connectionPool: new ConnectionPool({
-      host,
-      port,
-      rack: null,
-      ssl: options.ssl,
-      sasl: options.sasl,
-      clientId: options.clientId,
-      socketFactory: openSocket,
-      connectionTimeout: options.connectTimeoutMs,
-      requestTimeout: options.requestTimeoutMs,
-      logger,
-    }),
+    connectionPool,
     logger,
     authenticationTimeout: options.requestTimeoutMs,
     allowAutoTopicCreation: false,

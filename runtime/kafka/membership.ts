@@ -14,7 +14,7 @@ import type { Logger } from '../logger.js';
 import { assignTasks } from './assignment.js';
 import type { Cluster } from './cluster.js';
 import { Coordinator } from './coordinator.js';
-import { KafkaError, MEMBER_ID_REQUIRED, passes, REBALANCE_IN_PROGRESS } from './errors.js';
+import { ILLEGAL_GENERATION, KafkaError, MEMBER_ID_REQUIRED, passes, REBALANCE_IN_PROGRESS } from './errors.js';
 import { decodeClaim, decodeTasks, encodeAssignment, encodeSubscription } from './group-bytes.js';
 import { commitOffsets, type JoinAnswer, joinGroup, leaveGroup, type MemberKey, syncGroup } from './group-messages.js';
 import { type Ending, Heart } from './heart.js';
@@ -29,6 +29,8 @@ const JOIN_LIMIT_MS = 30_000;
 const PROTOCOL_TYPE = 'consumer';
 const PROTOCOL = 'freshet';
 const NO_GENERATION = -1;
+/** After these the group still has us as a member; a new id would leave it waiting for the old one. */
+const STILL_KNOWN: ReadonlySet<number> = new Set([ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS]);
 
 export class KafkaMembership implements Membership {
   readonly #cluster: Cluster;
@@ -157,7 +159,7 @@ export class KafkaMembership implements Membership {
           if (this.#leaving.signal.aborted) break;
           const member = error instanceof KafkaError && error.kind === 'member';
           if (!member && !passes(error)) throw error;
-          if (member && error.number !== REBALANCE_IN_PROGRESS) this.#memberId = '';
+          if (member && !STILL_KNOWN.has(error.number)) this.#memberId = '';
           this.#logger.debug({ event: 'join_repeated', group: this.#options.group, error: messageOf(error) });
           await systemClock.sleep(pauseMs(troubles++), this.#leaving.signal);
         }

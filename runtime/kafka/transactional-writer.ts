@@ -3,12 +3,12 @@
  * a new writer's init() ends the broken transaction for certain (an EndTxn that was delayed on its way could otherwise
  * end a later one).
  */
-import { FreshetError, messageOf } from '../errors.js';
+import { type ErrorCode, FreshetError, hasCode, messageOf } from '../errors.js';
 import type { AddOptions, TransactionalWriter } from '../log.js';
 import type { Cluster } from './cluster.js';
 import { Coordinator } from './coordinator.js';
 import { deliver } from './delivery.js';
-import { KafkaError, LinkError, OUT_OF_ORDER_SEQUENCE_NUMBER } from './errors.js';
+import { KafkaError, LinkError, passes } from './errors.js';
 import { lifetimeWithin } from './lifetime.js';
 import type { Links } from './link.js';
 import { Outbox, type Parcel } from './outbox.js';
@@ -28,6 +28,14 @@ const BEGIN_LIMIT_MS = 30_000;
 /** Writing and ending must be done while the coordinator still holds the transaction open. */
 const DELIVERY_LIMIT_MS = 3_500;
 const END_LIMIT_MS = 4_500;
+/** What a failed commit may be called besides fenced: everything else is unknown to the caller. */
+const CLEAR_REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'record_too_large',
+  'invalid_data',
+  'unknown_topic',
+  'access',
+  'indefinite_commit',
+]);
 
 export class KafkaTransactionalWriter implements TransactionalWriter {
   readonly #cluster: Cluster;
@@ -37,6 +45,8 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
   readonly #coordinator: Coordinator;
   readonly #outbox: Outbox;
   #identity: ProducerIdentity | null = null;
+  /** When the coordinator may have opened the present transaction (performance.now()). */
+  #openedAt: number | null = null;
   #dead: FreshetError | null = null;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -109,14 +119,13 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
 
   async #commit(parcels: readonly Parcel[]): Promise<void> {
     const identity = this.#identity!;
-    const begun = performance.now();
+    this.#openedAt = null;
     try {
       await this.#begin(identity, parcels);
       await this.#deliver(identity, parcels);
       await this.#end(identity);
     } catch (error) {
-      const overdue = performance.now() - begun >= TRANSACTION_TIMEOUT_MS;
-      throw this.#explain(error, overdue);
+      throw this.#explain(error);
     }
   }
 
@@ -124,9 +133,16 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
   async #begin(identity: ProducerIdentity, parcels: readonly Parcel[]): Promise<void> {
     const what = `beginning a transaction of ${this.#id}`;
     const lanes = parcels.map(({ lane }) => lane);
-    await persist(this.#patience(BEGIN_LIMIT_MS, what), () =>
-      this.#coordinator.ask(addPartitionsToTransaction(this.#id, identity, lanes), same, what),
-    );
+    await persist(this.#patience(BEGIN_LIMIT_MS, what), async () => {
+      const asked = performance.now();
+      try {
+        await this.#coordinator.ask(addPartitionsToTransaction(this.#id, identity, lanes), same, what);
+      } catch (error) {
+        if (error instanceof LinkError && error.sent) this.#openedAt ??= asked;
+        throw error;
+      }
+      this.#openedAt ??= asked;
+    });
   }
 
   async #deliver(identity: ProducerIdentity, parcels: readonly Parcel[]): Promise<void> {
@@ -142,46 +158,43 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
         signal: this.#closing.signal,
       });
     } catch (error) {
-      // A refused batch leaves the transaction open: end it, so that readers need not wait for its time-out.
-      if (error instanceof KafkaError && error.kind === 'refused')
+      // What is refused stays refused: end the transaction, so that readers need not wait for its time-out.
+      if (!this.#closing.signal.aborted && !isFencing(error) && !hasCode(error, 'timeout'))
         await this.#coordinator.ask(endTransaction(this.#id, identity, false), same, 'aborting').catch(() => undefined);
       throw error;
     }
   }
 
+  /** From the first request on that has left, only a clear answer tells what became of the transaction. */
   async #end(identity: ProducerIdentity): Promise<void> {
     const what = `committing a transaction of ${this.#id}`;
-    let heard = false;
+    let asked = false;
     await persist(this.#patience(END_LIMIT_MS, what), async () => {
       try {
         await this.#coordinator.ask(endTransaction(this.#id, identity, true), same, what);
       } catch (error) {
-        // Sent, and no answer: it may still be on its way, and must not meet the next transaction of this identity.
-        if (error instanceof LinkError && error.sent) throw this.#indefinite(error);
-        // Asked before without a clear answer, refused now: the first time may have succeeded.
-        if (heard && error instanceof KafkaError && error.kind === 'fenced') throw this.#indefinite(error);
-        if (error instanceof KafkaError) heard = true;
-        throw error;
+        if (error instanceof LinkError && !error.sent) throw error;
+        // It may still be on its way, and must not meet the next transaction of this identity: no second try.
+        if (!(error instanceof KafkaError)) throw this.#indefinite(error);
+        const first = !asked;
+        asked = true;
+        const definite = passes(error) || (first && (isFencing(error) || error.code === 'access'));
+        throw definite ? error : this.#indefinite(error);
       }
     });
   }
 
-  /** What the caller has to know of a failed commit. `overdue`: the coordinator may have ended the transaction itself. */
-  #explain(error: unknown, overdue: boolean): FreshetError {
+  /** What the caller has to know of a failed commit. */
+  #explain(error: unknown): FreshetError {
     if (this.#closing.signal.aborted) return closedError(this.#id);
-    if (!(error instanceof FreshetError)) return this.#indefinite(error);
-    if (error instanceof KafkaError && error.kind === 'fenced' && !overdue)
-      return new FreshetError(
-        'fenced',
-        `A newer writer has taken the transactional id ${this.#id} (${error.message}).`,
-        {
-          cause: error,
-        },
-      );
-    const refused = error instanceof KafkaError && error.kind === 'refused';
-    if (refused && error.number !== OUT_OF_ORDER_SEQUENCE_NUMBER) return error;
-    if (error.code === 'unknown_topic' || error.code === 'access' || error.code === 'indefinite_commit') return error;
-    return this.#indefinite(error);
+    // Open for too long, the coordinator itself ends the transaction and fences its writer.
+    const overdue = this.#openedAt !== null && performance.now() - this.#openedAt >= TRANSACTION_TIMEOUT_MS;
+    if (isFencing(error) && !overdue) {
+      const message = `A newer writer has taken the transactional id ${this.#id} (${messageOf(error)}).`;
+      return new FreshetError('fenced', message, { cause: error });
+    }
+    const clear = error instanceof FreshetError && CLEAR_REFUSALS.has(error.code);
+    return clear ? error : this.#indefinite(error);
   }
 
   #indefinite(cause: unknown): FreshetError {
@@ -206,6 +219,10 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
     this.#last = done.catch(() => undefined);
     return done;
   }
+}
+
+function isFencing(error: unknown): boolean {
+  return error instanceof KafkaError && error.kind === 'fenced';
 }
 
 function same(answer: number): number {

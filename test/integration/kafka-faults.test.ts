@@ -17,6 +17,7 @@ import { LocalBroker } from '../support/services/local-broker.js';
 const proxy = await FaultProxy.open();
 const broker = await startBroker({ proxy });
 const skip = broker instanceof LocalBroker ? false : `no broker to break: ${broker.missing}`;
+if (skip) await proxy.close();
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
 const numbers = (rows: readonly Row[]) => rows.map(({ value }) => Number(value));

@@ -49,7 +49,7 @@ export async function kafkaOrReason(): Promise<{ kafka: RunningKafka; skip: fals
 export async function startBroker(options: BrokerOptions = {}): Promise<LocalBroker | { missing: string }> {
   const jars = await kafkaJars();
   if (!('missing' in jars)) return LocalBroker.create(jars.folder, options);
-  refuseStandIn('kafka', `no broker of our own: ${jars.missing}`);
+  refuseStandIn('kafka', `the embedded log (${jars.missing})`);
   return jars;
 }
 
