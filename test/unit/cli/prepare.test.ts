@@ -63,9 +63,14 @@ describe('prepare', () => {
   before(() => {
     copy = mkdtempSync(join(tmpdir(), 'freshet-prepare-'));
     cpSync(join(projectRoot, 'scripts'), join(copy, 'scripts'), { recursive: true });
-    for (const name of ['tsconfig.json', 'package.json', 'package-lock.json'])
-      cpSync(join(projectRoot, name), join(copy, name));
-    symlinkSync(join(projectRoot, 'node_modules'), join(copy, 'node_modules'));
+    for (const name of ['tsconfig.json', 'package.json']) cpSync(join(projectRoot, name), join(copy, name));
+    // Links to the few packages that the compiler needs, under a lock of no packages: npm must never come to work here.
+    mkdirSync(join(copy, 'node_modules'));
+    for (const name of ['typescript', '@typescript', '@types', 'undici-types'])
+      if (existsSync(join(projectRoot, 'node_modules', name)))
+        symlinkSync(join(projectRoot, 'node_modules', name), join(copy, 'node_modules', name));
+    for (const lock of ['package-lock.json', join('node_modules', '.package-lock.json')])
+      writeFileSync(join(copy, lock), JSON.stringify({ packages: {} }));
     mkdirSync(join(copy, 'cli'));
     writeFileSync(join(copy, 'cli', 'one.ts'), 'export const one: number = 1;\n');
     writeFileSync(join(copy, 'cli', 'two.ts'), 'export const two: number = 2;\n');
