@@ -2,6 +2,7 @@
  * One process put together: log, stores, topics, migrations, then the roles asked for, then the demo. Everything is
  * started in the order of the data and stopped the other way round.
  */
+import { randomBytes } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createProcessors, type Processors } from '../processors/main.js';
@@ -22,10 +23,9 @@ import type { Codec } from '../schemas/codec.js';
 import type { Readiness } from '../serving/ports.js';
 import { createServer, type Server } from '../serving/server.js';
 import { allTopics } from '../topics/all.js';
-import { applyTopics } from '../topics/apply.js';
 import { events } from '../topics/events.js';
 import { featureTopics } from '../topics/features.js';
-import type { TopicDeclaration } from '../topics/topic.js';
+import { applyDeclaredTopics } from './apply-declared-topics.js';
 import type { ComposeOptions, Part, Running } from './compose.js';
 import { loadHistory } from './demo/feeder.js';
 import { startTraffic } from './demo/live-feed.js';
@@ -51,6 +51,7 @@ export class Composition implements Running {
   readonly #open: { readonly what: string; readonly close: () => Promise<void> }[] = [];
   #fail: (error: Error) => void = () => undefined;
   #setReady: () => void = () => undefined;
+  readonly #localToken: string | null;
   #server: Server | null = null;
   #processors: Processors | null = null;
   #demoWaits: string | null = null;
@@ -61,6 +62,8 @@ export class Composition implements Running {
   constructor(settings: Settings, options: ComposeOptions) {
     this.#settings = settings;
     this.#o = options;
+    const asksForTokens = settings.API_TOKENS !== undefined || settings.API_TOKENS_FILE !== undefined;
+    this.#localToken = asksForTokens ? randomBytes(32).toString('hex') : null;
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -94,7 +97,7 @@ export class Composition implements Running {
     const folder = await this.#openFolder();
     const log = await this.#openLog(folder);
     const declarations = allTopics(VERSION);
-    await this.#applyTopics(log, declarations);
+    await applyDeclaredTopics(log, declarations, settings, logger);
     const codec = await openWritingCodec(settings, declarations);
     const shared = { log, codec, settings, logger, metrics: this.#metrics, clock: this.#clock, version: VERSION };
 
@@ -110,7 +113,7 @@ export class Composition implements Running {
     }
     if (stores !== null && roles.includes('serving')) {
       await this.#serve(log, codec, stores, publisher);
-      if (folder !== null) await folder.announce(this.#server!.address());
+      if (folder !== null) await folder.announce(this.#server!.address(), this.#localToken ?? undefined);
     }
     this.#background = [this.#watch(stores)];
     if (demo) this.#background.push(this.#demo(log, codec, folder, publisher));
@@ -140,17 +143,6 @@ export class Composition implements Running {
         : `Kafka at ${KAFKA_BROKERS.join(', ')}`;
     this.parts.push({ name: 'log', use });
     return log;
-  }
-
-  async #applyTopics(log: Log, declarations: readonly TopicDeclaration[]): Promise<void> {
-    const { PARTITIONS, ALLOW_CREATE_TIME } = this.#settings;
-    const reports = await applyTopics(log.admin, declarations, {
-      kind: log.kind,
-      partitions: PARTITIONS,
-      allowCreateTime: ALLOW_CREATE_TIME,
-    });
-    for (const { differences } of reports)
-      for (const difference of differences) this.#o.logger.warn({ event: 'topic_differs', difference });
   }
 
   async #openStores(): Promise<Stores> {
@@ -188,6 +180,7 @@ export class Composition implements Running {
       logger,
       metrics,
       clock,
+      ...(this.#localToken === null ? {} : { localToken: this.#localToken }),
       isReady: () => this.#readiness(),
       overview: () => overview.current(),
     });

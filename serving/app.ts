@@ -57,7 +57,7 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { settings, logger, metrics, clock, log, codec } = options;
-  const tokens = loadTokens(settings);
+  const tokens = loadTokens(settings, options.localToken);
   const app = Fastify({
     logger: false,
     bodyLimit: BODY_BYTES_MAX,

@@ -50,6 +50,8 @@ export interface ServingOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  /** What commands on this machine come with, where tokens are asked for. */
+  readonly localToken?: string;
   readonly isReady: () => Readiness;
   readonly overview: () => Promise<Overview>;
 }

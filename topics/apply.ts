@@ -76,8 +76,8 @@ export function declaredState(declaration: TopicDeclaration, partitions: number)
 
 /**
  * Creates the missing topics and reports on all, in the order of the declarations. Throws TopicsRefusedError, with
- * nothing created, when a topic that feeds keyed state has another partition count or when one that needs
- * LogAppendTime lacks it.
+ * nothing created, when a topic that feeds keyed state has another partition count, when one that needs LogAppendTime
+ * lacks it, or when one is cleaned up in another way than declared.
  */
 export async function applyTopics(
   admin: TopicAdmin,
@@ -124,6 +124,12 @@ function refuse(declaration: TopicDeclaration, wanted: TopicState, found: TopicS
     refusals.push(
       `Topic "${wanted.name}" keeps the producers' own times. Windows and duplicates are judged by log time: set its ` +
         'message.timestamp.type to LogAppendTime, or set ALLOW_CREATE_TIME=true and trust the clocks of all producers.',
+    );
+  }
+  if (cleanupWords(found.cleanup) !== cleanupWords(wanted.cleanup)) {
+    refusals.push(
+      `Topic "${wanted.name}" has cleanup.policy ${found.cleanup} where ${wanted.cleanup} is declared: records would be ` +
+        'lost, or kept for ever. Set it back with the tools of the log, all other overrides of the topic kept.',
     );
   }
   return refusals;

@@ -17,9 +17,10 @@ export interface Principal {
 
 /**
  * The tokens of a deployment, the file read anew at each start; null where none are set. Throws
- * FreshetError('settings') for wrong tokens, and when there are none although others can reach HOST.
+ * FreshetError('settings') for wrong tokens, and when there are none although others can reach HOST. `localToken`: what
+ * commands of whoever owns the data folder come with; it lets them in as an admin where tokens are asked for.
  */
-export function loadTokens(settings: ServingSettings): Tokens | null {
+export function loadTokens(settings: ServingSettings, localToken?: string): Tokens | null {
   if (settings.API_TOKENS !== undefined && settings.API_TOKENS_FILE !== undefined)
     throw new FreshetError('settings', 'API_TOKENS and API_TOKENS_FILE are both set: keep one of them.');
   const list = settings.API_TOKENS ?? (settings.API_TOKENS_FILE ? readTokens(settings.API_TOKENS_FILE) : null);
@@ -32,7 +33,9 @@ export function loadTokens(settings: ServingSettings): Tokens | null {
   }
   if (list.length === 0)
     throw new FreshetError('settings', 'The list of API tokens is empty, so nobody could enter: add one or unset it.');
-  return new Tokens(list);
+  if (localToken === undefined) return new Tokens(list);
+  const sha256 = createHash('sha256').update(localToken, 'utf8').digest('hex');
+  return new Tokens([...list, { sha256, role: 'admin', tenant: 'local' }]);
 }
 
 function readTokens(file: string): readonly AccessToken[] {

@@ -53,7 +53,7 @@ export class LocalBroker {
     await writeFile(file, properties(folder, port, controllerPort, options));
     try {
       const clusterId = randomBytes(16).toString('base64url');
-      const format = ['format', '-t', clusterId, '-c', file, ...(options.formatArguments ?? [])];
+      const format = ['format', `--cluster-id=${clusterId}`, '-c', file, ...(options.formatArguments ?? [])];
       await run('java', ['-cp', join(jars, '*'), 'kafka.tools.StorageTool', ...format], { timeout: READY_TIMEOUT_MS });
       await broker.start();
     } catch (error) {

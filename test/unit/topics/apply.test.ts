@@ -63,6 +63,16 @@ describe('topics apply', () => {
     assert.ok(second.every(({ action, differences }) => action === 'same' && differences.length === 0));
   });
 
+  test('refuses a topic that is cleaned up in another way, before anything is created', async () => {
+    const admin = new FakeAdmin();
+    admin.topics.set('products', { ...declaredState(products, 12), cleanup: 'delete' });
+    await assert.rejects(
+      applyTopics(admin, [events, products], { kind: 'kafka' }),
+      /cleanup.policy delete where compact/,
+    );
+    assert.deepEqual(admin.created, []);
+  });
+
   test('only compares in a dry run', async () => {
     const admin = new FakeAdmin();
     const reports = await applyTopics(admin, [events], { kind: 'kafka', dryRun: true });

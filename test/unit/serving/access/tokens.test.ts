@@ -28,6 +28,14 @@ function file(text: string): string {
 }
 
 describe('loadTokens', () => {
+  it('lets the commands of the data folder’s owner in, and only where tokens are asked for', () => {
+    assert.equal(loadTokens(settings({}), 'secret'), null);
+    const given = [{ sha256: 'a'.repeat(64), role: 'reader' as const, tenant: 't' }];
+    const tokens = loadTokens(settings({ API_TOKENS: given }), 'secret');
+    assert.equal(tokens?.find('secret')?.role, 'admin');
+    assert.equal(tokens?.find('other'), null);
+  });
+
   it('wants none on loopback', () => {
     for (const HOST of ['127.0.0.1', 'localhost', '::1', '[::1]', '127.0.0.2'])
       assert.equal(loadTokens(settings({ HOST })), null);
