@@ -1,5 +1,5 @@
 /** The source as house rules see it: every TypeScript file under version control or about to be, with its imports. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { projectRoot } from '../../schemas/project-root.js';
 
@@ -23,7 +23,7 @@ export interface SourceFile {
 }
 
 export function sourceFiles(folders: readonly string[] = LAYERS): SourceFile[] {
-  return folders.flatMap((folder) => walk(join(projectRoot, folder)));
+  return folders.map((folder) => join(projectRoot, folder)).flatMap((path) => (existsSync(path) ? walk(path) : []));
 }
 
 function walk(folder: string): SourceFile[] {
