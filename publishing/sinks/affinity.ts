@@ -1,25 +1,29 @@
 /** Affinity: a hash category → score per user in the online store, with the time of each row; a row in Postgres. */
-import type { Affinity } from '../../schemas/records.js';
 import { featureTopics } from '../../topics/features.js';
 import { affinityTable, decodeId, type Layout } from '../layout.js';
+import { type AffinityRow, affinityReader, scoresJson } from './affinity-row.js';
 import { MS_AS_TIME, type OnlineSink, type TableSink } from './declaration.js';
 import { type KeyedTopic, problemOf } from './keyed-topic.js';
 
-function affinityTopic(version: number): KeyedTopic<Affinity> {
+function affinityTopic(version: number): KeyedTopic<AffinityRow> {
   return {
     name: featureTopics(version).affinity.name,
     schema: 'Affinity',
-    idOf: (row) => row.user_id,
-    problem: ({ as_of, scores }) => {
-      for (const category in scores)
+    read: affinityReader(),
+    idOf: (row) => row.userId,
+    problem: ({ asOf, categories, shares }) => {
+      for (const [i, category] of categories.entries()) {
         if (category.includes('\0')) return `category ${JSON.stringify(category)} holds a NUL character`;
-      return problemOf({ amounts: scores, times: { as_of } });
+        if (!(shares[i]! >= 0 && shares[i]! < Number.POSITIVE_INFINITY))
+          return `${category} is ${shares[i]}: a number from 0 on is needed`;
+      }
+      return problemOf({ times: { as_of: asOf } });
     },
     checksPartition: true,
   };
 }
 
-export function affinityOnline(version: number, layout: Layout): OnlineSink<Affinity> {
+export function affinityOnline(version: number, layout: Layout): OnlineSink<AffinityRow> {
   const asOf = layout.affinityAsOf(version);
   const prefix = layout.affinityUserPrefix(version);
   return {
@@ -33,8 +37,8 @@ export function affinityOnline(version: number, layout: Layout): OnlineSink<Affi
           { op: 'hdel', key: asOf, field: user },
         ];
       return [
-        { op: 'hreplace', key, fields: Object.entries(row.scores).map(([name, score]) => [name, String(score)]) },
-        { op: 'hset', key: asOf, field: user, value: String(row.as_of) },
+        { op: 'hreplace', key, fields: row.categories.map((name, i) => [name, String(row.shares[i])]) },
+        { op: 'hset', key: asOf, field: user, value: String(row.asOf) },
       ];
     },
     keys: async (store) => {
@@ -45,15 +49,15 @@ export function affinityOnline(version: number, layout: Layout): OnlineSink<Affi
   };
 }
 
-export function affinityRows(version: number): TableSink<Affinity> {
+export function affinityRows(version: number): TableSink<AffinityRow> {
   return {
     kind: 'table',
     topic: affinityTopic(version),
     table: affinityTable(version),
     key: 'user_id',
     columns: [
-      { name: 'as_of', type: 'float8', as: MS_AS_TIME, value: (row) => row.as_of },
-      { name: 'scores', type: 'text', as: '$::jsonb', value: (row) => JSON.stringify(row.scores) },
+      { name: 'as_of', type: 'float8', as: MS_AS_TIME, value: (row) => row.asOf },
+      { name: 'scores', type: 'text', as: '$::jsonb', value: scoresJson },
     ],
     forgetsUnseen: true,
   };

@@ -10,6 +10,8 @@ export interface KeyedTopic<Value> {
   readonly schema: SchemaName;
   /** The id inside a value; it must be the record's key, or a deletion would miss the row. */
   readonly idOf: (value: Value) => string;
+  /** How a Value is read where the schema's own decoding into objects would cost too much. Throws SchemaError. */
+  readonly read?: (codec: Codec, bytes: Buffer, start: number, end: number) => unknown;
   /** Why stores could not hold the value although it decodes, or null. */
   readonly problem: (value: Value) => string | null;
   /**
@@ -68,7 +70,8 @@ export function readChange<Value>(
   if (start < 0) return { key, value: null };
   let value: Value;
   try {
-    value = codec.decode(topic.schema, bytes, start, columns.valueEnd[row]!) as Value;
+    const end = columns.valueEnd[row]!;
+    value = (topic.read?.(codec, bytes, start, end) ?? codec.decode(topic.schema, bytes, start, end)) as Value;
   } catch (error) {
     if (error instanceof SchemaError) return { reason: error.problem, error: error.message, key };
     throw error;
