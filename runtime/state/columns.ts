@@ -33,6 +33,16 @@ export class IntList {
     this.#items[this.#length++] = value;
   }
 
+  /** Keeps those for which `keep` is true, in their order. */
+  retain(keep: (value: number) => boolean): void {
+    let kept = 0;
+    for (let i = 0; i < this.#length; i++) {
+      const value = this.#items[i]!;
+      if (keep(value)) this.#items[kept++] = value;
+    }
+    this.#length = kept;
+  }
+
   /** Forgets the first `count`. */
   dropFirst(count: number): void {
     this.#items.copyWithin(0, count, this.#length);
@@ -79,9 +89,11 @@ export class DueSet {
 
   /** Takes out those for which `leaves` is true; the others keep their order. */
   remove(leaves: (id: number) => boolean): void {
-    const ids = Array.from({ length: this.size }, (_, index) => this.at(index));
-    this.clear();
-    for (const id of ids) if (!leaves(id)) this.add(id);
+    this.#list.retain((id) => {
+      if (!leaves(id)) return true;
+      this.#flags[id] = 0;
+      return false;
+    });
   }
 
   clear(): void {
