@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -42,13 +42,30 @@ export function isAlive(pid: number): boolean {
 
 /** The watcher that a private server's start left behind (runtime/stores/private-server.ts): the shell that names it. */
 export async function watcherOf(serverPid: number): Promise<number> {
-  const listed = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8', maxBuffer: 2 ** 26 }).split('\n');
-  const command = (line: string) => line.trim().replace(/^\d+\s+/, '');
-  const server = listed.find((line) => Number.parseInt(line, 10) === serverPid);
+  const commands = commandLines();
+  const server = commands.get(serverPid);
   assert.ok(server !== undefined, `no process ${serverPid}`);
-  const watcher = listed.find((line) => line.includes('read -r line') && line.trimEnd().endsWith(command(server)));
-  assert.ok(watcher !== undefined, `process ${serverPid} has no watcher`);
-  return Number.parseInt(watcher, 10);
+  for (const [pid, command] of commands) if (command.includes('read -r line') && command.endsWith(server)) return pid;
+  assert.fail(`process ${serverPid} has no watcher`);
+}
+
+/** What runs, by process number: on Linux without `ps`, which small images lack. */
+function commandLines(): Map<number, string> {
+  if (process.platform !== 'linux') {
+    const listed = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8', maxBuffer: 2 ** 26 }).split('\n');
+    return new Map(listed.map((line) => [Number.parseInt(line, 10), line.trim().replace(/^\d+\s+/, '')]));
+  }
+  const commands = new Map<number, string>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0').join(' ').trim();
+      if (command !== '') commands.set(Number(name), command);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return commands;
 }
 
 /** Polls until the process is gone. */
