@@ -1,6 +1,7 @@
 /**
- * I1, I4, I5 end to end: everything is killed at once, private stores included, several times in the middle of writes;
- * after a restart on the same folder nothing is lost and nothing counts twice.
+ * I1, I4, I5 end to end: `freshet up` is killed with kill -9, several times in the middle of writes; after a restart on
+ * the same folder nothing is lost and nothing counts twice. Private stores have sessions of their own: their watcher shuts
+ * them down when their owner dies, so the kill does not reach them.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';

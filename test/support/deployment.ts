@@ -43,7 +43,7 @@ export class Deployment {
     await this.until(async () => (await fetch(`${this.address}/health/ready`)).status === 200, 'ready');
   }
 
-  /** Every process of the group at once, as a power cut would. */
+  /** kill -9 of the process group. Private stores are not in it: their watcher shuts them down. */
   async killGroup(): Promise<void> {
     const child = this.#child!;
     const ended = once(child, 'exit');
