@@ -40,8 +40,8 @@ export interface Part {
   /** Oldest input offset whose change a slower output has not written; `position` when there is none. */
   oldestDue(position: number): number;
 
-  /** Rows that the changelog does not have. */
-  readonly hasDirtyRows: boolean;
+  /** Rows that the changelog does not have, those of a running flush aside. */
+  readonly dirtyRows: number;
   beginFlush(): void;
   /** Writes up to `max` rows of the running flush; each counts every input record below `covers`. */
   flush(max: number, covers: number, out: Output): void;

@@ -18,7 +18,10 @@ import { type FoldMode, LIVE, type Part, type ProcessorDeclaration } from './pro
 
 const READER_WAIT_MS = 250;
 const COMMIT_RECORDS_MAX = 20_000;
+const FLUSH_ROWS_MIN = 500;
 const FLUSH_ROWS_MAX = 5_000;
+/** A flush is spread over this share of its interval: all at once it would delay every live change behind it. */
+const FLUSH_SHARE = 0.5;
 /** Transaction time-out of a vanished owner (5 s), the broker's own check interval (10 s), and some. */
 const STABLE_WAIT_MS = 30_000;
 const REOPEN_TRIES = 5;
@@ -64,6 +67,7 @@ export class Task {
   #changelogSeen = 0;
   #flushing = false;
   #flushedAt = 0;
+  #flushRowsPerMs = 0;
   #foldedSinceCommit = 0;
   #movedSinceCommit = false;
   #committedAt = 0;
@@ -237,7 +241,7 @@ export class Task {
 
   #flushIsDue(now: number): boolean {
     if (now - this.#flushedAt < this.#o.changelogIntervalMs) return false;
-    return this.#parts.some(({ part, position, restoreFrom }) => part.hasDirtyRows || position > restoreFrom);
+    return this.#parts.some(({ part, position, restoreFrom }) => part.dirtyRows > 0 || position > restoreFrom);
   }
 
   async #commit(): Promise<void> {
@@ -247,6 +251,8 @@ export class Task {
     if (!this.#flushing && this.#flushIsDue(now)) {
       this.#flushing = true;
       this.#flushedAt = now;
+      const dirty = this.#parts.reduce((most, { part }) => Math.max(most, part.dirtyRows), 0);
+      this.#flushRowsPerMs = dirty / (FLUSH_SHARE * this.#o.changelogIntervalMs);
       for (const progress of this.#parts) {
         progress.part.beginFlush();
         progress.flushFrom = progress.position;
@@ -285,10 +291,12 @@ export class Task {
 
   #write(now: number, sequence: number): void {
     const writer = this.#writer!;
+    const flushRows = Math.ceil(this.#flushRowsPerMs * (now - this.#committedAt));
+    const flushMax = Math.min(Math.max(flushRows, FLUSH_ROWS_MIN), FLUSH_ROWS_MAX);
     const asOf = this.#parts.reduce((latest, { part }) => Math.max(latest, part.clock), now);
     for (const { part, position } of this.#parts) {
       part.emit(asOf, writer);
-      if (this.#flushing) part.flush(FLUSH_ROWS_MAX, position, writer);
+      if (this.#flushing) part.flush(flushMax, position, writer);
     }
     writer.add(this.#changelog.topic, MARKER_KEY, encodeMarker(this.#marker(sequence), this.#o.codec), {
       partition: this.#changelog.partition,

@@ -358,8 +358,8 @@ export class ActivityPart implements Part {
     return position;
   }
 
-  get hasDirtyRows(): boolean {
-    return this.#state.rows.hasDirty;
+  get dirtyRows(): number {
+    return this.#state.rows.dirty;
   }
 
   beginFlush(): void {

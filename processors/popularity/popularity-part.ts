@@ -152,8 +152,8 @@ export class PopularityPart implements Part {
     return position;
   }
 
-  get hasDirtyRows(): boolean {
-    return this.#state.rows.hasDirty;
+  get dirtyRows(): number {
+    return this.#state.rows.dirty;
   }
 
   beginFlush(): void {

@@ -146,8 +146,9 @@ export class EntityDays {
     this.#dirty.push(row);
   }
 
-  get hasDirty(): boolean {
-    return this.#dirty.length > 0;
+  /** Rows that the next flush would visit, at most: some may have left with their day. */
+  get dirty(): number {
+    return this.#dirty.length;
   }
 
   /** Begins a flush of what is dirty now; rows changed later wait for the next one. */

@@ -1,31 +1,52 @@
-/** `freshet up` as a process group of its own, from the same compiled code as the test that runs it. */
+/** `freshet up`, or `npm start`, as a process group of its own. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { projectRoot } from '../../schemas/project-root.js';
 import type { Event } from '../../schemas/records.js';
+import { killFamily } from './processes.js';
 
 const READY_MS_MAX = 60_000;
+const RECORDS_PER_PAGE = 1_000;
+
+/** A record as `/v1/topics/{name}/records` shows it. */
+export interface ShownRecord<T> {
+  readonly partition: number;
+  readonly offset: number;
+  /** Log time, ISO 8601. */
+  readonly timestamp: string;
+  readonly key: string | null;
+  readonly value: T | null;
+}
+
+/** `up` runs the same compiled code as the test that runs it; `npm start` is what its script does, the demo too. */
+export type StartedAs = 'up' | 'npm start';
 
 /** With whatever it starts; settings of the test's own environment do not reach it. */
 export class Deployment {
   readonly #settings: Readonly<Record<string, string>>;
+  readonly #startedAs: StartedAs;
   #child: ChildProcess | null = null;
   #errors = '';
   address = '';
 
-  constructor(settings: Readonly<Record<string, string>>) {
+  constructor(settings: Readonly<Record<string, string>>, startedAs: StartedAs = 'up') {
     this.#settings = settings;
+    this.#startedAs = startedAs;
   }
 
-  async start(): Promise<void> {
+  /** Resolves when it is ready, at most 60 s after its start; with `until` listening already when it has an address. */
+  async start(over: Readonly<Record<string, string>> = {}, until: 'ready' | 'listening' = 'ready'): Promise<void> {
     const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
     const { PATH, HOME, TMPDIR } = process.env;
-    const env = { ...(PATH && { PATH }), ...(HOME && { HOME }), ...(TMPDIR && { TMPDIR }), ...this.#settings };
-    const args = [main, 'up', '--no-demo', '--json'];
+    const env = { ...(PATH && { PATH }), ...(HOME && { HOME }), ...(TMPDIR && { TMPDIR }), ...this.#settings, ...over };
+    const script = join(projectRoot, 'scripts', 'start.mjs');
+    const args = this.#startedAs === 'up' ? [main, 'up', '--no-demo', '--json'] : [script, '--json'];
+    const deadline = Date.now() + READY_MS_MAX;
     const child = spawn(process.execPath, args, {
       env,
       cwd: projectRoot,
@@ -40,7 +61,8 @@ export class Deployment {
     ended.catch(() => undefined);
     const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended])) as [string];
     this.address = (JSON.parse(line) as { address: string }).address;
-    await this.until(async () => (await fetch(`${this.address}/health/ready`)).status === 200, 'ready');
+    if (until === 'ready')
+      await this.until(async () => (await fetch(`${this.address}/health/ready`)).status === 200, 'ready', deadline);
   }
 
   /** kill -9 of the process group. Private stores are not in it: their watcher shuts them down. */
@@ -51,6 +73,15 @@ export class Deployment {
     await ended;
   }
 
+  /** kill -9 of all of it at one moment: private stores and their watchers too. Returns what was killed. */
+  async killEverything(): Promise<string[]> {
+    const child = this.#child!;
+    const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
+    const killed = await killFamily(child.pid!);
+    await ended;
+    return killed;
+  }
+
   async stop(): Promise<void> {
     const child = this.#child;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
@@ -59,8 +90,11 @@ export class Deployment {
     await ended;
   }
 
-  async until(holds: () => Promise<boolean>, what: string): Promise<void> {
-    const deadline = Date.now() + READY_MS_MAX;
+  async until(
+    holds: () => Promise<boolean>,
+    what: string,
+    deadline: number = Date.now() + READY_MS_MAX,
+  ): Promise<void> {
     for (;;) {
       if (await holds().catch(() => false)) return;
       assert.ok(Date.now() < deadline, `not ${what} within ${READY_MS_MAX / 1000} s:\n${this.#errors}`);
@@ -72,6 +106,19 @@ export class Deployment {
     const response = await fetch(this.address + path);
     assert.equal(response.status, 200, `${path}: ${await response.clone().text()}`);
     return (await response.json()) as T;
+  }
+
+  /** Every record of a topic that is there now. */
+  async records<T>(topic: string): Promise<ShownRecord<T>[]> {
+    type Answer = { records: ShownRecord<T>[]; next: { partition: number; offset: number }[] };
+    const all: ShownRecord<T>[] = [];
+    let from = 'from=beginning';
+    for (;;) {
+      const { records, next } = await this.get<Answer>(`/v1/topics/${topic}/records?${from}&limit=${RECORDS_PER_PAGE}`);
+      if (records.length === 0) return all;
+      all.push(...records);
+      from = `positions=${next.map(({ partition, offset }) => `${partition}:${offset}`).join(',')}`;
+    }
   }
 
   /** Values of a topic from its beginning; waits until at least `count` are there. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -66,6 +67,72 @@ function commandLines(): Map<number, string> {
     }
   }
   return commands;
+}
+
+/**
+ * kill -9 of a process and of everything that it started, directly or not: all of it is stopped first, so that nothing
+ * sees the others die. Resolves when all are gone; returns the programs that were killed.
+ */
+export async function killFamily(root: number): Promise<string[]> {
+  const commands = commandLines();
+  const family = familyOf(root);
+  for (const signal of ['SIGSTOP', 'SIGKILL'] as const) {
+    for (const pid of family) {
+      try {
+        process.kill(pid, signal);
+      } catch (error) {
+        // A short-lived one, such as a database session, may have ended by itself.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
+  }
+  for (const pid of family) await untilGone(pid);
+  return family.map((pid) => programOf(commands.get(pid) ?? ''));
+}
+
+/** A server may name itself anew in front of its arguments, as in `postgres: checkpointer`. */
+function programOf(command: string): string {
+  return basename(command.split(/[ :]/, 1)[0]!);
+}
+
+/** Descendants, and whoever is in a process group that one of them leads: what was left to init belongs to us as well. */
+function familyOf(root: number): number[] {
+  const all = processTable();
+  const family = new Set([root]);
+  for (let before = 0; before < family.size; ) {
+    before = family.size;
+    for (const { pid, parent, group } of all) if (family.has(parent) || family.has(group)) family.add(pid);
+  }
+  return [...family];
+}
+
+function processTable(): { pid: number; parent: number; group: number }[] {
+  const row = (pid: string, parent: string, group: string) => ({
+    pid: Number(pid),
+    parent: Number(parent),
+    group: Number(group),
+  });
+  if (process.platform !== 'linux') {
+    const listed = execFileSync('ps', ['-eo', 'pid=,ppid=,pgid='], { encoding: 'utf8', maxBuffer: 2 ** 26 });
+    return listed
+      .trim()
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/) as [string, string, string])
+      .map((fields) => row(...fields));
+  }
+  const table = [];
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      // The name before the state may hold blanks and brackets.
+      const [, parent, group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ') as [string, string, string];
+      table.push(row(pid, parent, group));
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return table;
 }
 
 /** Polls until the process is gone. */
