@@ -6,11 +6,13 @@ import { randomBytes } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createProcessors, type Processors } from '../processors/main.js';
+import { createAudits, type LiveAudits } from '../publishing/audit/compose.js';
+import { ErasureReader } from '../publishing/erasure/erasure-reader.js';
 import { migrateUp } from '../publishing/migrate.js';
 import { createPublisher, type Publisher } from '../publishing/publisher.js';
 import { createReader } from '../publishing/reader.js';
 import { systemClock } from '../runtime/clock.js';
-import { type DataFolder, openDataFolder } from '../runtime/data-folder.js';
+import { type DataFolder, openDataFolder, prepareDataFolder } from '../runtime/data-folder.js';
 import { openEmbeddedLog } from '../runtime/embedded/log.js';
 import { asError, FreshetError } from '../runtime/errors.js';
 import { openKafkaLog } from '../runtime/kafka/log.js';
@@ -30,6 +32,7 @@ import type { ComposeOptions, Part, Running } from './compose.js';
 import { loadHistory } from './demo/feeder.js';
 import { startTraffic } from './demo/live-feed.js';
 import { createShop, type Shop } from './demo/shop.js';
+import { erasureSettings } from './erasure-settings.js';
 import { openWritingCodec } from './open-codec.js';
 import { OverviewSampler } from './overview.js';
 
@@ -103,7 +106,7 @@ export class Composition implements Running {
 
     const stores = roles.includes('publisher') || roles.includes('serving') ? await this.#openStores() : null;
     if (roles.includes('processor')) {
-      this.#processors = createProcessors(shared);
+      this.#processors = createProcessors({ ...shared, ...(await this.#checkpoints()) });
       await this.#run(this.#processors);
     }
     let publisher: Publisher | null = null;
@@ -111,8 +114,13 @@ export class Composition implements Running {
       publisher = createPublisher({ ...shared, store: stores.store, database: stores.database });
       await this.#run(publisher);
     }
+    let audits: LiveAudits | null = null;
+    if (stores !== null) {
+      audits = createAudits({ ...shared, ...stores, publishes: publisher !== null, after: this.ready });
+      await this.#run(audits);
+    }
     if (stores !== null && roles.includes('serving')) {
-      await this.#serve(log, codec, stores, publisher);
+      await this.#serve(log, codec, stores, publisher, audits);
       if (folder !== null) await folder.announce(this.#server!.address(), this.#localToken ?? undefined);
     }
     this.#background = [this.#watch(stores)];
@@ -127,6 +135,19 @@ export class Composition implements Running {
     this.#open.push({ what: 'data folder', close: () => folder.release() });
     this.parts.push({ name: 'data folder', use: FRESHET_DATA_DIR });
     return folder;
+  }
+
+  /** No lock: a task belongs to one process, and several on one machine may find each other's. */
+  async #checkpoints(): Promise<{ checkpointFolder?: string }> {
+    const { FRESHET_DATA_DIR, CHECKPOINT_INTERVAL_S } = this.#settings;
+    if (CHECKPOINT_INTERVAL_S === 0) return {};
+    try {
+      await prepareDataFolder(FRESHET_DATA_DIR);
+      return { checkpointFolder: join(FRESHET_DATA_DIR, 'checkpoints') };
+    } catch (error) {
+      this.#o.logger.warn({ event: 'checkpoints_off', error: asError(error).message });
+      return {};
+    }
   }
 
   async #openLog(folder: DataFolder | null): Promise<Log> {
@@ -156,7 +177,13 @@ export class Composition implements Running {
     return stores;
   }
 
-  async #serve(log: Log, codec: Codec, stores: Stores, publisher: Publisher | null): Promise<void> {
+  async #serve(
+    log: Log,
+    codec: Codec,
+    stores: Stores,
+    publisher: Publisher | null,
+    audits: LiveAudits | null,
+  ): Promise<void> {
     const settings = this.#settings;
     const { logger, demo } = this.#o;
     const metrics = this.#metrics;
@@ -175,6 +202,8 @@ export class Composition implements Running {
       log,
       database: stores.database,
       readers: createReader({ ...stores, keyPrefix: settings.REDIS_KEY_PREFIX, clock }),
+      erasures: new ErasureReader({ log, codec, clock, ...stores, ...erasureSettings(settings), versions: [VERSION] }),
+      audits,
       codec,
       settings,
       logger,

@@ -6,12 +6,14 @@ import { asError } from '../runtime/errors.js';
 import { type Compose, composeUp } from './compose.js';
 import { consumeCommand } from './consume.js';
 import { doctorCommand } from './doctor.js';
+import { eraseCommand } from './erase.js';
 import { packageVersion } from './package-version.js';
 import { produceCommand } from './produce.js';
 import { resetCommand } from './reset.js';
 import { Failed, Shell, type Terminal, UsageError } from './shell.js';
 import { topicsCommand } from './topics.js';
 import { upCommand } from './up.js';
+import { verifyCommand } from './verify.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -48,6 +50,8 @@ function freshet(shell: Shell, compose: Compose): Command {
     topicsCommand(shell),
     produceCommand(shell),
     consumeCommand(shell),
+    eraseCommand(shell),
+    verifyCommand(shell),
     doctorCommand(shell),
     resetCommand(shell),
   ];

@@ -1,7 +1,7 @@
 /** The codec of a process: with a registry, public topics are written in its framing and foreign writers are looked up. */
 import { FreshetError } from '../runtime/errors.js';
 import type { Settings } from '../runtime/settings.js';
-import { Codec } from '../schemas/codec.js';
+import { Codec, type SchemaLookup } from '../schemas/codec.js';
 import { registerSchemas, type SubjectSchema } from '../schemas/register.js';
 import { Registry, RegistryError } from '../schemas/registry.js';
 import type { TopicDeclaration } from '../topics/topic.js';
@@ -28,7 +28,8 @@ export async function openRegistry(settings: Settings): Promise<Registry | null>
 
 /** A codec that reads every framing and registers nothing; what it writes is in single-object encoding. */
 export async function openReadingCodec(settings: Settings): Promise<Codec> {
-  return new Codec(await openRegistry(settings));
+  const registry = await openRegistry(settings);
+  return new Codec(registry === null ? null : lookupIn(registry));
 }
 
 /**
@@ -39,7 +40,21 @@ export async function openWritingCodec(settings: Settings, declarations: readonl
   const registry = await openRegistry(settings);
   if (registry === null) return new Codec();
   try {
-    return new Codec(registry, await registerSchemas(registry, subjectsOf(declarations)));
+    return new Codec(lookupIn(registry), await registerSchemas(registry, subjectsOf(declarations)));
+  } catch (error) {
+    throw freshetError(error);
+  }
+}
+
+/** A registry that does not answer is worth another try, and the engine knows only its own errors. */
+export function lookupIn(registry: Registry): SchemaLookup {
+  return { schemaById: (id) => inOurTerms(registry.schemaById(id)) };
+}
+
+/** What is thrown is in the terms of the rest of the product. */
+export async function inOurTerms<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
   } catch (error) {
     throw freshetError(error);
   }

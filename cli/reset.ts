@@ -1,12 +1,12 @@
 /** `freshet reset`: empties the data folder. */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { DATA_FOLDER_OWN_FILES, isDataFolder, openDataFolder } from '../runtime/data-folder.js';
 import { FreshetError } from '../runtime/errors.js';
 import { removePrivateStores } from '../runtime/stores/open-stores.js';
-import { Failed, type Shell, UsageError } from './shell.js';
+import { confirm } from './confirm.js';
+import type { Shell } from './shell.js';
 
 interface ResetOptions {
   readonly yes?: true;
@@ -34,7 +34,7 @@ async function reset(shell: Shell, options: ResetOptions): Promise<void> {
   }
   if (!(await isDataFolder(path)))
     throw new FreshetError('settings', `${path} is not a Freshet data folder: nothing was deleted.`);
-  if (!options.yes) await ask(shell, path);
+  if (!options.yes) await confirm(shell, `This deletes everything in ${path}`, 'Nothing was deleted.');
   const folder = await openDataFolder(path);
   try {
     await removePrivateStores(path, shell.logger);
@@ -53,20 +53,6 @@ async function contentsOf(path: string): Promise<string[]> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
-}
-
-async function ask(shell: Shell, path: string): Promise<void> {
-  const { input, errors } = shell.terminal;
-  if (!input.isTTY) throw new UsageError(`This deletes everything in ${path}: add --yes to say that you mean it.`);
-  const questions = createInterface({ input, output: errors });
-  try {
-    const answer = await questions.question(`Delete everything in ${path}? [y/N] `);
-    if (/^y(es)?$/i.test(answer.trim())) return;
-  } finally {
-    questions.close();
-  }
-  shell.note('Nothing was deleted.');
-  throw new Failed();
 }
 
 async function report(shell: Shell, options: ResetOptions, path: string, names: readonly string[]): Promise<void> {

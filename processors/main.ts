@@ -1,5 +1,6 @@
 /** Starts the features application: the catalogue, then the tasks of every processor this member is given. */
 import { Application } from '../runtime/application.js';
+import { Checkpoints } from '../runtime/checkpoints.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Log } from '../runtime/log.js';
 import type { Logger } from '../runtime/logger.js';
@@ -23,6 +24,8 @@ export interface ProcessorsOptions {
   readonly clock: Clock;
   /** Version of the features application: its topics, group and transactional ids carry it. */
   readonly version: number;
+  /** Where tasks keep their checkpoints; without it they are restored from the changelog. */
+  readonly checkpointFolder?: string;
 }
 
 export interface Processors extends Service {
@@ -65,6 +68,7 @@ export function createProcessors(options: ProcessorsOptions): Processors {
     clock,
     commitIntervalMs: settings.COMMIT_INTERVAL_MS,
     changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,
+    checkpoints: checkpointsOf(options),
   });
   const services = [catalogue, tasks];
   return {
@@ -73,4 +77,10 @@ export function createProcessors(options: ProcessorsOptions): Processors {
     start: () => startAll(services),
     stop: () => stopAll(services),
   };
+}
+
+function checkpointsOf(options: ProcessorsOptions): Checkpoints | null {
+  const { checkpointFolder: folder, settings, logger, metrics, clock } = options;
+  if (folder === undefined || settings.CHECKPOINT_INTERVAL_S === 0) return null;
+  return new Checkpoints({ folder, intervalMs: settings.CHECKPOINT_INTERVAL_S * 1_000, logger, metrics, clock });
 }

@@ -6,6 +6,7 @@
  */
 import { DueSet, IntList } from '../runtime/state/columns.js';
 import { EntityDays } from '../runtime/state/entity-days.js';
+import type { ColumnSink, ColumnSource } from '../runtime/state/saved-columns.js';
 import { dayOf, WINDOW_DAYS, windowStart } from './days.js';
 
 const SWEEP_PER_COMMIT = 5_000;
@@ -18,6 +19,7 @@ export class WindowedState {
   #clockDay = -1;
   #sweptDay = -1;
   #sweepDay = -1;
+  #dueEmitted = 0;
   readonly #sweep = new IntList();
   #sweepAt = 0;
   #sweepEmitted = 0;
@@ -75,6 +77,29 @@ export class WindowedState {
     }
   }
 
+  /** After a commit was acknowledged. */
+  save(into: ColumnSink): void {
+    this.rows.save(into.within('rows'));
+    into.copy('sweep', this.#sweep.items.subarray(this.#sweepAt));
+    into.share('clock', Float64Array.of(this.#clock, this.#sweepDay));
+  }
+
+  /**
+   * In place of a fresh state; as while restoring, nothing expires until start(). `sweptDay`: of the newest marker. Who
+   * was waiting for a sweep that has finished since waits no more; an unfinished one keeps them, because their rows may
+   * have left memory already. Returns whether it has finished.
+   */
+  load(from: ColumnSource, sweptDay: number): boolean {
+    this.rows.load(from.within('rows'));
+    const sweep = from.take('sweep', Int32Array);
+    const [clock, sweepDay] = from.take('clock', Float64Array);
+    this.#clock = clock!;
+    this.#clockDay = clock! < 0 ? -1 : dayOf(clock!);
+    if (sweptDay >= sweepDay!) return true;
+    for (const entity of sweep) this.#sweep.push(entity);
+    return false;
+  }
+
   isDue(now: number): boolean {
     return this.due.size > 0 || this.#sweepAt < this.#sweep.length || dayOf(now) > this.#sweepDay;
   }
@@ -82,7 +107,8 @@ export class WindowedState {
   /** Visits who must be emitted at asOf: all that changed, then a paced part of the sweep. Repeatable until committed(). */
   visitDue(asOf: number, visit: (entity: number) => void): void {
     this.#beginSweep(dayOf(asOf));
-    for (let i = 0; i < this.due.size; i++) visit(this.due.at(i));
+    this.#dueEmitted = this.due.size;
+    for (let i = 0; i < this.#dueEmitted; i++) visit(this.due.at(i));
     const end = Math.min(this.#sweep.length, this.#sweepAt + SWEEP_PER_COMMIT);
     for (let i = this.#sweepAt; i < end; i++) {
       const entity = this.#sweep.at(i);
@@ -101,9 +127,11 @@ export class WindowedState {
     this.#sweepDay = today;
   }
 
-  /** What was visited is in the log. */
+  /** What was visited is in the log. A table may have made others due while the commit was on its way: they stay. */
   committed(): void {
-    this.due.clear();
+    if (this.#dueEmitted === this.due.size) this.due.clear();
+    else this.due.dropFirst(this.#dueEmitted);
+    this.#dueEmitted = 0;
     this.#sweepAt = this.#sweepEmitted;
     if (this.#sweepAt >= this.#sweep.length) {
       this.#sweep.clear();

@@ -2,6 +2,7 @@
 import type { Clock } from '../runtime/clock.js';
 import type { TopicPartition } from '../runtime/log.js';
 import type { GroupSink, Materialiser } from './materialise.js';
+import { isWhole } from './position-plan.js';
 
 export interface End {
   readonly partition: number;
@@ -12,15 +13,13 @@ const ASK_MS = 250;
 
 export class Applied {
   readonly #groups: readonly Materialiser[];
-  readonly #incarnation: string;
   readonly #clock: Clock;
   readonly #closing = new AbortController();
   /** Wakes whoever waits. */
   readonly #waiting = new Set<() => void>();
 
-  constructor(groups: readonly Materialiser[], incarnation: string, clock: Clock) {
+  constructor(groups: readonly Materialiser[], clock: Clock) {
     this.#groups = groups;
-    this.#incarnation = incarnation;
     this.#clock = clock;
   }
 
@@ -68,6 +67,6 @@ export class Applied {
     const id = { sink: group.sink, topic: at.topic, partition: at.partition };
     // A store that cannot be asked has not told us that it is there yet.
     const held = await sink.store.position(id).catch(() => null);
-    return held !== null && held.updatedAt > 0 && held.incarnation === this.#incarnation && held.nextOffset >= offset;
+    return held !== null && isWhole(held) && held.nextOffset >= offset;
   }
 }

@@ -34,8 +34,8 @@ export interface MaterialiserOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly letters: DeadLetterWriter;
-  /** Which life of the topics offsets belong to; '' where that is not known. */
-  readonly incarnation: string;
+  /** Which life of a topic offsets belong to; null where the log cannot tell. Another one rebuilds every sink of it. */
+  readonly incarnationOf: (topic: string) => Promise<string | null>;
   readonly pace: SinkPace;
   /** Called whenever a position may have changed. */
   readonly advanced: () => void;
@@ -196,7 +196,8 @@ class Shift {
     this.#membership = membership;
     // Every part listens, and there may be dozens.
     setMaxListeners(0, this.#stop.signal);
-    this.parts = partitions.map(({ topic, partition }) => this.#part(topic, partition, counts.get(topic)!));
+    const share = options.pace.waitingBytesMax / Math.max(1, partitions.length);
+    this.parts = partitions.map(({ topic, partition }) => this.#part(topic, partition, counts.get(topic)!, share));
     this.#done = Promise.all([this.#read(), ...this.parts.map((part) => part.run(this.#stop.signal))]);
   }
 
@@ -206,13 +207,15 @@ class Shift {
     await this.#done;
   }
 
-  #part(topic: string, partition: number, partitions: number): PartitionSink {
-    const { sink, sinks, advanced, ...rest } = this.#o;
+  #part(topic: string, partition: number, partitions: number, waitingBytesMax: number): PartitionSink {
+    const { sink, sinks, advanced, incarnationOf, ...rest } = this.#o;
     return new PartitionSink({
       ...rest,
       ...sinks.find((declared) => declared.topic.name === topic)!,
       id: { sink, topic, partition },
       partitions,
+      waitingBytesMax,
+      incarnation: () => incarnationOf(topic),
       confirmed: async () => (await (await this.#membership())?.confirmed()) ?? false,
       moved: () => {
         this.#moved = true;
@@ -256,6 +259,7 @@ class Shift {
       if (this.#stop.signal.aborted) return;
       logger.warn({ event: 'sink_read_failed', sink, error: messageOf(error) }, 'The log could not be read');
       if (hasCode(error, 'offset_out_of_range')) await this.#findOutOfRange(parts);
+      await this.#findTopicsMadeAnew();
       await clock.sleep(REJOIN_MS / 10, this.#stop.signal);
     } finally {
       await reader?.close().catch(() => {});
@@ -295,9 +299,23 @@ class Shift {
       if (at === null) continue;
       try {
         const { earliest, highWatermark } = await this.#o.log.offsets(part.partition);
-        if (at < earliest || at > highWatermark) part.outOfRange();
+        if (at < earliest || at > highWatermark) part.startOver();
       } catch (error) {
         this.#o.logger.warn({ event: 'sink_read_failed', ...part.partition, error: messageOf(error) });
+      }
+    }
+  }
+
+  /** Offsets may not tell: a topic made anew can have grown beyond where the last one was read to. */
+  async #findTopicsMadeAnew(): Promise<void> {
+    for (const { topic } of this.#o.sinks) {
+      const parts = this.parts.filter(({ partition, incarnation }) => partition.topic === topic.name && incarnation);
+      if (parts.length === 0) continue;
+      try {
+        const life = await this.#o.incarnationOf(topic.name);
+        for (const part of parts) if (life !== null && part.incarnation !== life) part.startOver();
+      } catch (error) {
+        this.#o.logger.debug({ event: 'sink_incarnation_unknown', topic: topic.name, error: messageOf(error) });
       }
     }
   }
@@ -307,6 +325,7 @@ class Shift {
     const now = this.#o.clock.now();
     if (now - this.#shownAtMs < SHOW_CHECKS * this.#o.pace.checkMs) return;
     this.#shownAtMs = now;
+    await this.#findTopicsMadeAnew();
     const offsets = this.parts.flatMap((part) =>
       part.appliedTo === null ? [] : [{ ...part.partition, offset: part.appliedTo }],
     );

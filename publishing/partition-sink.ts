@@ -10,9 +10,13 @@
  * batch was applied. A rebuild reads everything from the log's start, remembers which keys the store held before and
  * did not meet again, and deletes those at the end; its batches carry an incarnation of their own until then, so that
  * a rebuild cut short begins again.
+ *
+ * The age of a position counts from the moment up to which the store has all of the log, not from its last batch: a
+ * sink that works off a long outage writes all the time and may still come too late for a deletion.
  */
 import type { Clock } from '../runtime/clock.js';
-import { isTransient, messageOf } from '../runtime/errors.js';
+import { hasCode, isTransient, messageOf } from '../runtime/errors.js';
+import { faultPoint } from '../runtime/fault-points.js';
 import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../runtime/log.js';
 import type { Logger } from '../runtime/logger.js';
 import type { Metrics } from '../runtime/metrics.js';
@@ -21,14 +25,20 @@ import type { Codec } from '../schemas/codec.js';
 import { partitionOf } from '../topics/partition.js';
 import { Backlog, type Batch } from './backlog.js';
 import type { DeadLetterWriter } from './dead-letters.js';
-import { rebuildingOf, rebuildReason } from './position-plan.js';
+import { isTooOld, rebuildingOf, rebuildReason } from './position-plan.js';
 import type { Change, KeyedTopic } from './sinks/keyed-topic.js';
 import type { SinkStore } from './sinks/sink-store.js';
 
 /** How a sink writes; the same for all partitions. */
 export interface SinkPace {
-  /** Most changes in a batch. */
+  /** Most changes in a batch while no more than that wait. */
   readonly rowsMax: number;
+  /** Most changes in a batch however many wait: newer values take the place of older ones. */
+  readonly pressedRowsMax: number;
+  /** Most bytes of records in a batch. */
+  readonly batchBytesMax: number;
+  /** Most bytes of records that wait, of all partitions of a group in this process. */
+  readonly waitingBytesMax: number;
   /** How long the first waiting record waits for others of its key, ms. */
   readonly lingerMs: number;
   /** How often the store is asked where it is although nothing came, ms. */
@@ -51,9 +61,11 @@ export interface PartitionSinkOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly letters: DeadLetterWriter;
-  /** Which life of the topic offsets belong to. */
-  readonly incarnation: string;
+  /** Which life of the topic offsets belong to; null where the log cannot tell. */
+  readonly incarnation: () => Promise<string | null>;
   readonly pace: SinkPace;
+  /** With this much waiting no more of this partition is fetched; what is on its way then still comes. */
+  readonly waitingBytesMax: number;
   /** Whether the group still gives us this partition, by an answer given after the call. */
   readonly confirmed: () => Promise<boolean>;
   /** The reader must start this partition over at readFrom. */
@@ -64,6 +76,10 @@ export interface PartitionSinkOptions {
 
 /** The store's position is written again this often without input, so that an idle sink does not grow old. */
 const REFRESH_MS = 10 * 60_000;
+/** A store too slow for a batch gets a quarter of it, then slowly more again. */
+const SHRINK = 4;
+const GROW = 1.25;
+const ROWS_LIMIT_MIN = 10;
 /** The lag is looked at with every so many checks. */
 const LAG_CHECKS = 5;
 
@@ -80,11 +96,14 @@ export class PartitionSink {
   readonly #at: TopicPartition;
   readonly #backlog: Backlog;
   readonly #logger: Logger;
+  readonly #where: string;
   /** Our epoch; null without hold. */
   #epoch: number | null = null;
+  /** Which life of the topic is read. */
+  #incarnation: string | null = null;
   #mustConfirm = false;
   #unsure = false;
-  #outOfRange = false;
+  #mustStartOver = false;
   /** The store's next offset as far as we know. */
   #applied = 0;
   #rebuild: Rebuild | null = null;
@@ -93,9 +112,18 @@ export class PartitionSink {
   /** The batch whose poison is in the log already. */
   #setAside: Batch | null = null;
   #readFrom: number | null = null;
+  /** Most changes that the next batch may have. */
+  #rowsLimit: number;
+  /** The pending batch took the store too long: if it is not there it must come again in smaller ones. */
+  #tookTooLong = false;
   #waitingSinceMs = 0;
   #sureAtMs = 0;
+  /** When the position was last written. */
   #writtenAtMs = 0;
+  /** The store has everything that the log held at this time. */
+  #wholeAtMs = 0;
+  /** The log's end as it was seen last; null until it is looked at again. */
+  #seenEnd: { readonly atMs: number; readonly offset: number } | null = null;
   #lagAtMs = 0;
   #failures = 0;
   #nap = new AbortController();
@@ -104,12 +132,19 @@ export class PartitionSink {
     const { id, topic, codec, partitions, pace } = options;
     this.#o = options;
     this.#at = { topic: id.topic, partition: id.partition };
-    this.#backlog = new Backlog({ topic, codec, partitions, rowsMax: pace.rowsMax });
+    this.#rowsLimit = pace.pressedRowsMax;
+    this.#where = `${id.sink}:${id.topic}-${id.partition}`;
+    this.#backlog = new Backlog({ topic, codec, partitions, ...pace });
     this.#logger = options.logger.child({ ...id });
   }
 
   get partition(): TopicPartition {
     return this.#at;
+  }
+
+  /** Which life of the topic it follows; null without hold, and where the log cannot tell. */
+  get incarnation(): string | null {
+    return this.#epoch === null ? null : this.#incarnation;
   }
 
   /** Where the log must be read next; null while nothing is to be read. */
@@ -124,7 +159,7 @@ export class PartitionSink {
 
   /** True when enough waits: fetch no more of this partition until it is false again. */
   get isFull(): boolean {
-    return this.#backlog.rows >= 2 * this.#o.pace.rowsMax || this.#backlog.bytes >= BACKLOG_BYTES_MAX;
+    return this.#backlog.bytes >= this.#o.waitingBytesMax;
   }
 
   get failures(): number {
@@ -139,9 +174,9 @@ export class PartitionSink {
     this.wake();
   }
 
-  /** The log has nothing at readFrom: take over again and let the log's bounds decide. */
-  outOfRange(): void {
-    this.#outOfRange = true;
+  /** The log has nothing at readFrom, or another topic under the name: take over again, and let the log decide. */
+  startOver(): void {
+    this.#mustStartOver = true;
     this.#readFrom = null;
     this.wake();
   }
@@ -171,6 +206,7 @@ export class PartitionSink {
       return await this.#step(signal);
     } catch (error) {
       this.#unsure = true;
+      this.#tookTooLong = hasCode(error, 'timeout');
       if (!signal.aborted) await this.#backOff(error, signal);
       return true;
     }
@@ -178,7 +214,7 @@ export class PartitionSink {
 
   /** One step; false when the partition is no longer ours. */
   async #step(signal: AbortSignal): Promise<boolean> {
-    if (this.#outOfRange) this.#drop();
+    if (this.#mustStartOver) this.#drop();
     if (this.#epoch === null) return this.#take(signal);
     const now = this.#o.clock.now();
     if (this.#unsure || now - this.#sureAtMs >= this.#o.pace.checkMs) await this.#check(now);
@@ -191,17 +227,27 @@ export class PartitionSink {
   async #take(signal: AbortSignal): Promise<boolean> {
     if (this.#mustConfirm && !(await orAborted(this.#o.confirmed(), signal))) return false;
     const held = await this.#o.store.open(this.#o.id);
+    await faultPoint('sink.opened', this.#where);
+    const now = this.#o.clock.now();
+    this.#incarnation = await this.#o.incarnation();
     const offsets = await this.#o.log.offsets(this.#at);
-    const reason = rebuildReason(held, offsets, this.#o.incarnation, this.#o.clock.now());
+    const reason = rebuildReason(held, offsets, this.#incarnation, now);
     if (reason !== null && !(await this.#beginRebuild(reason, held, offsets))) {
       this.#mustConfirm = true;
       return true;
     }
-    if (reason === null) this.#continueAt(held.nextOffset);
+    if (reason === null) {
+      this.#incarnation ??= held.incarnation;
+      this.#continueAt(held.nextOffset);
+    }
     this.#epoch = held.epoch;
     this.#mustConfirm = false;
     this.#sure();
     this.#writtenAtMs = held.updatedAt;
+    // A rebuild starts with nothing: whatever it writes is of now.
+    this.#wholeAtMs = reason === null ? held.updatedAt : now;
+    this.#seenEnd = { atMs: now, offset: offsets.lastStable };
+    this.#noteWhole();
     this.#o.moved();
     this.#o.advanced();
     return true;
@@ -238,10 +284,22 @@ export class PartitionSink {
 
   #drop(): void {
     this.#epoch = null;
-    this.#outOfRange = false;
+    this.#mustStartOver = false;
     this.#readFrom = null;
     this.#rebuild = null;
     this.#forgetRead();
+    this.#o.moved();
+  }
+
+  /**
+   * The same batch would take as long again. Its records are read once more, because what was coalesced cannot be taken
+   * apart.
+   */
+  #splitPending(batch: Batch): void {
+    this.#tookTooLong = false;
+    this.#rowsLimit = Math.max(ROWS_LIMIT_MIN, batch.changes.length / SHRINK);
+    this.#forgetRead();
+    this.#readFrom = Math.max(this.#applied, this.#rebuild?.start ?? 0);
     this.#o.moved();
   }
 
@@ -253,8 +311,13 @@ export class PartitionSink {
       // Only a newer owner may be the right one; an emptied store, or an older copy of it, has none.
       this.#mustConfirm = held !== null && held.epoch > this.#epoch!;
       this.#drop();
+    } else if (this.#rebuild === null && isTooOld(held, now)) {
+      // The store, the log or this process was away for days: deletions may have come and gone meanwhile.
+      this.#logger.warn({ event: 'sink_too_old', held }, 'The position is too old to go on from');
+      this.#drop();
     } else if (held.nextOffset === this.#applied) {
       this.#sure();
+      if (this.#tookTooLong && this.#pending !== null) this.#splitPending(this.#pending);
       await this.#stayFresh(now);
     } else if (this.#pending !== null && held.nextOffset === this.#pending.nextOffset) {
       this.#sure();
@@ -266,10 +329,10 @@ export class PartitionSink {
 
   /** The store was emptied or restored from an older copy. */
   async #goTo(held: SinkPosition): Promise<void> {
-    const { log, incarnation, clock } = this.#o;
+    const { log, clock } = this.#o;
     this.#logger.warn({ event: 'sink_moved', applied: this.#applied, held }, 'The store is at another offset');
     const offsets = await log.offsets(this.#at);
-    if (this.#rebuild !== null || rebuildReason(held, offsets, incarnation, clock.now()) !== null) {
+    if (this.#rebuild !== null || rebuildReason(held, offsets, this.#incarnation, clock.now()) !== null) {
       this.#drop();
       return;
     }
@@ -293,10 +356,22 @@ export class PartitionSink {
     const { metrics, log, id } = this.#o;
     try {
       const { lastStable } = await log.offsets(this.#at);
+      this.#seenEnd ??= { atMs: now, offset: lastStable };
+      this.#noteWhole();
       metrics.sinkLag.set({ sink: id.sink, ...this.#at }, Math.max(0, lastStable - this.#applied));
     } catch (error) {
       this.#logger.debug({ event: 'sink_lag_unknown', error: messageOf(error) });
     }
+  }
+
+  /** Up to when a store that stands there has all of the log: where the log once ended is passed. */
+  #wholeAt(nextOffset: number): number {
+    return this.#seenEnd !== null && nextOffset >= this.#seenEnd.offset ? this.#seenEnd.atMs : this.#wholeAtMs;
+  }
+
+  #noteWhole(): void {
+    this.#wholeAtMs = this.#wholeAt(this.#applied);
+    if (this.#seenEnd !== null && this.#applied >= this.#seenEnd.offset) this.#seenEnd = null;
   }
 
   #isDue(now: number): boolean {
@@ -308,33 +383,37 @@ export class PartitionSink {
   async #applyNext(): Promise<void> {
     if (this.#pending === null) {
       const wasFull = this.isFull;
-      this.#pending = await this.#backlog.next();
+      this.#pending = await this.#backlog.next(Math.floor(this.#rowsLimit));
       this.#waitingSinceMs = this.#o.clock.now();
       if (wasFull && !this.isFull) this.#o.advanced();
+      await faultPoint('sink.batch_taken', this.#where);
     }
     const batch = this.#pending;
     if (batch === null) return;
     if (batch.poison.length > 0 && this.#setAside !== batch) await this.#writeLetters(batch);
-    if (await this.#write(batch.nextOffset, batch.changes)) this.#done(batch);
+    if (!(await this.#write(batch.nextOffset, batch.changes))) return;
+    await faultPoint('sink.batch_applied', this.#where);
+    this.#done(batch);
+    await faultPoint('sink.batch_noted', this.#where);
   }
 
   /** False when the store refused: then it is asked where it is. */
   async #write(nextOffset: number, changes: readonly Change[], finished = this.#rebuild === null): Promise<boolean> {
-    const { id, incarnation, store, clock } = this.#o;
-    const at = clock.now();
+    const { id, store } = this.#o;
+    const incarnation = this.#incarnation ?? '';
     const batch = {
       id,
       epoch: this.#epoch!,
       expectedOffset: this.#applied,
       nextOffset,
       incarnation: finished ? incarnation : rebuildingOf(incarnation),
-      at,
+      at: this.#wholeAt(nextOffset),
     };
     if ((await store.apply(batch, changes)) !== 'applied') {
       this.#unsure = true;
       return false;
     }
-    this.#writtenAtMs = at;
+    this.#writtenAtMs = this.#o.clock.now();
     this.#sure();
     return true;
   }
@@ -353,7 +432,9 @@ export class PartitionSink {
     const { metrics, id, clock } = this.#o;
     this.#pending = null;
     this.#failures = 0;
+    this.#rowsLimit = Math.min(this.#o.pace.pressedRowsMax, this.#rowsLimit * GROW);
     this.#applied = batch.nextOffset;
+    this.#noteWhole();
     metrics.sinkApplied.inc({ sink: id.sink, topic: id.topic }, batch.timestamps.length);
     if (this.#rebuild === null) {
       const delay = metrics.sinkDelay.labels(id.sink);
@@ -420,8 +501,6 @@ export class PartitionSink {
     await this.#o.clock.sleep(wait, signal);
   }
 }
-
-const BACKLOG_BYTES_MAX = 4 * 1024 * 1024;
 
 /** The answer, or false as soon as the signal ends the wait. */
 async function orAborted(answer: Promise<boolean>, signal: AbortSignal): Promise<boolean> {

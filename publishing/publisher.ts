@@ -17,6 +17,7 @@ import { type GroupSink, Materialiser, type SinkProgress } from './materialise.j
 import type { SinkPace } from './partition-sink.js';
 import { affinityOnline, affinityRows } from './sinks/affinity.js';
 import type { OnlineSink, TableSink } from './sinks/declaration.js';
+import { onlineGroup, PRODUCER_TABLES_GROUP, tableGroup } from './sinks/groups.js';
 import { popularityOnline, popularityRows } from './sinks/popularity.js';
 import { onlineSinkStore } from './sinks/sink-store.js';
 import { tableSinkStore } from './sinks/table-sink-store.js';
@@ -33,8 +34,6 @@ export interface PublisherOptions {
   readonly clock: Clock;
   /** Version of the features application. */
   readonly version: number;
-  /** Which life of the topics offsets belong to; '' where that is not known. Another one rebuilds every sink. */
-  readonly incarnation?: string;
   /** Shorter waits for tests. */
   readonly pace?: Partial<Pick<SinkPace, 'checkMs' | 'backoffMs'>>;
 }
@@ -54,10 +53,29 @@ export interface Publisher extends Service {
 }
 
 const CHECK_MS = 1_000;
-const BACKOFF_MS = { first: 100, most: 5_000 };
-/** Redis does one batch at a time: a larger one holds up everybody who reads meanwhile (2,000 rows took up to 90 ms). */
-const ONLINE_ROWS_MAX = 500;
-const TABLE_ROWS_MAX = 5_000;
+const MIB = 1024 * 1024;
+const WAITS = { checkMs: CHECK_MS, backoffMs: { first: 100, most: 5_000 } };
+
+/**
+ * Redis does one batch at a time: a larger one holds up everybody who reads meanwhile (2,000 rows took up to 90 ms).
+ */
+export const ONLINE_PACE: SinkPace = {
+  ...WAITS,
+  rowsMax: 500,
+  pressedRowsMax: 1_000,
+  batchBytesMax: 4 * MIB,
+  waitingBytesMax: 32 * MIB,
+  lingerMs: 0,
+};
+
+/** Readers of Postgres do not wait for a statement: under pressure it may take seconds' worth of records at once. */
+export const TABLE_PACE: Omit<SinkPace, 'lingerMs'> = {
+  ...WAITS,
+  rowsMax: 5_000,
+  pressedRowsMax: 20_000,
+  batchBytesMax: 32 * MIB,
+  waitingBytesMax: 96 * MIB,
+};
 
 /** Migrations and topics must be applied before start. */
 export function createPublisher(options: PublisherOptions): Publisher {
@@ -75,27 +93,27 @@ class LivePublisher implements Publisher {
   #following: Promise<void> = Promise.resolve();
 
   constructor(options: PublisherOptions) {
-    const { log, codec, clock, settings, version, incarnation = '' } = options;
+    const { log, codec, clock, settings, version } = options;
     this.#o = options;
     this.#layout = new Layout(settings.REDIS_KEY_PREFIX);
     this.#letters = new DeadLetterWriter(log, codec, clock);
     const halfLifeMs = versionSettings('popularity', settings).half_life_ms;
     this.#groups = [
-      this.#group(`features.v${version}.redis`, { rowsMax: ONLINE_ROWS_MAX, lingerMs: 0 }, [
+      this.#group(onlineGroup(version), ONLINE_PACE, [
         this.#online(popularityOnline(version, this.#layout, halfLifeMs)),
         this.#online(affinityOnline(version, this.#layout)),
       ]),
-      this.#group(`features.v${version}.postgres`, this.#tablePace(), [
+      this.#group(tableGroup(version), this.#tablePace(), [
         this.#table(popularityRows(version)),
         this.#table(affinityRows(version)),
       ]),
-      this.#group('tables.postgres', this.#tablePace(), [
+      this.#group(PRODUCER_TABLES_GROUP, this.#tablePace(), [
         this.#table(catalogueRows),
         this.#table(userRows),
         this.#table(deadLetterRows),
       ]),
     ];
-    this.#applied = new Applied(this.#groups, incarnation, clock);
+    this.#applied = new Applied(this.#groups, clock);
   }
 
   /**
@@ -136,8 +154,8 @@ class LivePublisher implements Publisher {
     return this.#groups.flatMap((group) => group.positions());
   }
 
-  #group(sink: string, pace: Pick<SinkPace, 'rowsMax' | 'lingerMs'>, sinks: readonly GroupSink[]): Materialiser {
-    const { log, codec, clock, logger, metrics, incarnation = '' } = this.#o;
+  #group(sink: string, pace: SinkPace, sinks: readonly GroupSink[]): Materialiser {
+    const { log, codec, clock, logger, metrics } = this.#o;
     return new Materialiser({
       sink,
       sinks,
@@ -147,14 +165,14 @@ class LivePublisher implements Publisher {
       logger,
       metrics,
       letters: this.#letters,
-      incarnation,
-      pace: { checkMs: CHECK_MS, backoffMs: BACKOFF_MS, ...this.#o.pace, ...pace },
+      incarnationOf: (topic) => log.admin.topicId(topic),
+      pace: { ...pace, ...this.#o.pace },
       advanced: () => this.#applied.changed(),
     });
   }
 
-  #tablePace(): Pick<SinkPace, 'rowsMax' | 'lingerMs'> {
-    return { rowsMax: TABLE_ROWS_MAX, lingerMs: this.#o.settings.POSTGRES_COALESCE_MS };
+  #tablePace(): SinkPace {
+    return { ...TABLE_PACE, lingerMs: this.#o.settings.POSTGRES_COALESCE_MS };
   }
 
   #online<Value>(sink: OnlineSink<Value>): GroupSink {

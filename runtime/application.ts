@@ -3,8 +3,9 @@
  * Fencing makes every overlap harmless; what is decided here is only when to start, stop and start again.
  */
 import type { Codec } from '../schemas/codec.js';
+import type { Checkpoints } from './checkpoints.js';
 import type { Clock } from './clock.js';
-import { asError, FreshetError, hasCode, isTransient } from './errors.js';
+import { asError, FreshetError, isTransient } from './errors.js';
 import type { Assignment, Log, Membership, TopicPartition } from './log.js';
 import type { Logger } from './logger.js';
 import type { Metrics } from './metrics.js';
@@ -19,6 +20,10 @@ const SHOW_OFFSETS_MS = 5_000;
 const LAG_MS = 2_000;
 const RESTART_MS_MIN = 500;
 const RESTART_MS_MAX = 15_000;
+/** How long a task that was given to somebody else may take for its last commit; meanwhile the group may wait for us. */
+const REVOKE_LIMIT_MS = 5_000;
+/** The same when the process stops, a last checkpoint included. */
+const STOP_LIMIT_MS = 20_000;
 
 export interface ApplicationOptions {
   /** Names the group and, with the processor and the task, every transactional id. */
@@ -31,6 +36,8 @@ export interface ApplicationOptions {
   readonly clock: Clock;
   readonly commitIntervalMs: number;
   readonly changelogIntervalMs: number;
+  /** Null: tasks keep none. */
+  readonly checkpoints?: Checkpoints | null;
 }
 
 interface Planned {
@@ -44,6 +51,9 @@ interface Planned {
 interface Running {
   readonly stop: AbortController;
   readonly done: Promise<void>;
+  /** The task being restored or run. */
+  attempt: Task | null;
+  /** The task once it is restored. */
   task: Task | null;
 }
 
@@ -59,7 +69,9 @@ export class Application implements Service {
   #membership: Membership | null = null;
   readonly #running = new Map<number, Running>();
   readonly #failures = new Map<string, Error>();
-  #assigned = false;
+  /** The tasks of the newest assignment, and how many there have been. */
+  #mine: ReadonlySet<number> = new Set();
+  #assignments = 0;
   readonly #ending = new AbortController();
   #background: Promise<void>[] = [];
 
@@ -78,7 +90,7 @@ export class Application implements Service {
 
   /** Tasks of this member that have not come to their state yet; what `/health/ready` waits for. */
   get waiting(): string[] {
-    if (!this.#assigned) return [`an assignment in group ${this.#o.name}`];
+    if (this.#assignments === 0) return [`an assignment in group ${this.#o.name}`];
     const names = [...this.#running]
       .filter(([, { task }]) => task === null)
       .map(([number]) => `${this.#plan[number]!.declaration.name}-${this.#plan[number]!.index}`);
@@ -112,7 +124,8 @@ export class Application implements Service {
 
   async stop(): Promise<void> {
     this.#ending.abort();
-    await Promise.all([...this.#running.keys()].map((task) => this.#stopTask(task)));
+    await Promise.all([...this.#running.keys()].map((task) => this.#stopTask(task, STOP_LIMIT_MS)));
+    await this.#o.checkpoints?.idle();
     await Promise.all(this.#background);
     await this.#membership?.leave();
     this.#membership = null;
@@ -140,26 +153,49 @@ export class Application implements Service {
 
   /** Tasks kept go on undisturbed; those that left are stopped with a last commit; new ones are restored. */
   async #onAssigned(assignment: Assignment): Promise<void> {
-    const mine = new Set(assignment.tasks);
-    await Promise.all([...this.#running.keys()].filter((task) => !mine.has(task)).map((task) => this.#stopTask(task)));
+    this.#assignments++;
+    this.#mine = new Set(assignment.tasks);
     if (this.#ending.signal.aborted) return;
-    for (const task of mine) if (!this.#running.has(task)) this.#startTask(task);
-    this.#assigned = true;
+    const left = [...this.#running.keys()].filter((task) => !this.#mine.has(task));
+    for (const task of this.#mine) if (!this.#running.has(task)) this.#startTask(task);
+    await Promise.all(left.map((task) => this.#stopTask(task, REVOKE_LIMIT_MS)));
+  }
+
+  /**
+   * Whether the group gives us this task still: asked after an error, and answered by a heartbeat or an assignment made
+   * since. Until then a task must not be restored, or a process that was stopped for long and its successor would fence
+   * each other for ever.
+   */
+  async #isOurs(number: number): Promise<boolean> {
+    const before = this.#assignments;
+    const confirmed = (await this.#membership?.confirmed()) ?? false;
+    return (confirmed || this.#assignments > before) && this.#mine.has(number);
   }
 
   #startTask(number: number): void {
     const stop = new AbortController();
-    const running: Running = { stop, task: null, done: Promise.resolve() };
+    const running: Running = { stop, attempt: null, task: null, done: Promise.resolve() };
     this.#running.set(number, running);
-    Object.assign(running, { done: this.#keepRunning(this.#plan[number]!, running) });
+    Object.assign(running, { done: this.#keepRunning(number, running) });
   }
 
-  async #stopTask(number: number): Promise<void> {
+  /** Waits for the end of a task, but not for longer than the limit: what it still writes is fenced by its successor. */
+  async #stopTask(number: number, limitMs: number): Promise<void> {
     const running = this.#running.get(number);
     if (running === undefined) return;
     running.stop.abort();
-    await running.done;
-    if (this.#running.get(number) === running) this.#running.delete(number);
+    const ended = new AbortController();
+    const tooLate = this.#o.clock.sleep(limitMs, ended.signal).then(() => running.attempt);
+    const late = await Promise.race([running.done.then(() => null), tooLate]);
+    ended.abort();
+    if (late !== null) {
+      this.#o.logger.warn({ event: 'task_given_up', task: late.name, limit_ms: limitMs });
+      await late.close();
+    }
+    this.#forget(running);
+    // It is somebody else's to mend now.
+    const { declaration, index } = this.#plan[number]!;
+    this.#failures.delete(`${declaration.application}.${declaration.name}-${index}`);
   }
 
   /** A task that went to somebody else; should it come back, it is started anew. */
@@ -168,21 +204,27 @@ export class Application implements Service {
   }
 
   /** Runs a task until it is stopped; starts it again after what may pass, gives up on what cannot. */
-  async #keepRunning(planned: Planned, running: Running): Promise<void> {
-    const { declaration, index } = planned;
+  async #keepRunning(number: number, running: Running): Promise<void> {
+    const { declaration, index } = this.#plan[number]!;
     const { logger, metrics, clock } = this.#o;
     const { signal } = running.stop;
     let pause = RESTART_MS_MIN;
     while (!signal.aborted) {
-      const task = this.#createTask(planned);
+      const task = this.#createTask(number);
+      running.attempt = task;
       try {
-        await task.restore();
+        await task.restore(signal);
         running.task = task;
         this.#failures.delete(task.name);
         pause = RESTART_MS_MIN;
         await task.run(signal);
+        if (this.#ending.signal.aborted) await task.checkpointAtStop();
       } catch (error) {
         const code = error instanceof FreshetError ? error.code : 'internal';
+        if (signal.aborted) {
+          logger.info({ event: 'task_ended', task: task.name, code, error: asError(error).message });
+          return;
+        }
         metrics.taskFailures.inc({ processor: declaration.name, code });
         logger.error({
           event: 'task_failed',
@@ -191,37 +233,32 @@ export class Application implements Service {
           error: asError(error).message,
           stack: asError(error).stack,
         });
-        if (hasCode(error, 'fenced')) {
-          // The group must confirm that the task is still ours, or its successor and we would fence each other for ever.
-          if (!(await this.#membership?.confirmed())) {
-            this.#forget(running);
-            return;
-          }
-        } else if (!isTransient(error) && !hasCode(error, 'indefinite_commit')) {
+        if (!isTransient(error) && code !== 'fenced' && code !== 'indefinite_commit') {
           this.#failures.set(task.name, asError(error));
           logger.fatal({ event: 'task_stopped', task: task.name, task_index: index, error: asError(error).message });
           return;
         }
-        await clock.sleep(pause, signal);
-        pause = Math.min(pause * 2, RESTART_MS_MAX);
       } finally {
         running.task = null;
+        running.attempt = null;
         await task
           .close()
           .catch((error: unknown) => logger.warn({ event: 'task_close_failed', error: asError(error).message }));
       }
+      await clock.sleep(pause, signal);
+      pause = Math.min(pause * 2, RESTART_MS_MAX);
+      if (signal.aborted) return;
+      if (!(await this.#isOurs(number))) {
+        this.#forget(running);
+        return;
+      }
     }
   }
 
-  #createTask({ declaration, index, inputs, partitions }: Planned): Task {
-    const { log, codec, logger, metrics, clock, commitIntervalMs, changelogIntervalMs } = this.#o;
-    const onCommitted = (positions: readonly (TopicPartition & { offset: number })[]) =>
-      this.progress.advance(positions);
+  #createTask(number: number): Task {
+    const { log, codec, logger, metrics, clock, commitIntervalMs, changelogIntervalMs, checkpoints } = this.#o;
     return new Task({
-      declaration,
-      index,
-      inputs,
-      partitions,
+      ...this.#plan[number]!,
       log,
       codec,
       logger,
@@ -229,7 +266,9 @@ export class Application implements Service {
       clock,
       commitIntervalMs,
       changelogIntervalMs,
-      onCommitted,
+      checkpoints: checkpoints ?? null,
+      isOurs: () => this.#isOurs(number),
+      onCommitted: (positions) => this.progress.advance(positions),
     });
   }
 

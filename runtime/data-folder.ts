@@ -82,7 +82,7 @@ export class DataFolder {
  * folder cannot be used or holds somebody else's files.
  */
 export async function openDataFolder(path: string, options: DataFolderOptions = {}): Promise<DataFolder> {
-  await prepare(path);
+  await prepareDataFolder(path);
   return new DataFolder(path, await acquire(path, options.silenceMs ?? SILENCE_MS));
 }
 
@@ -101,7 +101,8 @@ export async function isDataFolder(path: string): Promise<boolean> {
   }
 }
 
-async function prepare(path: string): Promise<void> {
+/** Makes and marks the folder without taking its lock, for files that processes may share. Errors: `settings`. */
+export async function prepareDataFolder(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
     await refuseStrangers(path);

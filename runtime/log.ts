@@ -55,6 +55,8 @@ export interface LogAdmin {
   listTopics(): Promise<string[]>;
   /** Null where the topic does not exist. */
   describeTopic(name: string): Promise<TopicConfig | null>;
+  /** Tells a topic from another one made later under its name; null where the log cannot. Errors: 'unknown_topic'. */
+  topicId(name: string): Promise<string | null>;
   /** Creates with all settings at once; a topic that exists already is an error. Replication: min(3, brokers). */
   createTopic(config: TopicConfig): Promise<void>;
   deleteTopic(name: string): Promise<void>;

@@ -23,6 +23,8 @@ export function createMetrics() {
     taskPosition: gauge('freshet_task_position', 'Next input offset of a task.', ['processor', 'partition']),
     taskLag: gauge('freshet_task_lag_records', 'Input records not yet folded.', ['processor', 'partition']),
     restoreSeconds: histogram('freshet_task_restore_seconds', 'Time to restore a task.', ['processor'], seconds),
+    /** outcome: written, failed, loaded, discarded. */
+    checkpoints: counter('freshet_checkpoints_total', 'Local checkpoints by what became of them.', ['outcome']),
     taskFailures: counter('freshet_task_failures_total', 'Tasks stopped by an error, by its code.', [
       'processor',
       'code',
@@ -32,6 +34,18 @@ export function createMetrics() {
     /** From the log time of the newest event in a change to its visibility in the store. */
     sinkDelay: histogram('freshet_sink_delay_seconds', 'Event in the log to readable in the store.', ['sink'], seconds),
     sinkFailures: counter('freshet_sink_failures_total', 'Failed writes to a store; the sink tries again.', ['sink']),
+    /** outcome: same, different, left_out, pending, undecided (publishing/audit/compare.ts). */
+    auditKeys: counter('freshet_audit_keys_total', 'Keys compared with a recount from the log.', [
+      'store',
+      'artefact',
+      'outcome',
+    ]),
+    auditDifferent: gauge('freshet_audit_different_keys', 'Keys that differ, as of the last audit.', [
+      'store',
+      'artefact',
+    ]),
+    auditError: gauge('freshet_audit_relative_error', 'Largest relative error of the last audit.', []),
+    auditSuccess: gauge('freshet_audit_last_success_timestamp_seconds', 'When an audit last found no difference.', []),
     dataFreshness: gauge('data_freshness_seconds', 'Age of the oldest unprocessed record.', ['data_source']),
     featureReads: counter('feature_reads_total', 'Reads of published features.', ['artefact', 'version']),
     httpRequests: counter('freshet_http_requests_total', 'HTTP requests.', ['route', 'method', 'status']),

@@ -3,7 +3,8 @@
  * into memory and says what to write. Parts do no I/O: the task around them reads, commits and restores.
  */
 import type { RecordColumns, TopicPartition, TransactionalWriter } from './log.js';
-import type { Marker } from './marker.js';
+import type { Marker, MarkerPart } from './marker.js';
+import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
 
 /** Where a part puts what a commit writes. Keys and values are copied at once. */
 export type Output = Pick<TransactionalWriter, 'add'>;
@@ -52,6 +53,16 @@ export interface Part {
   beginRestore(): void;
   /** A changelog row (value null: deleted). Rows of other parts are ignored. */
   restoreRow(batch: RecordColumns, row: number): void;
+  /**
+   * Puts the state aside for a checkpoint. Called only when everything is committed: nothing waits to be emitted but
+   * what oldestDue() and sweptDay tell of. A part without save and load is restored from the changelog alone.
+   */
+  save?(into: ColumnSink): void;
+  /**
+   * Instead of beginRestore and restoreRow: the state as it was saved, at or before the marker. Rows that the changelog
+   * did not have then must count as dirty; folding goes on with every record from there to the marker.
+   */
+  load?(from: ColumnSource, marker: MarkerPart): void;
   /** The log time from which the input must be read again for what the changelog does not hold; null: none. */
   replayHorizon(restoreClock: number): number | null;
   /** State is whole again: from now on rows are live. */

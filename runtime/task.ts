@@ -3,28 +3,30 @@
  * commits everything it writes together with its marker in one transaction. State is a function of the input log, so
  * after any end (crash, fencing, rebalance) another owner comes to the same bits:
  *
- *   init (fences the old owner) → changelog has no open transaction → read the changelog → read the input from where the
- *   last complete flush began to the marker, folding without emitting → live.
+ *   init (fences the old owner) → restore (restore.ts) → live: fold, commit, now and then a checkpoint
  */
-import { randomUUID } from 'node:crypto';
 import type { Codec } from '../schemas/codec.js';
+import { Changelog } from './changelog.js';
+import type { Checkpoints, TaskCheckpoints } from './checkpoints.js';
 import type { Clock } from './clock.js';
-import { FreshetError, hasCode } from './errors.js';
+import { FreshetError, hasCode, isTransient, messageOf } from './errors.js';
+import { faultPoint } from './fault-points.js';
 import type { Log, LogReader, RecordColumns, TopicPartition, TransactionalWriter } from './log.js';
 import type { Logger } from './logger.js';
-import { decodeMarker, encodeMarker, isMarker, MARKER_KEY, type Marker } from './marker.js';
+import { encodeMarker, MARKER_KEY, type Marker } from './marker.js';
 import type { Metrics } from './metrics.js';
-import { type FoldMode, LIVE, type Part, type ProcessorDeclaration } from './processor.js';
+import { foldBatch, type PartProgress, prepareBatch, progressOf, startParts } from './part-progress.js';
+import type { Part, ProcessorDeclaration } from './processor.js';
+import { READER_WAIT_MS, restoreTask } from './restore.js';
+import type { ColumnSink } from './state/saved-columns.js';
 
-const READER_WAIT_MS = 250;
 const COMMIT_RECORDS_MAX = 20_000;
 const FLUSH_ROWS_MIN = 500;
 const FLUSH_ROWS_MAX = 5_000;
 /** A flush is spread over this share of its interval: all at once it would delay every live change behind it. */
 const FLUSH_SHARE = 0.5;
-/** Transaction time-out of a vanished owner (5 s), the broker's own check interval (10 s), and some. */
-const STABLE_WAIT_MS = 30_000;
 const REOPEN_TRIES = 5;
+const REOPEN_PAUSE_MS = 500;
 
 export interface TaskOptions {
   readonly declaration: ProcessorDeclaration;
@@ -39,61 +41,49 @@ export interface TaskOptions {
   readonly clock: Clock;
   readonly commitIntervalMs: number;
   readonly changelogIntervalMs: number;
+  /** Without them it is restored from the changelog. */
+  readonly checkpoints?: Checkpoints | null;
+  /** Whether the group, asked now, still gives this task to this member; without a group it always does. */
+  readonly isOurs?: () => Promise<boolean>;
   /** Called after every commit with the next input offset of each partition. */
   readonly onCommitted: (positions: readonly (TopicPartition & { offset: number })[]) => void;
 }
 
-interface PartProgress {
-  readonly part: Part;
-  position: number;
-  restoreFrom: number;
-  restoreClock: number;
-  /** Position and clock when the running flush began. */
-  flushFrom: number;
-  flushClock: number;
-  /** While restoring: the marker's offset, where live rows begin. */
-  liveFrom: number;
-  mode: FoldMode;
-}
-
 export class Task {
+  readonly name: string;
   readonly #o: TaskOptions;
-  readonly #changelog: TopicPartition;
-  readonly #parts: PartProgress[];
+  readonly #changelog: Changelog;
+  readonly #checkpoints: TaskCheckpoints | null;
+  #parts: PartProgress[];
   #writer: TransactionalWriter | null = null;
   #reader: LogReader | null = null;
+  #signal: AbortSignal | undefined;
   #incarnation = '';
   #sequence = 0;
+  /** The newest acknowledged marker lies at this offset of the changelog or behind. */
   #changelogSeen = 0;
+  #checkpointSequence = 0;
   #flushing = false;
   #flushedAt = 0;
   #flushRowsPerMs = 0;
   #foldedSinceCommit = 0;
   #movedSinceCommit = false;
+  /** A flush or a sweep has ended with the last commit: its marker, written before, does not say so. */
+  #markerIsOld = false;
   #committedAt = 0;
+  #isClosed = false;
   #unsubscribe: (() => void)[] = [];
 
   constructor(options: TaskOptions) {
+    const { declaration, index, log, codec, clock } = options;
     this.#o = options;
-    this.#changelog = { topic: options.declaration.changelog, partition: options.index };
-    this.#parts = options.inputs.map((input) => ({
-      part: options.declaration.createPart({
-        input,
-        partitions: options.partitions,
-        changelogPartition: options.index,
-      }),
-      position: 0,
-      restoreFrom: 0,
-      restoreClock: -1,
-      flushFrom: 0,
-      flushClock: -1,
-      liveFrom: 0,
-      mode: LIVE,
-    }));
-  }
-
-  get name(): string {
-    return `${this.#o.declaration.application}.${this.#o.declaration.name}-${this.#o.index}`;
+    this.name = `${declaration.application}.${declaration.name}-${index}`;
+    const place = { topic: declaration.changelog, partition: index };
+    this.#changelog = new Changelog({ task: this.name, place, log, codec, clock });
+    this.#parts = this.#startParts();
+    const canSave = this.#parts.every(({ part }) => part.save !== undefined && part.load !== undefined);
+    const file = `${declaration.name}-${index}`;
+    this.#checkpoints = canSave ? (options.checkpoints?.of(declaration.application, file, this.name) ?? null) : null;
   }
 
   get parts(): readonly Part[] {
@@ -105,54 +95,80 @@ export class Task {
   }
 
   /**
-   * Restores the state. Errors: 'fenced' when a newer owner has come; 'state' when the changelog belongs to other folds
-   * or settings, or is held by a hanging transaction; 'offset_out_of_range' when the input no longer holds what is needed.
+   * Restores the state. Errors: those of restoreTask; 'fenced' when a newer owner has come; 'state' when the signal
+   * aborts.
    */
-  async restore(): Promise<void> {
+  async restore(signal?: AbortSignal): Promise<void> {
     const started = performance.now();
-    const { log, declaration, clock } = this.#o;
-    this.#writer = await log.transactionalWriter(this.name, declaration.writes);
-    await this.#writer.init();
-    const end = await this.#stableEnd();
-    const marker = await this.#readChangelog(end);
-    this.#changelogSeen = end;
-    await this.#startPositions(marker);
-    for (const table of declaration.tables) {
-      this.#unsubscribe.push(
-        table.subscribe((key) => {
-          for (const { part } of this.#parts) part.tableChanged(table.topic, key);
-        }),
-      );
-    }
-    await this.#replay();
-    const now = clock.now();
-    for (const progress of this.#parts) {
-      const at = marker?.parts.find(
-        (p) => p.topic === progress.part.input.topic && p.partition === progress.part.input.partition,
-      );
-      progress.part.endRestore(at?.clock ?? -1, at?.swept_day ?? -1, now);
-      progress.mode = LIVE;
-    }
-    for (const table of declaration.tables) {
-      const seen = marker?.tables.find((t) => t.topic === table.topic)?.offsets ?? [];
-      for (const key of table.changedSince(seen))
-        for (const { part } of this.#parts) part.tableChanged(table.topic, key);
-    }
+    const { log, declaration, clock, logger, metrics } = this.#o;
+    this.#signal = signal;
+    await faultPoint('restore.begin', this.name);
+    await this.#openWriter();
+    await faultPoint('restore.fenced', this.name);
+    const restored = await restoreTask({
+      task: this.name,
+      declaration,
+      log,
+      clock,
+      logger,
+      signal,
+      changelog: this.#changelog,
+      checkpoints: this.#checkpoints,
+      startParts: () => this.#startParts(),
+    });
+    const { from, marker, replayed } = restored;
+    this.#parts = restored.parts;
+    this.#reader = restored.reader;
+    this.#incarnation = restored.incarnation;
+    this.#sequence = marker?.sequence ?? 0;
+    this.#checkpointSequence = restored.checkpointSequence;
+    this.#changelogSeen = restored.markerOffset;
+    this.#flushedAt = clock.now();
+    this.#watchTables(marker);
     const seconds = (performance.now() - started) / 1000;
-    this.#o.metrics.restoreSeconds.observe({ processor: declaration.name }, seconds);
-    this.#o.logger.info({
+    metrics.restoreSeconds.observe({ processor: declaration.name }, seconds);
+    if (from === 'checkpoint') metrics.checkpoints.inc({ outcome: 'loaded' });
+    logger.info({
       event: 'task_restored',
       task: this.name,
+      from,
+      replayed,
       duration_seconds: seconds,
       positions: this.positions(),
     });
-    this.#flushedAt = now;
     this.#report();
+  }
+
+  #startParts(): PartProgress[] {
+    const { declaration, inputs, partitions, index } = this.#o;
+    return startParts(declaration, inputs, partitions, index);
+  }
+
+  async #openWriter(): Promise<void> {
+    const writer = await this.#o.log.transactionalWriter(this.name, this.#o.declaration.writes);
+    this.#writer = writer;
+    await writer.init();
+    if (!this.#isClosed) return;
+    await writer.close();
+    throw new FreshetError('state', `${this.name}: it was closed`);
+  }
+
+  /** Tells the parts of every change from now on, and of those that the marker's commit has not shown. */
+  #watchTables(marker: Marker | null): void {
+    for (const table of this.#o.declaration.tables) {
+      const changed = (key: string) => {
+        for (const { part } of this.#parts) part.tableChanged(table.topic, key);
+      };
+      this.#unsubscribe.push(table.subscribe(changed));
+      const shown = marker?.tables.find(({ topic }) => topic === table.topic)?.offsets ?? [];
+      for (const key of table.changedSince(shown)) changed(key);
+    }
   }
 
   /** Folds and commits until the signal aborts (then commits once more) or an error ends the task. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, commitIntervalMs } = this.#o;
+    this.#signal = signal;
     let polling: Promise<RecordColumns[]> | null = null;
     while (!signal.aborted) {
       polling ??= this.#reader!.poll();
@@ -190,7 +206,15 @@ export class Task {
     return true;
   }
 
+  /** A last checkpoint of a task that has run and was stopped, unless the one before is fresh. */
+  async checkpointAtStop(): Promise<void> {
+    const checkpoints = this.#checkpoints;
+    if (checkpoints?.isStale(this.#o.clock.now()) && this.#hasNews())
+      await checkpoints.takeInTurn(...this.#checkpoint());
+  }
+
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const stop of this.#unsubscribe.splice(0)) stop();
     const reader = this.#reader;
     const writer = this.#writer;
@@ -219,24 +243,20 @@ export class Task {
   }
 
   async #fold(batch: RecordColumns): Promise<void> {
-    const progress = this.#parts.find(
-      ({ part }) => part.input.partition === batch.partition && part.input.topic === batch.topic,
-    )!;
-    if (batch.count > 0) {
-      await progress.part.prepare(batch);
-      progress.part.fold(batch, 0, batch.count, progress.mode);
-      if (!progress.mode.restoring) this.#foldedSinceCommit += batch.count;
-    }
-    if (batch.nextOffset > progress.position) {
-      progress.position = batch.nextOffset;
-      if (!progress.mode.restoring && batch.count > 0) this.#movedSinceCommit = true;
-    }
+    const { clock, logger } = this.#o;
+    const progress = progressOf(this.#parts, batch);
+    await prepareBatch(progress, batch, { task: this.name, clock, logger, signal: this.#signal });
+    foldBatch(progress, batch);
+    this.#foldedSinceCommit += batch.count;
+    if (batch.count > 0) this.#movedSinceCommit = true;
   }
 
   #commitIsDue(now: number): boolean {
     if (this.#foldedSinceCommit > 0) return now - this.#committedAt >= this.#o.commitIntervalMs;
     if (now - this.#committedAt < this.#o.commitIntervalMs) return false;
-    return this.#flushing || this.#flushIsDue(now) || this.#parts.some(({ part }) => part.isDue(now));
+    return (
+      this.#flushing || this.#markerIsOld || this.#flushIsDue(now) || this.#parts.some(({ part }) => part.isDue(now))
+    );
   }
 
   #flushIsDue(now: number): boolean {
@@ -245,35 +265,24 @@ export class Task {
   }
 
   async #commit(): Promise<void> {
+    await faultPoint('commit.begin', this.name);
     const { clock, metrics, declaration } = this.#o;
     const started = performance.now();
     const now = clock.now();
-    if (!this.#flushing && this.#flushIsDue(now)) {
-      this.#flushing = true;
-      this.#flushedAt = now;
-      const dirty = this.#parts.reduce((most, { part }) => Math.max(most, part.dirtyRows), 0);
-      this.#flushRowsPerMs = dirty / (FLUSH_SHARE * this.#o.changelogIntervalMs);
-      for (const progress of this.#parts) {
-        progress.part.beginFlush();
-        progress.flushFrom = progress.position;
-        progress.flushClock = progress.part.clock;
-      }
-      this.#changelogSeen = (await this.#o.log.offsets(this.#changelog)).lastStable;
-    }
+    const beginsFlush = !this.#flushing && this.#flushIsDue(now);
+    const checkpoints = this.#checkpoints?.isDue(now) ? this.#checkpoints : null;
+    const end = beginsFlush || checkpoints !== null ? await this.#changelogEnd() : null;
+    if (beginsFlush) this.#beginFlush(now);
+    const told = this.#parts.map(({ restoreFrom, part }) => ({ restoreFrom, sweptDay: part.sweptDay }));
     const sequence = this.#sequence + 1;
-    for (let attempt = 1; ; attempt++) {
-      this.#write(now, sequence);
-      try {
-        await this.#writer!.commit();
-        break;
-      } catch (error) {
-        if (!hasCode(error, 'indefinite_commit') || attempt > REOPEN_TRIES) throw error;
-        this.#o.logger.warn({ event: 'commit_outcome_unknown', task: this.name, sequence, error: String(error) });
-        if (await this.#tookEffect(sequence)) break;
-      }
-    }
+    await this.#writeUntilKnown(now, sequence);
+    await faultPoint('commit.acknowledged', this.name);
     this.#sequence = sequence;
-    for (const { part } of this.#parts) part.committed();
+    this.#changelogSeen = end ?? this.#changelogSeen;
+    for (const progress of this.#parts) {
+      progress.part.committed();
+      progress.committed = progress.position;
+    }
     if (this.#flushing && this.#parts.every(({ part }) => part.flushComplete)) {
       this.#flushing = false;
       for (const progress of this.#parts) {
@@ -281,12 +290,55 @@ export class Task {
         progress.restoreClock = progress.flushClock;
       }
     }
+    this.#markerIsOld = this.#parts.some(
+      ({ restoreFrom, part }, i) => restoreFrom !== told[i]!.restoreFrom || part.sweptDay !== told[i]!.sweptDay,
+    );
     this.#foldedSinceCommit = 0;
     this.#movedSinceCommit = false;
     this.#committedAt = now;
+    // Copied before anything else is folded, written while the task goes on.
+    if (checkpoints?.isDue(now)) void checkpoints.take(...this.#checkpoint());
     metrics.commits.inc({ processor: declaration.name });
     metrics.commitSeconds.observe({ processor: declaration.name }, (performance.now() - started) / 1000);
     this.#report();
+  }
+
+  /** Whoever looks for the next marker later may begin here. Not worth failing for: null. */
+  async #changelogEnd(): Promise<number | null> {
+    try {
+      return (await this.#changelog.offsets()).lastStable;
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      return null;
+    }
+  }
+
+  #beginFlush(now: number): void {
+    this.#flushing = true;
+    this.#flushedAt = now;
+    const dirty = this.#parts.reduce((most, { part }) => Math.max(most, part.dirtyRows), 0);
+    this.#flushRowsPerMs = dirty / (FLUSH_SHARE * this.#o.changelogIntervalMs);
+    for (const progress of this.#parts) {
+      progress.part.beginFlush();
+      progress.flushFrom = progress.position;
+      progress.flushClock = progress.part.clock;
+    }
+  }
+
+  /** Resolves when the commit is in the log for certain. */
+  async #writeUntilKnown(now: number, sequence: number): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      this.#write(now, sequence);
+      await faultPoint('commit.written', this.name);
+      try {
+        await this.#writer!.commit();
+        return;
+      } catch (error) {
+        if (!hasCode(error, 'indefinite_commit') || attempt > REOPEN_TRIES || this.#isClosed) throw error;
+        this.#o.logger.warn({ event: 'commit_outcome_unknown', task: this.name, sequence, error: messageOf(error) });
+        if (await this.#settle(sequence)) return;
+      }
+    }
   }
 
   #write(now: number, sequence: number): void {
@@ -298,10 +350,9 @@ export class Task {
       part.emit(asOf, writer);
       if (this.#flushing) part.flush(flushMax, position, writer);
     }
-    writer.add(this.#changelog.topic, MARKER_KEY, encodeMarker(this.#marker(sequence), this.#o.codec), {
-      partition: this.#changelog.partition,
-      timestamp: now,
-    });
+    const { topic, partition } = this.#changelog.place;
+    const marker = encodeMarker(this.#marker(sequence), this.#o.codec);
+    writer.add(topic, MARKER_KEY, marker, { partition, timestamp: now });
   }
 
   #marker(sequence: number): Marker {
@@ -325,127 +376,70 @@ export class Task {
   }
 
   /**
-   * After a commit whose outcome is unknown: a new writer ends the transaction one way or the other, and the newest
-   * marker tells which. Memory stays valid either way, so a broker restart costs no restore.
+   * After a commit whose outcome is unknown: whether it took effect. Memory stays valid either way, so a broker that is
+   * away for however long costs no restore.
+   */
+  async #settle(sequence: number): Promise<boolean> {
+    for (;;) {
+      try {
+        return await this.#tookEffect(sequence);
+      } catch (error) {
+        if (!isTransient(error) || this.#isClosed || this.#signal?.aborted) throw error;
+        this.#o.logger.warn({ event: 'commit_outcome_unknown', task: this.name, sequence, error: messageOf(error) });
+        await this.#o.clock.sleep(REOPEN_PAUSE_MS, this.#signal);
+      }
+    }
+  }
+
+  /**
+   * A new writer ends the transaction one way or the other, and the newest marker tells which. The group is asked first:
+   * a process that was stopped for long would fence its healthy successor.
    */
   async #tookEffect(sequence: number): Promise<boolean> {
-    await this.#writer!.close();
-    this.#writer = await this.#o.log.transactionalWriter(this.name, this.#o.declaration.writes);
-    await this.#writer.init();
-    const end = await this.#stableEnd();
-    let newest: Marker | null = null;
-    await this.#readTo(end, this.#changelogSeen, (batch, row) => {
-      if (isMarker(batch, row)) newest = decodeMarker(batch, row, this.#o.codec);
-    });
-    const found = newest as Marker | null;
-    const last = found?.sequence ?? this.#sequence;
-    if (found !== null && (found.incarnation !== this.#incarnation || last > sequence))
+    await this.#writer?.close();
+    const isOurs = (await this.#o.isOurs?.()) ?? true;
+    if (!isOurs || this.#isClosed)
+      throw new FreshetError('fenced', `${this.name}: the group has given it away meanwhile`);
+    await this.#openWriter();
+    const end = await this.#changelog.stableEnd(this.#signal);
+    const newest = (await this.#changelog.newestMarker(this.#changelogSeen, end))?.marker;
+    const last = newest?.sequence ?? 0;
+    if (last > sequence || (newest !== undefined && newest.incarnation !== this.#incarnation))
       throw new FreshetError('fenced', `${this.name}: another owner has committed meanwhile`);
+    if (last < this.#sequence)
+      throw new FreshetError(
+        'indefinite_commit',
+        `${this.name}: the changelog has lost a commit that was acknowledged`,
+      );
     return last === sequence;
   }
 
-  /** Waits until the changelog has no open transaction and returns its end. */
-  async #stableEnd(): Promise<number> {
-    const { clock, log } = this.#o;
-    const deadline = clock.now() + STABLE_WAIT_MS;
-    for (;;) {
-      const { lastStable, highWatermark } = await log.offsets(this.#changelog);
-      if (lastStable >= highWatermark) return highWatermark;
-      if (clock.now() > deadline)
-        throw new FreshetError(
-          'state',
-          `${this.name}: a transaction of another producer hangs in ${this.#changelog.topic}[${this.#changelog.partition}] ` +
-            `at offset ${lastStable}; end it with "kafka-transactions.sh abort", then restart`,
-        );
-      await clock.sleep(50);
-    }
+  /** Whether a checkpoint taken now would hold all that is in memory, and more than the last one. */
+  #hasNews(): boolean {
+    return this.#sequence > this.#checkpointSequence && this.#foldedSinceCommit === 0;
   }
 
-  async #readChangelog(end: number): Promise<Marker | null> {
-    let marker: Marker | null = null;
-    for (const { part } of this.#parts) part.beginRestore();
-    const { earliest } = await this.#o.log.offsets(this.#changelog);
-    await this.#readTo(end, earliest, (batch, row) => {
-      if (isMarker(batch, row)) marker = decodeMarker(batch, row, this.#o.codec);
-      else for (const { part } of this.#parts) part.restoreRow(batch, row);
-    });
-    return marker;
-  }
-
-  async #readTo(end: number, start: number, visit: (batch: RecordColumns, row: number) => void): Promise<void> {
-    if (start >= end) return;
-    const reader = this.#o.log.reader([{ ...this.#changelog, offset: start }], { isolation: 'read_committed' });
-    try {
-      while (reader.position(this.#changelog) < end) {
-        for (const batch of await reader.poll()) for (let row = 0; row < batch.count; row++) visit(batch, row);
-      }
-    } finally {
-      await reader.close();
-    }
-  }
-
-  async #startPositions(marker: Marker | null): Promise<void> {
-    const { log, declaration } = this.#o;
-    if (marker !== null && marker.fingerprint !== declaration.fingerprint)
-      throw new FreshetError(
-        'state',
-        `${this.name}: its state was made by other folds or settings and cannot go on.\n  state: ${marker.fingerprint}\n` +
-          `  code:  ${declaration.fingerprint}\nSet the settings back, or start the next version by replay.`,
-      );
-    this.#incarnation = marker?.incarnation ?? randomUUID();
-    this.#sequence = marker?.sequence ?? 0;
-    const starts: (TopicPartition & { offset: number })[] = [];
-    for (const progress of this.#parts) {
-      const { input } = progress.part;
-      const available = await log.offsets(input);
-      const at = marker?.parts.find((p) => p.topic === input.topic && p.partition === input.partition);
-      if (at === undefined) {
-        if (marker !== null)
-          throw new FreshetError(
-            'state',
-            `${this.name}: its marker knows nothing of ${input.topic}[${input.partition}]`,
-          );
-        progress.position = available.earliest;
-        progress.restoreFrom = available.earliest;
-        progress.liveFrom = available.earliest;
-      } else {
-        if (at.offset > available.highWatermark)
-          throw new FreshetError(
-            'offset_out_of_range',
-            `${this.name} has read ${input.topic}[${input.partition}] to ${at.offset}, but it ends at ` +
-              `${available.highWatermark}: the topic was truncated or made anew. Offsets are never reset; replay into the next version.`,
-          );
-        progress.restoreFrom = at.restore_from;
-        progress.restoreClock = at.restore_clock;
-        progress.liveFrom = at.offset;
-        const horizon = progress.part.replayHorizon(at.restore_clock);
-        const ids = horizon === null ? null : await log.offsetForTime(input, horizon);
-        progress.position = Math.min(at.restore_from, at.oldest_due, ids ?? at.restore_from);
-        progress.mode = { restoring: true, stateFrom: at.restore_from, dueFrom: at.oldest_due };
-      }
-      starts.push({ ...input, offset: progress.position });
-    }
-    this.#reader = log.reader(starts, { isolation: 'read_committed', maxWaitMs: READER_WAIT_MS });
-  }
-
-  /** Reads every part up to its marker. Rows beyond it are left for the live reader, which starts there anew. */
-  async #replay(): Promise<void> {
-    const behind = () => this.#parts.some((progress) => progress.position < progress.liveFrom);
-    if (!behind()) return;
-    while (behind()) {
-      for (const batch of await this.#reader!.poll()) await this.#fold(cutAt(batch, this.#liveFrom(batch)));
-    }
-    await this.#reader!.close();
-    for (const progress of this.#parts) progress.position = progress.liveFrom;
-    this.#reader = this.#o.log.reader(
-      this.#parts.map(({ part, position }) => ({ ...part.input, offset: position })),
-      { isolation: 'read_committed', maxWaitMs: READER_WAIT_MS },
-    );
-  }
-
-  #liveFrom(batch: RecordColumns): number {
-    return this.#parts.find(({ part }) => part.input.partition === batch.partition && part.input.topic === batch.topic)!
-      .liveFrom;
+  /** What a checkpoint says of itself, and how to put the state aside. */
+  #checkpoint(): Parameters<TaskCheckpoints['take']> {
+    this.#checkpointSequence = this.#sequence;
+    const header = {
+      application: this.#o.declaration.application,
+      task: this.name,
+      fingerprint: this.#o.declaration.fingerprint,
+      incarnation: this.#incarnation,
+      sequence: this.#sequence,
+      changelog_offset: this.#changelogSeen,
+      parts: this.#parts.map(({ part, committed }) => ({
+        ...part.input,
+        offset: committed,
+        clock: part.clock,
+        swept_day: part.sweptDay,
+      })),
+    };
+    const save = (into: ColumnSink) => {
+      for (const [i, { part }] of this.#parts.entries()) part.save!(into.within(String(i)));
+    };
+    return [header, save];
   }
 
   #report(): void {
@@ -456,11 +450,4 @@ export class Task {
       );
     this.#o.onCommitted(this.positions());
   }
-}
-
-/** The rows below an offset. */
-function cutAt(batch: RecordColumns, offset: number): RecordColumns {
-  let count = batch.count;
-  while (count > 0 && batch.offsets[count - 1]! >= offset) count--;
-  return count === batch.count ? batch : { ...batch, count, nextOffset: offset };
 }

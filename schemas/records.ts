@@ -81,4 +81,6 @@ export interface Erasure {
   subject: string;
   requested_at: number;
   reason: string | null;
+  /** Where the topics that hold the subject ended when it was asked for: its deletions lie at or above. */
+  after: { topic: string; partition: number; offset: number }[];
 }

@@ -24,6 +24,7 @@ import {
 } from './limits.js';
 import type { ServingOptions } from './ports.js';
 import { PROBLEM_TYPE, Problem, problemOf } from './problem.js';
+import { addAuditRoutes } from './routes/audit.js';
 import { addCatalogueRoutes } from './routes/catalogue.js';
 import { addErasureRoutes } from './routes/erasures.js';
 import { addEventRoutes } from './routes/events.js';
@@ -56,7 +57,7 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
  * FreshetError('settings') for tokens that are wrong or missing.
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { settings, logger, metrics, clock, log, codec } = options;
+  const { settings, logger, metrics, clock, log, codec, erasures } = options;
   const tokens = loadTokens(settings, options.localToken);
   const app = Fastify({
     logger: false,
@@ -103,7 +104,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     waitMsMax: WRITE_MS_MAX,
     queuedBytesMax: QUEUED_BYTES_MAX,
   });
-  const eraser = new Eraser(log, codec, WRITE_MS_MAX);
+  const eraser = new Eraser(log, codec, erasures.versions, WRITE_MS_MAX);
   app.addHook('onClose', async () => {
     await Promise.all([writer.close(), eraser.close()]);
   });
@@ -112,9 +113,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await addEventRoutes(app, { writer, codec });
   addCatalogueRoutes(app, { writer, codec, clock, tenants });
   addFeatureRoutes(app, { readers, tenants, metrics });
-  addErasureRoutes(app, { eraser, clock, tenants });
+  addErasureRoutes(app, { eraser, erasures, clock, tenants, stopping });
   await addTopicRoutes(app, { log, codec, writer, clock, tenants, stopping });
   addOperationRoutes(app, { isReady, overview, metrics, clock });
+  addAuditRoutes(app, options.audits ?? null);
   addPage(app, options.webFolder);
   await app.ready();
   return app;

@@ -1,4 +1,6 @@
 /** What serving is given: everything behind the HTTP surface, as ports, so that tests hand in their own. */
+import type { LiveAudits } from '../publishing/audit/compose.js';
+import type { ErasureReader } from '../publishing/erasure/erasure-reader.js';
 import type { FeatureReader } from '../publishing/reader.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Log } from '../runtime/log.js';
@@ -10,6 +12,12 @@ import type { Codec } from '../schemas/codec.js';
 
 /** Published features: of their reader, what routes ask for. */
 export type FeatureReaders = Pick<FeatureReader, 'popular' | 'popularity' | 'affinity'>;
+
+/** What has become of requests to forget. */
+export type Erasures = Pick<ErasureReader, 'versions' | 'status'>;
+
+/** Comparisons of what is served with the raw log. */
+export type Audits = Pick<LiveAudits, 'auditor' | 'begin' | 'get'>;
 
 /** What the page shows; the composition of the process knows it. Lags count records. */
 export interface Overview {
@@ -45,6 +53,9 @@ export interface ServingOptions {
   readonly log: Log;
   readonly database: Queryable;
   readonly readers: FeatureReaders;
+  readonly erasures: Erasures;
+  /** Null or missing where the process has no stores to compare. */
+  readonly audits?: Audits | null;
   readonly codec: Codec;
   readonly settings: ServingSettings;
   readonly logger: Logger;

@@ -3,7 +3,10 @@
  * difference is told in a sentence, and one that would break keyed state or the meaning of log time is refused before
  * anything is created.
  */
-import { DAY_MS, type TopicCleanup, type TopicDeclaration } from './topic.js';
+import { DAY_MS, type TopicDeclaration as Declared, type TopicCleanup } from './topic.js';
+
+/** How values are encoded does not matter here. */
+type TopicDeclaration = Declared<unknown>;
 
 /** A topic as a log has it. The shape of the log port's TopicConfig, said again here because topics/ imports no engine. */
 export interface TopicState {
@@ -94,18 +97,32 @@ export async function applyTopics(
   );
   if (refusals.length > 0) throw new TopicsRefusedError(refusals);
   const reports: TopicReport[] = [];
-  for (const { wanted, found } of pairs) {
+  for (const { declaration, wanted, found: before } of pairs) {
     const { name, partitions } = wanted;
+    const found = before ?? (options.dryRun ? null : await create(admin, wanted));
     if (found === null) {
-      if (!options.dryRun) await admin.createTopic(wanted);
       reports.push({ name, action: options.dryRun ? 'missing' : 'created', partitions, differences: [] });
       continue;
     }
+    const late = before === null ? refuse(declaration, wanted, found, options) : [];
+    if (late.length > 0) throw new TopicsRefusedError(late);
     const differences = compareTopic(wanted, found);
     const action = differences.length === 0 ? 'same' : 'differs';
     reports.push({ name, action, partitions: found.partitions, differences });
   }
   return reports;
+}
+
+/** Null when we have made it. Processes that start together all find it missing: then it is as the fastest one made it. */
+async function create(admin: TopicAdmin, wanted: TopicState): Promise<TopicState | null> {
+  try {
+    await admin.createTopic(wanted);
+    return null;
+  } catch (error) {
+    const found = await admin.describeTopic(wanted.name);
+    if (found === null) throw error;
+    return found;
+  }
 }
 
 function refuse(declaration: TopicDeclaration, wanted: TopicState, found: TopicState, options: ApplyOptions): string[] {

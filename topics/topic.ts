@@ -3,13 +3,14 @@ import type { SchemaName } from '../schemas/codec.js';
 
 export type TopicCleanup = 'delete' | 'compact' | 'compact,delete';
 
-export interface TopicDeclaration {
+/** `Schema`: how its values are encoded; a topic of this code base names one of schemas/. */
+export interface TopicDeclaration<Schema = SchemaName> {
   /** `<name>` or, for an application's own topics, `<name>.v<n>`. */
   readonly name: string;
   readonly doc: string;
   /** What the key is, in words. */
   readonly key: string;
-  readonly schema: SchemaName;
+  readonly schema: Schema;
   /** `default`: 12 on Kafka, 4 embedded; a number is fixed. */
   readonly partitions: 'default' | number;
   readonly cleanup: TopicCleanup;
@@ -43,12 +44,17 @@ export const INPUT_TABLE_SETTINGS = {
 /** Changelogs: only the newest value matters, as soon as possible. */
 export const CHANGELOG_SETTINGS = { 'segment.ms': String(10 * 60_000) } as const;
 
+type Said = 'name' | 'doc' | 'key' | 'schema' | 'cleanup' | 'owner';
+
+/** What has to be said of a topic; all else has a default. */
+export type TopicDraft<Schema = SchemaName> = Pick<TopicDeclaration<Schema>, Said> &
+  Partial<Omit<TopicDeclaration<Schema>, Said>>;
+
 /** Fills in what most topics share and refuses what cannot be right. */
-export function topic(
-  declaration: Pick<TopicDeclaration, 'name' | 'doc' | 'key' | 'schema' | 'cleanup' | 'owner'> &
-    Partial<Omit<TopicDeclaration, 'name' | 'doc' | 'key' | 'schema' | 'cleanup' | 'owner'>>,
-): TopicDeclaration {
-  const full: TopicDeclaration = {
+export function topic<Schema extends SchemaName | object = SchemaName>(
+  declaration: TopicDraft<Schema>,
+): TopicDeclaration<Schema> {
+  const full: TopicDeclaration<Schema> = {
     partitions: 'default',
     retentionDays: null,
     logAppendTime: false,

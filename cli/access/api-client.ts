@@ -23,6 +23,11 @@ export class ApiClient {
     return this.#send(path, signal === undefined ? {} : { signal }, () => false);
   }
 
+  postJson(path: string, body: unknown): Promise<unknown> {
+    const request = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+    return this.#send(path, request, () => false);
+  }
+
   /** Like `get`; an error's body for which `isAnswer` holds is answered instead of thrown. */
   postLines(path: string, lines: string, isAnswer: (body: unknown) => boolean): Promise<unknown> {
     const request = { method: 'POST', body: lines, headers: { 'content-type': 'application/x-ndjson' } };

@@ -30,14 +30,14 @@ export interface DirectAccessOptions {
 export class DirectAccess implements LogAccess {
   readonly where: string;
   readonly log: Log;
-  readonly #codec: Codec;
+  readonly codec: Codec;
   readonly #declarations: ReadonlyMap<string, TopicDeclaration>;
   readonly #onClose: () => Promise<void>;
 
   constructor({ log, codec, declarations, where, onClose }: DirectAccessOptions) {
     this.log = log;
     this.where = where;
-    this.#codec = codec;
+    this.codec = codec;
     this.#declarations = new Map(declarations.map((declaration) => [declaration.name, declaration]));
     this.#onClose = onClose ?? (async () => {});
   }
@@ -65,7 +65,7 @@ export class DirectAccess implements LogAccess {
   async read(name: string, start: readonly Position[], options: ReadOptions): Promise<ReadAnswer> {
     const topic = this.#declarations.get(name);
     if (topic === undefined) throw new FreshetError('unknown_topic', `No topic is declared under the name ${name}.`);
-    const codec = this.#codec;
+    const { codec } = this;
     const records: RawRecord[] = [];
     const next = await readRaw(
       this.log,
@@ -84,7 +84,7 @@ export class DirectAccess implements LogAccess {
         'unknown_topic',
         `Topic ${kind.topic} does not exist in ${this.where}: run "freshet topics apply" first.`,
       );
-    return new LogSink(await this.log.writer([kind.topic]), kind, this.#codec);
+    return new LogSink(await this.log.writer([kind.topic]), kind, this.codec);
   }
 
   async close(): Promise<void> {

@@ -22,7 +22,15 @@ export interface OpenOptions {
 }
 
 /** Errors: whatever the log, the registry or the data folder say; `locked` while another process is still starting. */
-export async function openLogAccess(shell: Shell, { writes = [] }: OpenOptions = {}): Promise<LogAccess> {
+export async function openLogAccess(shell: Shell, options: OpenOptions = {}): Promise<LogAccess> {
+  const { settings } = shell;
+  const holder = settings.KAFKA_BROKERS === undefined ? await readLock(settings.FRESHET_DATA_DIR) : null;
+  if (holder !== null) return new HttpAccess(clientOf(settings.FRESHET_DATA_DIR, holder));
+  return await openDirectAccess(shell, options);
+}
+
+/** The log itself: on the brokers, else on disk. */
+export async function openDirectAccess(shell: Shell, { writes = [] }: OpenOptions = {}): Promise<DirectAccess> {
   const { settings, logger } = shell;
   const declarations = allTopics();
   if (settings.KAFKA_BROKERS !== undefined) {
@@ -31,19 +39,18 @@ export async function openLogAccess(shell: Shell, { writes = [] }: OpenOptions =
     const where = `Kafka at ${settings.KAFKA_BROKERS.join(', ')}`;
     return new DirectAccess({ log: await openKafkaLog(settings, logger), codec, declarations, where });
   }
-  const holder = await readLock(settings.FRESHET_DATA_DIR);
-  if (holder !== null) return throughHolder(settings.FRESHET_DATA_DIR, holder);
   const codec = await codecFor(shell, declarations, writes);
   return await onDisk(shell, declarations, codec, writes.length > 0);
 }
 
-function throughHolder(path: string, { pid, address, token }: LockRecord): LogAccess {
+/** A client of the process that holds the data folder. Throws FreshetError('locked') while it does not listen yet. */
+export function clientOf(path: string, { pid, address, token }: LockRecord): ApiClient {
   if (address === undefined)
     throw new FreshetError(
       'locked',
       `Process ${pid} holds the data folder ${path} and does not listen yet: try again once it is ready.`,
     );
-  return new HttpAccess(new ApiClient(address, token));
+  return new ApiClient(address, token);
 }
 
 function codecFor(shell: Shell, declarations: readonly TopicDeclaration[], writes: readonly string[]): Promise<Codec> {
@@ -56,7 +63,7 @@ async function onDisk(
   declarations: readonly TopicDeclaration[],
   codec: Codec,
   createTopics: boolean,
-): Promise<LogAccess> {
+): Promise<DirectAccess> {
   const folder: DataFolder = await openDataFolder(settings.FRESHET_DATA_DIR);
   try {
     const { openEmbeddedLog } = await import('../../runtime/embedded/log.js');

@@ -4,14 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { MarkerPart } from '../../runtime/marker.js';
 import type { FoldMode, Output, Part } from '../../runtime/processor.js';
-import { capacityFor, DueSet, enlarged } from '../../runtime/state/columns.js';
 import { Interner } from '../../runtime/state/interner.js';
-import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { FeatureTopics } from '../../topics/features.js';
 import { AffinityShares } from '../affinity/shares.js';
-import { type Catalogue, UNKNOWN_CATEGORY } from '../catalogue/catalogue.js';
+import type { Catalogue } from '../catalogue/catalogue.js';
 import { carry, dayContribution, dayOf, lagFactors, WINDOW_DAYS, windowStart } from '../days.js';
 import { DuplicateSet } from '../intake/duplicates.js';
 import { EventView, wrongId } from '../intake/event-view.js';
@@ -19,19 +19,15 @@ import { identity } from '../intake/identity.js';
 import { Rejects } from '../intake/rejects.js';
 import { HeaviestItems } from '../interactions/heaviest.js';
 import { WindowedState } from '../windowed-state.js';
+import { ChangelogRows } from './changelog-rows.js';
 import { ActivityEntries } from './entries.js';
+import { ProductCategories } from './product-categories.js';
 import { ProductDeltas } from './product-deltas.js';
+import { SlowOutput } from './slow-output.js';
 
 /** How far ahead of the log's clock an event may be; it then counts as happening now. */
 const FUTURE_MS = 5 * 60_000;
-/** Entries per changelog record: a record stays below the largest one allowed even with the longest ids. */
-const CHUNK_ENTRIES = 900;
-const INTERACTIONS_PER_COMMIT = 2_000;
 const WEIGHT_OF_TYPE = [1, 2, 3] as const;
-const NOT_LOOKED_UP = -2;
-const DELETED = -3;
-/** Stands for the offset of a change that no input record made. */
-const SWEPT = Number.POSITIVE_INFINITY;
 
 export interface ActivitySettings {
   readonly popularityHalfLifeMs: number;
@@ -64,32 +60,20 @@ export class ActivityPart implements Part {
   readonly #users = new Interner();
   readonly #products = new Interner();
   readonly #categories = new Interner(64);
-  readonly #unknown: number;
   readonly #entries = new ActivityEntries();
-  /** Changelog records of rows that need more than one. */
-  readonly #chunks = new Map<number, number>();
   readonly #state = new WindowedState(this.#entries.onGrow, (row) => {
     this.#entries.truncate(row, 0);
-    this.#chunks.delete(row);
+    this.#rows.dropped(row);
   });
+  readonly #rows: ChangelogRows;
+  readonly #catalogue: ProductCategories;
   readonly #deltas = new ProductDeltas(this.#products);
   readonly #shares = new AffinityShares(this.#categories);
   readonly #items = new HeaviestItems(this.#products);
   readonly #lag: Float64Array;
-  readonly #row = new AvroWriter();
-  readonly #cursor = new AvroCursor();
   readonly #id = new Int32Array(4);
   readonly #counted: Record<IntakeOutcome, number> = { counted: 0, duplicate: 0, late: 0, dead_letter: 0, erasure: 0 };
-  /** What the catalogue says of a product: a category, NOT_LOOKED_UP or DELETED. */
-  #productCategory = new Int32Array(1024).fill(NOT_LOOKED_UP);
-  /** Users whose interactions changed since they were last written, in order of the first change. */
-  readonly #slow = new DueSet();
-  #slowSince = new Float64Array(1024);
-  #slowEmitted = new Float64Array(1024);
-  #slowNextMs = Number.POSITIVE_INFINITY;
-  #slowTaken: number[] = [];
-  /** How many of them wait because a day left, not because of an input record. */
-  #slowSwept = 0;
+  readonly #slow: SlowOutput;
   #sweptDay = -1;
   #asOf = 0;
   /** Log time of the oldest event since the last commit: feature records carry it, so sinks can tell how late they are. */
@@ -103,7 +87,19 @@ export class ActivityPart implements Part {
     this.#rejects = new Rejects(options.codec, 'intake');
     this.#duplicates = new DuplicateSet(options.settings.duplicateHorizonMs);
     this.#lag = lagFactors(options.settings.affinityHalfLifeMs);
-    this.#unknown = this.#categories.intern(Buffer.from(UNKNOWN_CATEGORY));
+    this.#slow = new SlowOutput(options.settings.interactionsIntervalMs);
+    this.#catalogue = new ProductCategories(options.catalogue, this.#products, this.#categories);
+    this.#rows = new ChangelogRows({
+      topic: options.topics.activityChangelog.name,
+      partition: options.changelogPartition,
+      inputPartition: options.input.partition,
+      codec: options.codec,
+      rows: this.#state.rows,
+      entries: this.#entries,
+      users: this.#users,
+      products: this.#products,
+      categories: this.#categories,
+    });
   }
 
   get clock(): number {
@@ -112,7 +108,7 @@ export class ActivityPart implements Part {
 
   /** A sweep is finished when the slower output has followed too. */
   get sweptDay(): number {
-    if (this.#slowSwept === 0) this.#sweptDay = this.#state.sweptDay;
+    if (!this.#slow.isSweeping) this.#sweptDay = this.#state.sweptDay;
     return this.#sweptDay;
   }
 
@@ -122,9 +118,8 @@ export class ActivityPart implements Part {
 
   fold(batch: RecordColumns, from: number, to: number, mode: FoldMode): void {
     for (let i = from; i < to; i++) this.#foldRow(batch, i, mode);
-    if (mode.restoring) return;
     for (const outcome of Object.keys(this.#counted) as IntakeOutcome[]) {
-      if (this.#counted[outcome] > 0) this.#o.onIntake(outcome, this.#counted[outcome]);
+      if (this.#counted[outcome] > 0 && !mode.restoring) this.#o.onIntake(outcome, this.#counted[outcome]);
       this.#counted[outcome] = 0;
     }
   }
@@ -171,7 +166,7 @@ export class ActivityPart implements Part {
   #count(offset: number, day: number, ts: number, mode: FoldMode): void {
     const view = this.#view;
     const user = this.#users.intern(view.bytes, view.userStart, view.userEnd);
-    if (!mode.restoring || offset >= mode.dueFrom) this.#markSlow(user, offset);
+    if (!mode.restoring || offset >= mode.dueFrom) this.#slow.changed(user, offset);
     if (mode.restoring && offset < mode.stateFrom) return;
     const product = this.#products.intern(view.bytes, view.productStart, view.productEnd);
     const category =
@@ -179,7 +174,7 @@ export class ActivityPart implements Part {
     const rows = this.#state.rows;
     const row = rows.obtain(user, day);
     if (rows.created) this.#entries.open(row);
-    if (mode.restoring && offset < rows.covers![row]!) return;
+    if (mode.restoring && rows.isCovered(row, offset)) return;
     const weight = WEIGHT_OF_TYPE[view.type as 0 | 1 | 2];
     const entries = this.#entries;
     const entry = entries.obtain(row, product, category);
@@ -210,37 +205,23 @@ export class ActivityPart implements Part {
     const offset = batch.offsets[i]!;
     if (mode.restoring && offset < mode.stateFrom && offset < mode.dueFrom) return;
     const user = this.#users.intern(batch.bytes, start, end);
-    if (!mode.restoring || offset >= mode.dueFrom) this.#markSlow(user, offset);
+    if (!mode.restoring || offset >= mode.dueFrom) {
+      this.#slow.changed(user, offset);
+      this.#slow.hurry(user);
+    }
     if (mode.restoring && offset < mode.stateFrom) return;
     const rows = this.#state.rows;
     for (let row = rows.first(user); row >= 0; row = rows.next(row)) {
-      if (mode.restoring && offset < rows.covers![row]!) continue;
+      if (mode.restoring && rows.isCovered(row, offset)) continue;
+      if (mode.restoring) this.#rows.emptied(row);
       this.#entries.truncate(row, 0);
       rows.markDirty(row);
     }
-    if (!mode.restoring) {
-      this.#state.due.add(user);
-      // What a forgotten user must not wait for: the removal from the slower output.
-      this.#slowEmitted[user] = 0;
-      this.#slowNextMs = 0;
-    }
-  }
-
-  #markSlow(user: number, offset: number): void {
-    if (user >= this.#slowSince.length) {
-      const capacity = capacityFor(user + 1, this.#slowSince.length);
-      this.#slowSince = enlarged(this.#slowSince, capacity);
-      this.#slowEmitted = enlarged(this.#slowEmitted, capacity);
-    }
-    if (!this.#slow.add(user)) return;
-    this.#slowSince[user] = offset;
-    if (offset === SWEPT) this.#slowSwept++;
-    const next = this.#slowEmitted[user]! + this.#settings.interactionsIntervalMs;
-    if (next < this.#slowNextMs) this.#slowNextMs = next;
+    if (!mode.restoring) this.#state.due.add(user);
   }
 
   isDue(now: number): boolean {
-    return this.#state.isDue(now) || this.#rejects.size > 0 || this.#deltas.size > 0 || now >= this.#slowNextMs;
+    return this.#state.isDue(now) || this.#rejects.size > 0 || this.#deltas.size > 0 || this.#slow.isDue(now);
   }
 
   emit(asOf: number, out: Output): void {
@@ -259,11 +240,10 @@ export class ActivityPart implements Part {
     this.#state.visitDue(asOf, (user) => {
       this.#emitAffinity(user, asOf, affinityPrefix, since, out);
       // A day that left changes the interactions too; they follow at their own pace.
-      this.#markSlow(user, SWEPT);
+      this.#slow.swept(user);
     });
-    this.#takeSlow(asOf);
     const interactionsPrefix = codec.prefix('Interactions');
-    for (const user of this.#slowTaken) this.#emitInteractions(user, asOf, interactionsPrefix, out);
+    for (const user of this.#slow.take(asOf)) this.#emitInteractions(user, asOf, interactionsPrefix, out);
   }
 
   #emitAffinity(user: number, asOf: number, prefix: Buffer, timestamp: number, out: Output): void {
@@ -277,7 +257,7 @@ export class ActivityPart implements Part {
 
   readonly #addShare = (entry: number, factor: number): void => {
     const own = this.#entries.category[entry]!;
-    const category = own >= 0 ? own : this.#categoryOf(this.#entries.product[entry]!);
+    const category = own >= 0 ? own : this.#catalogue.of(this.#entries.product[entry]!);
     this.#shares.add(category, this.#entries.sum[entry]! * factor);
   };
 
@@ -294,7 +274,7 @@ export class ActivityPart implements Part {
   readonly #addItem = (entry: number, factor: number): void => {
     const entries = this.#entries;
     const product = entries.product[entry]!;
-    if (this.#catalogueSays(product) === DELETED) return;
+    if (this.#catalogue.isDeleted(product)) return;
     this.#items.add(product, entries.sum[entry]! * factor, entries.count[entry]!, entries.lastTs[entry]!);
   };
 
@@ -319,43 +299,16 @@ export class ActivityPart implements Part {
     return newest;
   }
 
-  /** Chooses whose interactions are written now, at most once per user and interval; an uncommitted choice stands. */
-  #takeSlow(asOf: number): void {
-    if (this.#slowTaken.length > 0) return;
-    if (asOf < this.#slowNextMs) return;
-    let next = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < this.#slow.size; i++) {
-      const user = this.#slow.at(i);
-      const ready = this.#slowEmitted[user]! + this.#settings.interactionsIntervalMs;
-      if (ready <= asOf && this.#slowTaken.length < INTERACTIONS_PER_COMMIT) this.#slowTaken.push(user);
-      else if (ready < next) next = ready;
-    }
-    this.#slowNextMs = next;
-  }
-
   committed(): void {
     this.#state.committed();
     this.#rejects.committed();
     this.#deltas.committed();
     this.#since = Number.POSITIVE_INFINITY;
-    if (this.#slowTaken.length === 0) return;
-    for (const user of this.#slowTaken) {
-      this.#slowEmitted[user] = this.#asOf;
-      if (this.#slowSince[user] === SWEPT) this.#slowSwept--;
-    }
-    const taken = new Set(this.#slowTaken);
-    this.#slow.remove((user) => taken.has(user));
-    this.#slowTaken = [];
+    this.#slow.committed(this.#asOf);
   }
 
   oldestDue(position: number): number {
-    // In order of the first change, so the first one counts, but for sweeps, which have no offset.
-    const taken = new Set(this.#slowTaken);
-    for (let i = 0; i < this.#slow.size; i++) {
-      const user = this.#slow.at(i);
-      if (!taken.has(user) && this.#slowSince[user] !== SWEPT) return Math.min(this.#slowSince[user]!, position);
-    }
-    return position;
+    return this.#slow.oldestDue(position);
   }
 
   get dirtyRows(): number {
@@ -371,91 +324,37 @@ export class ActivityPart implements Part {
   }
 
   flush(max: number, covers: number, out: Output): void {
-    const { rows } = this.#state;
-    const partition = this.#o.topics.activityChangelog.name;
-    this.#state.flush(max, (row) => {
-      const length = this.#entries.lengthOf(row);
-      const chunks = Math.max(1, Math.ceil(length / CHUNK_ENTRIES));
-      const user = this.#users.stringOf(rows.entity[row]!);
-      let entry = this.#entries.first(row);
-      for (let chunk = 0; chunk < chunks; chunk++) {
-        const inChunk = Math.min(CHUNK_ENTRIES, length - chunk * CHUNK_ENTRIES);
-        const value = inChunk <= 0 ? null : this.#encodeChunk(covers, entry, inChunk);
-        for (let i = 0; i < inChunk; i++) entry = this.#entries.next(entry);
-        this.#addRow(out, partition, rowKey(rows.day[row]!, chunk, user), value);
-      }
-      const before = this.#chunks.get(row) ?? 1;
-      for (let chunk = chunks; chunk < before; chunk++)
-        this.#addRow(out, partition, rowKey(rows.day[row]!, chunk, user), null);
-      if (chunks > before) this.#chunks.set(row, chunks);
-    });
-  }
-
-  #addRow(out: Output, topic: string, key: Buffer, value: Buffer | null): void {
-    out.add(topic, key, value, { partition: this.#o.changelogPartition, timestamp: this.#asOf });
-  }
-
-  #encodeChunk(covers: number, first: number, count: number): Buffer {
-    const entries = this.#entries;
-    const writer = this.#row
-      .begin(this.#o.codec.prefix('ActivityRow'))
-      .long(this.input.partition)
-      .long(covers)
-      .long(count);
-    for (let i = 0, entry = first; i < count; i++, entry = entries.next(entry)) {
-      const product = entries.product[entry]!;
-      const category = entries.category[entry]!;
-      writer.bytes(this.#products.arena, this.#products.startOf(product), this.#products.endOf(product));
-      if (category < 0) writer.long(0);
-      else
-        writer
-          .long(1)
-          .bytes(this.#categories.arena, this.#categories.startOf(category), this.#categories.endOf(category));
-      writer.double(entries.sum[entry]!).long(entries.count[entry]!).long(entries.lastTs[entry]!);
-    }
-    return writer.long(0).finish();
+    this.#state.flush(max, (row) => this.#rows.write(row, covers, this.#asOf, out));
   }
 
   beginRestore(): void {
     this.#state.rows.trackCovers(true);
   }
 
-  restoreRow(batch: RecordColumns, i: number): void {
-    const { day, chunk, userStart } = parseRowKey(batch, i);
-    const keyEnd = batch.keyEnd[i]!;
-    const rows = this.#state.rows;
-    const valueStart = batch.valueStart[i]!;
-    if (valueStart < 0) {
-      const user = this.#users.find(batch.bytes, userStart, keyEnd);
-      const row = user < 0 ? -1 : rows.find(user, day);
-      if (row >= 0) this.#entries.truncate(row, chunk * CHUNK_ENTRIES);
-      return;
-    }
-    const body = this.#o.codec.bodyStart('ActivityRow', batch.bytes, valueStart, batch.valueEnd[i]!);
-    const cursor = this.#cursor.reset(batch.bytes, body, batch.valueEnd[i]!);
-    if (cursor.long() !== this.input.partition) return;
-    const covers = cursor.long();
-    const row = rows.obtain(this.#users.intern(batch.bytes, userStart, keyEnd), day);
-    if (rows.created) this.#entries.open(row);
-    this.#entries.truncate(row, chunk * CHUNK_ENTRIES);
-    rows.covers![row] = covers;
-    if (chunk > 0) this.#chunks.set(row, Math.max(chunk + 1, this.#chunks.get(row) ?? 1));
-    const entries = this.#entries;
-    for (let block = cursor.long(); block !== 0; block = cursor.long()) {
-      for (let k = 0; k < block; k++) {
-        const productStart = cursor.bytesStart();
-        const product = this.#products.intern(batch.bytes, productStart, cursor.at);
-        let category = -1;
-        if (cursor.long() === 1) {
-          const categoryStart = cursor.bytesStart();
-          category = this.#categories.intern(batch.bytes, categoryStart, cursor.at);
-        }
-        const entry = entries.append(row, product, category);
-        entries.sum[entry] = cursor.double();
-        entries.count[entry] = cursor.long();
-        entries.lastTs[entry] = cursor.long();
-      }
-    }
+  restoreRow(batch: RecordColumns, row: number): void {
+    this.#rows.restore(batch, row);
+  }
+
+  save(into: ColumnSink): void {
+    this.#users.save(into.within('users'));
+    this.#products.save(into.within('products'));
+    this.#categories.save(into.within('categories'));
+    this.#state.save(into.within('state'));
+    this.#entries.save(into.within('entries'), this.#state.rows.used);
+    this.#rows.save(into.within('changelog'));
+    this.#duplicates.save(into.within('duplicates'));
+    this.#slow.save(into.within('interactions'));
+  }
+
+  load(from: ColumnSource, marker: MarkerPart): void {
+    this.#users.load(from.within('users'));
+    this.#products.load(from.within('products'));
+    this.#categories.load(from.within('categories'));
+    const sweepIsOver = this.#state.load(from.within('state'), marker.swept_day);
+    this.#entries.load(from.within('entries'));
+    this.#rows.load(from.within('changelog'));
+    this.#duplicates.load(from.within('duplicates'));
+    this.#slow.load(from.within('interactions'), marker.oldest_due, sweepIsOver);
   }
 
   replayHorizon(restoreClock: number): number | null {
@@ -470,28 +369,7 @@ export class ActivityPart implements Part {
   }
 
   tableChanged(_topic: string, key: string): void {
-    const product = this.#products.find(Buffer.from(key));
-    if (product >= 0 && product < this.#productCategory.length) this.#productCategory[product] = NOT_LOOKED_UP;
-  }
-
-  /** The category to show for a product whose events carried none. */
-  #categoryOf(product: number): number {
-    const known = this.#catalogueSays(product);
-    return known === DELETED ? this.#unknown : known;
-  }
-
-  #catalogueSays(product: number): number {
-    if (product >= this.#productCategory.length) {
-      const from = this.#productCategory.length;
-      this.#productCategory = enlarged(this.#productCategory, capacityFor(product + 1, from));
-      this.#productCategory.fill(NOT_LOOKED_UP, from);
-    }
-    const known = this.#productCategory[product]!;
-    if (known !== NOT_LOOKED_UP) return known;
-    const category = this.#o.catalogue.categoryOf(this.#products.stringOf(product));
-    const id = category === null ? DELETED : this.#categories.intern(Buffer.from(category));
-    this.#productCategory[product] = id;
-    return id;
+    this.#catalogue.changed(key);
   }
 
   stateHash(): string {
@@ -516,22 +394,6 @@ export class ActivityPart implements Part {
     }
     return createHash('sha256').update(lines.sort().join('\n')).digest('hex');
   }
-}
-
-/** `<day>/<user>`, further chunks `<day>.<chunk>/<user>`. */
-function rowKey(day: number, chunk: number, user: string): Buffer {
-  return Buffer.from(chunk === 0 ? `${day}/${user}` : `${day}.${chunk}/${user}`);
-}
-
-function parseRowKey(batch: RecordColumns, i: number): { day: number; chunk: number; userStart: number } {
-  const { bytes } = batch;
-  let at = batch.keyStart[i]!;
-  let day = 0;
-  let chunk = 0;
-  for (; bytes[at]! >= 0x30 && bytes[at]! <= 0x39; at++) day = day * 10 + bytes[at]! - 0x30;
-  if (bytes[at] === 0x2e)
-    for (at++; bytes[at]! >= 0x30 && bytes[at]! <= 0x39; at++) chunk = chunk * 10 + bytes[at]! - 0x30;
-  return { day, chunk, userStart: at + 1 };
 }
 
 function shownTime(ms: number): string {

@@ -3,6 +3,7 @@
  * One state serves affinity and interactions.
  */
 import { capacityFor, enlarged } from '../../runtime/state/columns.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
 
 const NONE = -1;
 /** Rows longer than this are searched through an index: a crawler's day must not turn quadratic. */
@@ -101,6 +102,36 @@ export class ActivityEntries {
       this.#free = entry;
       entry = following;
     }
+  }
+
+  /** `rows`: how many row numbers EntityDays has given. */
+  save(into: ColumnSink, rows: number): void {
+    into.copy('first', this.#first, rows);
+    into.copy('last', this.#last, rows);
+    into.copy('length', this.#length, rows);
+    const used = this.#used;
+    into.copy('next', this.#next, used);
+    into.copy('product', this.product, used);
+    into.copy('category', this.category, used);
+    into.copy('sum', this.sum, used);
+    into.copy('count', this.count, used);
+    into.copy('last-ts', this.lastTs, used);
+    into.share('free', Int32Array.of(this.#free));
+  }
+
+  load(from: ColumnSource): void {
+    this.#first = from.take('first', Int32Array);
+    this.#last = from.take('last', Int32Array);
+    this.#length = from.take('length', Int32Array);
+    this.#next = from.take('next', Int32Array);
+    this.product = from.take('product', Int32Array);
+    this.category = from.take('category', Int32Array);
+    this.sum = from.take('sum', Float64Array);
+    this.count = from.take('count', Uint32Array);
+    this.lastTs = from.take('last-ts', Float64Array);
+    this.#free = from.take('free', Int32Array)[0]!;
+    this.#used = this.product.length;
+    this.#indexes.clear();
   }
 
   #indexOf(row: number): Map<number, number> {

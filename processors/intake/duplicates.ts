@@ -5,17 +5,24 @@
  *
  * One clock per partition, never one for all: a shared one misses duplicates while a slow partition catches up.
  */
+import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+
 const WORDS = 5;
 const GENERATIONS = 6;
 
 class Generation {
   readonly startMs: number;
   #slots: Int32Array;
-  #count = 0;
+  #count: number;
 
-  constructor(startMs: number) {
+  constructor(startMs: number, slots = new Int32Array(1024 * WORDS), count = 0) {
     this.startMs = startMs;
-    this.#slots = new Int32Array(1024 * WORDS);
+    this.#slots = slots;
+    this.#count = count;
+  }
+
+  get slots(): Int32Array {
+    return this.#slots;
   }
 
   get count(): number {
@@ -104,6 +111,24 @@ export class DuplicateSet {
     }
     this.#current(clockMs).put(id, clockMs);
     return known;
+  }
+
+  /** Only the newest generation still changes: the others, most of it all, need no copy. */
+  save(into: ColumnSink): void {
+    for (const [i, { slots }] of this.#generations.entries()) {
+      if (i === 0) into.copy('0', slots);
+      else into.share(String(i), slots);
+    }
+    into.share('generations', Float64Array.from(this.#generations.flatMap(({ startMs, count }) => [startMs, count])));
+  }
+
+  /** In place of an empty set of the same horizon: what was saved. */
+  load(from: ColumnSource): void {
+    const generations = from.take('generations', Float64Array);
+    for (let i = 0; i < generations.length / 2; i++) {
+      const slots = from.take(String(i), Int32Array);
+      this.#generations.push(new Generation(generations[2 * i]!, slots, generations[2 * i + 1]!));
+    }
   }
 
   #current(clockMs: number): Generation {

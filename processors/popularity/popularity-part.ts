@@ -4,9 +4,11 @@
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { MarkerPart } from '../../runtime/marker.js';
 import type { FoldMode, Output, Part } from '../../runtime/processor.js';
 import { enlarged } from '../../runtime/state/columns.js';
 import { Interner } from '../../runtime/state/interner.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { FeatureTopics } from '../../topics/features.js';
@@ -84,7 +86,7 @@ export class PopularityPart implements Part {
         const purchases = cursor.long();
         const row = rows.obtain(product, day);
         if (rows.created) this.#setRow(row, 0, 0, 0, 0);
-        if (mode.restoring && offset < rows.covers![row]!) continue;
+        if (mode.restoring && rows.isCovered(row, offset)) continue;
         const count = row * 3;
         this.#sum[row] = this.#sum[row]! + sum;
         this.#counts[count] = this.#counts[count]! + views;
@@ -194,6 +196,21 @@ export class PopularityPart implements Part {
     rows.covers![row] = cursor.long();
     const sum = cursor.double();
     this.#setRow(row, sum, cursor.long(), cursor.long(), cursor.long());
+  }
+
+  save(into: ColumnSink): void {
+    this.#products.save(into.within('products'));
+    this.#state.save(into.within('state'));
+    const { used } = this.#state.rows;
+    into.copy('sum', this.#sum, used);
+    into.copy('counts', this.#counts, used * 3);
+  }
+
+  load(from: ColumnSource, marker: MarkerPart): void {
+    this.#products.load(from.within('products'));
+    this.#state.load(from.within('state'), marker.swept_day);
+    this.#sum = from.take('sum', Float64Array);
+    this.#counts = from.take('counts', Uint32Array);
   }
 
   replayHorizon(): number | null {

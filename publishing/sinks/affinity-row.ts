@@ -66,11 +66,3 @@ export function affinityReader(): (codec: Codec, bytes: Buffer, start: number, e
 function rowOf({ user_id, as_of, scores }: Affinity): AffinityRow {
   return { userId: user_id, asOf: as_of, categories: Object.keys(scores), shares: Object.values(scores) };
 }
-
-/** The scores as a JSON object. */
-export function scoresJson({ categories, shares }: AffinityRow): string {
-  let json = '{';
-  for (const [i, category] of categories.entries())
-    json += `${i === 0 ? '' : ','}${JSON.stringify(category)}:${shares[i]}`;
-  return `${json}}`;
-}

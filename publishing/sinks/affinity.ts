@@ -1,7 +1,7 @@
 /** Affinity: a hash category → score per user in the online store, with the time of each row; a row in Postgres. */
 import { featureTopics } from '../../topics/features.js';
 import { affinityTable, decodeId, type Layout } from '../layout.js';
-import { type AffinityRow, affinityReader, scoresJson } from './affinity-row.js';
+import { type AffinityRow, affinityReader } from './affinity-row.js';
 import { MS_AS_TIME, type OnlineSink, type TableSink } from './declaration.js';
 import { type KeyedTopic, problemOf } from './keyed-topic.js';
 
@@ -37,7 +37,7 @@ export function affinityOnline(version: number, layout: Layout): OnlineSink<Affi
           { op: 'hdel', key: asOf, field: user },
         ];
       return [
-        { op: 'hreplace', key, fields: row.categories.map((name, i) => [name, String(row.shares[i])]) },
+        { op: 'hnumbers', key, fields: row.categories, values: row.shares },
         { op: 'hset', key: asOf, field: user, value: String(row.asOf) },
       ];
     },
@@ -57,7 +57,7 @@ export function affinityRows(version: number): TableSink<AffinityRow> {
     key: 'user_id',
     columns: [
       { name: 'as_of', type: 'float8', as: MS_AS_TIME, value: (row) => row.asOf },
-      { name: 'scores', type: 'text', as: '$::jsonb', value: scoresJson },
+      { name: 'scores', type: 'jsonb', value: ({ categories, shares }) => ({ names: categories, values: shares }) },
     ],
     forgetsUnseen: true,
   };

@@ -1,5 +1,5 @@
 /** A sink: one keyed topic's rows in one store. It says what a change does there; how it gets there is materialise.ts. */
-import type { SqlValue } from '../../runtime/stores/database.js';
+import type { ElementType, ElementValue } from '../../runtime/stores/array-parameter.js';
 import type { OnlineStore, StoreOperation } from '../../runtime/stores/online-store.js';
 import type { KeyedTopic } from './keyed-topic.js';
 
@@ -17,10 +17,10 @@ export interface OnlineSink<Value> {
 export interface Column<Value> {
   readonly name: string;
   /** Type of the array's elements as they are sent. */
-  readonly type: 'text' | 'float8' | 'int8' | 'int4' | 'bool';
+  readonly type: ElementType;
   /** SQL that turns the sent element, called `$`, into the column's type; default: as it is. */
   readonly as?: string;
-  readonly value: (value: Value) => SqlValue;
+  readonly value: (value: Value) => ElementValue;
 }
 
 /** Rows of a table. */

@@ -47,6 +47,17 @@ export function readChange<Value>(
   row: number,
   partitions: number,
 ): Change<Value> | Poison {
+  const key = readKey(topic, columns, row, partitions);
+  return typeof key === 'string' ? readValue(topic, codec, columns, row, key) : key;
+}
+
+/** The key alone: what a record must tell before it is known whether a newer one of its key follows. */
+export function readKey(
+  topic: KeyedTopic<never>,
+  columns: RecordColumns,
+  row: number,
+  partitions: number,
+): string | Poison {
   const { bytes } = columns;
   const keyStart = columns.keyStart[row]!;
   const keyEnd = columns.keyEnd[row]!;
@@ -54,18 +65,28 @@ export function readChange<Value>(
   const wrong = wrongKey(bytes, keyStart, keyEnd);
   if (wrong !== null) return wrong;
   const key = bytes.toString('utf8', keyStart, keyEnd);
-  if (topic.checksPartition) {
-    const right = partitionOf(partitions, bytes, keyStart, keyEnd);
-    if (right !== columns.partition)
-      return {
-        reason: 'wrong_partition',
-        error:
-          `key ${JSON.stringify(key)} belongs to partition ${right} by murmur2, the record lies in ` +
-          `${columns.partition}; librdkafka producers must set partitioner=murmur2_random`,
-        // What the store holds under it came from the right partition.
-        key: null,
-      };
-  }
+  if (!topic.checksPartition) return key;
+  const right = partitionOf(partitions, bytes, keyStart, keyEnd);
+  if (right === columns.partition) return key;
+  return {
+    reason: 'wrong_partition',
+    error:
+      `key ${JSON.stringify(key)} belongs to partition ${right} by murmur2, the record lies in ` +
+      `${columns.partition}; librdkafka producers must set partitioner=murmur2_random`,
+    // What the store holds under it came from the right partition.
+    key: null,
+  };
+}
+
+/** What the record says of its key. Throws only what is no fault of the record. */
+export function readValue<Value>(
+  topic: KeyedTopic<Value>,
+  codec: Codec,
+  columns: RecordColumns,
+  row: number,
+  key: string,
+): Change<Value> | Poison {
+  const { bytes } = columns;
   const start = columns.valueStart[row]!;
   if (start < 0) return { key, value: null };
   let value: Value;
@@ -92,14 +113,26 @@ function wrongKey(bytes: Buffer, start: number, end: number): Poison | null {
   if (end === start) return { reason: 'empty_id', error: 'the key is empty', key: null };
   if (end - start > ID_BYTES_MAX)
     return { reason: 'id_too_long', error: `the key has ${end - start} bytes; at most 256 are allowed`, key: null };
-  if (!isUtf8(bytes.subarray(start, end))) return { reason: 'invalid_utf8', error: 'the key is not UTF-8', key: null };
-  if (bytes.indexOf(0, start) >= 0 && bytes.indexOf(0, start) < end)
-    return { reason: 'invalid_value', error: 'the key holds a NUL character', key: null };
+  const plain = isPlain(bytes, start, end);
+  if (plain === 'nul') return { reason: 'invalid_value', error: 'the key holds a NUL character', key: null };
+  if (plain === 'no' && !isUtf8(bytes.subarray(start, end)))
+    return { reason: 'invalid_utf8', error: 'the key is not UTF-8', key: null };
   return null;
 }
 
-export function isPoison(read: Change | Poison): read is Poison {
-  return 'reason' in read;
+/** Whether these are ASCII characters other than NUL: a look here is cheaper than two calls, and keys mostly are. */
+function isPlain(bytes: Buffer, start: number, end: number): 'yes' | 'no' | 'nul' {
+  let plain: 'yes' | 'no' = 'yes';
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte === 0) return 'nul';
+    if (byte > 127) plain = 'no';
+  }
+  return plain;
+}
+
+export function isPoison(read: Change | Poison | string): read is Poison {
+  return typeof read === 'object' && 'reason' in read;
 }
 
 /** The first thing wrong with some named texts, numbers and times, or null. */

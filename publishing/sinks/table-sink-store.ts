@@ -1,5 +1,6 @@
 /** A sink in Postgres: rows and offset in one statement. */
-import type { Database, SqlValue } from '../../runtime/stores/database.js';
+import { arrayParameter } from '../../runtime/stores/array-parameter.js';
+import type { Database, Queryable, SqlValue } from '../../runtime/stores/database.js';
 import type { ApplyResult, FencedBatch, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import type { TableSink } from './declaration.js';
 import type { Change } from './keyed-topic.js';
@@ -16,10 +17,7 @@ interface OffsetRow {
 export function tableSinkStore<Value>(database: Database, sink: TableSink<Value>): SinkStore {
   const upsert = applyStatement(sink, false);
   const upsertAndDelete = applyStatement(sink, true);
-  const position = async (id: SinkId) => {
-    const [row] = await database.query<OffsetRow>(POSITION, coordinates(id));
-    return row === undefined ? null : asPosition(row);
-  };
+  const position = (id: SinkId) => tablePosition(database, id);
   return {
     open: async (id) => {
       const [row] = await database.query<OffsetRow>(OPEN, coordinates(id));
@@ -28,7 +26,7 @@ export function tableSinkStore<Value>(database: Database, sink: TableSink<Value>
     position,
     rewind: async (id, epoch) => (await database.execute(REWIND, [...coordinates(id), epoch])) === 1,
     apply: async (batch, changes) => {
-      const { written, deleted } = split<Value>(changes);
+      const { keys, values, deleted } = split<Value>(changes);
       const parameters: SqlValue[] = [
         ...coordinates(batch.id),
         batch.epoch,
@@ -36,10 +34,10 @@ export function tableSinkStore<Value>(database: Database, sink: TableSink<Value>
         batch.nextOffset,
         batch.incarnation,
         batch.at,
-        written.map(([key]) => key),
-        ...sink.columns.map((column) => written.map(([, value]) => column.value(value))),
+        arrayParameter('text', keys, (key) => key),
+        ...sink.columns.map(({ type, value: elementOf }) => arrayParameter(type, values, elementOf)),
       ];
-      if (deleted.length > 0) parameters.push(deleted);
+      if (deleted.length > 0) parameters.push(arrayParameter('text', deleted, (key) => key));
       const applied = await database.query(deleted.length > 0 ? upsertAndDelete : upsert, parameters);
       return applied.length > 0 ? 'applied' : whyNot(batch, await position(batch.id));
     },
@@ -47,16 +45,27 @@ export function tableSinkStore<Value>(database: Database, sink: TableSink<Value>
   };
 }
 
+/** What Postgres holds for a sink; null where nothing is. */
+export async function tablePosition(database: Queryable, id: SinkId): Promise<SinkPosition | null> {
+  const [row] = await database.query<OffsetRow>(POSITION, coordinates(id));
+  return row === undefined ? null : asPosition(row);
+}
+
 /** Keys in order, so that two batches over the same rows lock them in the same order. */
-function split<Value>(changes: readonly Change[]): { written: [string, Value][]; deleted: string[] } {
-  const written: [string, Value][] = [];
+function split<Value>(changes: readonly Change[]): { keys: string[]; values: Value[]; deleted: string[] } {
+  const keys: string[] = [];
+  const values: Value[] = [];
   const deleted: string[] = [];
   const sorted = [...changes].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   for (const { key, value } of sorted) {
-    if (value === null) deleted.push(key);
-    else written.push([key, value as Value]);
+    if (value === null) {
+      deleted.push(key);
+    } else {
+      keys.push(key);
+      values.push(value as Value);
+    }
   }
-  return { written, deleted };
+  return { keys, values, deleted };
 }
 
 function whyNot(batch: FencedBatch, held: SinkPosition | null): ApplyResult {

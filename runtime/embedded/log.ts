@@ -169,6 +169,10 @@ class FileLog implements EmbeddedLog, LogAdmin {
     return this.#topics.get(name)?.config ?? null;
   }
 
+  async topicId(name: string): Promise<string> {
+    return String(this.#topic(name).id);
+  }
+
   /** Errors: FreshetError('settings') for a configuration that cannot be, 'state' if the topic is there already. */
   createTopic(config: TopicConfig): Promise<void> {
     return this.#committer.exclusive(async () => {

@@ -4,8 +4,9 @@ import { systemClock } from '../clock.js';
 import { FreshetError } from '../errors.js';
 import type { Cleanup, LogAdmin, TopicConfig } from '../log.js';
 import { type Cluster, unknownTopic } from './cluster.js';
-import { check, KafkaError, TOPIC_ALREADY_EXISTS } from './errors.js';
+import { check, KafkaError, TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC_OR_PARTITION } from './errors.js';
 import { pauseMs, persist } from './retry.js';
+import { knowsTopicIds, topicId } from './topic-id-messages.js';
 import { createTopic, deleteTopic, describeTopic, type TopicSetting } from './topic-messages.js';
 import type { Exchange } from './wire.js';
 
@@ -36,10 +37,22 @@ export class KafkaAdmin implements LogAdmin {
     return this.#persist(`describing ${name}`, async () => {
       await this.#cluster.refresh([name]);
       if (this.#cluster.isUnknown(name)) return null;
+      if (this.#cluster.isMissing(name)) throw new KafkaError(UNKNOWN_TOPIC_OR_PARTITION, `describing ${name}`);
       const partitions = await this.#cluster.partitionCount(name);
       const { error, message, settings } = await this.#cluster.askAny(describeTopic(name));
       check(error, message === null ? `describing ${name}` : `describing ${name} (${message})`);
       return toConfig(name, partitions, settings);
+    });
+  }
+
+  /** Null where the brokers are older than Kafka 2.8. Errors: 'unknown_topic'. */
+  async topicId(name: string): Promise<string | null> {
+    return this.#persist(`asking which ${name} it is`, async () => {
+      if (!(await this.#cluster.askAny(knowsTopicIds))) return null;
+      const { error, id } = await this.#cluster.askAny(topicId(name));
+      if (error === UNKNOWN_TOPIC_OR_PARTITION) throw unknownTopic(name);
+      check(error, `asking which ${name} it is`);
+      return id;
     });
   }
 
@@ -62,7 +75,15 @@ export class KafkaAdmin implements LogAdmin {
       const { error, message } = await this.#askController(request);
       // The answer to an earlier try may have been lost after the topic was made.
       if (error === TOPIC_ALREADY_EXISTS && n > 0) return;
-      if (error === TOPIC_ALREADY_EXISTS) throw new FreshetError('state', `Topic "${config.name}" exists already.`);
+      if (error === TOPIC_ALREADY_EXISTS) {
+        // Whoever is told so will want to see it, but brokers learn of it after the controller.
+        await this.#until(
+          `waiting for ${config.name} to appear`,
+          () => !this.#cluster.isMissing(config.name),
+          config.name,
+        );
+        throw new FreshetError('state', `Topic "${config.name}" exists already.`);
+      }
       check(error, message === null ? `creating ${config.name}` : `creating ${config.name} (${message})`);
     });
     await this.#appear(config.name, config.partitions);
@@ -78,7 +99,8 @@ export class KafkaAdmin implements LogAdmin {
       if (failure.code !== 'unknown_topic') throw failure;
       if (n === 0) throw unknownTopic(name);
     });
-    await this.#until(`waiting for ${name} to disappear`, () => this.#cluster.isUnknown(name), name);
+    await this.#until(`waiting for ${name} to disappear`, () => this.#cluster.isMissing(name), name);
+    this.#cluster.forget(name);
   }
 
   /** A new topic is not known to every broker at once. */

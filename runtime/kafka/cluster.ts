@@ -14,7 +14,10 @@ import { closedError, pauseMs, persist } from './retry.js';
 import type { Exchange } from './wire.js';
 
 const OPEN_LIMIT_MS = 10_000;
-const LAYOUT_LIMIT_MS = 10_000;
+/** A live task asks when it opens its writer anew: a broker's restart must not cost it the state that it has in memory. */
+const LAYOUT_LIMIT_MS = 30_000;
+/** A broker that starts may answer before it knows its topics: so long may one be missing that was there. */
+const MISSING_MS_MAX = 10_000;
 
 export class Cluster {
   readonly #options: ConnectionOptions;
@@ -26,6 +29,8 @@ export class Cluster {
   readonly #leaders = new Map<string, number[]>();
   /** What was wrong with a topic when it was last asked for: Kafka's number. */
   readonly #troubles = new Map<string, number>();
+  /** Since when a topic is missing that was there (performance.now()). */
+  readonly #missingSince = new Map<string, number>();
   #controllerId = -1;
   #unreachableSince: number | null = null;
   #wanted = new Set<string>();
@@ -77,9 +82,21 @@ export class Cluster {
     return leader === undefined || leader < 0 ? null : leader;
   }
 
-  /** Whether the cluster said, when it was last asked, that it has no such topic. */
+  /** Whether the cluster said, when it was last asked, that it has no such topic, and is to be believed. */
   isUnknown(topic: string): boolean {
+    const since = this.#missingSince.get(topic);
+    return this.isMissing(topic) && (since === undefined || performance.now() - since > MISSING_MS_MAX);
+  }
+
+  /** Whether the cluster said, when it was last asked, that it has no such topic, just deleted or not yet known. */
+  isMissing(topic: string): boolean {
     return this.#troubles.get(topic) === UNKNOWN_TOPIC_OR_PARTITION;
+  }
+
+  /** The topic was deleted on purpose: its absence needs no second look. */
+  forget(topic: string): void {
+    this.#leaders.delete(topic);
+    this.#missingSince.delete(topic);
   }
 
   /** Throws 'unknown_topic' when the cluster, when it was last asked, had no such partition; also when access is refused. */
@@ -255,11 +272,14 @@ export class Cluster {
     this.#controllerId = controllerId;
     for (const { error, topic, partitions } of topics) {
       if (error !== 0) {
+        if (error === UNKNOWN_TOPIC_OR_PARTITION && this.#leaders.has(topic))
+          this.#missingSince.set(topic, performance.now());
         this.#troubles.set(topic, error);
         this.#leaders.delete(topic);
         continue;
       }
       this.#troubles.delete(topic);
+      this.#missingSince.delete(topic);
       const leaders: number[] = new Array(partitions.length).fill(-1);
       for (const { partition, leader } of partitions) if (partition < leaders.length) leaders[partition] = leader;
       this.#leaders.set(topic, leaders);

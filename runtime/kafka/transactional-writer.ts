@@ -4,6 +4,7 @@
  * end a later one).
  */
 import { type ErrorCode, FreshetError, hasCode, messageOf } from '../errors.js';
+import { faultPoint } from '../fault-points.js';
 import type { AddOptions, TransactionalWriter } from '../log.js';
 import type { Cluster } from './cluster.js';
 import { Coordinator } from './coordinator.js';
@@ -122,8 +123,11 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
     this.#openedAt = null;
     try {
       await this.#begin(identity, parcels);
+      await faultPoint('commit.partitions_added', this.#id);
       await this.#deliver(identity, parcels);
+      await faultPoint('commit.produced', this.#id);
       await this.#end(identity);
+      await faultPoint('commit.ended', this.#id);
     } catch (error) {
       throw this.#explain(error);
     }

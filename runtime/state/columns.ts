@@ -28,6 +28,11 @@ export class IntList {
     return this.#items[index]!;
   }
 
+  /** A view of all items, good until the next change. */
+  get items(): Int32Array {
+    return this.#items.subarray(0, this.#length);
+  }
+
   push(value: number): void {
     if (this.#length === this.#items.length) this.#items = enlarged(this.#items, this.#length * 2);
     this.#items[this.#length++] = value;
@@ -66,6 +71,11 @@ export class DueSet {
 
   at(index: number): number {
     return this.#list.at(index);
+  }
+
+  /** A view of the ids in order of arrival, good until the next change. */
+  get ids(): Int32Array {
+    return this.#list.items;
   }
 
   has(id: number): boolean {

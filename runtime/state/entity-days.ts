@@ -7,6 +7,7 @@
  * order of arrival or on a restart.
  */
 import { capacityFor, enlarged, IntList } from './columns.js';
+import type { ColumnSink, ColumnSource } from './saved-columns.js';
 
 const NONE = -1;
 const CLEAN = 0;
@@ -20,7 +21,7 @@ export class EntityDays {
   #live = 0;
   entity: Int32Array;
   day: Int32Array;
-  /** First input offset that the row does not count yet; only meaningful while restoring. */
+  /** First input offset that the row does not count yet; only while restoring from the changelog. */
   covers: Float64Array | null = null;
   #nextOfEntity: Int32Array;
   #nextOfDay: Int32Array;
@@ -43,6 +44,11 @@ export class EntityDays {
     this.#headOfEntity = new Int32Array(1024).fill(NONE);
     this.#onGrow = onGrow;
     onGrow(capacity);
+  }
+
+  /** Row numbers given so far: owners save their columns up to here. */
+  get used(): number {
+    return this.#used;
   }
 
   /** Rows in use. */
@@ -189,9 +195,56 @@ export class EntityDays {
     return end >= this.#flushing.length;
   }
 
-  /** Remembers, while restoring, up to where each row counts. */
+  /** Whether a row counts the input record at this offset already. */
+  isCovered(row: number, offset: number): boolean {
+    return this.covers !== null && offset < this.covers[row]!;
+  }
+
+  /** Remembers, while restoring from the changelog, up to where each row counts. */
   trackCovers(on: boolean): void {
     this.covers = on ? new Float64Array(this.#capacity) : null;
+  }
+
+  save(into: ColumnSink): void {
+    const used = this.#used;
+    into.copy('entity', this.entity, used);
+    into.copy('day', this.day, used);
+    into.copy('next-of-entity', this.#nextOfEntity, used);
+    into.copy('next-of-day', this.#nextOfDay, used);
+    into.copy('state', this.#state, used);
+    into.copy('heads-of-entities', this.#headOfEntity);
+    into.share('heads-of-days', Int32Array.from([...this.#headOfDay].flat()));
+    into.share('free-live', Int32Array.of(this.#free, this.#live));
+  }
+
+  /**
+   * In place of all rows: those that were saved. Rows that the changelog did not have then are dirty, those of a
+   * running flush too. The capacity is what was used, and the owner loads columns of the same length.
+   */
+  load(from: ColumnSource): void {
+    this.entity = from.take('entity', Int32Array);
+    this.day = from.take('day', Int32Array);
+    this.#nextOfEntity = from.take('next-of-entity', Int32Array);
+    this.#nextOfDay = from.take('next-of-day', Int32Array);
+    this.#state = from.take('state', Uint8Array);
+    this.#headOfEntity = from.take('heads-of-entities', Int32Array);
+    const heads = from.take('heads-of-days', Int32Array);
+    const [free, live] = from.take('free-live', Int32Array);
+    this.#free = free!;
+    this.#live = live!;
+    this.#used = this.entity.length;
+    this.#capacity = this.#used;
+    this.#headOfDay.clear();
+    for (let i = 0; i < heads.length; i += 2) this.#headOfDay.set(heads[i]!, heads[i + 1]!);
+    this.covers = null;
+    this.#dirty.clear();
+    this.#flushing.clear();
+    this.#flushed = 0;
+    for (let row = 0; row < this.#used; row++) {
+      if (this.#state[row] === CLEAN) continue;
+      this.#state[row] = DIRTY;
+      this.#dirty.push(row);
+    }
   }
 
   #allocate(): number {

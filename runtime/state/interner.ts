@@ -2,6 +2,9 @@
  * Byte strings as small integers. Ids are given in order of first sight and never taken back; the bytes lie end to end
  * in one arena, so a million ids cost two typed arrays and a buffer instead of a million strings.
  */
+import { FreshetError } from '../errors.js';
+import type { ColumnSink, ColumnSource } from './saved-columns.js';
+
 export class Interner {
   #slots: Int32Array;
   #hashes: Int32Array;
@@ -80,6 +83,37 @@ export class Interner {
 
   endOf(id: number): number {
     return this.#starts[id + 1]!;
+  }
+
+  /** The bytes and where they start; the table is cheaper to make again than to keep. */
+  save(into: ColumnSink): void {
+    const { buffer, byteOffset } = this.#arena;
+    into.copy('bytes', new Uint8Array(buffer, byteOffset, this.#used));
+    into.copy('starts', this.#starts, this.#count + 1);
+  }
+
+  /** In place of all ids: those that were saved, under the same numbers. */
+  load(from: ColumnSource): void {
+    const bytes = from.take('bytes', Uint8Array);
+    const starts = from.take('starts', Float64Array);
+    this.#count = starts.length - 1;
+    this.#used = bytes.length;
+    if (starts[this.#count] !== this.#used) throw new FreshetError('invalid_data', 'its ids do not fit their bytes');
+    this.#arena = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    let slots = 16;
+    while (slots < (this.#count + 1) * 2) slots *= 2;
+    this.#slots = new Int32Array(slots).fill(-1);
+    this.#hashes = new Int32Array(slots >> 1);
+    this.#starts = new Float64Array((slots >> 1) + 1);
+    this.#starts.set(starts);
+    const mask = slots - 1;
+    for (let id = 0; id < this.#count; id++) {
+      const hash = fnv1a(this.#arena, this.#starts[id]!, this.#starts[id + 1]!);
+      this.#hashes[id] = hash;
+      let slot = hash & mask;
+      while (this.#slots[slot]! >= 0) slot = (slot + 1) & mask;
+      this.#slots[slot] = id;
+    }
   }
 
   #slotOf(hash: number, bytes: Uint8Array, start: number, end: number): number {

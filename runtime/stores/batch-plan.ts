@@ -18,10 +18,19 @@ export type Step =
       readonly fields: string[];
       readonly values: string[];
     }
+  | NumbersStep
   | { readonly op: 'hdel'; readonly key: string; readonly fields: string[] }
   | { readonly op: 'set'; readonly key: string; readonly value: string }
   | { readonly op: 'del'; readonly key: string }
   | RegroupStep;
+
+/** The hash is replaced by these. */
+export interface NumbersStep {
+  readonly op: 'hnumbers';
+  readonly key: string;
+  readonly fields: readonly string[];
+  readonly values: readonly number[];
+}
 
 /** Each member occurs once: a later regroup of the same member replaces an earlier one, both being absolute. */
 export interface RegroupStep {
@@ -132,6 +141,15 @@ class Planner implements BatchPlan {
         this.#push(state, { op: 'hreplace', key: operation.key, fields, values });
         return;
       }
+      case 'hnumbers': {
+        const { key, fields, values } = operation;
+        if (fields.length !== values.length)
+          throw invalid(`${fields.length} fields and ${values.length} numbers for ${key} do not belong together.`);
+        for (const field of fields) text(field);
+        for (const value of values) finite(value, key);
+        this.#push(this.#replace(key, fields.length > 0 ? 'hash' : 'nothing'), { op: 'hnumbers', key, fields, values });
+        return;
+      }
       case 'set':
         this.#push(this.#replace(operation.key, 'string'), {
           op: 'set',
@@ -238,7 +256,7 @@ function text(value: string): string {
 }
 
 function finite(score: number, key: string): number {
-  if (typeof score !== 'number' || !Number.isFinite(score)) throw invalid(`A score for ${key} is ${score}.`);
+  if (typeof score !== 'number' || !Number.isFinite(score)) throw invalid(`A number for ${key} is ${score}.`);
   return score;
 }
 

@@ -1,10 +1,10 @@
 /** What the in-process store holds, and how steps change it. No input or output here. */
-import type { BatchPlan, RegroupStep, Step } from './batch-plan.js';
+import type { BatchPlan, NumbersStep, RegroupStep, Step } from './batch-plan.js';
 import type { SinkPosition } from './online-store.js';
 import { RankedSet } from './ranked-set.js';
 
 /** A step whose outcome does not depend on what the store holds: running it twice is running it once. */
-export type AbsoluteStep = Exclude<Step, RegroupStep>;
+export type AbsoluteStep = Exclude<Step, RegroupStep | NumbersStep>;
 
 export type Value =
   | { readonly kind: 'string'; readonly text: string }
@@ -36,13 +36,14 @@ export class LocalState {
     return value === undefined || value.kind === kind;
   }
 
-  /** The steps with every regroup replaced by what it comes to here and now. Changes nothing. */
+  /** The steps with numbers as text and every regroup replaced by what it comes to here and now. Changes nothing. */
   resolve(steps: readonly Step[]): AbsoluteStep[] {
     const view = new GroupsView(this);
     for (const step of steps) if (step.op === 'regroup') view.watch(step.key);
     const resolved: AbsoluteStep[] = [];
     for (const step of steps) {
-      const absolute = step.op === 'regroup' ? resolveRegroup(step, view) : [step];
+      const absolute =
+        step.op === 'regroup' ? resolveRegroup(step, view) : [step.op === 'hnumbers' ? inText(step) : step];
       for (const one of absolute) view.note(one);
       resolved.push(...absolute);
     }
@@ -121,6 +122,10 @@ export class LocalState {
   capture(): IterableIterator<StateRecord> {
     return captureFrom([...this.positions], this.values);
   }
+}
+
+function inText({ key, fields, values }: NumbersStep): AbsoluteStep {
+  return { op: 'hreplace', key, fields: [...fields], values: values.map(String) };
 }
 
 function setFields(hash: Map<string, string>, fields: readonly string[], values: readonly string[]): void {

@@ -6,8 +6,8 @@
 
 /**
  * One change; a batch applies its operations in order, all or nothing. A key holds one kind of value: zadd, zrem, hset,
- * hdel and regroup on a key of another kind refuse the whole batch (invalid_data); set, del and hreplace replace
- * whatever was there. Within a batch, a key changes its kind only after one of those three.
+ * hdel and regroup on a key of another kind refuse the whole batch (invalid_data); set, del, hreplace and hnumbers
+ * replace whatever was there. Within a batch, a key changes its kind only after one of those four.
  */
 export type StoreOperation =
   | { readonly op: 'zadd'; readonly key: string; readonly member: string; readonly score: number }
@@ -16,6 +16,13 @@ export type StoreOperation =
   | { readonly op: 'hdel'; readonly key: string; readonly field: string }
   /** Replaces the whole hash by these fields; an empty list deletes it. */
   | { readonly op: 'hreplace'; readonly key: string; readonly fields: readonly (readonly [string, string])[] }
+  /** The same with numbers as values, finite, one per field: they are kept as text that reads back as the same number. */
+  | {
+      readonly op: 'hnumbers';
+      readonly key: string;
+      readonly fields: readonly string[];
+      readonly values: readonly number[];
+    }
   | { readonly op: 'set'; readonly key: string; readonly value: string }
   | { readonly op: 'del'; readonly key: string }
   /**

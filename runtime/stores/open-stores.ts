@@ -57,6 +57,25 @@ export async function openStores(settings: StoreSettings, logger: Logger): Promi
   };
 }
 
+/** The stores that are given by their URLs; for commands, which have no private ones. Errors as openStores. */
+export async function openGivenStores(
+  settings: StoreSettings,
+  logger: Logger,
+): Promise<{ readonly store: OnlineStore | null; readonly database: Database | null; close(): Promise<void> }> {
+  const store = settings.REDIS_URL === undefined ? null : await openOnlineStore(settings, logger);
+  try {
+    const database = settings.DATABASE_URL === undefined ? null : await openDatabase(settings, logger);
+    const close = async () => {
+      await store?.close();
+      await database?.close();
+    };
+    return { store: store?.opened ?? null, database: database?.opened ?? null, close };
+  } catch (error) {
+    await store?.close();
+    throw error;
+  }
+}
+
 /** Stops whatever private server may still run and removes all that the private stores kept. For "freshet reset". */
 export async function removePrivateStores(dataFolder: string, logger: Logger = silentLogger): Promise<void> {
   await removePrivateRedis(dataFolder, logger);

@@ -7,6 +7,7 @@
  */
 import { FreshetError } from '../errors.js';
 import type { BatchPlan, Step } from './batch-plan.js';
+import { ByteWriter } from './byte-writer.js';
 
 /** Codes of steps, as redis-scripts.ts knows them. */
 const CODE = { zadd: 1, zrem: 2, hset: 3, hdel: 4, set: 5, del: 6, regroup: 7 } as const;
@@ -15,6 +16,8 @@ const CODE = { zadd: 1, zrem: 2, hset: 3, hdel: 4, set: 5, del: 6, regroup: 7 } 
 const STEP_VALUES_MAX = 1000;
 /** Redis takes arguments up to 512 MiB; a batch anywhere near it would stand in everyone's way. */
 const PROGRAM_BYTES_MAX = 256 * 1024 * 1024;
+/** A text of at most so many bytes has a head of one byte. */
+const SHORT_BYTES_MAX = 31;
 
 /** Throws FreshetError('invalid_data') when the batch is larger than 256 MiB. */
 export function encodeProgram(plan: BatchPlan): Buffer {
@@ -31,7 +34,7 @@ function writeStep(writer: Writer, step: Step): void {
       inSlices(step.members.length, (from, to) => {
         writer.head(CODE.zadd, step.key, to - from);
         for (let i = from; i < to; i++) {
-          writer.text(String(step.scores[i]));
+          writer.decimal(step.scores[i]!);
           writer.text(step.members[i]!);
         }
       });
@@ -46,6 +49,17 @@ function writeStep(writer: Writer, step: Step): void {
       writer.integer(CODE.del);
       writer.text(step.key);
       writeFields(writer, step);
+      return;
+    case 'hnumbers':
+      writer.integer(CODE.del);
+      writer.text(step.key);
+      inSlices(step.fields.length, (from, to) => {
+        writer.head(CODE.hset, step.key, to - from);
+        for (let i = from; i < to; i++) {
+          writer.text(step.fields[i]!);
+          writer.decimal(step.values[i]!);
+        }
+      });
       return;
     case 'hset':
       writeFields(writer, step);
@@ -71,7 +85,7 @@ function writeStep(writer: Writer, step: Step): void {
         writer.text(step.prefix);
         for (let i = from; i < to; i++) writer.text(step.members[i]!);
         for (let i = from; i < to; i++) writer.textOrFalse(step.groups[i] ?? null);
-        for (let i = from; i < to; i++) writer.text(String(step.scores[i]));
+        for (let i = from; i < to; i++) writer.decimal(step.scores[i]!);
       });
   }
 }
@@ -92,9 +106,15 @@ function inSlices(length: number, write: (from: number, to: number) => void): vo
 
 /** MessagePack of strings, small integers and false; the array's length is filled in at the end. */
 class Writer {
-  #buffer = Buffer.allocUnsafe(64 * 1024);
-  #at = 5;
+  readonly #out = new ByteWriter(
+    PROGRAM_BYTES_MAX,
+    () => new FreshetError('invalid_data', 'A batch for Redis is larger than 256 MiB.'),
+  );
   #count = 0;
+
+  constructor() {
+    this.#out.at = 5;
+  }
 
   head(code: number, key: string, count: number): void {
     this.integer(code);
@@ -108,62 +128,66 @@ class Writer {
   }
 
   integer(value: number): void {
-    this.#reserve(5);
-    this.#count++;
-    if (value < 128) {
-      this.#buffer[this.#at++] = value;
-      return;
-    }
-    this.#buffer[this.#at++] = 0xce;
-    this.#at = this.#buffer.writeUInt32BE(value, this.#at);
+    this.#byte(value < 128 ? value : 0xce);
+    if (value < 128) return;
+    const out = this.#out;
+    out.reserve(4);
+    out.at = out.bytes.writeUInt32BE(value, out.at);
   }
 
   textOrFalse(value: string | null): void {
-    if (value !== null) {
-      this.text(value);
-      return;
-    }
-    this.#reserve(1);
-    this.#count++;
-    this.#buffer[this.#at++] = 0xc2;
+    if (value === null) this.#byte(0xc2);
+    else this.text(value);
   }
 
   text(value: string): void {
-    this.#reserve(5 + 3 * value.length);
-    this.#count++;
-    if (value.length < 32 && this.#shortAscii(value)) return;
-    const length = this.#buffer.write(value, this.#at + 5);
-    this.#buffer[this.#at] = 0xdb;
-    this.#buffer.writeUInt32BE(length, this.#at + 1);
-    this.#at += 5 + length;
-  }
-
-  /** Ids and numbers are short and plain: writing them here is several times faster than Buffer.write. */
-  #shortAscii(value: string): boolean {
-    const buffer = this.#buffer;
-    let at = this.#at;
-    buffer[at++] = 0xa0 | value.length;
-    for (let i = 0; i < value.length; i++) {
-      const unit = value.charCodeAt(i);
-      if (unit > 127) return false;
-      buffer[at++] = unit;
+    const out = this.#out;
+    if (value.length > SHORT_BYTES_MAX) {
+      this.#byte(0xdb);
+      out.reserve(4);
+      const length = out.at;
+      out.at += 4;
+      out.text(value);
+      out.bytes.writeUInt32BE(out.at - length - 4, length);
+      return;
     }
-    this.#at = at;
-    return true;
+    this.#byte(0);
+    const start = out.at;
+    out.text(value);
+    this.#closeShort(start);
   }
 
-  #reserve(bytes: number): void {
-    const needed = this.#at + bytes;
-    if (needed <= this.#buffer.length) return;
-    if (needed > PROGRAM_BYTES_MAX) throw new FreshetError('invalid_data', 'A batch for Redis is larger than 256 MiB.');
-    const larger = Buffer.allocUnsafe(Math.max(needed, 2 * this.#buffer.length));
-    this.#buffer.copy(larger, 0, 0, this.#at);
-    this.#buffer = larger;
+  /** As text: Lua would round it. */
+  decimal(value: number): void {
+    this.#byte(0);
+    const start = this.#out.at;
+    this.#out.decimal(value);
+    this.#closeShort(start);
   }
 
   finish(): Buffer {
-    this.#buffer[0] = 0xdd;
-    this.#buffer.writeUInt32BE(this.#count, 1);
-    return this.#buffer.subarray(0, this.#at);
+    const { bytes, at } = this.#out;
+    bytes[0] = 0xdd;
+    bytes.writeUInt32BE(this.#count, 1);
+    return bytes.subarray(0, at);
+  }
+
+  #byte(value: number): void {
+    this.#count++;
+    this.#out.byte(value);
+  }
+
+  /** Puts the head before a text that began at `start`; letters of several bytes may make it longer than it looked. */
+  #closeShort(start: number): void {
+    const out = this.#out;
+    const length = out.at - start;
+    if (length <= SHORT_BYTES_MAX) {
+      out.bytes[start - 1] = 0xa0 | length;
+      return;
+    }
+    out.reserve(1);
+    out.bytes.copyWithin(start + 1, start, out.at++);
+    out.bytes[start - 1] = 0xd9;
+    out.bytes[start] = length;
   }
 }

@@ -1,21 +1,33 @@
-/** POST /v1/erasures: a request to forget a user or a product. */
+/** Requests to forget a user or a product, and what has become of them. */
 import type { FastifyInstance } from 'fastify';
+import { parseSubject, type Subject } from '../../publishing/erasure/subject.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Tenants } from '../access/tenants.js';
 import { Fields } from '../input/fields.js';
 import { InputError } from '../input/input-error.js';
-import type { Eraser, Subject } from '../writing/eraser.js';
+import { HANDLER_MS_MAX, RAW_WAIT_MS_MAX } from '../limits.js';
+import type { Erasures } from '../ports.js';
+import { Problem } from '../problem.js';
+import type { Eraser } from '../writing/eraser.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
-import { orBadRequest } from './ids.js';
-import { answers, json } from './shapes.js';
+import { idOf, orBadRequest } from './ids.js';
+import { answers, count, json, parameters, text } from './shapes.js';
 
 export interface ErasureRoutes {
   readonly eraser: Eraser;
+  readonly erasures: Erasures;
   readonly clock: Clock;
   readonly tenants: Tenants;
+  /** Ends waiting requests when the server stops. */
+  readonly stopping: AbortSignal;
 }
 
-export function addErasureRoutes(app: FastifyInstance, { eraser, clock, tenants }: ErasureRoutes): void {
+export function addErasureRoutes(app: FastifyInstance, options: ErasureRoutes): void {
+  addRequest(app, options);
+  addStatus(app, options);
+}
+
+function addRequest(app: FastifyInstance, { eraser, clock, tenants }: ErasureRoutes): void {
   app.post(
     '/v1/erasures',
     {
@@ -27,7 +39,7 @@ export function addErasureRoutes(app: FastifyInstance, { eraser, clock, tenants 
           tag: 'operation',
           summary: 'Forgets a user, or takes a product out of every list.',
           description:
-            'The request and its effect are one transaction. What a user did before it is dropped from every feature of that user; what comes after it counts anew.',
+            'The request and its effect are one transaction. What a user did before it is dropped from every feature of that user; what comes after it counts anew. Location names where the certificate will be.',
         },
         {
           body: { content: { 'application/json': { schema: { $ref: 'ErasureRequest#' } } } },
@@ -38,9 +50,51 @@ export function addErasureRoutes(app: FastifyInstance, { eraser, clock, tenants 
     async (request, reply) => {
       const { subject, reason } = orBadRequest(() => readErasure(request.body));
       if (subject.kind === 'user') await tenants.requireWritable(request.principal, subject.id);
-      return reply.code(202).send({ subject: await eraser.erase(subject, reason, clock.now()) });
+      const key = await eraser.erase(subject, reason, clock.now());
+      const location = `/v1/erasures/${encodeURIComponent(key)}`;
+      return reply.code(202).header('location', location).send({ subject: key });
     },
   );
+}
+
+function addStatus(app: FastifyInstance, { erasures, tenants, stopping }: ErasureRoutes): void {
+  app.get<{ Params: { subject: string }; Querystring: { wait_ms: number } }>(
+    '/v1/erasures/:subject',
+    {
+      config: access('erase'),
+      handlerTimeout: RAW_WAIT_MS_MAX + HANDLER_MS_MAX,
+      schema: described(
+        {
+          operationId: 'erasure',
+          tag: 'operation',
+          summary: 'What has become of the newest erasure of a subject; once it is done, its certificate.',
+          description:
+            'Told from the log and the stores at the moment of the request: it also answers for requests of other processes.',
+        },
+        {
+          params: parameters({ subject: { ...text, description: 'user:<id> or product:<id>, percent-encoded.' } }, [
+            'subject',
+          ]),
+          querystring: parameters({ wait_ms: count(0, RAW_WAIT_MS_MAX, 0, 'How long to wait for its end.') }),
+          response: answers({ 200: json('Erasure', 'What is gone, what expires when, what stays.') }, [400, 404]),
+        },
+      ),
+    },
+    async (request) => {
+      const subject = subjectOf(request.params.subject);
+      if (subject.kind === 'user') await tenants.requireVisible(request.principal, subject.id);
+      const status = await erasures.status(subject, request.query.wait_ms, stopping);
+      if (status === null)
+        throw new Problem(404, `No erasure of ${subject.kind} ${JSON.stringify(subject.id)} was asked for.`);
+      return status;
+    },
+  );
+}
+
+function subjectOf(key: string): Subject {
+  const subject = parseSubject(key);
+  if (subject === null) throw new Problem(400, 'Name the subject as user:<id> or product:<id>.');
+  return { kind: subject.kind, id: idOf('subject', subject.id) };
 }
 
 function readErasure(body: unknown): { subject: Subject; reason: string | null } {

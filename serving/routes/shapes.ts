@@ -66,6 +66,7 @@ const PROBLEMS: Readonly<Record<number, string>> = {
   401: 'No token, or one that is not known. Only where tokens are set.',
   403: 'Not for this token, under this name, or from this origin.',
   404: 'Nothing under this id.',
+  409: 'Not now: something that excludes it is under way.',
   410: 'The offsets are not in the log (any more).',
   413: 'The body, or a record in it, is too large.',
   415: 'The body has a type that this route does not take.',
@@ -243,6 +244,88 @@ const overviewShape = {
   }),
 };
 
+const erasureShape = {
+  $id: 'Erasure',
+  ...object({
+    subject: text,
+    state: { type: 'string', enum: ['waiting', 'done'] },
+    requested_at: time,
+    reason: { type: ['string', 'null'] },
+    cut: {
+      description: 'The record that is the cut: its offset, not its time. Null where the log no longer holds it.',
+      anyOf: [object({ topic: text, partition: integer, offset: integer, at: time }), { type: 'null' }],
+    },
+    waits_for: { ...array(text), description: 'In words; empty when done.' },
+    certificate: {
+      anyOf: [
+        object({
+          verified_at: time,
+          gone: {
+            ...array(
+              object({
+                what: text,
+                where: { type: 'string', enum: ['log', 'task', 'online store', 'database'] },
+                topic: text,
+                partition: integer,
+                offset: integer,
+                left: { type: 'string', enum: ['nothing', 'only what came after the cut'] },
+              }),
+            ),
+            description: 'What was looked at: everything of the partition below the offset has been applied there.',
+          },
+          not_checked: array(text),
+          expires: array(object({ what: text, where: text, until: { ...time, type: ['string', 'null'] }, rule: text })),
+          stays: array(text),
+        }),
+        { type: 'null' },
+      ],
+    },
+  }),
+};
+
+const nullableText: Schema = { type: ['string', 'null'] };
+const shown: Schema = { type: ['string', 'number', 'null'] };
+
+const reportShape = object({
+  started_at: time,
+  duration_seconds: number,
+  sample: object({
+    salt: { ...text, description: 'Chooses the keys; the same salt chooses the same ones.' },
+    users_share: number,
+    products_share: number,
+    users: integer,
+    products: integer,
+    events: integer,
+  }),
+  records_read: integer,
+  compared: array(
+    object({
+      store: text,
+      artefact: text,
+      same: integer,
+      different: integer,
+      left_out: integer,
+      pending: integer,
+      undecided: integer,
+    }),
+  ),
+  differences: array(
+    object({
+      store: text,
+      artefact: text,
+      key: text,
+      what: text,
+      served: shown,
+      expected: shown,
+      as_of: { ...time, type: ['string', 'null'] },
+      relative_error: { type: ['number', 'null'] },
+    }),
+  ),
+  largest_relative_error: number,
+  behind: { ...nullableText, description: 'Why nothing could be compared.' },
+});
+const nullableReport: Schema = { anyOf: [reportShape, { type: 'null' }] };
+
 /** Every shape that has a name, by its $id. */
 export const SHAPES = [
   problem,
@@ -268,6 +351,7 @@ export const SHAPES = [
     ]),
   },
   { $id: 'ErasureReceipt', ...object({ subject: text }) },
+  erasureShape,
   {
     $id: 'KeyedRecord',
     ...object(
@@ -277,6 +361,28 @@ export const SHAPES = [
       },
       ['key'],
     ),
+  },
+  {
+    $id: 'Audit',
+    ...object({
+      state: { type: 'string', enum: ['off', 'catching_up', 'following'] },
+      interval_seconds: { type: ['number', 'null'] },
+      last: nullableReport,
+    }),
+  },
+  {
+    $id: 'VerificationRequest',
+    ...object({ sample: { ...number, exclusiveMinimum: 0, maximum: 1 }, salt: text }, ['salt']),
+  },
+  {
+    $id: 'Verification',
+    ...object({
+      verification_id: text,
+      status: { type: 'string', enum: ['running', 'done', 'failed'] },
+      records_read: integer,
+      report: nullableReport,
+      error: nullableText,
+    }),
   },
   { $id: 'Live', ...object({ status: { type: 'string', const: 'live' } }) },
   {

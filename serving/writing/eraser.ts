@@ -1,35 +1,35 @@
 /**
- * Requests to forget, each one transaction: the request itself, and what makes the folds forget. For a user that is a
- * null value under user_id in `events` (its offset is the cut); for a product a null value in `products`, which takes
- * it out of every list.
+ * Requests to forget, each one transaction: the request itself, and what makes everybody forget. For a user those are
+ * null values under user_id in `events` (its offset is the cut) and in `users`; for a product one in `products`, which
+ * takes it out of every list.
  */
 import { randomBytes } from 'node:crypto';
+import { deletedIn, featuresOf, type Subject, subjectKey } from '../../publishing/erasure/subject.js';
 import { FreshetError } from '../../runtime/errors.js';
 import type { Log, TransactionalWriter } from '../../runtime/log.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Erasure } from '../../schemas/records.js';
-import { erasures, events, products } from '../../topics/events.js';
+import { erasures } from '../../topics/events.js';
+import { partitionOf } from '../../topics/partition.js';
 
-export interface Subject {
-  readonly kind: 'user' | 'product';
-  readonly id: string;
-}
-
-const TOPIC_OF = { user: events.name, product: products.name } as const;
-const TOPICS = [erasures.name, events.name, products.name];
+/** Written by requests of either kind. */
+export const ERASER_WRITES: readonly string[] = [erasures.name, ...deletedIn('user'), ...deletedIn('product')];
 
 export class Eraser {
   readonly #log: Log;
   readonly #codec: Codec;
+  readonly #versions: readonly number[];
   readonly #waitMsMax: number;
   #writer: TransactionalWriter | null = null;
   /** Transactions of one writer follow each other. */
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(log: Log, codec: Codec, waitMsMax: number) {
+  /** `versions`: of the features application, those that run. `waitMsMax`: how long `erase` waits for its commit. */
+  constructor(log: Log, codec: Codec, versions: readonly number[], waitMsMax: number) {
     this.#log = log;
     this.#codec = codec;
+    this.#versions = versions;
     this.#waitMsMax = waitMsMax;
   }
 
@@ -39,10 +39,11 @@ export class Eraser {
    */
   async erase(subject: Subject, reason: string | null, nowMs: number): Promise<string> {
     if (this.#closed) throw new FreshetError('unavailable', 'the server is stopping');
-    const key = `${subject.kind}:${subject.id}`;
-    const request: Erasure = { subject: key, requested_at: nowMs, reason };
-    const value = this.#codec.encode('Erasure', request);
-    const turn = this.#last.then(() => this.#commit(subject, key, value));
+    const key = subjectKey(subject);
+    const turn = this.#last.then(async () => {
+      const request: Erasure = { subject: key, requested_at: nowMs, reason, after: await this.#ends(subject) };
+      await this.#commit(subject, key, this.#codec.encode('Erasure', request));
+    });
     this.#last = turn.catch(() => undefined);
     await within(turn, this.#waitMsMax);
     return key;
@@ -54,11 +55,25 @@ export class Eraser {
     await this.#drop();
   }
 
+  /**
+   * Where the subject's partitions end now. No writer is told where its records land, so whoever looks for the cut later
+   * begins here; all that was acknowledged before the request lies below.
+   */
+  async #ends({ kind, id }: Subject): Promise<Erasure['after']> {
+    const topics = [...deletedIn(kind), ...this.#versions.flatMap((version) => featuresOf(kind, version))];
+    return await Promise.all(
+      topics.map(async (topic) => {
+        const partition = partitionOf(await this.#log.partitionCount(topic), Buffer.from(id));
+        return { topic, partition, offset: (await this.#log.offsets({ topic, partition })).highWatermark };
+      }),
+    );
+  }
+
   async #commit(subject: Subject, key: string, value: Buffer): Promise<void> {
     try {
       this.#writer ??= await this.#open();
       this.#writer.add(erasures.name, Buffer.from(key), value);
-      this.#writer.add(TOPIC_OF[subject.kind], Buffer.from(subject.id), null);
+      for (const topic of deletedIn(subject.kind)) this.#writer.add(topic, Buffer.from(subject.id), null);
       await this.#writer.commit();
     } catch (error) {
       // After an indefinite outcome a writer is dead, after any other error it may be: the next request makes a new one.
@@ -69,7 +84,7 @@ export class Eraser {
 
   async #open(): Promise<TransactionalWriter> {
     const id = `freshet-erasures-${randomBytes(12).toString('hex')}`;
-    const writer = await this.#log.transactionalWriter(id, TOPICS);
+    const writer = await this.#log.transactionalWriter(id, ERASER_WRITES);
     try {
       await writer.init();
     } catch (error) {

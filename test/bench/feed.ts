@@ -1,9 +1,10 @@
 /** Puts the load into the log and reads the log back, for the benches. */
+
+import type { RawRecord } from '../../publishing/audit/reference.js';
 import type { Log, TopicPartition } from '../../runtime/log.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Event } from '../../schemas/records.js';
 import { type LoadOptions, load } from '../support/load.js';
-import type { RawRecord } from '../support/reference.js';
 
 const READ_WAIT_MS = 250;
 const TAIL = 1000;

@@ -5,12 +5,15 @@ import { parseArgs } from 'node:util';
 import type { Bench, BenchOptions, Report } from './bench.js';
 import { engine } from './engine.js';
 import { latency } from './latency.js';
+import { midnight } from './midnight.js';
 import { rebuild } from './rebuild.js';
+import { restart } from './restart.js';
 import { stores } from './stores.js';
 import { tableOf } from './table.js';
+import { twelve } from './twelve.js';
 import { wire } from './wire.js';
 
-const BENCHES: readonly Bench[] = [engine, latency, rebuild, wire, stores];
+const BENCHES: readonly Bench[] = [engine, latency, rebuild, wire, stores, midnight, restart, twelve];
 
 const HELP = `npm run bench [-- NAME... --events N --users N --products N --seed N --rate N --peer --json FILE]
 

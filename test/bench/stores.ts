@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Layout } from '../../publishing/layout.js';
 import { migrateUp } from '../../publishing/migrate.js';
 import { affinityOnline, affinityRows } from '../../publishing/sinks/affinity.js';
+import type { AffinityRow } from '../../publishing/sinks/affinity-row.js';
 import type { Change } from '../../publishing/sinks/keyed-topic.js';
 import { popularityOnline, popularityRows } from '../../publishing/sinks/popularity.js';
 import { onlineSinkStore, type SinkStore } from '../../publishing/sinks/sink-store.js';
@@ -12,18 +13,21 @@ import { tableSinkStore } from '../../publishing/sinks/table-sink-store.js';
 import { silentLogger } from '../../runtime/logger.js';
 import { openLocalStore } from '../../runtime/stores/local-store.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
-import type { Affinity, Popularity } from '../../schemas/records.js';
+import type { Popularity } from '../../schemas/records.js';
 import { categoryId, productId, userId } from '../support/load.js';
 import { Random } from '../support/random.js';
 import type { Bench, BenchOptions, Figure, Report } from './bench.js';
 import { stopwatch } from './cpu.js';
 import { openDatabase, openRedisStore } from './places.js';
+import { sinkReports } from './sinks.js';
 
 const PRODUCTS = 100_000;
 const USERS = 100_000;
 const CATEGORIES = 50;
 const CATEGORIES_PER_USER = 5;
+const ENTRIES_PER_PRODUCT = 4;
 const ROWS_PER_BATCH = 1_000;
+const REDIS_ENTRIES_MIN = 150_000;
 const READS = 5_000;
 const READS_AT_ONCE = 32;
 const HALF_LIFE_MS = 14 * 86_400_000;
@@ -32,7 +36,8 @@ export const stores: Bench = {
   name: 'stores',
   what: 'rows per second into Redis, the local store and Postgres through the sinks, and reads out of them',
   async run(options: BenchOptions): Promise<Report[]> {
-    return [await redisReport(options), await localReport(options), await postgresReport(options)];
+    const batches = [await redisReport(options), await localReport(options), await postgresReport(options)];
+    return [...batches, ...(await sinkReports(options))];
   },
 };
 
@@ -42,8 +47,10 @@ async function redisReport(options: BenchOptions): Promise<Report> {
   try {
     return {
       title: `stores: Redis, batches of ${ROWS_PER_BATCH}`,
-      figures: await online(place.store, options),
-      notes: [],
+      figures: await online(place.store, options, { atLeast: REDIS_ENTRIES_MIN }),
+      notes: [
+        `Entries: a product stands in two rankings and two hashes, a user in ${CATEGORIES_PER_USER} fields and one of the times.`,
+      ],
     };
   } finally {
     await place.close();
@@ -69,14 +76,14 @@ async function localReport(options: BenchOptions): Promise<Report> {
   }
 }
 
-async function online(store: OnlineStore, options: BenchOptions): Promise<Figure[]> {
+async function online(store: OnlineStore, options: BenchOptions, aim?: Figure['aim']): Promise<Figure[]> {
   const layout = new Layout('bench:');
   const popularity = onlineSinkStore(store, popularityOnline(1, layout, HALF_LIFE_MS));
   const affinity = onlineSinkStore(store, affinityOnline(1, layout));
   const users = options.users ?? USERS;
   return [
-    ...(await write('popularity', popularity, popularityChanges(options))),
-    ...(await write('affinity', affinity, affinityChanges(options))),
+    ...(await write('popularity', popularity, popularityChanges(options), { perRow: ENTRIES_PER_PRODUCT, aim })),
+    ...(await write('affinity', affinity, affinityChanges(options), { perRow: CATEGORIES_PER_USER + 1, aim })),
     await read('top 20', async () => void (await store.ztop(layout.popularityAll(1), 20))),
     await read(
       'affinity of a user',
@@ -103,7 +110,12 @@ async function postgresReport(options: BenchOptions): Promise<Report> {
 }
 
 /** Writes all changes twice: into nothing, then over what is there. */
-async function write(what: string, store: SinkStore, changes: readonly Change[]): Promise<Figure[]> {
+async function write(
+  what: string,
+  store: SinkStore,
+  changes: readonly Change[],
+  entries?: { readonly perRow: number; readonly aim: Figure['aim'] },
+): Promise<Figure[]> {
   const id = { sink: 'bench', topic: what, partition: 0 };
   const { epoch, nextOffset } = await store.open(id);
   let offset = nextOffset;
@@ -123,6 +135,10 @@ async function write(what: string, store: SinkStore, changes: readonly Change[])
       { name: `${what}, ${pass} rows`, value: changes.length / seconds, unit: 'rows/s' },
       { name: `${what}, ${pass} rows`, value: changes.length / cpuSeconds, unit: 'rows/CPU-s of ours' },
     );
+    if (entries === undefined) continue;
+    const { perRow, aim } = entries;
+    const value = (perRow * changes.length) / seconds;
+    figures.push({ name: `${what}, ${pass} rows`, value, unit: 'entries/s', ...(aim === undefined ? {} : { aim }) });
   }
   return figures;
 }
@@ -145,12 +161,13 @@ function popularityChanges({ products, seed }: BenchOptions): Change<Popularity>
   });
 }
 
-function affinityChanges({ users, seed }: BenchOptions): Change<Affinity>[] {
+function affinityChanges({ users, seed }: BenchOptions): Change<AffinityRow>[] {
   const random = new Random(seed);
-  const as_of = Date.now();
+  const asOf = Date.now();
   return Array.from({ length: users ?? USERS }, (_, i) => {
-    const scores: Record<string, number> = {};
-    for (let k = 0; k < CATEGORIES_PER_USER; k++) scores[categoryId(random.below(CATEGORIES))] = random.unit();
-    return { key: userId(i), value: { user_id: userId(i), as_of, scores } };
+    const first = random.below(CATEGORIES);
+    const categories = Array.from({ length: CATEGORIES_PER_USER }, (_, k) => categoryId((first + 7 * k) % CATEGORIES));
+    const shares = categories.map(() => random.unit());
+    return { key: userId(i), value: { userId: userId(i), asOf, categories, shares } };
   });
 }

@@ -44,12 +44,12 @@ export class Worker {
     }
   }
 
-  /** Asks it to end and waits until it has; kills it after ten seconds. */
-  async stop(): Promise<void> {
+  /** Asks it to end and waits until it has; kills it after the limit. */
+  async stop(limitMs = 10_000): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), limitMs);
     await gone;
     clearTimeout(timer);
   }

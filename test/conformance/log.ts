@@ -150,11 +150,24 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         await assert.rejects(log.writer([missing]), withCode('unknown_topic'));
         await assert.rejects(log.transactionalWriter(unique('id'), [missing]), withCode('unknown_topic'));
         await assert.rejects(log.admin.deleteTopic(missing), withCode('unknown_topic'));
+        await assert.rejects(log.admin.topicId(missing), withCode('unknown_topic'));
         const writer = await makeWriter(topic);
         assert.throws(() => writer.add(missing, bytes('k'), bytes('v')), withCode('unknown_topic'));
         const transactional = await makeTransactional(unique('id'), topic);
         assert.throws(() => transactional.add(missing, bytes('k'), bytes('v')), withCode('unknown_topic'));
         assert.equal(await log.admin.describeTopic(missing), null, 'nothing was created on the way');
+      });
+
+      test('a topic has an id that one made later under its name does not have', async () => {
+        const topic = await makeTopic('id');
+        const id = await log.admin.topicId(topic);
+        assert.ok(id, 'the log under test tells ids');
+        assert.equal(await log.admin.topicId(topic), id);
+        assert.notEqual(await log.admin.topicId(await makeTopic('x'.repeat(140))), id);
+        await log.admin.deleteTopic(topic);
+        await assert.rejects(log.admin.topicId(topic), withCode('unknown_topic'));
+        await log.admin.createTopic(config('x', { name: topic }));
+        assert.notEqual(await log.admin.topicId(topic), id);
       });
 
       test('a topic created anew under an old name is empty', async () => {

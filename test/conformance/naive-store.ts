@@ -39,6 +39,7 @@ export class NaiveStore {
           return operation.group === null ? inHash : use(operation.prefix + operation.group, 'zset') && inHash;
         }
         case 'hreplace':
+        case 'hnumbers':
           kinds.set(operation.key, operation.fields.length > 0 ? 'hash' : 'nothing');
           return true;
         case 'set':
@@ -69,6 +70,11 @@ export class NaiveStore {
       case 'hreplace':
         this.values.delete(operation.key);
         for (const [field, value] of operation.fields) this.#hset(operation.key, field, value);
+        return;
+      case 'hnumbers':
+        this.values.delete(operation.key);
+        for (const [i, field] of operation.fields.entries())
+          this.#hset(operation.key, field, String(operation.values[i]));
         return;
       case 'set':
         this.values.set(operation.key, { kind: 'string', text: operation.value });

@@ -279,6 +279,32 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.deepEqual(await store.keys(key), []);
       });
 
+      test('hnumbers: every number comes back as it was', async () => {
+        const key = place();
+        const { mustWrite, write } = await bound();
+        const values = [0, 1, -1, 0.1, 0.5, 1 / 3, 2 ** -13, 2 ** -13 - 2 ** -66, 1 - 2 ** -53, 1e-300, 5e-324, 1e300];
+        for (let i = 0, state = 1; i < 500; i++) {
+          state = (state * 48_271) % 2_147_483_647;
+          values.push((state / 2_147_483_647) ** 4);
+        }
+        const fields = values.map((_, i) => (i === 7 ? 'ä'.repeat(20) : `field ${i}`));
+        await mustWrite({ op: 'hset', key, field: 'before', value: '' }, { op: 'hnumbers', key, fields, values });
+        const found = await store.hgetall(key);
+        assert.deepEqual([...found.keys()].sort(), [...fields].sort());
+        assert.deepEqual(
+          fields.map((field) => Number(found.get(field))),
+          values,
+        );
+        for (const value of [Number.NaN, Number.POSITIVE_INFINITY])
+          await assert.rejects(
+            write([{ op: 'hnumbers', key, fields: ['a'], values: [value] }]),
+            withCode('invalid_data'),
+          );
+        await assert.rejects(write([{ op: 'hnumbers', key, fields: ['a'], values: [] }]), withCode('invalid_data'));
+        await mustWrite({ op: 'hnumbers', key, fields: [], values: [] });
+        assert.deepEqual(await store.keys(key), []);
+      });
+
       test('set and del', async () => {
         const key = place();
         const { mustWrite } = await bound();
@@ -708,6 +734,14 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
           key: name,
           fields: fc.array(fc.tuple(text, text), { maxLength: 3 }),
         }),
+        fc.array(fc.tuple(text, fc.constantFrom(0, 0.25, 1, -3)), { maxLength: 3 }).chain((pairs) =>
+          fc.record({
+            op: fc.constant('hnumbers' as const),
+            key: name,
+            fields: fc.constant(pairs.map(([field]) => field)),
+            values: fc.constant(pairs.map(([, value]) => value)),
+          }),
+        ),
         fc.record({ op: fc.constant('set' as const), key: name, value: text }),
         { weight: 2, arbitrary: fc.record({ op: fc.constant('del' as const), key: name }) },
         {

@@ -14,8 +14,16 @@ import type { FencedBatch } from '../../runtime/stores/online-store.js';
 import { openPostgres } from '../../runtime/stores/postgres.js';
 import type { Popularity } from '../../schemas/records.js';
 import { partitionOf } from '../../topics/partition.js';
-import { CutProxy } from '../support/proxy.js';
-import { affinity, deadLettersIn, memoryLog, popularity, rig, TroubledStore, write } from '../support/publishing.js';
+import {
+  affinity,
+  deadLettersIn,
+  memoryLog,
+  PACE,
+  popularity,
+  rig,
+  TroubledStore,
+  write,
+} from '../support/publishing.js';
 import { Random } from '../support/random.js';
 import { startPostgres } from '../support/services/postgres.js';
 import type { Service } from '../support/services/service.js';
@@ -181,7 +189,7 @@ describe('Postgres', () => {
     test('of one key in one window are one write', async (t) => {
       const log = await memoryLog(1);
       const { sink, troubled } = sinkOf(popularityRows(1));
-      const pace = { rowsMax: 5_000, lingerMs: 100, checkMs: 1_000, backoffMs: { first: 5, most: 40 } };
+      const pace = { ...PACE, rowsMax: 5_000, lingerMs: 100, checkMs: 1_000 };
       const { materialiser, caughtUp } = rig(t, log, [sink], { pace });
       await materialiser.start();
       await caughtUp();
@@ -219,39 +227,6 @@ describe('Postgres', () => {
       const wanted = [...remaining.values()].map(({ product_id, score }) => [product_id, score]);
       assert.deepEqual(found.sort(), wanted.sort());
     }
-
-    test('loses and doubles nothing when connections are cut and answers lost', async (t) => {
-      const url = new URL(service.url);
-      const proxy = await CutProxy.to(url.hostname, Number(url.port));
-      t.after(() => proxy.close());
-      const by = await openPostgres({ url: proxy.through(service.url) }, silentLogger);
-      t.after(() => by.close());
-      const { log, materialiser, troubled, caughtUp, events } = await running(t, by);
-      const random = new Random(31);
-      const remaining = new Map<string, Popularity>();
-      await materialiser.start();
-      await caughtUp();
-      for (let round = 0; round < 4; round++) {
-        const lost = proxy.loseAnswerTo('marked');
-        const marked = popularity(`marked${round}`, { as_of: T0 });
-        remaining.set(marked.product_id, marked);
-        await write(log, TOPIC, 'Popularity', [...some(random, 80, remaining), [marked.product_id, marked]]);
-        await lost;
-        proxy.down();
-        await write(log, TOPIC, 'Popularity', some(random, 80, remaining));
-        const failed = materialiser.positions();
-        proxy.up();
-        await caughtUp();
-        assert.ok(failed.length <= PARTITIONS);
-        await assertRows(remaining);
-      }
-      await events.until('quiet', () => materialiser.positions().length === PARTITIONS);
-      const ends = new Map<number, number>();
-      for (const { id, nextOffset, expectedOffset } of troubled.applied) {
-        assert.ok(expectedOffset >= (ends.get(id.partition) ?? 0), 'a batch went backward');
-        ends.set(id.partition, nextOffset);
-      }
-    });
 
     test('fills the table again when its place in it was lost', async (t) => {
       const { log, materialiser, caughtUp, events } = await running(t);

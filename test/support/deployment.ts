@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { projectRoot } from '../../schemas/project-root.js';
 import type { Event } from '../../schemas/records.js';
-import { killFamily } from './processes.js';
+import { bareEnvironment, killFamily } from './processes.js';
 
 const READY_MS_MAX = 60_000;
 const RECORDS_PER_PAGE = 1_000;
@@ -42,8 +42,7 @@ export class Deployment {
   /** Resolves when it is ready, at most 60 s after its start; with `until` listening already when it has an address. */
   async start(over: Readonly<Record<string, string>> = {}, until: 'ready' | 'listening' = 'ready'): Promise<void> {
     const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
-    const { PATH, HOME, TMPDIR } = process.env;
-    const env = { ...(PATH && { PATH }), ...(HOME && { HOME }), ...(TMPDIR && { TMPDIR }), ...this.#settings, ...over };
+    const env = { ...bareEnvironment(), ...this.#settings, ...over };
     const script = join(projectRoot, 'scripts', 'start.mjs');
     const args = this.#startedAs === 'up' ? [main, 'up', '--no-demo', '--json'] : [script, '--json'];
     const deadline = Date.now() + READY_MS_MAX;

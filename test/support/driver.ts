@@ -9,9 +9,11 @@ import { join } from 'node:path';
 import { activityProcessor } from '../../processors/activity/processor.js';
 import { Catalogue } from '../../processors/catalogue/catalogue.js';
 import { popularityProcessor } from '../../processors/popularity/processor.js';
+import { Checkpoints } from '../../runtime/checkpoints.js';
+import type { Clock } from '../../runtime/clock.js';
 import { openEmbeddedLog } from '../../runtime/embedded/log.js';
 import type { Log } from '../../runtime/log.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { type Logger, silentLogger } from '../../runtime/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/metrics.js';
 import type { ProcessorDeclaration } from '../../runtime/processor.js';
 import { Task } from '../../runtime/task.js';
@@ -33,6 +35,12 @@ export interface DriverOptions {
   readonly interactionsIntervalMs?: number;
   readonly commitIntervalMs?: number;
   readonly changelogIntervalMs?: number;
+  /** 0, the default: no checkpoints. Staggered: a task's first one comes after half the interval at the earliest. */
+  readonly checkpointIntervalMs?: number;
+  /** What tasks say of themselves. */
+  readonly logger?: Logger;
+  /** The tasks' clock, where it is not the log's. */
+  readonly emitter?: (clock: Clock) => Clock;
   /** Stands between the tasks and the log, to make faults. */
   readonly between?: (log: Log) => Log;
 }
@@ -45,20 +53,23 @@ export class Driver {
   readonly topics = featureTopics(1);
   #o: Required<DriverOptions>;
   readonly #folder: string;
+  readonly #emitter: Clock;
   #catalogue: Catalogue | null = null;
   #tasks: Task[] = [];
+  #checkpoints: Checkpoints | null = null;
 
   private constructor(options: Required<DriverOptions>, clock: ManualClock, log: Log, folder: string) {
     this.#o = options;
     this.clock = clock;
     this.log = log;
     this.#folder = folder;
+    this.#emitter = options.emitter(clock);
   }
 
   static async open(options: DriverOptions): Promise<Driver> {
     const clock = new ManualClock(options.now);
     const folder = await mkdtemp(join(tmpdir(), 'freshet-driver-'));
-    const log = await openEmbeddedLog(folder, silentLogger, { clock });
+    const log = await openEmbeddedLog(join(folder, 'log'), silentLogger, { clock });
     const full: Required<DriverOptions> = {
       partitions: 2,
       popularityHalfLifeMs: 14 * 24 * HOUR_MS,
@@ -67,6 +78,9 @@ export class Driver {
       interactionsIntervalMs: 600_000,
       commitIntervalMs: 100,
       changelogIntervalMs: 30_000,
+      checkpointIntervalMs: 0,
+      logger: silentLogger,
+      emitter: (clock) => clock,
       between: (port) => port,
       ...options,
     };
@@ -109,6 +123,7 @@ export class Driver {
         }
         this.clock.advance(this.#o.commitIntervalMs);
         while (await task.commitIfDue()) {
+          await this.checkpointsWritten();
           this.clock.advance(this.#o.commitIntervalMs);
           quiet = false;
         }
@@ -121,12 +136,28 @@ export class Driver {
     for (const task of this.#tasks) while (await this.#isBehind(task)) await task.foldOnce();
   }
 
+  /** Where tasks keep their checkpoints. */
+  get checkpointFolder(): string {
+    return join(this.#folder, 'checkpoints');
+  }
+
+  /** Resolves when no checkpoint is being written. */
+  async checkpointsWritten(): Promise<void> {
+    await this.#checkpoints?.idle();
+  }
+
   /** Ends every task as it is and restores new ones, with other settings if given. */
   async crash(changed: Partial<DriverOptions> = {}): Promise<void> {
     this.#o = { ...this.#o, ...changed };
     for (const task of this.#tasks) await task.close();
+    await this.checkpointsWritten();
     await this.#catalogue!.stop();
     await this.#startTasks();
+  }
+
+  /** One more owner of every task, not restored yet; to be closed by the caller. */
+  again(): readonly Task[] {
+    return this.#declarations().flatMap((declaration) => this.#tasksOf(declaration));
   }
 
   stateHashes(): string[] {
@@ -168,6 +199,7 @@ export class Driver {
 
   async close(): Promise<void> {
     for (const task of this.#tasks) await task.close();
+    await this.checkpointsWritten();
     await this.#catalogue?.stop();
     await this.log.close();
     await rm(this.#folder, { recursive: true, force: true });
@@ -175,12 +207,20 @@ export class Driver {
 
   async #startTasks(): Promise<void> {
     const { log, codec, metrics, clock } = this;
-    const logger = silentLogger;
+    const { logger, checkpointIntervalMs: intervalMs } = this.#o;
+    const folder = this.checkpointFolder;
+    this.#checkpoints =
+      intervalMs > 0 ? new Checkpoints({ folder, intervalMs, logger, metrics, clock: this.clock }) : null;
     this.#catalogue = new Catalogue({ log, codec, logger, clock });
     await this.#catalogue.start();
-    const application = 'features.v1';
-    const shared = { application, topics: this.topics, codec, catalogue: this.#catalogue };
-    const declarations = [
+    this.#tasks = [...this.again()];
+    for (const task of this.#tasks) await task.restore();
+  }
+
+  #declarations(): ProcessorDeclaration[] {
+    const { codec, metrics, topics } = this;
+    const shared = { application: 'features.v1', topics, codec, catalogue: this.#catalogue! };
+    return [
       activityProcessor({
         ...shared,
         settings: this.#o,
@@ -188,8 +228,6 @@ export class Driver {
       }),
       popularityProcessor({ ...shared, halfLifeMs: this.#o.popularityHalfLifeMs }),
     ];
-    this.#tasks = declarations.flatMap((declaration) => this.#tasksOf(declaration));
-    for (const task of this.#tasks) await task.restore();
   }
 
   /** A second owner of every task, restored while the first ones still believe they own them. */
@@ -211,11 +249,12 @@ export class Driver {
           inputs: [{ topic: declaration.input, partition: index }],
           log: this.#o.between(this.log),
           codec: this.codec,
-          logger: silentLogger,
+          logger: this.#o.logger,
           metrics: this.metrics,
-          clock: this.clock,
+          clock: this.#emitter,
           commitIntervalMs,
           changelogIntervalMs,
+          checkpoints: this.#checkpoints,
           onCommitted: () => undefined,
         }),
     );

@@ -1,42 +1,22 @@
 import type { Clock } from '../../runtime/clock.js';
 
-/** Time that moves only when a test says so. Sleepers wake in order of their time. */
-export class ManualClock implements Clock {
-  #now: number;
-  readonly #sleepers = new Set<{ until: number; wake: () => void }>();
+/** Shipped to users with the test driver; ours are among them. */
+export { ManualClock } from '../../runtime/testing/manual-clock.js';
 
-  constructor(nowMs: number) {
-    this.#now = nowMs;
+/** A clock that is wrong by as much as a test says: it may jump, also backwards. Its waits are those of the right one. */
+export class SkewedClock implements Clock {
+  skewMs = 0;
+  readonly #right: Clock;
+
+  constructor(right: Clock) {
+    this.#right = right;
   }
 
   now(): number {
-    return this.#now;
-  }
-
-  /** Never backwards. */
-  moveTo(ms: number): void {
-    this.#now = Math.max(this.#now, ms);
-    const due = [...this.#sleepers].filter(({ until }) => until <= this.#now).sort((a, b) => a.until - b.until);
-    for (const { wake } of due) wake();
-  }
-
-  advance(ms: number): void {
-    this.moveTo(this.#now + ms);
+    return this.#right.now() + this.skewMs;
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (signal?.aborted || ms <= 0) return resolve();
-      const sleeper = {
-        until: this.#now + ms,
-        wake: () => {
-          this.#sleepers.delete(sleeper);
-          signal?.removeEventListener('abort', sleeper.wake);
-          resolve();
-        },
-      };
-      this.#sleepers.add(sleeper);
-      signal?.addEventListener('abort', sleeper.wake, { once: true });
-    });
+    return this.#right.sleep(ms, signal);
   }
 }

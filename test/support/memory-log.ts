@@ -46,6 +46,7 @@ interface Partition {
 }
 
 interface Topic {
+  readonly id: number;
   readonly config: TopicConfig;
   readonly partitions: Partition[];
 }
@@ -69,6 +70,7 @@ export class MemoryLog implements Log {
   /** How many readers were opened. */
   readersOpened = 0;
   readonly #topics = new Map<string, Topic>();
+  #made = 0;
   readonly #groups = new Map<string, Group>();
   readonly #epochs = new Map<string, number>();
   readonly #openTransactions = new Map<string, { transaction: Transaction; partitions: Set<Partition> }>();
@@ -78,10 +80,11 @@ export class MemoryLog implements Log {
   readonly admin: LogAdmin = {
     listTopics: async () => [...this.#topics.keys()],
     describeTopic: async (name) => this.#topics.get(name)?.config ?? null,
+    topicId: async (name) => String(this.#topic(name).id),
     createTopic: async (config) => {
       if (this.#topics.has(config.name)) throw new FreshetError('state', `topic ${config.name} exists`);
       const partitions = Array.from({ length: config.partitions }, () => ({ records: [], end: 0, earliest: 0 }));
-      this.#topics.set(config.name, { config, partitions });
+      this.#topics.set(config.name, { id: ++this.#made, config, partitions });
     },
     deleteTopic: async (name) => {
       this.#topics.delete(name);

@@ -8,6 +8,12 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+/** What every process needs of ours, without the settings of the test's own environment. */
+export function bareEnvironment(): Record<string, string> {
+  const { PATH, HOME, TMPDIR } = process.env;
+  return { ...(PATH && { PATH }), ...(HOME && { HOME }), ...(TMPDIR && { TMPDIR }) };
+}
+
 /** Runs a compiled script of this folder as a process of its own. */
 export function runScript(script: URL, args: readonly string[]): ChildProcess {
   return spawn(process.execPath, [fileURLToPath(script), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });

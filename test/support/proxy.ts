@@ -1,22 +1,26 @@
-/** A way to a server that a test can cut: refuse connections, or lose the answer to what was already sent. */
+/**
+ * A way to a store that a test can cut: refuse connections, or lose the answer to what was already sent. It knows no
+ * protocol; services/fault-proxy.ts, for brokers, knows one.
+ */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
+/** A port, or the path of a Unix socket. */
+export type Target = { readonly host: string; readonly port: number } | { readonly path: string };
+
 export class CutProxy {
-  readonly #host: string;
-  readonly #port: number;
+  readonly #target: Target;
   readonly #sockets = new Set<Socket>();
   #server: Server | null = null;
   #isUp = true;
   #losing: (() => boolean) | null = null;
 
-  private constructor(host: string, port: number) {
-    this.#host = host;
-    this.#port = port;
+  private constructor(target: Target) {
+    this.#target = target;
   }
 
   /** Listens on a free loopback port. */
-  static async to(host: string, port: number): Promise<CutProxy> {
-    const proxy = new CutProxy(host, port);
+  static async to(target: Target): Promise<CutProxy> {
+    const proxy = new CutProxy(target);
     proxy.#server = createServer((client) => proxy.#accept(client));
     await new Promise<void>((resolve) => proxy.#server!.listen(0, '127.0.0.1', resolve));
     return proxy;
@@ -72,7 +76,7 @@ export class CutProxy {
       client.destroy();
       return;
     }
-    const server = connect(this.#port, this.#host);
+    const server = connect(this.#target);
     let isDoomed = false;
     client.on('data', (chunk) => {
       if (this.#losing !== null && chunk.includes(this.#wanted)) isDoomed = true;

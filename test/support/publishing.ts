@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { DeadLetterWriter } from '../../publishing/dead-letters.js';
 import { type GroupSink, Materialiser, type MaterialiserOptions } from '../../publishing/materialise.js';
+import type { SinkPace } from '../../publishing/partition-sink.js';
 import type { Change } from '../../publishing/sinks/keyed-topic.js';
 import type { SinkStore } from '../../publishing/sinks/sink-store.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';
@@ -184,6 +185,17 @@ export interface Rig {
   caughtUp(): Promise<void>;
 }
 
+/** Small batches, short waits, and little that may wait. */
+export const PACE: SinkPace = {
+  rowsMax: 10,
+  pressedRowsMax: 10,
+  batchBytesMax: 4 * 1024 * 1024,
+  waitingBytesMax: 8_000,
+  lingerMs: 0,
+  checkMs: 50,
+  backoffMs: { first: 5, most: 40 },
+};
+
 /** A materialiser with short waits. It is stopped with the test. */
 export function rig(
   t: TestContext,
@@ -203,8 +215,8 @@ export function rig(
     logger: silentLogger,
     metrics,
     letters: new DeadLetterWriter(log, codec, clock),
-    incarnation: '',
-    pace: { rowsMax: 10, lingerMs: 0, checkMs: 50, backoffMs: { first: 5, most: 40 } },
+    incarnationOf: async () => '',
+    pace: PACE,
     advanced: events.happened,
     ...over,
   });

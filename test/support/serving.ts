@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
+import type { ErasureStatus } from '../../publishing/erasure/certificate.js';
+import { type Subject, subjectKey } from '../../publishing/erasure/subject.js';
 import type { ProductPopularity, UserAffinity } from '../../publishing/reader.js';
 import { silentLogger } from '../../runtime/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/metrics.js';
@@ -12,7 +14,7 @@ import type { AccessToken } from '../../runtime/settings.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import { Codec } from '../../schemas/codec.js';
 import { type AppOptions, buildApp } from '../../serving/app.js';
-import type { FeatureReaders, Overview, Readiness } from '../../serving/ports.js';
+import type { Erasures, FeatureReaders, Overview, Readiness } from '../../serving/ports.js';
 import { allTopics } from '../../topics/all.js';
 import { ScriptedLog, written } from './scripted-log.js';
 
@@ -59,6 +61,19 @@ export class FakeReaders implements FeatureReaders {
   }
 }
 
+/** Erasures as a test puts them, by the subject's key. */
+export class FakeErasures implements Erasures {
+  readonly versions = [1];
+  readonly known = new Map<string, ErasureStatus>();
+  /** How long the requests were ready to wait, ms. */
+  readonly waits: number[] = [];
+
+  async status(subject: Subject, waitMs: number) {
+    this.waits.push(waitMs);
+    return this.known.get(subjectKey(subject)) ?? null;
+  }
+}
+
 /** The table `users`, and nothing else. */
 export class FakeUsers implements Queryable {
   readonly tenants = new Map<string, string>();
@@ -81,6 +96,7 @@ export interface Fixture {
   readonly log: ScriptedLog;
   readonly readers: FakeReaders;
   readonly users: FakeUsers;
+  readonly erasures: FakeErasures;
   readonly metrics: Metrics;
   readonly codec: Codec;
   readonly stopping: AbortController;
@@ -127,6 +143,7 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
   const log = await ScriptedLog.of();
   const readers = new FakeReaders();
   const users = new FakeUsers();
+  const erasures = new FakeErasures();
   const metrics = createMetrics();
   const codec = new Codec();
   const stopping = new AbortController();
@@ -135,6 +152,7 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
     log,
     database: users,
     readers,
+    erasures,
     codec,
     settings: { HOST: '127.0.0.1', PORT: 0, API_TOKENS: undefined, API_TOKENS_FILE: undefined },
     logger: silentLogger,
@@ -146,7 +164,7 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
     webFolder: pageFolder(),
     ...overrides,
   };
-  return { options, log, readers, users, metrics, codec, stopping, state };
+  return { options, log, readers, users, erasures, metrics, codec, stopping, state };
 }
 
 /** An app that is closed with the test. */

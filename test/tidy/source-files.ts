@@ -13,6 +13,7 @@ export const LAYERS = [
   'snapshotters',
   'serving',
   'cli',
+  'exports',
 ] as const;
 
 export interface SourceFile {

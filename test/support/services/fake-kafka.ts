@@ -1,10 +1,12 @@
 /**
- * A Kafka cluster of several brokers that tells exactly what a test wants to hear: enough of the protocol for reading.
- * It is for what a single real broker cannot show: leaders that move, answers that are cut, logs with holes.
+ * A Kafka cluster of several brokers that tells exactly what a test wants to hear: enough of the protocol for reading,
+ * and for transactions (fake-transactions.ts). It is for what a single real broker cannot show: leaders and coordinators
+ * that move, answers that are cut, logs with holes.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { FrameAssembler } from '../../../runtime/kafka/frames.js';
 import { RequestWriter, ResponseReader } from '../../../runtime/kafka/wire.js';
+import { FakeTransactions } from './fake-transactions.js';
 
 export interface FakePartition {
   leader: number;
@@ -34,9 +36,15 @@ const VERSIONS = Array.from({ length: 40 }, (_, apiKey) => apiKey);
 
 export class FakeKafka {
   readonly topics = new Map<string, FakePartition[]>();
+  readonly transactions = new FakeTransactions(
+    (topic, partition) => this.topics.get(topic)?.[partition],
+    (node) => this.#nodes.get(node)?.port ?? 0,
+  );
   /** Every fetch so far. */
   readonly fetches: AskedFetch[] = [];
   metadataAsked = 0;
+  /** So often metadata still knows no topics, as of a broker that has just started. */
+  forgetful = 0;
   /** What a fetch answers with instead of the truth, once: the error of every partition. */
   nextFetchError = 0;
   /** Throttle time of every answer, ms. */
@@ -93,6 +101,7 @@ export class FakeKafka {
     if (apiKey === 18) apiVersions(answer);
     else if (apiKey === 3) this.#metadata(request, answer);
     else if (apiKey === 2) this.#listOffsets(request, answer);
+    else if (this.transactions.knows(apiKey)) this.transactions.respond(apiKey, node, request, answer);
     else if (apiKey !== 1) throw new Error(`request ${apiKey} is not known here`);
     // A fetch without anything new is answered later.
     const waitMs = apiKey === 1 ? this.#fetch(node, request, answer) : 0;
@@ -107,8 +116,10 @@ export class FakeKafka {
       answer.int32(id).string('127.0.0.1').int32(port).string(null);
     });
     answer.string('fake').int32(1);
+    const knows = this.forgetful === 0;
+    this.forgetful = Math.max(0, this.forgetful - 1);
     answer.array(asked, (topic) => {
-      const partitions = this.topics.get(topic);
+      const partitions = knows ? this.topics.get(topic) : undefined;
       answer
         .int16(partitions === undefined ? UNKNOWN_TOPIC : 0)
         .string(topic)

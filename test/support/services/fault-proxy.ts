@@ -1,6 +1,6 @@
 /**
- * Stands between a client and one broker and does to single requests what networks do: passes them on, cuts the
- * connection before or after the broker has seen them, or keeps the answer back.
+ * Stands between clients and one broker and does to single requests what networks do: passes them on, cuts the
+ * connection before or after the broker has seen them, keeps the request or the answer back, or brings one of them twice.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -16,8 +16,35 @@ export const API = {
   EndTxn: 26,
 } as const;
 
-/** `lose-request`: cut before the broker sees it; `lose-answer`: cut when the broker has answered; `stall`: no answer. */
-export type Fault = 'pass' | 'lose-request' | 'lose-answer' | 'stall';
+/**
+ * `lose-request`: cut before the broker sees it; `lose-answer`: cut when the broker has answered; `stall`: no answer;
+ * `repeat-request`: the broker gets the same bytes twice, the client the first answer; `repeat-answer`: the client gets
+ * the same answer twice.
+ */
+export type Fault = 'pass' | 'lose-request' | 'lose-answer' | 'stall' | 'repeat-request' | 'repeat-answer';
+
+/** A request that the network has swallowed for now. */
+export interface HeldRequest {
+  /** Resolves when there is one. */
+  readonly met: Promise<void>;
+  /** Brings it to the broker, whether or not its sender still waits; resolves with the broker's answer, a whole frame. */
+  release(): Promise<Buffer>;
+}
+
+type OnAnswer = 'pass' | 'cut' | 'drop' | 'repeat';
+
+interface Step {
+  readonly api: number;
+  readonly holding: string;
+  readonly fault: Fault | 'hold';
+  readonly done: (deliver: () => Promise<Buffer>) => void;
+}
+
+/** What becomes of one kind of answer, and who wants to see it besides. */
+interface Expected {
+  readonly does: OnAnswer;
+  readonly seen?: (answer: Buffer) => void;
+}
 
 export class FaultProxy {
   readonly port: number;
@@ -26,7 +53,8 @@ export class FaultProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #target = 0;
-  #script: { readonly api: number; readonly fault: Fault; readonly done: () => void }[] = [];
+  #isUp = true;
+  #script: Step[] = [];
 
   private constructor(server: Server, port: number) {
     this.#server = server;
@@ -48,14 +76,37 @@ export class FaultProxy {
     this.#target = port;
   }
 
-  /** The next request of this kind meets the fault; resolves when it has. */
-  next(api: number, fault: Fault): Promise<void> {
-    return new Promise((resolve) => this.#script.push({ api, fault, done: resolve }));
+  /** The next request of this kind that holds the text meets the fault; resolves when it has. */
+  next(api: number, fault: Fault, holding = ''): Promise<void> {
+    return new Promise((resolve) => this.#script.push({ api, fault, holding, done: () => resolve() }));
+  }
+
+  /** The next request of this kind that holds the text is kept until it is released. */
+  hold(api: number, holding = ''): HeldRequest {
+    let deliver: () => Promise<Buffer> = () => Promise.reject(new Error('nothing is held yet'));
+    const met = new Promise<void>((resolve) => {
+      const done: Step['done'] = (delivery) => {
+        deliver = delivery;
+        resolve();
+      };
+      this.#script.push({ api, fault: 'hold', holding, done });
+    });
+    return { met, release: () => deliver() };
   }
 
   /** Cuts every connection there is. */
   cutAll(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Cuts every connection and takes no new ones: the broker lives, and nobody reaches it. */
+  down(): void {
+    this.#isUp = false;
+    this.cutAll();
+  }
+
+  up(): void {
+    this.#isUp = true;
   }
 
   async close(): Promise<void> {
@@ -64,6 +115,10 @@ export class FaultProxy {
   }
 
   #join(client: Socket): void {
+    if (!this.#isUp) {
+      client.on('error', () => undefined).destroy();
+      return;
+    }
     const broker = connect({ port: this.#target, host: '127.0.0.1', noDelay: true });
     const cut = () => {
       client.destroy();
@@ -72,29 +127,67 @@ export class FaultProxy {
     };
     this.#sockets.add(client);
     for (const socket of [client, broker]) socket.on('error', cut).on('close', cut);
-    let afterAnswer: 'pass' | 'cut' | 'drop' = 'pass';
-    const requests = new Frames((frame) => {
-      const fault = this.#fault(frame.readInt16BE(4));
-      if (fault === 'lose-request') return cut();
-      if (fault === 'lose-answer') afterAnswer = 'cut';
-      if (fault === 'stall') afterAnswer = 'drop';
+    // Brokers answer in the order of the requests.
+    const expected: Expected[] = [];
+    const send = (frame: Buffer, ...answers: Expected[]) => {
+      expected.push(...answers);
       broker.write(frame);
+    };
+    const requests = new Frames((frame) => {
+      const step = this.#stepFor(frame);
+      if (step?.fault === 'hold') {
+        const kept = Buffer.from(frame);
+        step.done(() =>
+          broker.destroyed
+            ? this.#bring(kept)
+            : new Promise((seen) => send(kept, { does: client.destroyed ? 'drop' : 'pass', seen })),
+        );
+        return;
+      }
+      step?.done(() => Promise.reject(new Error('this request was not held')));
+      switch (step?.fault ?? 'pass') {
+        case 'lose-request':
+          return cut();
+        case 'lose-answer':
+          return send(frame, { does: 'cut' });
+        case 'stall':
+          return send(frame, { does: 'drop' });
+        case 'repeat-answer':
+          return send(frame, { does: 'repeat' });
+        case 'repeat-request':
+          return send(Buffer.concat([frame, frame]), { does: 'pass' }, { does: 'drop' });
+        default:
+          return send(frame, { does: 'pass' });
+      }
     });
     const answers = new Frames((frame) => {
-      if (afterAnswer === 'cut') cut();
-      else if (afterAnswer === 'pass') client.write(frame);
+      const { does, seen } = expected.shift()!;
+      seen?.(Buffer.from(frame));
+      if (does === 'cut') cut();
+      else if (does !== 'drop') client.write(does === 'repeat' ? Buffer.concat([frame, frame]) : frame);
     });
     client.on('data', (chunk) => requests.push(chunk));
     broker.on('data', (chunk) => answers.push(chunk));
   }
 
-  #fault(api: number): Fault {
+  /** By a connection of its own, as from a router that had kept it. */
+  #bring(frame: Buffer): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const broker = connect({ port: this.#target, host: '127.0.0.1', noDelay: true });
+      const answers = new Frames((answer) => {
+        resolve(Buffer.from(answer));
+        broker.destroy();
+      });
+      broker.on('error', reject).on('data', (chunk) => answers.push(chunk));
+      broker.write(frame);
+    });
+  }
+
+  #stepFor(frame: Buffer): Step | null {
+    const api = frame.readInt16BE(4);
     this.seen.set(api, (this.seen.get(api) ?? 0) + 1);
-    const at = this.#script.findIndex((step) => step.api === api);
-    if (at === -1) return 'pass';
-    const [step] = this.#script.splice(at, 1);
-    step!.done();
-    return step!.fault;
+    const at = this.#script.findIndex((step) => step.api === api && frame.includes(step.holding));
+    return at === -1 ? null : this.#script.splice(at, 1)[0]!;
   }
 }
 

@@ -46,11 +46,11 @@ export class LocalBroker {
   /** Formats a folder and starts; resolves when the broker answers. */
   static async create(jars: string, options: BrokerOptions = {}): Promise<LocalBroker> {
     const folder = await mkdtemp(join(tmpdir(), 'freshet-kafka-'));
-    const [port, controllerPort] = [await freePort(), await freePort()];
+    const [port, controllerPort, ownPort] = [await freePort(), await freePort(), await freePort()];
     const broker = new LocalBroker(`127.0.0.1:${port}`, folder, jars);
     options.proxy?.target(port);
     const file = join(folder, 'server.properties');
-    await writeFile(file, properties(folder, port, controllerPort, options));
+    await writeFile(file, properties(folder, { port, controllerPort, ownPort }, options));
     try {
       const clusterId = randomBytes(16).toString('base64url');
       const format = ['format', `--cluster-id=${clusterId}`, '-c', file, ...(options.formatArguments ?? [])];
@@ -96,6 +96,16 @@ export class LocalBroker {
     const gone = exited(running);
     this.#killNow();
     await gone;
+  }
+
+  /** TERM, as operators do it: the broker shuts down in order, and its folder and port stay for the next start. */
+  async terminate(): Promise<void> {
+    const running = this.#process;
+    if (running === null) return;
+    const gone = exited(running);
+    running.kill('SIGTERM');
+    await gone;
+    this.#killNow();
   }
 
   async stop(): Promise<void> {
@@ -146,17 +156,27 @@ export function freePort(): Promise<number> {
   });
 }
 
-function properties(folder: string, port: number, controllerPort: number, options: BrokerOptions): string {
+interface Ports {
+  /** For clients, or for the proxy that stands before them. */
+  readonly port: number;
+  readonly controllerPort: number;
+  /** For what the broker asks itself: faults of the proxy are not meant for that. */
+  readonly ownPort: number;
+}
+
+function properties(folder: string, { port, controllerPort, ownPort }: Ports, options: BrokerOptions): string {
   const more = options.listener === undefined ? '' : `,${options.listener}`;
+  const own = `OWN://127.0.0.1:${ownPort}`;
   const settings = {
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${more}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${options.proxy?.port ?? port}${more}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort},${own}${more}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${options.proxy?.port ?? port},${own}${more}`,
     'controller.listener.names': 'CONTROLLER',
-    'inter.broker.listener.name': 'PLAINTEXT',
-    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL',
+    'inter.broker.listener.name': 'OWN',
+    'listener.security.protocol.map':
+      'CONTROLLER:PLAINTEXT,OWN:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL',
     'log.dirs': join(folder, 'data'),
     'auto.create.topics.enable': 'false',
     // One node holds every replica there is.
@@ -167,6 +187,8 @@ function properties(folder: string, port: number, controllerPort: number, option
     'offsets.topic.num.partitions': '4',
     'transaction.state.log.num.partitions': '4',
     'group.initial.rebalance.delay.ms': '0',
+    // What may be compacted is compacted at once; topics say what may.
+    'log.cleaner.backoff.ms': '200',
     // A broker that was killed may come back only when its old session is over.
     'broker.session.timeout.ms': '3000',
     'broker.heartbeat.interval.ms': '500',

@@ -12,6 +12,8 @@ const COMMANDS = [
   ['topics', 'graph'],
   ['produce'],
   ['consume'],
+  ['erase', 'user'],
+  ['erase', 'product'],
   ['doctor'],
   ['reset'],
 ];
@@ -21,7 +23,7 @@ describe('freshet', () => {
     const { code, output, errors } = await runCommand([]);
     assert.equal(code, 0);
     assert.equal(errors, '');
-    for (const name of ['up', 'topics', 'produce', 'consume', 'doctor', 'reset'])
+    for (const name of ['up', 'topics', 'produce', 'consume', 'erase', 'doctor', 'reset'])
       assert.match(output, new RegExp(`^  ${name} `, 'm'));
   });
 
@@ -54,6 +56,9 @@ describe('freshet', () => {
     [['produce', 'popularity.v1', '-'], /Producers write events, products, documents, users; popularity\.v1 is not/],
     [['produce', 'events', '/no/such/file'], /\/no\/such\/file cannot be read/],
     [['produce', 'events', '/'], /is a folder/],
+    [['erase', 'user', 'u1'], /This forgets user u1 .*: add --yes/],
+    [['erase', 'user', ''], /"id" must not be empty/],
+    [['erase', 'product', 'p1', '--timeout', '0'], /--timeout.*whole number from 1 on/],
     [['consume', 'events', '--limit', '0'], /--limit.*whole number from 1 on/],
     [['consume', 'events', '--partition', 'x'], /--partition.*whole number from 0 on/],
     [['up', '--roles', 'processor,server'], /"server" is no role; the roles are processor, publisher, serving/],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { openReadingCodec, openWritingCodec, subjectsOf } from '../../../cli/open-codec.js';
-import { hasCode, messageOf } from '../../../runtime/errors.js';
+import { hasCode, isTransient, messageOf } from '../../../runtime/errors.js';
 import { loadSettings } from '../../../runtime/settings.js';
 import { Registry } from '../../../schemas/registry.js';
 import { allTopics } from '../../../topics/all.js';
@@ -54,5 +54,23 @@ describe('openWritingCodec', () => {
       await registry.close();
     }
     await assert.rejects(openWritingCodec(settings, [products]), (error) => hasCode(error, 'connection'));
+  });
+});
+
+describe('openReadingCodec', () => {
+  it('tells a registry that does not answer from one that does not know a schema: only the first may pass', async () => {
+    const registry = await startTestRegistry();
+    const codec = await openReadingCodec(loadSettings({ SCHEMA_REGISTRY_URL: registry.url }));
+    const unknown = Buffer.from([0, 0, 0, 0, 7, 1]);
+    const prepare = () => codec.prepare(unknown, 1, Int32Array.of(0), Int32Array.of(unknown.length));
+    try {
+      registry.failWith(503);
+      await assert.rejects(prepare(), (error) => isTransient(error));
+      registry.failWith(null);
+      await prepare();
+      assert.throws(() => codec.decode('Event', unknown), /no schema with id 7/);
+    } finally {
+      await registry.close();
+    }
   });
 });

@@ -1,19 +1,47 @@
 /** Popularity, affinity and interactions against the slow reference: any stream, any commit points, any crashes. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { DEFAULT_SETTINGS, type RawRecord, Reference, relativeError } from '../../../publishing/audit/reference.js';
 import type { Affinity, DeadLetter, Interactions, Popularity, Product } from '../../../schemas/records.js';
 import { deadLetters, events, lateEvents, products } from '../../../topics/events.js';
-import { Driver } from '../../support/driver.js';
+import { Driver, type DriverOptions } from '../../support/driver.js';
 import { STREAM_CATALOGUE, streamArbitrary } from '../../support/generator.js';
-import { DEFAULT_SETTINGS, type RawRecord, Reference, relativeError } from '../../support/reference.js';
+import { listener, type Said } from '../../support/listener.js';
 
 const DAY_MS = 86_400_000;
 const ERROR_MAX = 1e-9;
 const PARTITIONS = 2;
+const INTERACTIONS_MS = 600_000;
+/** How tasks have come back. */
+const ways = new Set<unknown>();
 
-type Action = 'none' | 'run' | 'crash' | 'fold and crash';
-const action: fc.Arbitrary<Action> = fc.constantFrom('none', 'none', 'none', 'run', 'crash', 'fold and crash');
+type Action =
+  | 'none'
+  | 'run'
+  | 'crash'
+  | 'fold and crash'
+  | 'keep copies'
+  | 'put copies back and crash'
+  | 'crash and damage';
+const action: fc.Arbitrary<Action> = fc.constantFrom(
+  'none',
+  'none',
+  'none',
+  'none',
+  'run',
+  'run',
+  'crash',
+  'fold and crash',
+  'keep copies',
+  'put copies back and crash',
+  'crash and damage',
+);
+/** Without checkpoints; one after every commit that lies this many ms behind the last one. */
+const checkpointIntervalMs = fc.constantFrom(0, 1, 1, 20_000);
 
 test('I1: whatever arrives in whatever order, and wherever tasks die, features equal a recount from the raw log', async () => {
   await fc.assert(
@@ -21,9 +49,16 @@ test('I1: whatever arrives in whatever order, and wherever tasks die, features e
       streamArbitrary({ partitions: PARTITIONS, stepsMax: 40 }),
       fc.array(action, { minLength: 40, maxLength: 40 }),
       fc.constantFrom(0, 1, 3 * 3_600_000, DAY_MS, 30 * DAY_MS, 89 * DAY_MS, 90 * DAY_MS),
-      async (stream, actions, later) => {
+      checkpointIntervalMs,
+      fc.constantFrom(1, INTERACTIONS_MS),
+      async (stream, actions, later, checkpointInterval, interactionsIntervalMs) => {
         const start = stream[0]!.logTime;
-        const driver = await open(start);
+        const said: Said[] = [];
+        const driver = await open(start, {
+          checkpointIntervalMs: checkpointInterval,
+          interactionsIntervalMs,
+          logger: listener(said),
+        });
         try {
           await fillCatalogue(driver);
           const log: RawRecord[] = [];
@@ -33,32 +68,49 @@ test('I1: whatever arrives in whatever order, and wherever tasks die, features e
             await driver.pipe(events.name, record.key, record.value, { partition: record.partition });
             if (actions[index] === 'run') await driver.run();
             if (actions[index] === 'fold and crash') await driver.foldOnly();
+            await disturb(driver.checkpointFolder, actions[index]!, index);
             if (actions[index]?.includes('crash')) await driver.crash();
           }
           await driver.run();
           driver.clock.advance(later);
           await driver.run();
+          driver.clock.advance(interactionsIntervalMs);
+          await driver.run();
           await agrees(driver, new Reference(log, STREAM_CATALOGUE, { ...DEFAULT_SETTINGS, partitions: PARTITIONS }));
           const before = driver.stateHashes();
+          said.length = 0;
           await driver.crash();
           assert.deepEqual(driver.stateHashes(), before, 'a restored state has the same bits');
+          for (const { event, from } of said) if (event === 'task_restored') ways.add(from);
+          await driver.crash({ checkpointIntervalMs: 0 });
+          assert.deepEqual(driver.stateHashes(), before, 'and the same ones without its checkpoint');
         } finally {
           await driver.close();
         }
       },
     ),
-    { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 60) },
+    { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 80) },
   );
+  assert.ok(ways.has('changelog') && ways.has('checkpoint'), 'both ways back were taken');
 });
 
-function open(now: number): Promise<Driver> {
-  return Driver.open({
-    now,
-    partitions: PARTITIONS,
-    commitIntervalMs: 0,
-    changelogIntervalMs: 60_000,
-    interactionsIntervalMs: 1,
-  });
+function open(now: number, options: Partial<DriverOptions>): Promise<Driver> {
+  return Driver.open({ now, partitions: PARTITIONS, commitIntervalMs: 0, changelogIntervalMs: 60_000, ...options });
+}
+
+/** What may happen to files while a task is away: an older copy comes back, a byte flips. */
+async function disturb(folder: string, action: Action, seed: number): Promise<void> {
+  const kept = `${folder}-kept`;
+  if (action === 'keep copies' && existsSync(folder)) await cp(folder, kept, { recursive: true });
+  if (action === 'put copies back and crash' && existsSync(kept)) await cp(kept, folder, { recursive: true });
+  if (action !== 'crash and damage' || !existsSync(folder)) return;
+  for (const name of await readdir(folder, { recursive: true })) {
+    if (!name.endsWith('.ckpt')) continue;
+    const bytes = await readFile(join(folder, name));
+    const at = (seed * 7919) % bytes.length;
+    bytes[at] = bytes[at]! ^ (1 << (seed % 8));
+    await writeFile(join(folder, name), bytes);
+  }
 }
 
 async function fillCatalogue(driver: Driver): Promise<void> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { affinityReader, scoresJson } from '../../../publishing/sinks/affinity-row.js';
+import { affinityReader } from '../../../publishing/sinks/affinity-row.js';
 import { avroType, Codec, SchemaError } from '../../../schemas/codec.js';
 
 const codec = new Codec();
@@ -9,7 +9,7 @@ const codec = new Codec();
 const category = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((name) => name !== '__proto__');
 const scores = fc.dictionary(category, fc.double({ min: 0, max: 1, noNaN: true }), { noNullPrototype: true });
 
-test('a row read in place is what the schema decodes, and its JSON the same object', () => {
+test('a row read in place is what the schema decodes', () => {
   const read = affinityReader();
   fc.assert(
     fc.property(fc.string({ minLength: 1 }), fc.nat(), scores, (user_id, as_of, given) => {
@@ -19,7 +19,6 @@ test('a row read in place is what the schema decodes, and its JSON the same obje
       const decoded = (codec.decode('Affinity', value) as { scores: Record<string, number> }).scores;
       const pairs = row.categories.map((name, i) => [name, row.shares[i]]);
       assert.deepEqual(pairs.sort(), Object.entries(decoded).sort());
-      assert.deepEqual(JSON.parse(scoresJson(row)), JSON.parse(JSON.stringify(decoded)));
     }),
   );
 });
@@ -44,5 +43,5 @@ test('a category named __proto__ is a category', () => {
   const value = codec.encode('Affinity', { user_id: 'u', as_of: 1, scores: JSON.parse('{"__proto__": 1}') });
   const row = affinityReader()(codec, value, 0, value.length);
   assert.deepEqual(row.categories, ['__proto__']);
-  assert.equal(scoresJson(row), '{"__proto__":1}');
+  assert.deepEqual(row.shares, [1]);
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Backlog, type Batch } from '../../../publishing/backlog.js';
 import { Layout } from '../../../publishing/layout.js';
+import type { KeyedTopic } from '../../../publishing/sinks/keyed-topic.js';
 import { popularityOnline } from '../../../publishing/sinks/popularity.js';
 import { Codec } from '../../../schemas/codec.js';
 import type { Popularity } from '../../../schemas/records.js';
@@ -10,8 +11,9 @@ import { codec, HALF_LIFE_MS, popularity } from '../../support/publishing.js';
 
 const { topic } = popularityOnline(1, new Layout(), HALF_LIFE_MS);
 
-function backlog(rowsMax = 100, own = codec): Backlog {
-  return new Backlog({ topic, codec: own, partitions: 1, rowsMax });
+function backlog(rowsMax = 100, own = codec, pressedRowsMax = rowsMax): Backlog {
+  const sizes = { rowsMax, pressedRowsMax, batchBytesMax: 4 * 1024 * 1024 };
+  return new Backlog({ topic, codec: own, partitions: 1, ...sizes });
 }
 
 /** Records from `first` on: a number is the score of the product named, null deletes it. */
@@ -79,6 +81,68 @@ describe('a batch of waiting records', () => {
     const second = await waiting.next();
     assert.deepEqual(shown(second), { b: 2, c: 3 });
     assert.equal(second?.nextOffset, 20, 'past control records behind the last row');
+  });
+
+  test('grows with what waits, up to a number of rows of its own', async () => {
+    const waiting = backlog(2, codec, 3);
+    waiting.offer(
+      columns(0, [
+        ['a', 1],
+        ['b', 1],
+        ['a', 2],
+        ['b', 2],
+        ['c', 1],
+        ['d', 1],
+        ['e', 1],
+      ]),
+    );
+    const first = await waiting.next();
+    assert.deepEqual(shown(first), { a: 2, b: 2, c: 1 });
+    assert.equal(first?.nextOffset, 5);
+    assert.deepEqual(shown(await waiting.next()), { d: 1, e: 1 });
+  });
+
+  test('decodes only the newest record of a key', async () => {
+    let reads = 0;
+    const counted: KeyedTopic<Popularity> = {
+      ...topic,
+      read: (own, bytes, start, end) => {
+        reads++;
+        return own.decode('Popularity', bytes, start, end);
+      },
+    };
+    const sizes = { rowsMax: 10, pressedRowsMax: 10, batchBytesMax: 1e6 };
+    const waiting = new Backlog({ topic: counted as KeyedTopic<never>, codec, partitions: 1, ...sizes });
+    waiting.offer(
+      columns(0, [
+        ['a', 1],
+        ['a', 2],
+        ['a', 3],
+        ['b', 1],
+      ]),
+    );
+    assert.deepEqual(shown(await waiting.next()), { a: 3, b: 1 });
+    assert.equal(reads, 2);
+  });
+
+  test('that fails while it is read is not lost', async () => {
+    let broken = true;
+    const failing: KeyedTopic<Popularity> = {
+      ...topic,
+      idOf: (row) => {
+        if (broken && row.product_id === 'b') throw new Error('no fault of the record');
+        return row.product_id;
+      },
+    };
+    const sizes = { rowsMax: 10, pressedRowsMax: 10, batchBytesMax: 1e6 };
+    const waiting = new Backlog({ topic: failing as KeyedTopic<never>, codec, partitions: 1, ...sizes });
+    waiting.offer(columns(0, [['a', 1]]));
+    waiting.offer(columns(1, [['b', 1]]));
+    const { rows, bytes } = waiting;
+    await assert.rejects(waiting.next(), /no fault/);
+    assert.deepEqual([waiting.rows, waiting.bytes], [rows, bytes]);
+    broken = false;
+    assert.deepEqual(shown(await waiting.next()), { a: 1, b: 1 });
   });
 
   test('may only move the offset', async () => {

@@ -3,13 +3,14 @@ import { describe, type TestContext, test } from 'node:test';
 import { encodeId, Layout, rankScore } from '../../../publishing/layout.js';
 import type { GroupSink } from '../../../publishing/materialise.js';
 import { affinityOnline } from '../../../publishing/sinks/affinity.js';
+import type { Change } from '../../../publishing/sinks/keyed-topic.js';
 import { popularityOnline } from '../../../publishing/sinks/popularity.js';
 import { onlineSinkStore } from '../../../publishing/sinks/sink-store.js';
 import { type Clock, systemClock } from '../../../runtime/clock.js';
 import { FreshetError } from '../../../runtime/errors.js';
 import type { Log, LogReader } from '../../../runtime/log.js';
 import type { Metrics } from '../../../runtime/metrics.js';
-import type { FencedBatch, OnlineStore } from '../../../runtime/stores/online-store.js';
+import type { ApplyResult, FencedBatch, OnlineStore } from '../../../runtime/stores/online-store.js';
 import type { Popularity } from '../../../schemas/records.js';
 import { partitionOf } from '../../../topics/partition.js';
 import type { MemoryLog } from '../../support/memory-log.js';
@@ -21,6 +22,7 @@ import {
   HALF_LIFE_MS,
   localStore,
   memoryLog,
+  PACE,
   popularity,
   type Rig,
   rig,
@@ -376,7 +378,7 @@ describe('a sink whose store', () => {
       // The copy: a second store that followed the same topic up to here.
       const copy = await localStore(t);
       const copied = { ...sink, store: popularitySink(copy).sink.store };
-      const follower = rig(t, alone(log, 'copy'), [copied], { incarnation });
+      const follower = rig(t, alone(log, 'copy'), [copied], { incarnationOf: async () => incarnation });
       await follower.materialiser.start();
       await follower.caughtUp();
       await follower.materialiser.stop();
@@ -431,6 +433,58 @@ describe('a sink whose store', () => {
     troubled.down = null;
     await caughtUp();
     await assertShows(store, [a]);
+  });
+
+  test('is slow gets the newest value of each key, however many there were', async (t) => {
+    const pace = { ...PACE, pressedRowsMax: 100, waitingBytesMax: 1e6 };
+    const { log, store, troubled, materialiser, caughtUp, events } = await popularityRig(t, { pace });
+    await materialiser.start();
+    await caughtUp();
+    let release = () => {};
+    let holds = 0;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    troubled.beforeApply = () => {
+      holds++;
+      return gate;
+    };
+    const remaining = new Map<string, Popularity>();
+    const random = new Random(14);
+    for (let i = 0; i < PARTITIONS; i++) remaining.set(idIn(i), popularity(idIn(i)));
+    await put(log, [...remaining.values()]);
+    await events.until('every partition waits for the store', () => holds === PARTITIONS);
+    for (let i = 0; i < 30; i++) await put(log, changes(random, 100, remaining).written);
+    const before = troubled.applied.length;
+    release();
+    await caughtUp();
+    await assertShows(store, remaining.values());
+    const rows = troubled.applied.slice(before).reduce((sum, { changes: { length } }) => sum + length, 0);
+    assert.ok(rows < 1_000, `${rows} rows were written for 3,000 records of 43 keys`);
+  });
+
+  test('is too slow for a batch gets smaller ones', async (t) => {
+    const ROWS_IN_TIME = 15;
+    const log = await memoryLog(PARTITIONS);
+    const store = await localStore(t);
+    const { sink } = popularitySink(store);
+    const sizes: number[] = [];
+    class Slow extends TroubledStore {
+      override apply(batch: FencedBatch, changes: readonly Change[]): Promise<ApplyResult> {
+        sizes.push(changes.length);
+        if (changes.length <= ROWS_IN_TIME) return super.apply(batch, changes);
+        return Promise.reject(new FreshetError('timeout', 'the statement took too long'));
+      }
+    }
+    const slow = new Slow(sink.store);
+    const pace = { ...PACE, rowsMax: 200, pressedRowsMax: 400, waitingBytesMax: 1e6 };
+    const rows = Array.from({ length: 300 }, (_, i) => popularity(`p${i}`));
+    await put(log, rows);
+    const { materialiser, caughtUp } = rig(t, log, [{ ...sink, store: slow }], { pace });
+    await materialiser.start();
+    await caughtUp();
+    await assertShows(store, rows);
+    assert.ok(Math.max(...sizes) > ROWS_IN_TIME, 'no batch was too large');
   });
 
   test('hangs does not hold up the group', async (t) => {
@@ -498,9 +552,60 @@ describe('a rebuild', () => {
     await assertShows(store, [kept]);
   });
 
+  test('of a store whose process slept for too long does too, though it never lost its hold', async (t) => {
+    const at = { now: Date.now() };
+    const clock: Clock = { ...systemClock, now: () => at.now };
+    const { log, store, materialiser, caughtUp, events, troubled } = await popularityRig(t, { clock });
+    const [kept, gone] = [popularity('kept'), popularity('gone')];
+    await put(log, [kept, gone]);
+    await materialiser.start();
+    await caughtUp();
+    troubled.down = down();
+    await put(log, ['gone']);
+    log.compact(TOPIC, { dropTombstones: true });
+    at.now += 7 * DAY_MS;
+    troubled.down = null;
+    await events.until('rebuilt', async () => !(await contents(store)).has('gone'));
+    await caughtUp();
+    await assertShows(store, [kept]);
+  });
+
+  test('counts the age of a position from when the store had all of the log, not from its last batch', async (t) => {
+    const at = { now: Date.now() - 10 * DAY_MS };
+    const clock: Clock = { ...systemClock, now: () => at.now };
+    const { log, sink, troubled, materialiser, caughtUp } = await popularityRig(t, { clock });
+    const first = at.now;
+    await put(log, [popularity(idIn(0))]);
+    await materialiser.start();
+    await caughtUp();
+    await materialiser.stop();
+    at.now += 5 * DAY_MS;
+    let from = 0;
+    const behind = Array.from({ length: 30 }, () => {
+      const id = idIn(0, from);
+      from = Number(id.slice(2)) + 1;
+      return popularity(id);
+    });
+    await put(log, behind);
+    const before = troubled.applied.length;
+    const run = rig(t, log, [sink], { clock });
+    await run.materialiser.start();
+    await run.caughtUp();
+    const times = troubled.applied
+      .slice(before)
+      .filter(({ id }) => id.partition === 0)
+      .map((batch) => batch.at);
+    assert.ok(times.length >= 3);
+    assert.ok(
+      times.slice(0, -1).every((time) => time <= first + 60_000),
+      'a batch from behind made the position young',
+    );
+    assert.equal(times.at(-1), at.now);
+  });
+
   test('of another life of the topic does too', async (t) => {
     const { log, store, sink, kept } = await leftAlone(t);
-    const run = rig(t, log, [sink], { incarnation: 'second' });
+    const run = rig(t, log, [sink], { incarnationOf: async () => 'second' });
     await run.materialiser.start();
     await run.caughtUp();
     await assertShows(store, [kept]);
@@ -528,7 +633,7 @@ describe('a rebuild', () => {
     const { log, store, sink, troubled, kept } = await leftAlone(t);
     const rows = Array.from({ length: 60 }, (_, i) => popularity(`more${i}`));
     await put(log, rows);
-    const first = rig(t, log, [sink], { incarnation: 'second' });
+    const first = rig(t, log, [sink], { incarnationOf: async () => 'second' });
     const before = troubled.applied.length;
     // The first rebuild gets no further than some batches.
     troubled.beforeApply = async () => {
@@ -540,7 +645,7 @@ describe('a rebuild', () => {
     troubled.down = null;
     troubled.beforeApply = async () => {};
     assert.ok((await contents(store)).has('gone'));
-    const second = rig(t, log, [sink], { incarnation: 'second' });
+    const second = rig(t, log, [sink], { incarnationOf: async () => 'second' });
     await second.materialiser.start();
     await second.caughtUp();
     await assertShows(store, [kept, ...rows]);
@@ -584,6 +689,67 @@ describe('a rebuild', () => {
     await put(log, [first]);
     await events.until('made anew', async () => (await store.zcard(layout.popularityAll(1))) === 1);
     await assertShows(store, [first]);
+  });
+});
+
+describe('a topic made anew', () => {
+  test('is told by its id when it has grown beyond where the last one was read to', async (t) => {
+    const log = await memoryLog(PARTITIONS);
+    const store = await localStore(t);
+    const { sink } = popularitySink(store);
+    const incarnationOf = (topic: string) => log.admin.topicId(topic);
+    await put(log, [popularity('old'), popularity('older')]);
+    const { materialiser, caughtUp } = rig(t, log, [sink], { incarnationOf });
+    await materialiser.start();
+    await caughtUp();
+    await materialiser.stop();
+    await log.recreate(TOPIC);
+    const rows = Array.from({ length: 100 }, (_, i) => popularity(`p${i}`));
+    await put(log, rows);
+    const run = rig(t, log, [sink], { incarnationOf });
+    await run.materialiser.start();
+    await run.caughtUp();
+    await assertShows(store, rows);
+  });
+
+  test('is noticed while it runs, also when nothing more comes', async (t) => {
+    const log = await memoryLog(PARTITIONS);
+    const store = await localStore(t);
+    const { sink } = popularitySink(store);
+    let life = 'first';
+    await put(log, [popularity('a')]);
+    const { materialiser, caughtUp, events } = rig(t, log, [sink], { incarnationOf: async () => life });
+    await materialiser.start();
+    await caughtUp();
+    life = 'second';
+    const id = { sink: 'test', topic: TOPIC, partition: 0 };
+    await events.until('rebuilt', async () => (await store.position(id))?.incarnation === 'second');
+    await caughtUp();
+    assert.equal((await contents(store)).size, 1);
+  });
+
+  test('that the log cannot tell from another leaves the store as it is', async (t) => {
+    const log = await memoryLog(PARTITIONS);
+    const store = await localStore(t);
+    const { sink, troubled } = popularitySink(store);
+    const a = popularity(idIn(0));
+    const b = popularity(idIn(0, Number(a.product_id.slice(2)) + 1));
+    await put(log, [a]);
+    const known = rig(t, log, [sink], { incarnationOf: async () => 'known' });
+    await known.materialiser.start();
+    await known.caughtUp();
+    await known.materialiser.stop();
+    const before = troubled.applied.length;
+    const unknown = rig(t, log, [sink], { incarnationOf: async () => null });
+    await put(log, [b]);
+    await unknown.materialiser.start();
+    await unknown.caughtUp();
+    const batches = troubled.applied.slice(before).filter(({ id }) => id.partition === 0);
+    assert.deepEqual(
+      batches.map(({ expectedOffset, incarnation }) => [expectedOffset, incarnation]),
+      [[1, 'known']],
+    );
+    await assertShows(store, [a, b]);
   });
 });
 
@@ -642,7 +808,7 @@ describe('a record that cannot be published', () => {
       ['gone', null],
     ]);
     log.compact(TOPIC, { dropTombstones: true });
-    const run = rig(t, log, [sink], { incarnation: 'second' });
+    const run = rig(t, log, [sink], { incarnationOf: async () => 'second' });
     await run.materialiser.start();
     await run.caughtUp();
     await assertShows(store, [a]);

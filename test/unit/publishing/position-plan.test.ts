@@ -32,7 +32,12 @@ describe('where a sink goes on', () => {
     assert.equal(reason({ nextOffset: 101 }), 'above_log_end');
   });
 
-  test('an unknown incarnation is one like any other, and its rebuild is told apart', () => {
+  test('whatever its incarnation where the log cannot tell', () => {
+    assert.equal(rebuildReason(held({ incarnation: 'b' }), LOG, null, NOW), null);
+    assert.equal(rebuildReason(held({ incarnation: rebuildingOf('b') }), LOG, null, NOW), 'unfinished_rebuild');
+  });
+
+  test('an empty incarnation is one like any other, and its rebuild is told apart', () => {
     assert.equal(rebuildReason(held({ incarnation: '' }), LOG, '', NOW), null);
     assert.equal(rebuildReason(held({ incarnation: rebuildingOf('') }), LOG, '', NOW), 'unfinished_rebuild');
     assert.equal(rebuildReason(held({ incarnation: '' }), LOG, 'a', NOW), 'other_incarnation');

@@ -1,11 +1,14 @@
 /** The task's guarantees on the embedded log: restore, fencing, refusals, commits of unknown outcome. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Changelog } from '../../../runtime/changelog.js';
 import { FreshetError } from '../../../runtime/errors.js';
+import { takeFaultPoints } from '../../../runtime/fault-points.js';
 import type { Log, TransactionalWriter } from '../../../runtime/log.js';
 import type { Affinity, Event, Interactions, Popularity } from '../../../schemas/records.js';
 import { events } from '../../../topics/events.js';
 import { Driver } from '../../support/driver.js';
+import { listener, type Said } from '../../support/listener.js';
 
 const NOW = Date.UTC(2026, 10, 3, 12);
 const HOUR_MS = 3_600_000;
@@ -146,6 +149,191 @@ for (const applied of [true, false]) {
     });
   });
 }
+
+/** Opening a writer fails while it returns true. */
+function unreachable(log: Log, isAway: () => boolean): Log {
+  return {
+    ...delegate(log),
+    transactionalWriter: async (id, topics) => {
+      if (isAway()) throw new FreshetError('timeout', 'no broker answers');
+      return log.transactionalWriter(id, topics);
+    },
+  };
+}
+
+test('a broker that is away for long costs no restore: memory waits for the outcome of the commit', () => {
+  let awayFor = 0;
+  let cuts = 0;
+  const between = (log: Log): Log => {
+    const reachable = unreachable(log, () => awayFor-- > 0);
+    return {
+      ...reachable,
+      transactionalWriter: async (id, topics) =>
+        unreliable(await reachable.transactionalWriter(id, topics), async () => {
+          if (cuts-- > 0) throw new FreshetError('indefinite_commit', 'the connection was cut');
+        }),
+    };
+  };
+  const said: Said[] = [];
+  return withDriver({ between, partitions: 1, logger: listener(said) }, async (driver) => {
+    await driver.pipe(events.name, 'u1', event(1));
+    await driver.run();
+    await driver.pipe(events.name, 'u1', event(2));
+    cuts = 1;
+    awayFor = 20;
+    let isDone = false;
+    const done = driver.run().finally(() => {
+      isDone = true;
+    });
+    while (!isDone) {
+      driver.clock.advance(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await done;
+    assert.ok(awayFor < 0, 'it has been tried again and again');
+    assert.equal(await views(driver), 2);
+    assert.equal(said.filter((line) => line.event === 'task_restored').length, 2, 'only at the start');
+  });
+});
+
+test('a changelog that has lost an acknowledged commit is not written on', () => {
+  let cuts = 0;
+  let gone = false;
+  const between = (log: Log): Log => ({
+    ...delegate(log),
+    transactionalWriter: async (id, topics) =>
+      unreliable(await log.transactionalWriter(id, topics), async () => {
+        if (cuts-- > 0) throw new FreshetError('indefinite_commit', 'the connection was cut');
+      }),
+    offsets: async (place) => {
+      const offsets = await log.offsets(place);
+      return gone && place.topic.endsWith('changelog') ? { earliest: 0, lastStable: 0, highWatermark: 0 } : offsets;
+    },
+  });
+  return withDriver({ between, partitions: 1, changelogIntervalMs: 1 }, async (driver) => {
+    for (let n = 0; n < 3; n++) {
+      await driver.pipe(events.name, 'u1', event(n));
+      await driver.run();
+    }
+    await driver.pipe(events.name, 'u1', event(4));
+    cuts = 1;
+    gone = true;
+    await assert.rejects(driver.run(), /has lost a commit that was acknowledged/);
+  });
+});
+
+test('without input and with nothing due there is no commit', () =>
+  withDriver({ changelogIntervalMs: 1_000 }, async (driver) => {
+    await driver.pipe(events.name, 'u1', event(1));
+    for (let i = 0; i < 5; i++) {
+      driver.clock.advance(10_000);
+      await driver.run();
+    }
+    const ends = async () => {
+      const { activityChangelog, popularityChangelog } = driver.topics;
+      const places = [activityChangelog, popularityChangelog].flatMap(({ name: topic }) =>
+        [0, 1].map((partition) => ({ topic, partition })),
+      );
+      return Promise.all(places.map(async (place) => (await driver.log.offsets(place)).highWatermark));
+    };
+    const before = await ends();
+    for (let i = 0; i < 60; i++) {
+      driver.clock.advance(10_000);
+      await driver.run();
+    }
+    assert.deepEqual(await ends(), before);
+  }));
+
+test('what a flush has reached stands in the marker although no input follows', () =>
+  withDriver({ changelogIntervalMs: 1_000 }, async (driver) => {
+    await driver.pipe(events.name, 'u1', event(1));
+    await driver.run();
+    driver.clock.advance(2_000);
+    await driver.run();
+    const restoreFrom = await Promise.all(
+      [0, 1].map(async (partition) => {
+        const place = { topic: driver.topics.activityChangelog.name, partition };
+        const changelog = new Changelog({ ...driver, place, task: 'a look' });
+        const newest = await changelog.newestMarker(0, (await changelog.offsets()).lastStable);
+        return newest?.marker.parts[0]?.restore_from;
+      }),
+    );
+    assert.deepEqual(
+      restoreFrom.filter((offset) => offset !== undefined),
+      [1],
+    );
+  }));
+
+test('a registry that does not answer is waited for, without a restore', () =>
+  withDriver({ partitions: 1 }, async (driver) => {
+    let refusals = 3;
+    const prepare = driver.codec.prepare.bind(driver.codec);
+    driver.codec.prepare = async (...batch) => {
+      if (refusals-- > 0) throw new FreshetError('unavailable', 'the registry does not answer');
+      return prepare(...batch);
+    };
+    await driver.pipe(events.name, 'u1', event(1));
+    let isDone = false;
+    const done = driver.run().finally(() => {
+      isDone = true;
+    });
+    while (!isDone) {
+      driver.clock.advance(500);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await done;
+    assert.ok(refusals < 0);
+    assert.equal(await views(driver), 1);
+  }));
+
+test('a task that is stopped while it restores gives up at once and leaves the log alone', () =>
+  withDriver({ partitions: 1 }, async (driver) => {
+    await driver.pipe(events.name, 'u1', event(1));
+    await driver.run();
+    const stop = new AbortController();
+    takeFaultPoints((point) => {
+      if (point === 'restore.fenced') stop.abort();
+    });
+    try {
+      const [task] = await driver.again();
+      await assert.rejects(task!.restore(stop.signal), /it was stopped/);
+      await task!.close();
+    } finally {
+      takeFaultPoints(null);
+    }
+  }));
+
+test('every fault point of restore, commit and checkpoint is passed, in order', async () => {
+  const passed: string[] = [];
+  takeFaultPoints((point, where) => {
+    if (where === 'features.v1.activity-0' && passed.at(-1) !== point) passed.push(point);
+  });
+  try {
+    await withDriver({ partitions: 1, checkpointIntervalMs: 1 }, async (driver) => {
+      driver.clock.advance(10);
+      await driver.pipe(events.name, 'u1', event(1));
+      await driver.run();
+      await driver.crash();
+    });
+  } finally {
+    takeFaultPoints(null);
+  }
+  const commit = ['commit.begin', 'commit.written', 'commit.acknowledged'];
+  const checkpoint = ['checkpoint.copied', 'checkpoint.written', 'checkpoint.renamed'];
+  assert.deepEqual(passed, [
+    'restore.begin',
+    'restore.fenced',
+    'restore.changelog_read',
+    'restore.replayed',
+    ...commit,
+    ...checkpoint,
+    'restore.begin',
+    'restore.fenced',
+    'restore.checkpoint_loaded',
+    'restore.changelog_read',
+    'restore.replayed',
+  ]);
+});
 
 function delegate(log: Log): Log {
   return {

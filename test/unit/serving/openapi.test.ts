@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { InjectOptions } from 'fastify';
+import type { ErasureStatus } from '../../../publishing/erasure/certificate.js';
 import { FreshetError } from '../../../runtime/errors.js';
 import { buildApp } from '../../../serving/app.js';
+import { FakeAudits, REPORT } from '../../support/audits.js';
 import { AnswerChecker, type OpenApi, type Operation } from '../../support/openapi.js';
 import { append } from '../../support/scripted-log.js';
 import { NOW_MS, servingFixture, servingOptions, tokenEntry, withTokens } from '../../support/serving.js';
@@ -28,6 +30,22 @@ function references(value: unknown): string[] {
 }
 
 const EVENT = { event_id: 'e1', user_id: 'u1', product_id: 'p1', event_type: 'view', ts: 1000 };
+
+const CERTIFIED: ErasureStatus = {
+  subject: 'user:u1',
+  state: 'done',
+  requested_at: '2025-06-01T12:00:00.000Z',
+  reason: null,
+  cut: { topic: 'events', partition: 1, offset: 7, at: '2025-06-01T12:00:00.000Z' },
+  waits_for: [],
+  certificate: {
+    verified_at: '2025-06-01T12:00:01.000Z',
+    gone: [{ what: 'affinity', where: 'database', topic: 'affinity.v1', partition: 1, offset: 3, left: 'nothing' }],
+    not_checked: [],
+    expires: [{ what: 'former values', where: 'topic users', until: null, rule: 'compaction' }],
+    stays: ['popularity'],
+  },
+};
 
 describe('/openapi.json', () => {
   it('names every route with an id, a summary, a tag, its parameters and its answers', async (test) => {
@@ -84,15 +102,19 @@ describe('/openapi.json', () => {
       'GET /health/ready',
       'GET /metrics',
       'GET /openapi.json',
+      'GET /v1/audit',
+      'GET /v1/erasures/{subject}',
       'GET /v1/overview',
       'GET /v1/popular',
       'GET /v1/products/{id}/popularity',
       'GET /v1/topics',
       'GET /v1/topics/{name}/records',
       'GET /v1/users/{id}/affinity',
+      'GET /v1/verifications/{id}',
       'POST /v1/erasures',
       'POST /v1/events',
       'POST /v1/topics/{name}/records',
+      'POST /v1/verifications',
       'PUT /v1/documents/{id}',
       'PUT /v1/products/{id}',
       'PUT /v1/users/{id}',
@@ -102,7 +124,9 @@ describe('/openapi.json', () => {
 
 describe('answers to real requests', () => {
   it('are as documented, good ones and bad ones', async (test) => {
-    const fixture = await servingFixture(test, withTokens([tokenEntry('t', 'admin'), tokenEntry('r', 'reader')]));
+    const audits = new FakeAudits();
+    const access = withTokens([tokenEntry('t', 'admin'), tokenEntry('r', 'reader')]);
+    const fixture = await servingFixture(test, { ...access, audits });
     const document: OpenApi = (
       await fixture.app.inject({ url: '/openapi.json', headers: { authorization: 'Bearer t' } })
     ).json();
@@ -147,6 +171,9 @@ describe('answers to real requests', () => {
     await call({ url: '/v1/users/none/affinity' });
     await call({ method: 'POST', url: '/v1/erasures', payload: { user_id: 'u1' } });
     await call({ method: 'POST', url: '/v1/erasures', payload: {} });
+    fixture.erasures.known.set('user:u1', CERTIFIED);
+    fixture.erasures.known.set('user:u2', { ...CERTIFIED, state: 'waiting', cut: null, certificate: null });
+    for (const key of ['user:u1', 'user%3Au2', 'user:none', 'nobody']) await call({ url: `/v1/erasures/${key}` });
     await call({ url: '/v1/topics' });
     await append(fixture.log, 'events', Buffer.from('k'), Buffer.from('poison'));
     await call({ url: '/v1/topics/events/records' });
@@ -156,6 +183,12 @@ describe('answers to real requests', () => {
     await call({ method: 'POST', url: '/v1/topics/events/records', payload: { value: EVENT } });
     await call({ method: 'POST', url: '/v1/topics/popularity.v1/records', payload: { value: EVENT } });
     await call({ url: '/v1/overview' });
+    await call({ url: '/v1/audit' });
+    audits.state = { state: 'following', intervalMs: 300_000, last: REPORT };
+    await call({ url: '/v1/audit' });
+    for (const payload of [{ sample: 0.5 }, { sample: 2 }, { sample: 1, salt: 'x' }, {}])
+      await call({ method: 'POST', url: '/v1/verifications', payload });
+    for (const id of ['running', 'done', 'failed', 'none']) await call({ url: `/v1/verifications/${id}` });
     await call({ url: '/metrics' });
     await call({ url: '/openapi.json' });
     await call({ url: '/health/live' });

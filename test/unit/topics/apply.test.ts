@@ -40,6 +40,28 @@ async function applied(options: Parameters<typeof applyTopics>[2] = { kind: 'kaf
 }
 
 describe('topics apply', () => {
+  test('takes a topic as it is when another process has made it meanwhile, and refuses it when it must', async () => {
+    class Raced extends FakeAdmin {
+      constructor(readonly theirs: Partial<TopicState>) {
+        super();
+      }
+
+      override async createTopic(state: TopicState): Promise<void> {
+        await super.createTopic({ ...state, ...this.theirs });
+        throw new Error(`${state.name} exists already`);
+      }
+    }
+    const [report] = await applyTopics(new Raced({}), [events], { kind: 'kafka' });
+    assert.deepEqual(report, { name: 'events', action: 'same', partitions: 12, differences: [] });
+    await assert.rejects(applyTopics(new Raced({ partitions: 5 }), [events], { kind: 'kafka' }), TopicsRefusedError);
+    class Broken extends FakeAdmin {
+      override async createTopic(): Promise<void> {
+        throw new Error('no broker');
+      }
+    }
+    await assert.rejects(applyTopics(new Broken(), [events], { kind: 'kafka' }), /no broker/);
+  });
+
   test('creates what is missing with everything declared, and nothing the second time', async () => {
     const admin = new FakeAdmin();
     const first = await applyTopics(admin, allTopics(), { kind: 'kafka' });

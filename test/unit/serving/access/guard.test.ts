@@ -34,6 +34,10 @@ const ROUTES: [InjectOptions, (typeof ROLES)[number] | 'anybody', number][] = [
   [{ url: '/v1/topics' }, 'operator', 200],
   [{ url: '/v1/topics/events/records' }, 'operator', 200],
   [{ method: 'POST', url: '/v1/erasures', payload: { user_id: 'u' } }, 'operator', 202],
+  [{ url: '/v1/erasures/user:u' }, 'operator', 404],
+  [{ url: '/v1/audit' }, 'operator', 200],
+  [{ method: 'POST', url: '/v1/verifications', payload: { sample: 1 } }, 'operator', 503],
+  [{ url: '/v1/verifications/none' }, 'operator', 503],
 ];
 
 describe('roles', () => {

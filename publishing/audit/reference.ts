@@ -1,6 +1,6 @@
 /**
  * The formulas of the features once more, slow and obvious: what every fast implementation is held against. It knows no
- * days, buckets or commits; it keeps the raw records and adds them up anew for every question. It shares no code with
+ * days, buckets or commits; it takes the raw records and adds them up anew for every question. It shares no code with
  * processors/ on purpose, the partitioner aside.
  */
 import type { Event, EventType } from '../../schemas/records.js';
@@ -44,11 +44,15 @@ export const DEFAULT_SETTINGS: ReferenceSettings = {
   partitions: null,
 };
 
-const WEIGHT: Readonly<Record<EventType, number>> = { view: 1, add_to_cart: 2, purchase: 3 };
-const WINDOW_DAYS = 90;
-const AHEAD_MS_MAX = 5 * 60_000;
+const WEIGHT: ReadonlyMap<string, number> = new Map([
+  ['view', 1],
+  ['add_to_cart', 2],
+  ['purchase', 3],
+]);
+export const WINDOW_DAYS = 90;
+export const AHEAD_MS_MAX = 5 * 60_000;
 const ID_BYTES_MAX = 256;
-const CATEGORIES_MAX = 256;
+export const CATEGORIES_MAX = 256;
 const INTERACTIONS_MAX = 1000;
 
 /** An accepted event that is no duplicate. */
@@ -81,11 +85,19 @@ export interface Intake {
   readonly clocks: ReadonlyMap<number, number>;
 }
 
-export interface PopularityAnswer {
+/** What popularity asks of an event. */
+export type PopularityInput = Pick<CountedEvent, 'ts' | 'type'>;
+/** What affinity asks of an event. */
+export type AffinityInput = Pick<CountedEvent, 'ts' | 'type' | 'category' | 'product'>;
+
+export interface PopularitySums {
   readonly score: number;
   readonly views: number;
   readonly add_to_carts: number;
   readonly purchases: number;
+}
+
+export interface PopularityAnswer extends PopularitySums {
   readonly category: string;
 }
 
@@ -99,44 +111,33 @@ export function utcDay(ms: number): number {
   return Math.floor(ms / DAY_MS);
 }
 
-/** Judges every record in log order, partition by partition. The order of the argument does not matter. */
-export function intake(records: readonly RawRecord[], settings: ReferenceSettings): Intake {
-  const result = {
-    counted: [] as CountedEvent[],
-    late: [] as RawRecord[],
-    duplicates: [] as RawRecord[],
-    dead: [] as DeadRecord[],
-    erasures: [] as RawRecord[],
-    clocks: new Map<number, number>(),
-  };
-  const seen = new Map<string, number>();
-  for (const record of [...records].sort((a, b) => a.partition - b.partition || a.offset - b.offset)) {
-    const { partition, offset, logTime, key, value } = record;
-    const clock = Math.max(result.clocks.get(partition) ?? Number.NEGATIVE_INFINITY, logTime);
-    result.clocks.set(partition, clock);
+/** What becomes of one record. */
+export type Verdict =
+  | { readonly kind: 'counted'; readonly event: CountedEvent }
+  | { readonly kind: 'dead'; readonly reason: DeadRecord['reason'] }
+  | { readonly kind: 'erasure' | 'late' | 'duplicate' };
 
-    const reason = whyDead(record, settings);
-    if (reason !== null) {
-      result.dead.push({ record, reason });
-      continue;
-    }
-    if (value === null) {
-      result.erasures.push(record);
-      continue;
-    }
-    if (utcDay(value.ts) < utcDay(logTime) - (WINDOW_DAYS - 1)) {
-      result.late.push(record);
-      continue;
-    }
-    // The clock never falls, so the newest bearer of an id decides. A duplicate bears it on, counted or not.
-    const identity = JSON.stringify([partition, value.user_id, value.event_id]);
-    const before = seen.get(identity);
-    seen.set(identity, clock);
-    if (before !== undefined && clock - before <= settings.duplicateHorizonMs) {
-      result.duplicates.push(record);
-      continue;
-    }
-    result.counted.push({
+/** Judges records one after the other, each partition in its order. */
+export class Judge {
+  /** Largest log time per partition. */
+  readonly clocks = new Map<number, number>();
+  readonly #settings: ReferenceSettings;
+  /** Per partition, the clock of each identity's newest bearer, oldest first. */
+  readonly #seen = new Map<number, Map<string, number>>();
+
+  constructor(settings: ReferenceSettings) {
+    this.#settings = settings;
+  }
+
+  judge(record: RawRecord): Verdict {
+    const { partition, offset, logTime, key, value } = record;
+    const clock = this.passed(partition, logTime);
+    const reason = whyDead(record, this.#settings);
+    if (reason !== null) return { kind: 'dead', reason };
+    if (value === null) return { kind: 'erasure' };
+    if (utcDay(value.ts) < utcDay(logTime) - (WINDOW_DAYS - 1)) return { kind: 'late' };
+    if (this.#isDuplicate(partition, identityOf(value), clock)) return { kind: 'duplicate' };
+    const event: CountedEvent = {
       partition,
       offset,
       user: key as string,
@@ -145,7 +146,56 @@ export function intake(records: readonly RawRecord[], settings: ReferenceSetting
       type: value.event_type,
       ts: Math.min(value.ts, logTime),
       forgotten: false,
-    });
+    };
+    return { kind: 'counted', event };
+  }
+
+  /** A record that nobody asks about has passed: it moves the partition's clock, which is returned. */
+  passed(partition: number, logTime: number): number {
+    const clock = Math.max(this.clocks.get(partition) ?? Number.NEGATIVE_INFINITY, logTime);
+    this.clocks.set(partition, clock);
+    return clock;
+  }
+
+  /** The clock never falls, so the newest bearer of an id decides. A duplicate bears it on, counted or not. */
+  #isDuplicate(partition: number, identity: string, clock: number): boolean {
+    const seen = this.#seen.get(partition) ?? new Map<string, number>();
+    this.#seen.set(partition, seen);
+    const before = seen.get(identity);
+    seen.delete(identity);
+    seen.set(identity, clock);
+    // In order of their clocks, so the first that still matters ends the cleaning.
+    for (const [old, at] of seen) {
+      if (clock - at <= this.#settings.duplicateHorizonMs) break;
+      seen.delete(old);
+    }
+    return before !== undefined && clock - before <= this.#settings.duplicateHorizonMs;
+  }
+}
+
+/** Names an event within its partition. */
+export function identityOf({ user_id, event_id }: Pick<Event, 'user_id' | 'event_id'>): string {
+  return JSON.stringify([user_id, event_id]);
+}
+
+/** Judges every record. The order of the argument does not matter. */
+export function intake(records: readonly RawRecord[], settings: ReferenceSettings): Intake {
+  const judge = new Judge(settings);
+  const result = {
+    counted: [] as CountedEvent[],
+    late: [] as RawRecord[],
+    duplicates: [] as RawRecord[],
+    dead: [] as DeadRecord[],
+    erasures: [] as RawRecord[],
+    clocks: judge.clocks,
+  };
+  for (const record of [...records].sort((a, b) => a.partition - b.partition || a.offset - b.offset)) {
+    const verdict = judge.judge(record);
+    if (verdict.kind === 'counted') result.counted.push(verdict.event);
+    else if (verdict.kind === 'dead') result.dead.push({ record, reason: verdict.reason });
+    else if (verdict.kind === 'erasure') result.erasures.push(record);
+    else if (verdict.kind === 'late') result.late.push(record);
+    else result.duplicates.push(record);
   }
   forget(result.counted, result.erasures);
   return result;
@@ -175,14 +225,14 @@ function whyDead(
   if (value === null) return null;
   if (value.user_id !== key || !isId(value.event_id) || !isId(value.product_id)) return 'malformed';
   if (value.category !== null && !isId(value.category)) return 'malformed';
-  if (WEIGHT[value.event_type] === undefined) return 'malformed';
+  if (!WEIGHT.has(value.event_type)) return 'malformed';
   if (value.ts > logTime + AHEAD_MS_MAX) return 'future';
   return null;
 }
 
 function isId(text: string): boolean {
   const bytes = Buffer.byteLength(text);
-  return bytes > 0 && bytes <= ID_BYTES_MAX;
+  return bytes > 0 && bytes <= ID_BYTES_MAX && !text.includes('\0');
 }
 
 /** Answers questions about one log and one catalogue, at any time asked for. */
@@ -221,34 +271,14 @@ export class Reference {
   /** Null where nothing is in the window of `asOf` or the product was deleted. */
   popularity(product: string, asOf: number): PopularityAnswer | null {
     if (this.#catalogue.deleted.has(product)) return null;
-    const events = inWindow(this.#byProduct.get(product) ?? [], asOf);
-    if (events.length === 0) return null;
-    const ofType = (type: EventType) => events.filter((event) => event.type === type).length;
-    return {
-      score: decayedSum(events, asOf, this.#settings.popularityHalfLifeMs),
-      views: ofType('view'),
-      add_to_carts: ofType('add_to_cart'),
-      purchases: ofType('purchase'),
-      category: this.#categoryOf(product),
-    };
+    const sums = popularityOf(this.#byProduct.get(product) ?? [], asOf, this.#settings.popularityHalfLifeMs);
+    return sums && { ...sums, category: this.#categoryOf(product) };
   }
 
   /** Share per category; null where nothing is in the window. */
   affinity(user: string, asOf: number): Map<string, number> | null {
-    const events = inWindow(this.#byUser.get(user) ?? [], asOf);
-    if (events.length === 0) return null;
-    const halfLife = this.#settings.affinityHalfLifeMs;
-    // Shares do not depend on the time they are taken relative to; the newest event's keeps short half-lives from underflow.
-    const newest = events.reduce((latest, event) => Math.max(latest, event.ts), Number.NEGATIVE_INFINITY);
-    const total = decayedSum(events, newest, halfLife);
-    const byCategory = groupBy(events, (event) => event.category ?? this.#categoryOf(event.product));
-    const shares = [...byCategory].map(
-      ([category, part]) => [category, decayedSum(part, newest, halfLife) / total] as const,
-    );
-    shares.sort(([a, shareOfA], [b, shareOfB]) => shareOfB - shareOfA || compareBytes(a, b));
-    const result = new Map(shares.slice(0, CATEGORIES_MAX));
-    for (const [, share] of shares.slice(CATEGORIES_MAX)) result.set('other', (result.get('other') ?? 0) + share);
-    return result;
+    const events = this.#byUser.get(user) ?? [];
+    return affinityOf(events, asOf, this.#settings.affinityHalfLifeMs, (product) => this.#categoryOf(product));
   }
 
   /** The heaviest products that were not deleted, heaviest first; null where none is in the window. */
@@ -273,15 +303,54 @@ export class Reference {
   }
 }
 
+/** Of the events of one product; null where none is in the window. */
+export function popularityOf(
+  events: readonly PopularityInput[],
+  asOf: number,
+  halfLifeMs: number,
+): PopularitySums | null {
+  const counted = inWindow(events, asOf);
+  if (counted.length === 0) return null;
+  const ofType = (type: EventType) => counted.filter((event) => event.type === type).length;
+  return {
+    score: decayedSum(counted, asOf, halfLifeMs),
+    views: ofType('view'),
+    add_to_carts: ofType('add_to_cart'),
+    purchases: ofType('purchase'),
+  };
+}
+
+/** Of the events of one user: share per category; null where none is in the window. */
+export function affinityOf(
+  events: readonly AffinityInput[],
+  asOf: number,
+  halfLifeMs: number,
+  categoryOf: (product: string) => string,
+): Map<string, number> | null {
+  const counted = inWindow(events, asOf);
+  if (counted.length === 0) return null;
+  // Shares do not depend on the time they are taken relative to; the newest event's keeps short half-lives from underflow.
+  const newest = counted.reduce((latest, event) => Math.max(latest, event.ts), Number.NEGATIVE_INFINITY);
+  const total = decayedSum(counted, newest, halfLifeMs);
+  const byCategory = groupBy(counted, (event) => event.category ?? categoryOf(event.product));
+  const shares = [...byCategory].map(
+    ([category, part]) => [category, decayedSum(part, newest, halfLifeMs) / total] as const,
+  );
+  shares.sort(([a, shareOfA], [b, shareOfB]) => shareOfB - shareOfA || compareBytes(a, b));
+  const result = new Map(shares.slice(0, CATEGORIES_MAX));
+  for (const [, share] of shares.slice(CATEGORIES_MAX)) result.set('other', (result.get('other') ?? 0) + share);
+  return result;
+}
+
 /** Events in the 90 UTC days that end with the day of `asOf`. */
-function inWindow(events: readonly CountedEvent[], asOf: number): CountedEvent[] {
+export function inWindow<E extends { readonly ts: number }>(events: readonly E[], asOf: number): E[] {
   const last = utcDay(asOf);
   return events.filter(({ ts }) => utcDay(ts) <= last && utcDay(ts) > last - WINDOW_DAYS);
 }
 
-function decayedSum(events: readonly CountedEvent[], asOf: number, halfLifeMs: number): number {
+function decayedSum(events: readonly PopularityInput[], asOf: number, halfLifeMs: number): number {
   let sum = 0;
-  for (const event of events) sum += WEIGHT[event.type] * 2 ** (-(asOf - event.ts) / halfLifeMs);
+  for (const event of events) sum += WEIGHT.get(event.type)! * 2 ** (-(asOf - event.ts) / halfLifeMs);
   return sum;
 }
 

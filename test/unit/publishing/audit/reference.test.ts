@@ -1,8 +1,6 @@
 /** The reference itself, held against sums small enough to be done by hand. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Event } from '../../../schemas/records.js';
-import { partitionOf } from '../../../topics/partition.js';
 import {
   DEFAULT_SETTINGS,
   EMPTY_CATALOGUE,
@@ -10,7 +8,9 @@ import {
   type RawRecord,
   Reference,
   relativeError,
-} from '../../support/reference.js';
+} from '../../../../publishing/audit/reference.js';
+import type { Event } from '../../../../schemas/records.js';
+import { partitionOf } from '../../../../topics/partition.js';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

@@ -1,0 +1,21 @@
+/** The question before what cannot be taken back. */
+import { createInterface } from 'node:readline/promises';
+import { Failed, type Shell, UsageError } from './shell.js';
+
+/**
+ * Resolves on yes. Else the command ends: with `declined` on any other answer, and with `what` where nobody can be asked.
+ * `what` is a sentence without its full stop.
+ */
+export async function confirm(shell: Shell, what: string, declined: string): Promise<void> {
+  const { input, errors } = shell.terminal;
+  if (!input.isTTY) throw new UsageError(`${what}: add --yes to say that you mean it.`);
+  const questions = createInterface({ input, output: errors });
+  try {
+    const answer = await questions.question(`${what}. Go on? [y/N] `);
+    if (/^y(es)?$/i.test(answer.trim())) return;
+  } finally {
+    questions.close();
+  }
+  shell.note(declined);
+  throw new Failed();
+}

@@ -1,0 +1,13 @@
+/** What a certificate says of times and keys, from the settings. */
+import type { LookOptions } from '../publishing/erasure/look.js';
+import type { Settings } from '../runtime/settings.js';
+
+export function erasureSettings(
+  settings: Settings,
+): Pick<LookOptions, 'keyPrefix' | 'duplicateHorizonMs' | 'changelogIntervalMs'> {
+  return {
+    keyPrefix: settings.REDIS_KEY_PREFIX,
+    duplicateHorizonMs: settings.DUPLICATE_HORIZON_H * 3_600_000,
+    changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,
+  };
+}

@@ -1,0 +1,36 @@
+/** Without a broker and without waiting: records in, the clock by hand, a crash in between, records out. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Event, producerTopics } from 'freshet-pipeline';
+import { TestDriver } from 'freshet-pipeline/testing';
+import { lastCategories, lastCategory } from './last-category.js';
+
+const view = (event_id: string, category: string, ts: number): Event => ({
+  event_id,
+  user_id: 'ann',
+  product_id: 'p1',
+  category,
+  event_type: 'view',
+  ts,
+});
+
+test('the newest view wins, whatever comes late, and a crash changes nothing', async () => {
+  const driver = await TestDriver.open({ features: [lastCategory] });
+  try {
+    const now = driver.clock.now();
+    await driver.pipe(producerTopics.events, 'ann', view('1', 'shoes', now));
+    await driver.run();
+    await driver.pipe(producerTopics.events, 'ann', view('2', 'hats', now + 2));
+    await driver.foldOnly();
+    await driver.crash();
+    await driver.pipe(producerTopics.events, 'ann', view('3', 'coats', now + 1));
+    await driver.run();
+    assert.deepEqual(await driver.table(lastCategories), new Map([['ann', { category: 'hats', ts: now + 2 }]]));
+
+    await driver.pipe(producerTopics.events, 'ann', null);
+    await driver.run();
+    assert.equal(driver.states(lastCategory).size, 0, 'a user who is forgotten is forgotten here too');
+  } finally {
+    await driver.close();
+  }
+});

@@ -1,0 +1,15 @@
+/** Prints what is popular now, from Redis, then every change of popularity as it comes, from Kafka. */
+import { createReader } from 'freshet-pipeline';
+
+const reader = createReader();
+const { version, items } = await reader.getPopular({ limit: 5 });
+console.log(`popularity.v${version}:`, items);
+console.log('affinity of ann:', (await reader.getAffinity('ann'))?.scores);
+
+const most = Number(process.argv[2] ?? Number.POSITIVE_INFINITY);
+let seen = 0;
+for await (const { key, value, version } of reader.changes('popularity')) {
+  console.log(`v${version} ${key}: ${value === null ? 'gone' : value.score}`);
+  if (++seen >= most) break;
+}
+await reader.close();

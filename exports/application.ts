@@ -1,0 +1,165 @@
+/**
+ * Runs features of one's own as the built-in ones run: tasks shared out over every process that starts the same
+ * application, each exactly once, restored after any end.
+ */
+import { Application, TASKS_MAX } from '../runtime/application.js';
+import { Checkpoints } from '../runtime/checkpoints.js';
+import { systemClock } from '../runtime/clock.js';
+import { FreshetError } from '../runtime/errors.js';
+import type { FeatureDefinition } from '../runtime/feature.js';
+import { createMetrics } from '../runtime/metrics.js';
+import type { Service } from '../runtime/service.js';
+import { Codec } from '../schemas/codec.js';
+import { applyTopics, TopicsRefusedError } from '../topics/apply.js';
+import type { TypedTopic } from '../topics/typed.js';
+import { Connection, type ConnectionOptions } from './connection.js';
+
+export interface OwnApplicationOptions extends ConnectionOptions {
+  /**
+   * Lower case, digits, dot, dash. Names the group, the transactional ids and the changelogs: another name is another
+   * application, which folds everything from the beginning.
+   */
+  readonly name: string;
+  readonly features: readonly FeatureDefinition[];
+  /** A folder for checkpoints, which make restarts faster (CHECKPOINT_INTERVAL_S). Without one, tasks keep none. */
+  readonly checkpointFolder?: string;
+}
+
+export interface OwnApplication extends Service {
+  /** Resolves with the first error that stopped a task for good; the others go on. */
+  readonly failed: Promise<Error>;
+  /** What tasks of this process still wait for; empty once all of them are restored. */
+  readonly waiting: readonly string[];
+  /** Its metrics in the text format of Prometheus. */
+  metrics(): Promise<string>;
+}
+
+const FAILURE_CHECK_MS = 500;
+
+/**
+ * An application to be started and stopped. start() makes the topics that are missing and resolves once the group is
+ * joined. Errors of start(): 'settings', 'connection', 'access', 'locked', 'unknown_topic' when an input is missing,
+ * 'state' when a topic of that name is another, 'schema' when the registry refuses one.
+ */
+export function createApplication(options: OwnApplicationOptions): OwnApplication {
+  const { name, features } = options;
+  if (!/^[a-z][a-z0-9.-]*$/.test(name) || /^features\.v\d+$/.test(name))
+    throw new FreshetError(
+      'settings',
+      `"${name}" cannot name an application: lower case, digits, dot, dash; features.v<n> is ours.`,
+    );
+  if (features.length === 0) throw new FreshetError('settings', `Application ${name} has no features.`);
+  return new RunningFeatures(options);
+}
+
+class RunningFeatures implements OwnApplication {
+  readonly failed: Promise<Error>;
+  readonly #o: OwnApplicationOptions;
+  readonly #metrics = createMetrics();
+  readonly #ending = new AbortController();
+  #fail: (error: Error) => void = () => undefined;
+  #connection: Connection | null = null;
+  #application: Application | null = null;
+  #watching: Promise<void> = Promise.resolve();
+
+  constructor(options: OwnApplicationOptions) {
+    this.#o = options;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  get name(): string {
+    return this.#o.name;
+  }
+
+  get waiting(): readonly string[] {
+    return this.#application?.waiting ?? ['its start'];
+  }
+
+  metrics(): Promise<string> {
+    return this.#metrics.registry.metrics();
+  }
+
+  async start(): Promise<void> {
+    this.#connection = await Connection.open(this.#o);
+    try {
+      await this.#start(this.#connection);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#ending.abort();
+    await this.#watching;
+    await this.#application?.stop();
+    this.#application = null;
+    await this.#connection?.close();
+  }
+
+  async #start(connection: Connection): Promise<void> {
+    const { log, logger, settings } = connection;
+    const topics: TypedTopic<unknown>[] = [];
+    for (const feature of this.#o.features) topics.push(...(await this.#topicsOf(connection, feature)));
+    await applyOwnTopics(connection, topics);
+    const codecs = await connection.codecs(topics.filter(({ name }) => !name.startsWith(`${this.name}.`)));
+    this.#application = new Application({
+      name: this.name,
+      processors: this.#o.features.map((feature) => feature.processor({ application: this.name, codecs })),
+      log,
+      // For markers, which are always in our own encoding.
+      codec: new Codec(),
+      logger,
+      metrics: this.#metrics,
+      clock: systemClock,
+      commitIntervalMs: settings.COMMIT_INTERVAL_MS,
+      changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,
+      checkpoints: this.#checkpoints(connection),
+    });
+    await this.#application.start();
+    this.#watching = this.#watch(this.#application);
+  }
+
+  #checkpoints({ settings, logger }: Connection): Checkpoints | null {
+    const { checkpointFolder: folder } = this.#o;
+    if (folder === undefined || settings.CHECKPOINT_INTERVAL_S === 0) return null;
+    const intervalMs = settings.CHECKPOINT_INTERVAL_S * 1_000;
+    return new Checkpoints({ folder, intervalMs, logger, metrics: this.#metrics, clock: systemClock });
+  }
+
+  /** The changelog has a partition for each task, and the input says how many those are. */
+  async #topicsOf({ log }: Connection, { name, input, topics }: FeatureDefinition): Promise<TypedTopic<unknown>[]> {
+    const found = await log.admin.describeTopic(input.name);
+    if (found === null)
+      throw new FreshetError('unknown_topic', `Topic ${input.name}, the input of ${name}, does not exist.`);
+    return [...topics(this.name, Math.min(found.partitions, TASKS_MAX))];
+  }
+
+  async #watch(application: Application): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      const [failure] = application.failures;
+      if (failure !== undefined) {
+        this.#fail(failure.error);
+        return;
+      }
+      await systemClock.sleep(FAILURE_CHECK_MS, signal);
+    }
+  }
+}
+
+async function applyOwnTopics({ log, settings }: Connection, topics: readonly TypedTopic<unknown>[]): Promise<void> {
+  const once = [...new Map(topics.map((topic) => [topic.name, topic])).values()];
+  try {
+    await applyTopics(log.admin, once, {
+      kind: log.kind,
+      partitions: settings.PARTITIONS,
+      allowCreateTime: settings.ALLOW_CREATE_TIME,
+    });
+  } catch (error) {
+    if (error instanceof TopicsRefusedError) throw new FreshetError('state', error.message, { cause: error });
+    throw error;
+  }
+}

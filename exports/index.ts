@@ -1,0 +1,36 @@
+/** What this package gives to other code: write events, read features, and run features of one's own (docs/USING.md). */
+export { type ErrorCode, FreshetError } from '../runtime/errors.js';
+export type { FeatureContext, FeatureDefinition, ValueCodecs } from '../runtime/feature.js';
+export { defineKeyedFold, type KeyedFold, type KeyedFoldOptions, type KeyedRecord } from '../runtime/keyed-fold.js';
+export type { RecordColumns, TopicPartition } from '../runtime/log.js';
+export { createLogger, type Logger, silentLogger } from '../runtime/logger.js';
+export type { FoldMode, Output, Part, PartOptions, ProcessorDeclaration, TaskTable } from '../runtime/processor.js';
+export type {
+  Affinity,
+  DeadLetter,
+  Document,
+  Event,
+  EventType,
+  Interactions,
+  Popularity,
+  Product,
+  User,
+} from '../schemas/records.js';
+export { type AvroSchema, avroSchema, ValueCodec } from '../schemas/value-codec.js';
+export { partitionOf } from '../topics/partition.js';
+export { deadLetterTopic, ownTopic, producerTopics, type TypedTopic, typedFeatureTopics } from '../topics/typed.js';
+export { createApplication, type OwnApplication, type OwnApplicationOptions } from './application.js';
+export type { ConnectionOptions } from './connection.js';
+export type { Feature, FeatureRecords, FeatureTable } from './feature-table.js';
+export { createProducer, type Producer, type ProducerRecords, type ProducerTopic } from './producer.js';
+export {
+  type AffinityNow,
+  createReader,
+  type FeatureChange,
+  type FollowOptions,
+  type PopularityNow,
+  type PopularNow,
+  type Reader,
+  type ReaderOptions,
+} from './reader.js';
+export type { StartAt, TopicRecord } from './records.js';

@@ -1,0 +1,53 @@
+/** What the catalogue says of products, looked up once per product until it changes. Presentation only: nothing is folded by it. */
+import { capacityFor, enlarged } from '../../runtime/state/columns.js';
+import type { Interner } from '../../runtime/state/interner.js';
+import { type Catalogue, UNKNOWN_CATEGORY } from '../catalogue/catalogue.js';
+
+const NOT_LOOKED_UP = -2;
+const DELETED = -3;
+
+/** Products and categories are ids of the interners given. */
+export class ProductCategories {
+  readonly #catalogue: Catalogue;
+  readonly #products: Interner;
+  readonly #categories: Interner;
+  #known = new Int32Array(1024).fill(NOT_LOOKED_UP);
+
+  constructor(catalogue: Catalogue, products: Interner, categories: Interner) {
+    this.#catalogue = catalogue;
+    this.#products = products;
+    this.#categories = categories;
+  }
+
+  /** The category to show for a product whose events carried none. */
+  of(product: number): number {
+    const known = this.#lookUp(product);
+    return known === DELETED ? this.#categories.intern(UNKNOWN) : known;
+  }
+
+  isDeleted(product: number): boolean {
+    return this.#lookUp(product) === DELETED;
+  }
+
+  /** The catalogue has a new record of this product. */
+  changed(productId: string): void {
+    const product = this.#products.find(Buffer.from(productId));
+    if (product >= 0 && product < this.#known.length) this.#known[product] = NOT_LOOKED_UP;
+  }
+
+  #lookUp(product: number): number {
+    if (product >= this.#known.length) {
+      const from = this.#known.length;
+      this.#known = enlarged(this.#known, capacityFor(product + 1, from));
+      this.#known.fill(NOT_LOOKED_UP, from);
+    }
+    const known = this.#known[product]!;
+    if (known !== NOT_LOOKED_UP) return known;
+    const category = this.#catalogue.categoryOf(this.#products.stringOf(product));
+    const id = category === null ? DELETED : this.#categories.intern(Buffer.from(category));
+    this.#known[product] = id;
+    return id;
+  }
+}
+
+const UNKNOWN = Buffer.from(UNKNOWN_CATEGORY);

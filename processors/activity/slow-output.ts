@@ -1,0 +1,128 @@
+/**
+ * Who waits for the slower output (interactions): at most one record per user and interval. Two reasons to wait are
+ * kept apart. A change by an input record has an offset, and the oldest one stands in the marker, so that a restore
+ * reads from there; a day that left has none, it holds the midnight sweep open instead.
+ */
+import { capacityFor, DueSet, enlarged } from '../../runtime/state/columns.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+
+const PER_COMMIT = 2_000;
+
+export class SlowOutput {
+  readonly #intervalMs: number;
+  /** Users whose input records changed them since their last record, in order of the first change. */
+  readonly #changed = new DueSet();
+  /** Users who lost a day, unless they wait for a change anyway. */
+  readonly #swept = new DueSet();
+  /** Per user: offset of the first change. */
+  #since = new Float64Array(1024);
+  /** Per user: as_of of the last record written. */
+  #emitted = new Float64Array(1024);
+  #nextMs = Number.POSITIVE_INFINITY;
+  #taken: number[] = [];
+
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs;
+  }
+
+  /** An input record at this offset changed the user. */
+  changed(user: number, offset: number): void {
+    this.#reserve(user);
+    if (!this.#changed.add(user)) return;
+    this.#since[user] = offset;
+    this.#wait(user);
+  }
+
+  /** What a forgotten user must not wait for: the removal. */
+  hurry(user: number): void {
+    this.#emitted[user] = 0;
+    this.#nextMs = 0;
+  }
+
+  /** A day of the user left the window. */
+  swept(user: number): void {
+    this.#reserve(user);
+    if (this.#changed.has(user) || !this.#swept.add(user)) return;
+    this.#wait(user);
+  }
+
+  /** Whether anybody still waits because a day left. */
+  get isSweeping(): boolean {
+    return this.#swept.size > 0;
+  }
+
+  isDue(now: number): boolean {
+    return now >= this.#nextMs;
+  }
+
+  /** Whose records are written now; an uncommitted choice stands. */
+  take(asOf: number): readonly number[] {
+    if (this.#taken.length > 0 || asOf < this.#nextMs) return this.#taken;
+    this.#nextMs = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < this.#changed.size; i++) this.#takeIfReady(this.#changed.at(i), asOf);
+    for (let i = 0; i < this.#swept.size; i++) {
+      const user = this.#swept.at(i);
+      if (!this.#changed.has(user)) this.#takeIfReady(user, asOf);
+    }
+    return this.#taken;
+  }
+
+  /** What take() chose for asOf is in the log. */
+  committed(asOf: number): void {
+    if (this.#taken.length === 0) return;
+    for (const user of this.#taken) this.#emitted[user] = asOf;
+    const taken = new Set(this.#taken);
+    const isTaken = (user: number) => taken.has(user);
+    this.#changed.remove(isTaken);
+    if (this.#swept.size > 0) this.#swept.remove(isTaken);
+    this.#taken = [];
+  }
+
+  /** Oldest offset whose change is not written once the present choice is; `position` when there is none. */
+  oldestDue(position: number): number {
+    const taken = new Set(this.#taken);
+    for (let i = 0; i < this.#changed.size; i++) {
+      const user = this.#changed.at(i);
+      if (!taken.has(user)) return Math.min(this.#since[user]!, position);
+    }
+    return position;
+  }
+
+  save(into: ColumnSink): void {
+    into.copy('changed', this.#changed.ids);
+    into.copy('swept', this.#swept.ids);
+    into.copy('since', this.#since);
+    into.copy('emitted', this.#emitted);
+  }
+
+  /** `oldestDue` of the newest marker: whoever changed before it has been written since. */
+  load(from: ColumnSource, oldestDue: number, sweepIsOver: boolean): void {
+    const changed = from.take('changed', Int32Array);
+    const swept = from.take('swept', Int32Array);
+    this.#since = from.take('since', Float64Array);
+    this.#emitted = from.take('emitted', Float64Array);
+    for (const user of changed) {
+      if (this.#since[user]! < oldestDue) continue;
+      this.#changed.add(user);
+      this.#wait(user);
+    }
+    if (!sweepIsOver) for (const user of swept) this.swept(user);
+  }
+
+  #takeIfReady(user: number, asOf: number): void {
+    const ready = this.#emitted[user]! + this.#intervalMs;
+    if (ready <= asOf && this.#taken.length < PER_COMMIT) this.#taken.push(user);
+    else if (ready < this.#nextMs) this.#nextMs = ready;
+  }
+
+  #wait(user: number): void {
+    this.#nextMs = Math.min(this.#nextMs, this.#emitted[user]! + this.#intervalMs);
+  }
+
+  #reserve(user: number): void {
+    if (user < this.#since.length) return;
+    const capacity = capacityFor(user + 1, this.#since.length);
+    this.#since = enlarged(this.#since, capacity);
+    this.#emitted = enlarged(this.#emitted, capacity);
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * Holds what the stores serve against the raw log, for a sample of keys. Nothing is stopped for it: a key is looked at
+ * again and again, each time after everything that the log held before had passed tasks, hop and sinks, and differs only
+ * if it does so every time.
+ */
+import type { Clock } from '../../runtime/clock.js';
+import type { Log } from '../../runtime/log.js';
+import type { Codec } from '../../schemas/codec.js';
+import { events } from '../../topics/events.js';
+import { type CatalogueView, readCatalogue } from './catalogue.js';
+import {
+  type Artefact,
+  compareAffinity,
+  comparePopularityRank,
+  comparePopularityRow,
+  type Known,
+  type Outcome,
+} from './compare.js';
+import { Fold, type FoldOptions } from './fold.js';
+import { KeptEvents, type SampleOptions } from './kept-events.js';
+import { Passage, type Passed, type SinkPositions, Standstill, type StoreName } from './passage.js';
+import { recount } from './recount.js';
+import { type ReferenceSettings, utcDay, WINDOW_DAYS } from './reference.js';
+import { type AuditReport, REPORTED_MAX, reported, Tally } from './report.js';
+import type { Depth, Served } from './served.js';
+
+export interface AuditOptions {
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly clock: Clock;
+  readonly served: Served;
+  readonly positions: SinkPositions;
+  /** Of the features application. */
+  readonly version: number;
+  /** What to fold with before the running state tells its own settings. */
+  readonly settings: Omit<ReferenceSettings, 'partitions'>;
+  /** Bounds hold for users and for products each. */
+  readonly sample: SampleOptions;
+  /** Share of the time that reading the log may take, 0 to 1. */
+  readonly busyShare: number;
+  /** How far the stores are searched for keys that the log does not have. */
+  readonly depth: Depth;
+  /** How long nothing may move before a comparison is given up, ms (default a minute). */
+  readonly patienceMs?: number;
+  /** Called with the number of records of `events` read. */
+  readonly onRead?: (records: number) => void;
+}
+
+/** One artefact in one store. */
+interface Lane {
+  readonly artefact: Artefact;
+  readonly tally: Tally;
+  /** Keys not decided yet. */
+  open: readonly string[];
+  /** Outcomes of the newest look at them. */
+  readonly outcomes: Map<string, Outcome>;
+  look(ids: readonly string[]): Promise<(known: Known) => Outcome>;
+}
+
+const PATIENCE_MS = 60_000;
+const LOOKS = 4;
+/** The look after which products that still differ are counted again. */
+const RECOUNT_AFTER = 2;
+const RECOUNT_MAX = 10_000;
+const KEYS_AT_ONCE = 250;
+/** Rows that were not swept yet are compared too, so events stay longer than the window. */
+const KEPT_DAYS = WINDOW_DAYS + 2;
+
+export class Audit {
+  readonly #o: AuditOptions;
+  readonly #passage: Passage;
+  #fold: Fold | null = null;
+  #foldOptions: Omit<FoldOptions, 'users' | 'products' | 'isRelevant'> | null = null;
+  #recordsRead = 0;
+
+  constructor(options: AuditOptions) {
+    const { log, codec, clock, version, positions, patienceMs = PATIENCE_MS } = options;
+    this.#o = options;
+    this.#passage = new Passage({ log, codec, clock, version, positions, patienceMs });
+  }
+
+  /** Reads the log up to the end noted at the call. Errors: the log's own; calling again goes on. */
+  async follow(signal?: AbortSignal): Promise<void> {
+    this.#fold ??= await this.#open();
+    await this.#fold.catchUp(signal);
+  }
+
+  async close(): Promise<void> {
+    await this.#fold?.close();
+  }
+
+  /** Compares the sample now. Errors: those of log and stores; a pipeline that stands still is reported, not thrown. */
+  async compare(signal?: AbortSignal): Promise<AuditReport> {
+    const started = performance.now();
+    const startedAt = this.#o.clock.now();
+    await this.follow(signal);
+    const fold = this.#fold!;
+    let lanes: Lane[] = [];
+    let behind: string | null = null;
+    try {
+      lanes = await this.#lookUntilSure(fold, signal);
+    } catch (error) {
+      if (!(error instanceof Standstill)) throw error;
+      behind = error.message;
+    }
+    const differences = lanes.flatMap(({ tally }) => tally.differences);
+    return {
+      started_at: new Date(startedAt).toISOString(),
+      duration_seconds: (performance.now() - started) / 1_000,
+      sample: {
+        salt: this.#o.sample.salt,
+        users_share: fold.users.share,
+        products_share: fold.products.share,
+        users: fold.users.keys,
+        products: fold.products.keys,
+        events: fold.users.events + fold.products.events,
+      },
+      records_read: this.#recordsRead,
+      compared: lanes.map(({ tally }) => tally.compared()),
+      differences: differences.slice(0, REPORTED_MAX).map(reported),
+      largest_relative_error: Math.max(0, ...lanes.map(({ tally }) => tally.largestError)),
+      behind,
+    };
+  }
+
+  async #open(): Promise<Fold> {
+    const { log, codec, clock, sample, busyShare, onRead } = this.#o;
+    const told = (await this.#passage.foldSettings()) ?? this.#o.settings;
+    // Every record lies where its key belongs, or it does not count.
+    this.#foldOptions = {
+      log,
+      codec,
+      clock,
+      settings: { ...told, partitions: await log.partitionCount(events.name) },
+      busyShare,
+      firstDay: this.#firstDay(await this.#passage.sweptDayLeast()),
+      onRead: (records) => {
+        this.#recordsRead += records;
+        onRead?.(records);
+      },
+    };
+    return new Fold({
+      ...this.#foldOptions,
+      users: new KeptEvents('users', sample),
+      products: new KeptEvents('products', sample),
+    });
+  }
+
+  async #lookUntilSure(fold: Fold, signal: AbortSignal | undefined): Promise<Lane[]> {
+    let lanes: Lane[] | null = null;
+    let sweptDayLeast = 0;
+    for (let look = 1; look <= LOOKS; look++) {
+      if (look > 1) await fold.catchUp(signal);
+      const next = [...fold.next];
+      const passed = await this.#passage.passed(next, signal);
+      sweptDayLeast = passed.sweptDayLeast;
+      lanes ??= await this.#lanes(fold);
+      const needed = fold.users.lookedUp();
+      const catalogue = await readCatalogue(
+        this.#o.log,
+        this.#o.codec,
+        (product) => fold.products.holds(product) || needed.has(product),
+      );
+      for (const lane of lanes) await this.#look(lane, fold, { next, passed, catalogue }, signal);
+      if (lanes.every(({ open }) => open.length === 0)) break;
+      if (look === RECOUNT_AFTER) await this.#recount(fold, lanes, signal);
+    }
+    fold.forgetBefore(this.#firstDay(sweptDayLeast));
+    for (const { tally, open, outcomes } of lanes!) for (const id of open) tally.add(outcomes.get(id)!);
+    return lanes!;
+  }
+
+  /** Events of what is still to be swept are needed, however long that has been waiting. */
+  #firstDay(sweptDayLeast: number): number {
+    return Math.min(utcDay(this.#o.clock.now()), sweptDayLeast) - KEPT_DAYS + 1;
+  }
+
+  async #lanes(fold: Fold): Promise<Lane[]> {
+    const { served, depth } = this.#o;
+    const listing = await served.list(
+      { user: (id) => fold.users.holds(id), product: (id) => fold.products.holds(id) },
+      depth,
+    );
+    const products = [...new Set([...fold.products.ids(), ...listing.products.keys()])];
+    const users = [...new Set([...fold.users.ids(), ...listing.users])];
+    return [
+      lane('postgres', 'popularity', products, async (ids) => {
+        const rows = await served.popularityRows(ids);
+        return (known) => comparePopularityRow(known, rows.get(known.key) ?? null);
+      }),
+      lane('redis', 'popularity', products, async (ids) => {
+        const ranks = await served.popularityRanks(ids, listing.products);
+        return (known) => comparePopularityRank(known, ranks.get(known.key)!);
+      }),
+      lane('postgres', 'affinity', users, async (ids) => {
+        const rows = await served.affinityRows(ids);
+        return (known) => compareAffinity(known, 'postgres', rows.get(known.key) ?? null);
+      }),
+      lane('redis', 'affinity', users, async (ids) => {
+        const hashes = await served.affinityHashes(ids);
+        return (known) => compareAffinity(known, 'redis', hashes.get(known.key) ?? null);
+      }),
+    ];
+  }
+
+  /** Looks at what is open in a lane; what differs or could not be decided stays open. */
+  async #look(lane: Lane, fold: Fold, moment: Moment, signal: AbortSignal | undefined): Promise<void> {
+    const open: string[] = [];
+    const kept = lane.artefact === 'popularity' ? fold.products : fold.users;
+    for (let at = 0; at < lane.open.length; at += KEYS_AT_ONCE) {
+      const ids = lane.open.slice(at, at + KEYS_AT_ONCE);
+      const compare = await lane.look(ids);
+      // Rows were made from what the log holds by now.
+      await fold.catchUp(signal);
+      const isHeld = await this.#passage.stillHeld(moment.passed);
+      for (const id of ids) {
+        // The sample may have shrunk meanwhile.
+        if (!kept.holds(id)) continue;
+        const outcome: Outcome = isHeld ? compare(this.#known(id, lane.artefact, fold, moment)) : { kind: 'undecided' };
+        if (outcome.kind === 'different' || outcome.kind === 'undecided') {
+          open.push(id);
+          lane.outcomes.set(id, outcome);
+        } else lane.tally.add(outcome);
+      }
+    }
+    lane.open = open;
+  }
+
+  #known(key: string, artefact: Artefact, fold: Fold, { next, passed, catalogue }: Moment): Known {
+    const kept = artefact === 'popularity' ? fold.products : fold.users;
+    const { popularityHalfLifeMs, affinityHalfLifeMs } = this.#foldOptions!.settings;
+    return {
+      key,
+      events: kept.of(key),
+      erasedAt: kept.erasedAt(key),
+      next,
+      firstDay: fold.firstDay,
+      now: this.#o.clock.now(),
+      halfLifeMs: artefact === 'popularity' ? popularityHalfLifeMs : affinityHalfLifeMs,
+      catalogue,
+      passed,
+    };
+  }
+
+  async #recount(fold: Fold, lanes: readonly Lane[], signal: AbortSignal | undefined): Promise<void> {
+    if (fold.users.isAll) return;
+    const products = lanes.flatMap(({ artefact, open, outcomes }) =>
+      artefact === 'popularity' ? open.filter((id) => outcomes.get(id)!.kind === 'different') : [],
+    );
+    if (products.length === 0) return;
+    await recount(fold, new Set(products.slice(0, RECOUNT_MAX)), this.#foldOptions!, signal);
+  }
+}
+
+interface Moment {
+  readonly next: readonly number[];
+  readonly passed: Passed;
+  readonly catalogue: CatalogueView;
+}
+
+function lane(store: StoreName, artefact: Artefact, open: readonly string[], look: Lane['look']): Lane {
+  return { artefact, open, look, tally: new Tally(store, artefact), outcomes: new Map() };
+}

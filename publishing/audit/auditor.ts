@@ -1,0 +1,124 @@
+/**
+ * The auditor: follows the log with a small sample all the time and compares it with what the stores serve every few
+ * minutes. It begins at the start of the window, slowly, and starts over with another sample when the process does.
+ */
+import type { Clock } from '../../runtime/clock.js';
+import { messageOf } from '../../runtime/errors.js';
+import type { Logger } from '../../runtime/logger.js';
+import type { Metrics } from '../../runtime/metrics.js';
+import type { Service } from '../../runtime/service.js';
+import type { Audit } from './audit.js';
+import { type AuditReport, isClean } from './report.js';
+
+export interface AuditorOptions {
+  readonly audit: Pick<Audit, 'follow' | 'compare' | 'close'>;
+  readonly intervalMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** When to begin: reading the log may take a while and must not delay a start. */
+  readonly after: Promise<void>;
+}
+
+export interface AuditorState {
+  /** following: the log was read to its end once. */
+  readonly state: 'catching_up' | 'following';
+  /** ms. */
+  readonly intervalMs: number;
+  /** Null before the first comparison. */
+  readonly last: AuditReport | null;
+}
+
+const FOLLOW_MS = 1_000;
+const RETRY_MS = 5_000;
+/** A comparison that could not be made, because something stood still or a store was down, is tried again sooner. */
+const AGAIN_MS = 60_000;
+const LOGGED_MAX = 20;
+
+export class Auditor implements Service {
+  readonly name = 'auditor';
+  readonly #o: AuditorOptions;
+  readonly #stopping = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #following = false;
+  #last: AuditReport | null = null;
+
+  constructor(options: AuditorOptions) {
+    this.#o = options;
+  }
+
+  current(): AuditorState {
+    return {
+      state: this.#following ? 'following' : 'catching_up',
+      intervalMs: this.#o.intervalMs,
+      last: this.#last,
+    };
+  }
+
+  async start(): Promise<void> {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+    await this.#o.audit.close();
+  }
+
+  async #run(): Promise<void> {
+    const { audit, clock, logger } = this.#o;
+    const { signal } = this.#stopping;
+    const stopped = new Promise((resolve) => signal.addEventListener('abort', resolve));
+    await Promise.race([this.#o.after, stopped]);
+    let nextAt = Number.NEGATIVE_INFINITY;
+    while (!signal.aborted) {
+      try {
+        await audit.follow(signal);
+        this.#following = true;
+        if (clock.now() >= nextAt) {
+          const isDone = await this.#compare(signal);
+          nextAt = clock.now() + (isDone ? this.#o.intervalMs : Math.min(AGAIN_MS, this.#o.intervalMs));
+        }
+        await clock.sleep(FOLLOW_MS, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn({ event: 'audit_failed', error: messageOf(error) }, 'The audit tries again');
+        await clock.sleep(RETRY_MS, signal);
+      }
+    }
+  }
+
+  /** False when nothing could be compared. */
+  async #compare(signal: AbortSignal): Promise<boolean> {
+    const { audit, logger } = this.#o;
+    const report = await audit.compare(signal);
+    this.#last = report;
+    if (report.behind !== null) {
+      logger.info({ event: 'audit_waits', reason: report.behind }, 'Nothing can be compared now');
+      return false;
+    }
+    this.#measure(report);
+    for (const difference of report.differences.slice(0, LOGGED_MAX))
+      logger.error({ event: 'audit_difference', ...difference }, 'What is served is not what the log adds up to');
+    logger.info(
+      {
+        event: 'audit_completed',
+        duration_seconds: report.duration_seconds,
+        sample: report.sample,
+        clean: isClean(report),
+      },
+      'Compared',
+    );
+    return true;
+  }
+
+  #measure(report: AuditReport): void {
+    const { metrics, clock } = this.#o;
+    for (const { store, artefact, ...outcomes } of report.compared) {
+      for (const [outcome, keys] of Object.entries(outcomes)) metrics.auditKeys.inc({ store, artefact, outcome }, keys);
+      metrics.auditDifferent.set({ store, artefact }, outcomes.different);
+    }
+    metrics.auditError.set(report.largest_relative_error);
+    if (isClean(report)) metrics.auditSuccess.set(clock.now() / 1_000);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * What `products` says of the products that matter, read anew for every comparison: the catalogue is small beside the
+ * log, and memory for all of it is what an auditor of a few keys should not take.
+ */
+import type { Log } from '../../runtime/log.js';
+import { type Codec, SchemaError } from '../../schemas/codec.js';
+import type { Product } from '../../schemas/records.js';
+import { products } from '../../topics/events.js';
+import { readSpans } from './tail.js';
+
+export interface CatalogueEntry {
+  /** Null: deleted. */
+  readonly category: string | null;
+  readonly partition: number;
+  readonly offset: number;
+  /** Time of the record, ms. */
+  readonly changedAt: number;
+}
+
+export interface CatalogueView {
+  /** Undefined: no record. */
+  get(product: string): CatalogueEntry | undefined;
+  /** Every record ever written is still there; else a product without one may have been deleted long ago. */
+  readonly isWhole: boolean;
+  readonly partitions: number;
+}
+
+export async function readCatalogue(
+  log: Log,
+  codec: Codec,
+  matters: (product: string) => boolean,
+): Promise<CatalogueView> {
+  const topic = products.name;
+  const partitions = await log.partitionCount(topic);
+  const spans = await Promise.all(
+    Array.from({ length: partitions }, async (_, partition) => {
+      const { earliest, lastStable } = await log.offsets({ topic, partition });
+      return { topic, partition, offset: earliest, end: lastStable };
+    }),
+  );
+  const entries = new Map<string, CatalogueEntry>();
+  let rows = 0;
+  await readSpans(
+    log,
+    spans.filter(({ offset, end }) => offset < end),
+    (columns, row) => {
+      const { bytes, partition } = columns;
+      const offset = columns.offsets[row]!;
+      if (offset >= spans[partition]!.end) return;
+      rows++;
+      const keyStart = columns.keyStart[row]!;
+      if (keyStart < 0) return;
+      const key = bytes.toString('utf8', keyStart, columns.keyEnd[row]!);
+      if (!matters(key)) return;
+      const at = { partition, offset, changedAt: columns.timestamps[row]! };
+      const start = columns.valueStart[row]!;
+      if (start < 0) entries.set(key, { ...at, category: null });
+      else {
+        try {
+          const { category } = codec.decode('Product', bytes, start, columns.valueEnd[row]!) as Product;
+          entries.set(key, { ...at, category });
+        } catch (error) {
+          // A record that nobody can read leaves the former value.
+          if (!(error instanceof SchemaError)) throw error;
+        }
+      }
+    },
+    ({ bytes, count, valueStart, valueEnd }) => codec.prepare(bytes, count, valueStart, valueEnd),
+  );
+  const written = spans.reduce((sum, { end }) => sum + end, 0);
+  return { get: (product) => entries.get(product), isWhole: rows === written, partitions };
+}

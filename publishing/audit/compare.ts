@@ -1,0 +1,371 @@
+/**
+ * One key of one store against the reference: pure. A row was made from the log up to some cut: at least up to `next`,
+ * which has passed everything, at most up to where the fold has read since. So what came in between may be in the row or
+ * not, each partition up to some record, and every such cut is tried.
+ */
+import { partitionOf } from '../../topics/partition.js';
+import { DAY_MS } from '../../topics/topic.js';
+import { popularityAt } from '../layout.js';
+import { withinDay } from '../utc-day.js';
+import type { CatalogueEntry, CatalogueView } from './catalogue.js';
+import type { Passed, StoreName } from './passage.js';
+import {
+  affinityOf,
+  CATEGORIES_MAX,
+  type CountedEvent,
+  inWindow,
+  type PopularitySums,
+  popularityOf,
+  relativeError,
+  utcDay,
+  WINDOW_DAYS,
+} from './reference.js';
+import type { AffinityShares, PopularityRank, PopularityRow } from './served.js';
+
+export type Artefact = 'popularity' | 'affinity';
+
+export interface Difference {
+  readonly store: StoreName;
+  readonly artefact: Artefact;
+  readonly key: string;
+  /** What differs: row, score, views, category, share of <category>, … */
+  readonly what: string;
+  readonly served: string | number | null;
+  readonly expected: string | number | null;
+  /** ms; the row's own time, null where there is no row. */
+  readonly asOf: number | null;
+  /** Infinity where there is no number on both sides. */
+  readonly relativeError: number;
+}
+
+/**
+ * same: compared and equal (`relativeError`: by how much not quite). left_out: cannot be told, for a reason that the
+ * formulas allow (a changed catalogue). pending: a midnight sweep, or a change of the catalogue, is still on its way.
+ * undecided: too much happened to the key meanwhile.
+ */
+export type Outcome =
+  | { readonly kind: 'same'; readonly relativeError: number }
+  | { readonly kind: 'left_out' | 'pending' | 'undecided' }
+  | { readonly kind: 'different'; readonly differences: readonly Difference[] };
+
+/** What is known of one key and of the moment. */
+export interface Known {
+  readonly key: string;
+  /** Counted events that were kept. */
+  readonly events: readonly CountedEvent[];
+  /** Offset of the newest erasure; -1 without. */
+  readonly erasedAt: number;
+  /** Per partition of `events`: everything below is visible. */
+  readonly next: readonly number[];
+  /** First day whose events are all known. */
+  readonly firstDay: number;
+  /** ms. */
+  readonly now: number;
+  readonly halfLifeMs: number;
+  readonly catalogue: CatalogueView;
+  readonly passed: Pick<Passed, 'sweptDayOf' | 'hasSeen'>;
+}
+
+/** What "unchanged" and "equal" mean. */
+export const TOLERANCE = 1e-9;
+/** Sums so small have lost digits already. */
+const NEGLIGIBLE = 1e-290;
+const CUTS_MAX = 5_000;
+const CLOCKS_APART_MS = 10 * 60_000;
+/** Records of the catalogue carry their producers' time. */
+const CATALOGUE_CLOCKS_APART_MS = 60 * 60_000;
+const UNKNOWN_CATEGORY = 'unknown';
+/** No category of an event: none holds a NUL. */
+const LOOSE = '\0';
+
+const SAME: Outcome = { kind: 'same', relativeError: 0 };
+
+/** The row in Postgres. */
+export function comparePopularityRow(known: Known, row: PopularityRow | null): Outcome {
+  const different = differencesOf(known, 'postgres', 'popularity', row?.asOf ?? null);
+  const presence = comparePresence(
+    known,
+    row !== null,
+    row === null ? null : utcDay(row.asOf),
+    'popularity',
+    different,
+  );
+  if (row === null || presence !== null) return presence ?? SAME;
+  const { asOf } = row;
+  const cuts = popularityCuts(known, asOf);
+  if (cuts === null) return { kind: 'undecided' };
+  const errors = cuts.map((sums) => popularityError(row, sums));
+  const least = Math.min(...errors);
+  const category = compareCategory(known, row.category, different);
+  if (category !== null && category.kind !== 'different') return category;
+  if (least <= TOLERANCE) return category ?? { kind: 'same', relativeError: least };
+  if (isUnknowable(known, utcDay(asOf), 'popularity')) return { kind: 'pending' };
+  const right = cuts.at(-1)!;
+  const wrong = (['score', 'views', 'add_to_carts', 'purchases'] as const).filter(
+    (what) => errorOf(row[what], right?.[what] ?? 0) > TOLERANCE,
+  );
+  return different.all([
+    ...(wrong.length === 0 ? (['score'] as const) : wrong).map((what) =>
+      different.one(what, row[what], right?.[what] ?? null),
+    ),
+    ...(category?.differences ?? []),
+  ]);
+}
+
+/** The rankings, and the hashes beside them, in the online store. */
+export function comparePopularityRank(known: Known, held: PopularityRank | 'changing'): Outcome {
+  if (held === 'changing') return { kind: 'undecided' };
+  const { rank, day, category, categoryRank, elsewhere } = held;
+  const parts = {
+    'ranking of all': rank,
+    'hash day': day,
+    'hash category': category,
+    'ranking of its category': categoryRank,
+  };
+  const there = Object.values(parts).filter((part) => part !== null).length;
+  const at = day === null ? null : withinDay(day, known.now);
+  const different = differencesOf(known, 'redis', 'popularity', at);
+  if (elsewhere.length > 0)
+    return different.all(elsewhere.map((one) => different.one(`ranking of ${one}`, 'listed', 'not listed')));
+  if (there > 0 && there < 4)
+    return different.all(
+      Object.entries(parts)
+        .filter(([, part]) => part === null)
+        .map(([name]) => different.one(name, null, 'an entry, as elsewhere')),
+    );
+  const presence = comparePresence(known, there > 0, day, 'popularity', different);
+  if (at === null || presence !== null) return presence ?? SAME;
+  const score = popularityAt(rank!, at, known.halfLifeMs);
+  const cuts = popularityCuts(known, at);
+  if (cuts === null) return { kind: 'undecided' };
+  const least = Math.min(...cuts.map((sums) => errorOf(score, sums?.score ?? 0)));
+  const compared = compareCategory(known, category!, different);
+  if (compared !== null && compared.kind !== 'different') return compared;
+  const differences = [...(compared?.differences ?? [])];
+  if (categoryRank !== rank) differences.push(different.one('rank in its category', categoryRank, rank));
+  if (least > TOLERANCE) {
+    if (isUnknowable(known, day!, 'popularity')) return { kind: 'pending' };
+    differences.push(different.one('score', score, cuts.at(-1)?.score ?? null));
+  }
+  return differences.length > 0 ? different.all(differences) : { kind: 'same', relativeError: least };
+}
+
+/** Shares of a user in either store. */
+export function compareAffinity(
+  known: Known,
+  store: StoreName,
+  row: AffinityShares | null | 'changing' | 'ragged',
+): Outcome {
+  if (row === 'changing') return { kind: 'undecided' };
+  const different = differencesOf(known, store, 'affinity', row === null || row === 'ragged' ? null : row.asOf);
+  if (row === 'ragged') return different.all([different.one('row', 'one of as_of and scores', 'both or none of them')]);
+  // What an erasure since then took away may still be served.
+  const partition = partitionOf(known.next.length, Buffer.from(known.key));
+  if (known.erasedAt >= known.next[partition]!) return { kind: 'undecided' };
+  const presence = comparePresence(known, row !== null, row === null ? null : utcDay(row.asOf), 'affinity', different);
+  if (row === null || presence !== null) return presence ?? SAME;
+  const { asOf, scores } = row;
+  const categoryOf = (product: string) => known.catalogue.get(product)?.category ?? UNKNOWN_CATEGORY;
+  const { before, after } = splitAt(known);
+  const later = [...after.values()].flat().sort((a, b) => a.offset - b.offset);
+  if (later.length * known.events.length > CUTS_MAX * 100) return { kind: 'undecided' };
+  let least = Number.POSITIVE_INFINITY;
+  let right: ReadonlyMap<string, number> = new Map();
+  for (let taken = 0; taken <= later.length; taken++) {
+    right = affinityOf([...before, ...later.slice(0, taken)], asOf, known.halfLifeMs, categoryOf) ?? new Map();
+    least = Math.min(least, sharesError(scores, right));
+  }
+  if (least <= TOLERANCE) return { kind: 'same', relativeError: least };
+  if (isExplainedByCatalogue(known, asOf, scores, before, later)) return { kind: 'left_out' };
+  if (isUnknowable(known, utcDay(asOf), 'affinity')) return { kind: 'pending' };
+  const names = [...new Set([...scores.keys(), ...right.keys()])];
+  const wrong = names.filter((name) => errorOf(scores.get(name) ?? 0, right.get(name) ?? 0) > TOLERANCE);
+  return different.all(
+    wrong.map((name) => different.one(`share of ${name}`, scores.get(name) ?? null, right.get(name) ?? null)),
+  );
+}
+
+/** Null where a row is there that the numbers must decide about. */
+function comparePresence(
+  known: Known,
+  isThere: boolean,
+  day: number | null,
+  artefact: Artefact,
+  different: Differences,
+): Outcome | null {
+  const { key, catalogue, passed, now } = known;
+  const entry = artefact === 'popularity' ? catalogue.get(key) : undefined;
+  const isOnItsWay = entry !== undefined && !passed.hasSeen(artefact, key, entry);
+  const isDeleted = entry?.category === null;
+  const { before } = splitAt(known);
+  if (!isThere) {
+    const isExpected =
+      !isDeleted && inWindow(before, now).length > 0 && inWindow(before, now + CLOCKS_APART_MS).length > 0;
+    if (!isExpected) return SAME;
+    if (isOnItsWay) return { kind: 'pending' };
+    // It may have been deleted so long ago that its deletion is gone from the catalogue.
+    if (artefact === 'popularity' && entry === undefined && !catalogue.isWhole) return { kind: 'left_out' };
+    return different.all([different.one('row', null, `${inWindow(before, now).length} counted events`)]);
+  }
+  if (isDeleted) {
+    if (isOnItsWay) return { kind: 'pending' };
+    return different.all([different.one('row', 'a row', null)]);
+  }
+  const swept = passed.sweptDayOf(artefact, key);
+  const left = before.some(({ ts }) => utcDay(ts) > day! - WINDOW_DAYS && utcDay(ts) <= swept - WINDOW_DAYS);
+  if (left && day! < swept) return different.all([different.one('day', isoDay(day!), `swept to ${isoDay(swept)}`)]);
+  if (inWindow(known.events, withinDay(day!, now)).length > 0) return null;
+  if (isUnknowable(known, day!, artefact)) return { kind: 'pending' };
+  return different.all([different.one('row', 'a row', null)]);
+}
+
+/**
+ * Events that the row may still hold are not known here any more, or never were, and the sweep that takes them out of
+ * the row has not come through.
+ */
+function isUnknowable({ firstDay, key, passed }: Known, day: number, artefact: Artefact): boolean {
+  const firstOf = (last: number) => last - WINDOW_DAYS + 1;
+  return firstOf(day) < firstDay && firstOf(passed.sweptDayOf(artefact, key)) < firstDay;
+}
+
+function compareCategory(
+  { key, catalogue, passed }: Known,
+  served: string,
+  different: Differences,
+): Exclude<Outcome, { kind: 'same' }> | null {
+  const entry = catalogue.get(key);
+  const right = entry?.category ?? UNKNOWN_CATEGORY;
+  if (served === right) return null;
+  if (entry !== undefined && !passed.hasSeen('popularity', key, entry)) return { kind: 'pending' };
+  return different.all([different.one('category', served, right)]);
+}
+
+/**
+ * Events whose category came from a product that may have changed since can stand under any category. All others can
+ * not, and what stands there too much must be what the changed ones weigh.
+ */
+function isExplainedByCatalogue(
+  known: Known,
+  asOf: number,
+  scores: ReadonlyMap<string, number>,
+  before: readonly CountedEvent[],
+  later: readonly CountedEvent[],
+): boolean {
+  const isLoose = ({ category, product }: CountedEvent) => category === null && mayHaveChanged(known, product, asOf);
+  if (!inWindow(known.events, asOf).some(isLoose)) return false;
+  const total = [...scores.values()].reduce((sum, share) => sum + share, 0);
+  if (errorOf(total, 1) > TOLERANCE) return false;
+  if (scores.size >= CATEGORIES_MAX) return true;
+  const categoryOf = (product: string) => known.catalogue.get(product)?.category ?? UNKNOWN_CATEGORY;
+  for (let taken = 0; taken <= later.length; taken++) {
+    const events = [...before, ...later.slice(0, taken)].map((event) =>
+      isLoose(event) ? { ...event, category: LOOSE } : event,
+    );
+    const fixed = affinityOf(events, asOf, known.halfLifeMs, categoryOf) ?? new Map<string, number>();
+    const holds = ([category, share]: [string, number]) =>
+      category === LOOSE || (scores.get(category) ?? 0) >= share * (1 - TOLERANCE);
+    if ([...fixed].every(holds)) return true;
+  }
+  return false;
+}
+
+/** A user's row keeps the category that a product had when the user was last active. */
+function mayHaveChanged({ key, catalogue, passed }: Known, product: string, asOf: number): boolean {
+  const entry: CatalogueEntry | undefined = catalogue.get(product);
+  if (entry === undefined) return !catalogue.isWhole;
+  return entry.changedAt >= asOf - CATALOGUE_CLOCKS_APART_MS || !passed.hasSeen('affinity', key, entry);
+}
+
+/** Events that are visible for certain, and per partition those that may be. */
+function splitAt({ events, next }: Known): { before: CountedEvent[]; after: Map<number, CountedEvent[]> } {
+  const before: CountedEvent[] = [];
+  const after = new Map<number, CountedEvent[]>();
+  for (const event of events) {
+    if (event.offset < next[event.partition]!) before.push(event);
+    else after.set(event.partition, [...(after.get(event.partition) ?? []), event]);
+  }
+  return { before, after };
+}
+
+/** Sums of every cut, that of all events last; null where there are too many cuts. A null sum: nothing in the window. */
+function popularityCuts(known: Known, asOf: number): (PopularitySums | null)[] | null {
+  const { before, after } = splitAt(known);
+  let cuts = [popularityOf(before, asOf, known.halfLifeMs)];
+  for (const events of after.values()) {
+    if (cuts.length * (events.length + 1) > CUTS_MAX) return null;
+    let added: PopularitySums | null = null;
+    const longer = [...cuts];
+    for (const event of events) {
+      added = sum(added, popularityOf([event], asOf, known.halfLifeMs));
+      for (const cut of cuts) longer.push(sum(cut, added));
+    }
+    cuts = longer;
+  }
+  return cuts;
+}
+
+function sum(a: PopularitySums | null, b: PopularitySums | null): PopularitySums | null {
+  if (a === null || b === null) return a ?? b;
+  return {
+    score: a.score + b.score,
+    views: a.views + b.views,
+    add_to_carts: a.add_to_carts + b.add_to_carts,
+    purchases: a.purchases + b.purchases,
+  };
+}
+
+function popularityError(row: PopularityRow, sums: PopularitySums | null): number {
+  if (sums === null) return Number.POSITIVE_INFINITY;
+  for (const count of ['views', 'add_to_carts', 'purchases'] as const)
+    if (row[count] !== sums[count]) return Number.POSITIVE_INFINITY;
+  return errorOf(row.score, sums.score);
+}
+
+/**
+ * The largest error of a share. Beyond so many categories the lightest are one, and which of two that weigh the same is
+ * named depends on the last bit: then the weights are compared without their names.
+ */
+function sharesError(served: ReadonlyMap<string, number>, right: ReadonlyMap<string, number>): number {
+  if (served.size !== right.size) return Number.POSITIVE_INFINITY;
+  if (right.size >= CATEGORIES_MAX) {
+    const ordered = (shares: ReadonlyMap<string, number>) => [...shares.values()].sort((a, b) => a - b);
+    const others = ordered(right);
+    return Math.max(...ordered(served).map((share, i) => errorOf(share, others[i]!)));
+  }
+  let most = 0;
+  for (const [category, share] of right) most = Math.max(most, errorOf(served.get(category) ?? Number.NaN, share));
+  return most;
+}
+
+function errorOf(served: number, right: number): number {
+  if (Math.abs(served) < NEGLIGIBLE && Math.abs(right) < NEGLIGIBLE) return 0;
+  return relativeError(served, right);
+}
+
+interface Differences {
+  one(what: string, served: string | number | null, expected: string | number | null): Difference;
+  all(differences: readonly Difference[]): Extract<Outcome, { kind: 'different' }>;
+}
+
+function differencesOf(known: Known, store: StoreName, artefact: Artefact, asOf: number | null): Differences {
+  return {
+    one: (what, served, expected) => ({
+      store,
+      artefact,
+      key: known.key,
+      what,
+      served,
+      expected,
+      asOf,
+      relativeError:
+        typeof served === 'number' && typeof expected === 'number'
+          ? errorOf(served, expected)
+          : Number.POSITIVE_INFINITY,
+    }),
+    all: (differences) => ({ kind: 'different', differences }),
+  };
+}
+
+function isoDay(day: number): string {
+  return new Date(day * DAY_MS).toISOString().slice(0, 10);
+}

@@ -1,0 +1,115 @@
+/** Audits as the product runs them: over the real stores, within bounds. */
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../runtime/clock.js';
+import type { Log } from '../../runtime/log.js';
+import type { Logger } from '../../runtime/logger.js';
+import type { Metrics } from '../../runtime/metrics.js';
+import { type Service, startAll, stopAll } from '../../runtime/service.js';
+import type { Settings } from '../../runtime/settings.js';
+import type { Database } from '../../runtime/stores/database.js';
+import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import type { Codec } from '../../schemas/codec.js';
+import { tablePosition } from '../sinks/table-sink-store.js';
+import { Audit, type AuditOptions } from './audit.js';
+import { Auditor, type AuditorState } from './auditor.js';
+import { StoredFeatures } from './served.js';
+import { Verifications } from './verifications.js';
+
+/** A verification in a live process leaves it half of its time. */
+const VERIFY_BUSY_SHARE = 0.5;
+
+export interface AuditSources {
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly clock: Clock;
+  readonly store: OnlineStore;
+  readonly database: Database;
+  readonly settings: Settings;
+  /** Of the features application. */
+  readonly version: number;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** The continuous audit: 20 bytes for each event kept, some 40 MB at the most. */
+const FOLLOWING = { keysMax: 2_000, eventsMax: 500_000, busyShare: 0.25, depth: 'some' } as const;
+/** One verification: as many keys as asked for, up to some 400 MB of events. */
+const ONCE = { keysMax: Number.POSITIVE_INFINITY, eventsMax: 5_000_000, depth: 'all' } as const;
+
+/** What a process with stores offers: verifications when asked for, and the auditor where it publishes. */
+export interface LiveAudits extends Service, Pick<Verifications, 'begin' | 'get'> {
+  /** Null where no auditor runs. */
+  auditor(): AuditorState | null;
+}
+
+export interface LiveAuditsOptions extends AuditSources {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Whether this process publishes: only then, and with AUDIT_SAMPLE above 0, it has an auditor. */
+  readonly publishes: boolean;
+  /** When the auditor begins. */
+  readonly after: Promise<void>;
+}
+
+export function createAudits(options: LiveAuditsOptions): LiveAudits {
+  const { settings, clock, logger, metrics, after } = options;
+  const verifications = new Verifications(
+    (request, onRead) => singleAudit(options, { ...request, busyShare: VERIFY_BUSY_SHARE }, onRead),
+    logger,
+  );
+  const services: Service[] = [verifications];
+  let auditor: Auditor | null = null;
+  if (options.publishes && settings.AUDIT_SAMPLE > 0) {
+    const audit = followingAudit(options, settings.AUDIT_SAMPLE);
+    auditor = new Auditor({ audit, intervalMs: settings.AUDIT_INTERVAL_S * 1_000, clock, logger, metrics, after });
+    services.push(auditor);
+  }
+  return {
+    name: 'audits',
+    start: () => startAll(services),
+    stop: () => stopAll(services),
+    auditor: () => auditor?.current() ?? null,
+    begin: (request) => verifications.begin(request),
+    get: (id) => verifications.get(id),
+  };
+}
+
+/** Every start draws another sample, so that over time every key has its turn. */
+function followingAudit(sources: AuditSources, share: number): Audit {
+  const { keysMax, eventsMax, ...rest } = FOLLOWING;
+  return new Audit({ ...common(sources), ...rest, sample: { share, salt: newSalt(), keysMax, eventsMax } });
+}
+
+/** `busyShare`: of the time that reading the log may take; less than 1 where live work shares the process. */
+export function singleAudit(
+  sources: AuditSources,
+  { share, salt, busyShare }: { readonly share: number; readonly salt: string; readonly busyShare: number },
+  onRead: (records: number) => void,
+): Audit {
+  const { keysMax, eventsMax, depth } = ONCE;
+  return new Audit({ ...common(sources), depth, busyShare, onRead, sample: { share, salt, keysMax, eventsMax } });
+}
+
+/** A salt that nobody has used before. */
+export function newSalt(): string {
+  return randomBytes(4).toString('hex');
+}
+
+function common(
+  sources: AuditSources,
+): Pick<AuditOptions, 'log' | 'codec' | 'clock' | 'version' | 'served' | 'positions' | 'settings'> {
+  const { log, codec, clock, store, database, settings, version } = sources;
+  return {
+    log,
+    codec,
+    clock,
+    version,
+    served: new StoredFeatures({ store, database, keyPrefix: settings.REDIS_KEY_PREFIX, version }),
+    positions: { redis: (id) => store.position(id), postgres: (id) => tablePosition(database, id) },
+    settings: {
+      popularityHalfLifeMs: settings.POPULARITY_HALF_LIFE_H * HOUR_MS,
+      affinityHalfLifeMs: settings.AFFINITY_HALF_LIFE_H * HOUR_MS,
+      duplicateHorizonMs: settings.DUPLICATE_HORIZON_H * HOUR_MS,
+    },
+  };
+}

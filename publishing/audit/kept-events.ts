@@ -1,0 +1,245 @@
+/**
+ * Raw counted events of a hashed sample of users or of products: all that the audit keeps of the log. Which keys belong
+ * to the sample is decided by their hash alone, so a key is in it from its first event on or not at all. Too many keys or
+ * events shrink the sample: those with the highest hashes leave, and what stays is still complete.
+ */
+import { murmur2 } from '../../topics/partition.js';
+import type { CountedEvent } from './reference.js';
+
+export interface SampleOptions {
+  /** Of all keys, 0 to 1. */
+  readonly share: number;
+  /** Another salt is another sample. */
+  readonly salt: string;
+  readonly keysMax: number;
+  readonly eventsMax: number;
+}
+
+const TYPES = ['view', 'add_to_cart', 'purchase'] as const;
+const HASHES = 2 ** 32;
+/** A sample over its bounds shrinks to this share of them, so that it does not shrink with every event. */
+const SHRINK_TO = 0.8;
+const STRINGS_MAX = 20_000;
+
+/** Events of one key in columns: an object per event would take five times as much. */
+class KeyEvents {
+  readonly hash: number;
+  /** Offset of the newest erasure; -1: none. */
+  erased = -1;
+  /** Largest day of an event or erasure; a key without events is kept for a while, for what must be gone by now. */
+  touchedDay = -1;
+  length = 0;
+  /** ts · 8 + type, + 4 where the label is the event's own category. */
+  #when = new Float64Array(4);
+  #offsets = new Float64Array(4);
+  #partitions = new Int32Array(4);
+  /** The category, or the product whose category is to be looked up; of users only. */
+  readonly #labels: string[] = [];
+
+  constructor(hash: number) {
+    this.hash = hash;
+  }
+
+  add({ ts, type, offset, partition }: CountedEvent, label: string | null, isCategory: boolean): void {
+    if (this.length === this.#when.length) this.#grow();
+    this.#when[this.length] = ts * 8 + TYPES.indexOf(type) + (isCategory ? 4 : 0);
+    this.#offsets[this.length] = offset;
+    this.#partitions[this.length] = partition;
+    if (label !== null) this.#labels[this.length] = label;
+    this.length++;
+  }
+
+  list(): CountedEvent[] {
+    const events: CountedEvent[] = [];
+    for (let i = 0; i < this.length; i++) events.push(this.#at(i));
+    return events;
+  }
+
+  /** Products of events without a category of their own. */
+  *lookedUp(): Iterable<string> {
+    for (let i = 0; i < this.length; i++)
+      if (this.#when[i]! % 8 < 4 && this.#labels[i] !== undefined) yield this.#labels[i]!;
+  }
+
+  /** Forgets events before `ms`. Returns how many. */
+  dropBefore(ms: number): number {
+    let kept = 0;
+    for (let i = 0; i < this.length; i++) {
+      if (this.#when[i]! < ms * 8) continue;
+      this.#when[kept] = this.#when[i]!;
+      this.#offsets[kept] = this.#offsets[i]!;
+      this.#partitions[kept] = this.#partitions[i]!;
+      if (this.#labels.length > 0) this.#labels[kept] = this.#labels[i]!;
+      kept++;
+    }
+    const dropped = this.length - kept;
+    this.length = kept;
+    if (this.#labels.length > kept) this.#labels.length = kept;
+    return dropped;
+  }
+
+  #at(i: number): CountedEvent {
+    const when = this.#when[i]!;
+    const bits = when % 8;
+    const label = this.#labels[i] ?? '';
+    return {
+      partition: this.#partitions[i]!,
+      offset: this.#offsets[i]!,
+      user: '',
+      product: bits >= 4 ? '' : label,
+      category: bits >= 4 ? label : null,
+      type: TYPES[(bits % 4) as 0 | 1 | 2],
+      ts: (when - bits) / 8,
+      forgotten: false,
+    };
+  }
+
+  #grow(): void {
+    const capacity = Math.ceil(this.#when.length * 1.5);
+    const [when, offsets, partitions] = [this.#when, this.#offsets, this.#partitions];
+    this.#when = new Float64Array(capacity);
+    this.#when.set(when);
+    this.#offsets = new Float64Array(capacity);
+    this.#offsets.set(offsets);
+    this.#partitions = new Int32Array(capacity);
+    this.#partitions.set(partitions);
+  }
+}
+
+export class KeptEvents {
+  readonly #o: SampleOptions;
+  /** Null: by hash. */
+  readonly #only: ReadonlySet<string> | null;
+  /** Of users the category of an event counts, of products nothing but its weight. */
+  readonly #kind: 'users' | 'products';
+  readonly #keys = new Map<string, KeyEvents>();
+  #threshold: number;
+  #events = 0;
+  readonly #scratch: Buffer;
+  readonly #saltBytes: number;
+  /** Categories repeat: one string instead of one per event. */
+  #strings = new Map<string, string>();
+
+  /** With `only`, exactly these keys, without bounds. */
+  constructor(kind: 'users' | 'products', options: SampleOptions, only: ReadonlySet<string> | null = null) {
+    this.#kind = kind;
+    this.#o = options;
+    this.#only = only;
+    this.#threshold = options.share * HASHES;
+    this.#scratch = Buffer.alloc(Buffer.byteLength(options.salt) + 4096);
+    this.#saltBytes = this.#scratch.write(options.salt);
+  }
+
+  /** Share of all keys that the sample stands for now. */
+  get share(): number {
+    return this.#threshold / HASHES;
+  }
+
+  get keys(): number {
+    return this.#keys.size;
+  }
+
+  get events(): number {
+    return this.#events;
+  }
+
+  /** Every key belongs to the sample. */
+  get isAll(): boolean {
+    return this.#only === null && this.#threshold >= HASHES;
+  }
+
+  holds(id: string): boolean {
+    return this.#only === null ? this.#threshold >= HASHES || this.#hash(id) < this.#threshold : this.#only.has(id);
+  }
+
+  ids(): string[] {
+    return [...this.#keys.keys()];
+  }
+
+  /** The counted events of a key that were kept, in log order per partition. */
+  of(id: string): CountedEvent[] {
+    return this.#keys.get(id)?.list() ?? [];
+  }
+
+  /** Offset of a user's newest erasure; -1: none that is remembered. */
+  erasedAt(id: string): number {
+    return this.#keys.get(id)?.erased ?? -1;
+  }
+
+  /** Products whose categories decide what a user's row shows. */
+  lookedUp(): Set<string> {
+    const products = new Set<string>();
+    for (const key of this.#keys.values()) for (const product of key.lookedUp()) products.add(product);
+    return products;
+  }
+
+  /** Adds an event of a key that the sample holds. */
+  add(id: string, day: number, event: CountedEvent): void {
+    const key = this.#obtain(id, day);
+    const isCategory = this.#kind === 'users' && event.category !== null;
+    const label = this.#kind === 'users' ? this.#shared(event.category ?? event.product) : null;
+    key.add(event, label, isCategory);
+    this.#events++;
+    this.#shrink();
+  }
+
+  /** The user was forgotten: what came before the offset counts no more. */
+  erase(id: string, day: number, offset: number): void {
+    const key = this.#obtain(id, day);
+    key.erased = offset;
+    this.#events -= key.dropBefore(Number.POSITIVE_INFINITY);
+    this.#shrink();
+  }
+
+  /** A better account of a key than what was kept. */
+  replace(id: string, events: readonly CountedEvent[]): void {
+    const key = this.#keys.get(id);
+    if (key === undefined) return;
+    this.#events -= key.dropBefore(Number.POSITIVE_INFINITY);
+    for (const event of events) this.add(id, key.touchedDay, event);
+  }
+
+  /** Forgets events before `ms` and keys that have none and were not touched since `day`. */
+  forget(ms: number, day: number): void {
+    for (const [id, key] of this.#keys) {
+      this.#events -= key.dropBefore(ms);
+      if (key.length === 0 && key.touchedDay < day) this.#keys.delete(id);
+    }
+  }
+
+  #obtain(id: string, day: number): KeyEvents {
+    let key = this.#keys.get(id);
+    if (key === undefined) {
+      key = new KeyEvents(this.#hash(id));
+      this.#keys.set(id, key);
+    }
+    key.touchedDay = Math.max(key.touchedDay, day);
+    return key;
+  }
+
+  #shrink(): void {
+    const { keysMax, eventsMax } = this.#o;
+    if (this.#only !== null || (this.#keys.size <= keysMax && this.#events <= eventsMax)) return;
+    const highestFirst = [...this.#keys].sort(([, a], [, b]) => b.hash - a.hash);
+    for (const [id, key] of highestFirst) {
+      if (this.#keys.size <= SHRINK_TO * keysMax && this.#events <= SHRINK_TO * eventsMax) break;
+      this.#threshold = key.hash;
+      this.#events -= key.length;
+      this.#keys.delete(id);
+    }
+  }
+
+  #shared(text: string): string {
+    const known = this.#strings.get(text);
+    if (known !== undefined) return known;
+    if (this.#strings.size >= STRINGS_MAX) this.#strings = new Map();
+    this.#strings.set(text, text);
+    return text;
+  }
+
+  /** Ids are at most 256 bytes where they count; a longer one may hash as it likes. */
+  #hash(id: string): number {
+    const end = this.#saltBytes + this.#scratch.write(id, this.#saltBytes);
+    return murmur2(this.#scratch, 0, end) >>> 0;
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * What an erasure has come to, as the API and the command show it. Times are ISO 8601 UTC. What is said to be gone was
+ * looked at; what only expires is said with the rule that ends it, and with the time where the rule gives one.
+ */
+import type { LogAdmin } from '../../runtime/log.js';
+import { deadLetters, erasures, events, lateEvents, users } from '../../topics/events.js';
+import { featureTopics } from '../../topics/features.js';
+import { DAY_MS } from '../../topics/topic.js';
+import type { Place } from './scan.js';
+import type { SubjectKind } from './subject.js';
+
+/** Where a record lies, and its log time. */
+export interface Coordinates {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly at: string;
+}
+
+/** One thing that was looked at. */
+export interface Verified {
+  readonly what: string;
+  readonly where: 'log' | 'task' | 'online store' | 'database';
+  /** The topic partition whose records bring it there; everything below `offset` has been applied. */
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Something is left only where something came after the cut: it counts anew. */
+  readonly left: 'nothing' | 'only what came after the cut';
+}
+
+/** Something that time alone removes. */
+export interface Expiring {
+  readonly what: string;
+  readonly where: string;
+  /** The latest moment by the rule; null where the rule knows none. */
+  readonly until: string | null;
+  readonly rule: string;
+}
+
+export interface Certificate {
+  readonly verified_at: string;
+  readonly gone: readonly Verified[];
+  /** What could not be looked at from here; empty in a process that knows both stores. */
+  readonly not_checked: readonly string[];
+  readonly expires: readonly Expiring[];
+  /** What stays, and why. */
+  readonly stays: readonly string[];
+}
+
+export interface ErasureStatus {
+  /** `user:<id>` or `product:<id>`. */
+  readonly subject: string;
+  readonly state: 'waiting' | 'done';
+  readonly requested_at: string;
+  readonly reason: string | null;
+  /** The record that is the cut: its offset, not its time. Null where the log no longer holds it, or not yet. */
+  readonly cut: Coordinates | null;
+  /** In words; empty when done. */
+  readonly waits_for: readonly string[];
+  readonly certificate: Certificate | null;
+}
+
+export function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+export function coordinates({ topic, partition, offset, timestamp }: Place): Coordinates {
+  return { topic, partition, offset, at: iso(timestamp) };
+}
+
+/** What the rules of expiry depend on. */
+export interface Expiry {
+  readonly kind: SubjectKind;
+  /** Of the cut, ms. */
+  readonly cutMs: number;
+  readonly versions: readonly number[];
+  readonly duplicateHorizonMs: number;
+  readonly changelogIntervalMs: number;
+  /** Rows of the changelog are deleted already. */
+  readonly changelogDeleted: boolean;
+  /** Dead letters in Postgres that carry the user's key; null where nobody could look. */
+  readonly letters: number | null;
+}
+
+/** A local checkpoint is discarded at this age. */
+const CHECKPOINT_MS_MAX = 6 * DAY_MS;
+const SEGMENTS = 'the log deletes whole segments, so it may take up to segment.ms longer';
+
+/** What expires when, by the settings that the topics have now. */
+export async function expiring(admin: LogAdmin, expiry: Expiry): Promise<Expiring[]> {
+  return expiry.kind === 'user' ? ofUser(admin, expiry) : ofProduct(admin, expiry);
+}
+
+async function ofUser(admin: LogAdmin, expiry: Expiry): Promise<Expiring[]> {
+  const { cutMs, versions, letters } = expiry;
+  const rows = versions.map((version) => featureTopics(version));
+  const kept = letters === null || letters === 0 ? '' : `; ${letters} rows of dead_letters stay until they are purged`;
+  return [
+    await byRetention(admin, 'raw events', events.name, cutMs),
+    await byRetention(admin, 'late events', lateEvents.name, cutMs),
+    await byRetention(admin, 'dead letters of unreadable events', deadLetters.name, cutMs, kept),
+    ...(await Promise.all(rows.map(({ activityChangelog }) => ofChangelog(admin, activityChangelog.name, expiry)))),
+    ...(await Promise.all(
+      rows.flatMap(({ affinity, interactions }) =>
+        [affinity, interactions].map(({ name }) => byCompaction(admin, 'former values', name, cutMs)),
+      ),
+    )),
+    await byCompaction(admin, 'former values', users.name, cutMs),
+    checkpoints(cutMs),
+    {
+      what: 'hashes of event ids',
+      where: 'duplicate set of the task',
+      until: iso(cutMs + expiry.duplicateHorizonMs),
+      rule: 'an id is kept for the duplicate horizon, as a hash of 128 bits',
+    },
+  ];
+}
+
+async function ofProduct(admin: LogAdmin, { cutMs, versions }: Expiry): Promise<Expiring[]> {
+  return [
+    await byRetention(admin, 'raw events', events.name, cutMs),
+    ...(await Promise.all(
+      versions.map((version) => byCompaction(admin, 'former values', featureTopics(version).popularity.name, cutMs)),
+    )),
+    {
+      what: 'the product in interactions of its users',
+      where: versions.map((version) => featureTopics(version).interactions.name).join(', '),
+      until: iso(cutMs + 90 * DAY_MS),
+      rule: "left out at each user's next emission, at the latest when the last day with it leaves the window",
+    },
+    {
+      what: 'sums per day',
+      where: 'state of the tasks and their changelogs',
+      until: iso(cutMs + 100 * DAY_MS),
+      rule: 'they leave with the window and are shown to nobody, unless the product is put back before',
+    },
+    checkpoints(cutMs),
+  ];
+}
+
+function checkpoints(cutMs: number): Expiring {
+  return {
+    what: 'local checkpoints of tasks',
+    where: 'data folders',
+    until: iso(cutMs + CHECKPOINT_MS_MAX),
+    rule: 'each is replaced by the next, and discarded at 6 days; the bare id stays until a task is restored without one',
+  };
+}
+
+async function byRetention(admin: LogAdmin, what: string, topic: string, cutMs: number, more = ''): Promise<Expiring> {
+  const retentionMs = (await admin.describeTopic(topic))?.retentionMs ?? -1;
+  const where = `topic ${topic}`;
+  if (retentionMs < 0) return { what, where, until: null, rule: `no retention is set, so nothing ends it${more}` };
+  const days = Number((retentionMs / DAY_MS).toFixed(2));
+  return { what, where, until: iso(cutMs + retentionMs), rule: `retention of ${days} days; ${SEGMENTS}${more}` };
+}
+
+async function byCompaction(admin: LogAdmin, what: string, topic: string, cutMs: number): Promise<Expiring> {
+  const lagMs = Number((await admin.describeTopic(topic))?.settings['max.compaction.lag.ms'] ?? Number.NaN);
+  const where = `topic ${topic}`;
+  // Kafka's own default is the largest long: no promise at all.
+  if (!(lagMs < 10_000 * DAY_MS))
+    return { what, where, until: null, rule: 'compaction keeps the null value only; no time is set for it' };
+  const hours = Number((lagMs / 3_600_000).toFixed(2));
+  return {
+    what,
+    where,
+    until: iso(cutMs + lagMs),
+    rule: `compaction, due after ${hours} hours, keeps the null value only`,
+  };
+}
+
+async function ofChangelog(admin: LogAdmin, topic: string, expiry: Expiry): Promise<Expiring> {
+  const { until, where, rule } = await byRetention(admin, '', topic, expiry.cutMs);
+  const flush = expiry.changelogDeleted
+    ? 'null values are written; compaction removes what they stand for'
+    : `null values follow with the next flush, begun every ${expiry.changelogIntervalMs / 1000} s`;
+  return {
+    what: 'rows per day of the user',
+    where,
+    until,
+    rule: `${flush}; days that had left the window before: ${rule}`,
+  };
+}
+
+/** What an erasure does not take away. */
+export function staying(kind: SubjectKind): string[] {
+  const request = `topic ${erasures.name}: the request itself, with the id, so that it can be shown and applied again`;
+  return kind === 'user'
+    ? ["popularity: the user's past weight, as a sum in which nobody can be told apart", request]
+    : [
+        "affinity: what users did with the product counts on in their categories, as the event's own category or unknown",
+        request,
+      ];
+}

@@ -1,0 +1,258 @@
+/**
+ * One look after another at the same request to forget. What was found once is not sought again, so that waiting has an
+ * end even for a user who goes on buying.
+ */
+import type { Clock } from '../../runtime/clock.js';
+import type { Log, TopicPartition } from '../../runtime/log.js';
+import type { MarkerPart } from '../../runtime/marker.js';
+import type { Queryable } from '../../runtime/stores/database.js';
+import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import type { Codec } from '../../schemas/codec.js';
+import type { Erasure } from '../../schemas/records.js';
+import { events } from '../../topics/events.js';
+import { featureTopics } from '../../topics/features.js';
+import { partitionOf } from '../../topics/partition.js';
+import {
+  type Certificate,
+  coordinates,
+  type ErasureStatus,
+  expiring,
+  iso,
+  staying,
+  type Verified,
+} from './certificate.js';
+import { deletionOf, type KeyRecord, newestMarker, newestOf, type Place } from './scan.js';
+import { type HeldRow, heldRows, lettersOf } from './stored-rows.js';
+import { deletedIn, featuresOf, type Subject } from './subject.js';
+
+export interface LookOptions {
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly clock: Clock;
+  /** Null where this process does not know it: the certificate then says that it was not looked at. */
+  readonly store: OnlineStore | null;
+  readonly database: Queryable | null;
+  /** The setting REDIS_KEY_PREFIX. */
+  readonly keyPrefix: string;
+  /** Of the features application, those that run. */
+  readonly versions: readonly number[];
+  readonly duplicateHorizonMs: number;
+  readonly changelogIntervalMs: number;
+}
+
+/** A transaction shows in all its partitions within this time. */
+const VISIBLE_MS_MAX = 60_000;
+
+/** The record that tells what became of the subject in one topic. */
+interface Found {
+  /** Null where compaction or retention has taken it since. */
+  readonly place: Place | null;
+  readonly at: TopicPartition;
+  /** Whoever has applied everything below has applied it. */
+  readonly to: number;
+  /** Nothing has come after it, as far as was read. */
+  readonly deletes: boolean;
+}
+
+export class Look {
+  readonly #o: LookOptions;
+  readonly #subject: Subject;
+  readonly #request: Erasure;
+  readonly #id: Buffer;
+  readonly #rows: readonly HeldRow[];
+  /** By version: the newest marker of the task that has folded the cut. */
+  readonly #markers = new Map<number, MarkerPart>();
+  readonly #found = new Map<string, Found>();
+  readonly #applied = new Map<HeldRow, Verified>();
+
+  constructor(options: LookOptions, subject: Subject, request: Erasure) {
+    this.#o = options;
+    this.#subject = subject;
+    this.#request = request;
+    this.#id = Buffer.from(subject.id);
+    this.#rows = heldRows(subject, options);
+  }
+
+  async again(): Promise<ErasureStatus> {
+    const waitsFor = await this.#advance();
+    const cut = this.#cut?.place ?? null;
+    const done = waitsFor.length === 0;
+    return {
+      subject: this.#request.subject,
+      state: done ? 'done' : 'waiting',
+      requested_at: iso(this.#request.requested_at),
+      reason: this.#request.reason,
+      cut: cut === null ? null : coordinates(cut),
+      waits_for: waitsFor,
+      certificate: done ? await this.#certificate() : null,
+    };
+  }
+
+  get #cut(): Found | undefined {
+    return this.#found.get(deletedIn(this.#subject.kind)[0]);
+  }
+
+  /** Goes as far as it can; answers what it waits for. */
+  async #advance(): Promise<string[]> {
+    const { kind } = this.#subject;
+    const invisible: string[] = [];
+    for (const topic of deletedIn(kind)) if (!(await this.#findDeletion(topic))) invisible.push(topic);
+    if (invisible.length > 0) return invisible.map((topic) => `topic ${topic} to show the deletion`);
+    const waitsFor: string[] = [];
+    for (const version of this.#o.versions) {
+      const open = featuresOf(kind, version).filter((topic) => !this.#found.has(topic));
+      if (open.length > 0 && kind === 'user' && !(await this.#isFolded(version)))
+        waitsFor.push(`a task of version ${version} to forget`);
+      else
+        for (const topic of open)
+          if (!(await this.#findFeature(topic, version))) waitsFor.push(`topic ${topic} to show the deletion`);
+    }
+    for (const row of this.#rows) {
+      const found = this.#found.get(row.topic);
+      if (found !== undefined && !(await this.#isApplied(row, found)))
+        waitsFor.push(`the ${row.where} to apply topic ${row.topic}`);
+    }
+    return waitsFor;
+  }
+
+  /** The null value of the request's transaction: the first one from where its partition ended before. */
+  async #findDeletion(topic: string): Promise<boolean> {
+    if (this.#found.has(topic)) return true;
+    const floor = await this.#floor(topic);
+    const place = await deletionOf(this.#o.log, floor, this.#id);
+    if (place === null && !(await this.#mayBeGone(floor))) return false;
+    const to = (place?.offset ?? floor.offset) + 1;
+    // Raw events are told by the cut alone: what came after it may be a hundred days of everybody's.
+    const newest = topic === events.name ? null : await newestOf(this.#o.log, { ...floor, offset: to }, this.#id);
+    this.#found.set(topic, { place, at: floor, to, deletes: newest?.deletes ?? true });
+    return true;
+  }
+
+  /** Retention has passed it, or compaction has had the time to take it; else its transaction only shows in a moment. */
+  async #mayBeGone(floor: TopicPartition & { offset: number }): Promise<boolean> {
+    if ((await this.#o.log.offsets(floor)).earliest > floor.offset) return true;
+    return floor.topic !== events.name && this.#o.clock.now() - this.#request.requested_at > VISIBLE_MS_MAX;
+  }
+
+  /** The commit that folds the cut also writes the user's affinity, and the interactions with it or soon after. */
+  async #isFolded(version: number): Promise<boolean> {
+    const { log, codec } = this.#o;
+    const cut = this.#cut!;
+    const topic = featureTopics(version).activityChangelog.name;
+    const partitions = await log.partitionCount(topic);
+    for (let i = 0; i < partitions; i++) {
+      const changelog = { topic, partition: (cut.at.partition + i) % partitions };
+      const marker = (await newestMarker(log, codec, changelog))?.parts.find(
+        (part) => part.topic === cut.at.topic && part.partition === cut.at.partition,
+      );
+      if (marker === undefined) continue;
+      if (marker.offset < cut.to) return false;
+      this.#markers.set(version, marker);
+      return true;
+    }
+    return false;
+  }
+
+  /** The newest record, once it holds nothing from before the cut. */
+  async #findFeature(topic: string, version: number): Promise<boolean> {
+    const floor = await this.#floor(topic);
+    const record = await newestOf(this.#o.log, floor, this.#id);
+    const isReady =
+      this.#subject.kind === 'user'
+        ? this.#isOfAfter(topic, version, record)
+        : await this.#isWithoutProduct(floor, record);
+    if (!isReady) return false;
+    const to = (record?.place.offset ?? floor.offset - 1) + 1;
+    this.#found.set(topic, { at: floor, place: record?.place ?? null, to, deletes: record?.deletes ?? true });
+    return true;
+  }
+
+  /**
+   * Seen after the fold of the cut. A deletion stands whenever it was written: nothing from before the cut follows it.
+   * Affinity was written with the fold. Interactions may wait behind others: who goes on buying has a record then that
+   * is younger than the cut, all others get their deletion.
+   */
+  #isOfAfter(topic: string, version: number, record: KeyRecord | null): boolean {
+    const { affinity } = featureTopics(version);
+    if (topic === affinity.name || record?.deletes === true) return true;
+    const cut = this.#cut!;
+    if (this.#markers.get(version)!.oldest_due >= cut.to) return true;
+    const cutMs = cut.place?.timestamp ?? this.#request.requested_at;
+    return record !== null && this.#found.get(affinity.name)?.deletes === false && record.place.timestamp >= cutMs;
+  }
+
+  /** No row, or a deletion; or a row again, because the product was put back. */
+  async #isWithoutProduct(floor: TopicPartition & { offset: number }, record: KeyRecord | null): Promise<boolean> {
+    const { log } = this.#o;
+    const newest = record ?? (await newestOf(log, { ...floor, offset: 0 }, this.#id));
+    if (newest === null || newest.deletes || !this.#cut!.deletes) return true;
+    return (await deletionOf(log, floor, this.#id)) !== null;
+  }
+
+  async #isApplied(row: HeldRow, { at, to }: Found): Promise<boolean> {
+    if (this.#applied.has(row)) return true;
+    const position = await row.position(at.partition);
+    if (position === null || position < to) return false;
+    const { topic, partition } = at;
+    const isGone = !(await row.isThere());
+    this.#applied.set(row, {
+      what: row.what,
+      where: row.where,
+      topic,
+      partition,
+      offset: position,
+      left: left(isGone),
+    });
+    return true;
+  }
+
+  async #floor(topic: string): Promise<TopicPartition & { offset: number }> {
+    const noted = this.#request.after.find((floor) => floor.topic === topic);
+    if (noted !== undefined) return noted;
+    // A version that was started after the request began with what the log held then.
+    return { topic, partition: partitionOf(await this.#o.log.partitionCount(topic), this.#id), offset: 0 };
+  }
+
+  async #certificate(): Promise<Certificate> {
+    const { log, clock, store, database, versions, duplicateHorizonMs, changelogIntervalMs } = this.#o;
+    const { kind } = this.#subject;
+    const cut = this.#cut!;
+    const markers = [...this.#markers.values()];
+    return {
+      verified_at: iso(clock.now()),
+      gone: [
+        ...[...this.#markers].map(([version, marker]) => this.#inTask(version, marker)),
+        ...[...this.#found].flatMap(([topic, { at, to, deletes }]): Verified[] => {
+          if (topic === events.name) return [];
+          return [
+            { what: 'newest value', where: 'log', topic, partition: at.partition, offset: to, left: left(deletes) },
+          ];
+        }),
+        ...this.#applied.values(),
+      ],
+      not_checked: [
+        ...(store === null ? ['the online store: REDIS_URL is not set for this command'] : []),
+        ...(database === null ? ['the database: DATABASE_URL is not set for this command'] : []),
+      ],
+      expires: await expiring(log.admin, {
+        kind,
+        cutMs: cut.place?.timestamp ?? this.#request.requested_at,
+        versions,
+        duplicateHorizonMs,
+        changelogIntervalMs,
+        changelogDeleted: markers.every((marker) => marker.restore_from >= cut.to),
+        letters: database === null || kind === 'product' ? null : await lettersOf(database, this.#id),
+      }),
+      stays: staying(kind),
+    };
+  }
+
+  #inTask(version: number, { topic, partition, offset }: MarkerPart): Verified {
+    const isGone = this.#found.get(featureTopics(version).affinity.name)?.deletes ?? true;
+    return { what: 'state per user and day', where: 'task', topic, partition, offset, left: left(isGone) };
+  }
+}
+
+function left(isGone: boolean): Verified['left'] {
+  return isGone ? 'nothing' : 'only what came after the cut';
+}

@@ -1,0 +1,98 @@
+/** Looking into the log for single records: those of one key, and the newest marker of a changelog. */
+import type { Log, RecordColumns, TopicPartition } from '../../runtime/log.js';
+import { decodeMarker, isMarker, type Marker } from '../../runtime/marker.js';
+import type { Codec } from '../../schemas/codec.js';
+
+/** Where a record lies, and its log time. */
+export interface Place extends TopicPartition {
+  readonly offset: number;
+  /** ms. */
+  readonly timestamp: number;
+}
+
+interface Offset {
+  readonly offset: number;
+}
+
+/** How many offsets before the end the newest marker is looked for first: behind it only control records follow. */
+const TAIL_OFFSETS = 8;
+
+/**
+ * Visits committed rows of a partition from an offset to the end noted at the call; ends early once `visit` answers
+ * false. An offset below the log's start begins there: what lay before is gone.
+ */
+export async function visitRows(
+  log: Log,
+  from: TopicPartition & Offset,
+  visit: (columns: RecordColumns, row: number) => boolean,
+): Promise<void> {
+  const at = { topic: from.topic, partition: from.partition };
+  const { earliest, lastStable } = await log.offsets(at);
+  const start = Math.max(from.offset, earliest);
+  if (start >= lastStable) return;
+  const reader = log.reader([{ ...at, offset: start }], { isolation: 'read_committed' });
+  try {
+    while (reader.position(at) < lastStable)
+      for (const columns of await reader.poll())
+        for (let row = 0; row < columns.count; row++) if (!visit(columns, row)) return;
+  } finally {
+    await reader.close();
+  }
+}
+
+/** A record of one key. */
+export interface KeyRecord {
+  readonly place: Place;
+  /** Its value is null. */
+  readonly deletes: boolean;
+}
+
+/** The first null value under `key` from an offset on; null where there is none. */
+export async function deletionOf(log: Log, from: TopicPartition & Offset, key: Buffer): Promise<Place | null> {
+  let found: Place | null = null;
+  await visitRows(log, from, (columns, row) => {
+    if (columns.valueStart[row]! >= 0 || !hasKey(columns, row, key)) return true;
+    found = placeOf(columns, row);
+    return false;
+  });
+  return found;
+}
+
+/** The newest record under `key` from an offset on; null where there is none. */
+export async function newestOf(log: Log, from: TopicPartition & Offset, key: Buffer): Promise<KeyRecord | null> {
+  let found: KeyRecord | null = null;
+  await visitRows(log, from, (columns, row) => {
+    if (hasKey(columns, row, key)) found = { place: placeOf(columns, row), deletes: columns.valueStart[row]! < 0 };
+    return true;
+  });
+  return found;
+}
+
+/** The newest marker in one partition of a changelog; null where there is none. */
+export async function newestMarker(log: Log, codec: Codec, at: TopicPartition): Promise<Marker | null> {
+  const { earliest, lastStable } = await log.offsets(at);
+  for (let back = TAIL_OFFSETS; ; back *= 16) {
+    const offset = Math.max(earliest, lastStable - back);
+    let marker: Marker | null = null;
+    await visitRows(log, { ...at, offset }, (columns, row) => {
+      if (isMarker(columns, row)) marker = decodeMarker(columns, row, codec);
+      return true;
+    });
+    if (marker !== null || offset <= earliest) return marker;
+  }
+}
+
+export function hasKey(columns: RecordColumns, row: number, key: Buffer): boolean {
+  const start = columns.keyStart[row]!;
+  const end = columns.keyEnd[row]!;
+  return end - start === key.length && start >= 0 && columns.bytes.compare(key, 0, key.length, start, end) === 0;
+}
+
+export function placeOf(columns: RecordColumns, row: number): Place {
+  return {
+    topic: columns.topic,
+    partition: columns.partition,
+    offset: columns.offsets[row]!,
+    timestamp: columns.timestamps[row]!,
+  };
+}

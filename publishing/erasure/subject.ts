@@ -1,0 +1,34 @@
+/** Who or what is to be forgotten, and which topics hold it under its own id. */
+import { events, products, users } from '../../topics/events.js';
+import { featureTopics } from '../../topics/features.js';
+
+export type SubjectKind = 'user' | 'product';
+
+export interface Subject {
+  readonly kind: SubjectKind;
+  readonly id: string;
+}
+
+/** The key of its request in topic `erasures`. */
+export function subjectKey({ kind, id }: Subject): string {
+  return `${kind}:${id}`;
+}
+
+/** The subject that subjectKey made this of; null where it is none. */
+export function parseSubject(key: string): Subject | null {
+  const at = key.indexOf(':');
+  const kind = key.slice(0, at);
+  const id = key.slice(at + 1);
+  return (kind === 'user' || kind === 'product') && id.length > 0 ? { kind, id } : null;
+}
+
+/** Topics of producers that get a null value under the subject's id; in the first one its offset is the cut. */
+export function deletedIn(kind: SubjectKind): readonly [string, ...string[]] {
+  return kind === 'user' ? [events.name, users.name] : [products.name];
+}
+
+/** Feature topics of one version in which the subject is a key. */
+export function featuresOf(kind: SubjectKind, version: number): readonly string[] {
+  const { affinity, interactions, popularity } = featureTopics(version);
+  return kind === 'user' ? [affinity.name, interactions.name] : [popularity.name];
+}

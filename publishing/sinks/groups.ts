@@ -1,0 +1,14 @@
+/** Names of the groups of sinks: under them the stores keep how far each sink has come. */
+
+/** Features of one version in the online store. */
+export function onlineGroup(version: number): string {
+  return `features.v${version}.redis`;
+}
+
+/** Features of one version in Postgres. */
+export function tableGroup(version: number): string {
+  return `features.v${version}.postgres`;
+}
+
+/** Topics of producers in Postgres. */
+export const PRODUCER_TABLES_GROUP = 'tables.postgres';

@@ -1,0 +1,99 @@
+/** A task's own partition of its changelog: read to its end by whoever restores the task or settles a commit. */
+import type { Codec } from '../schemas/codec.js';
+import type { Clock } from './clock.js';
+import { FreshetError } from './errors.js';
+import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from './log.js';
+import { decodeMarker, isMarker, type Marker } from './marker.js';
+
+/** Transaction time-out of a vanished owner (5 s), the broker's own check interval (10 s), and some. */
+const STABLE_WAIT_MS = 30_000;
+const STABLE_POLL_MS = 50;
+
+export interface ChangelogOptions {
+  readonly task: string;
+  readonly place: TopicPartition;
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly clock: Clock;
+}
+
+export interface FoundMarker {
+  readonly marker: Marker;
+  readonly offset: number;
+}
+
+export class Changelog {
+  readonly place: TopicPartition;
+  readonly #o: ChangelogOptions;
+
+  constructor(options: ChangelogOptions) {
+    this.place = options.place;
+    this.#o = options;
+  }
+
+  offsets(): Promise<PartitionOffsets> {
+    return this.#o.log.offsets(this.place);
+  }
+
+  /**
+   * Waits until no transaction is open and returns the end: read past an open one, and its commit would appear
+   * afterwards. Errors: 'state' when another producer's transaction hangs.
+   */
+  async stableEnd(signal?: AbortSignal | undefined): Promise<number> {
+    const { clock, task } = this.#o;
+    const deadline = clock.now() + STABLE_WAIT_MS;
+    for (;;) {
+      const { lastStable, highWatermark } = await this.offsets();
+      if (lastStable >= highWatermark) return highWatermark;
+      checkStopped(task, signal);
+      if (clock.now() > deadline)
+        throw new FreshetError(
+          'state',
+          `${task}: a transaction of another producer hangs in ${this.place.topic}[${this.place.partition}] ` +
+            `at offset ${lastStable}; end it with "kafka-transactions.sh abort", then restart`,
+        );
+      await clock.sleep(STABLE_POLL_MS, signal);
+    }
+  }
+
+  /** Visits every committed row from `start` until the position has reached `end`, over control and aborted batches. */
+  async read(
+    start: number,
+    end: number,
+    visit: (batch: RecordColumns, row: number) => void,
+    signal?: AbortSignal | undefined,
+  ): Promise<void> {
+    if (start >= end) return;
+    const reader = this.#o.log.reader([{ ...this.place, offset: start }], { isolation: 'read_committed' });
+    try {
+      while (reader.position(this.place) < end) {
+        checkStopped(this.#o.task, signal);
+        for (const batch of await reader.poll()) for (let row = 0; row < batch.count; row++) visit(batch, row);
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** The newest marker between these offsets; `others` visits the rows of the state. */
+  async newestMarker(
+    start: number,
+    end: number,
+    signal?: AbortSignal | undefined,
+    others: (batch: RecordColumns, row: number) => void = () => undefined,
+  ): Promise<FoundMarker | null> {
+    let newest: FoundMarker | null = null;
+    const visit = (batch: RecordColumns, row: number) => {
+      if (isMarker(batch, row))
+        newest = { marker: decodeMarker(batch, row, this.#o.codec), offset: batch.offsets[row]! };
+      else others(batch, row);
+    };
+    await this.read(start, end, visit, signal);
+    return newest;
+  }
+}
+
+/** Ends the work of a task that is to stop. Throws FreshetError('state'). */
+export function checkStopped(task: string, signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new FreshetError('state', `${task}: it was stopped`);
+}

@@ -1,0 +1,163 @@
+/**
+ * The checkpoints of this process, one file per task under `<folder>/<application>/<task>.ckpt`. They only make a
+ * restart faster: everything in them is in the log too, so a disk that fails costs nothing but time, and a checkpoint
+ * that is in doubt is thrown away.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32c } from '@node-rs/crc32';
+import { CheckpointFile, type CheckpointHeader, writeCheckpoint } from './checkpoint-file.js';
+import type { Clock } from './clock.js';
+import { messageOf } from './errors.js';
+import { faultPoint } from './fault-points.js';
+import type { Logger } from './logger.js';
+import type { Metrics } from './metrics.js';
+import { SavedColumns } from './state/saved-columns.js';
+
+/** A large state on a slow disk is written less often, so that at most this share of the time goes into writing it. */
+const WRITING_SHARE_MAX = 0.05;
+/** At a graceful stop, one that was taken so lately is good enough. */
+const FRESH_MS = 5_000;
+
+export interface CheckpointsOptions {
+  readonly folder: string;
+  readonly intervalMs: number;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+export class Checkpoints {
+  readonly #o: CheckpointsOptions;
+  readonly #writing = new Set<Promise<void>>();
+  #isBusy = false;
+
+  constructor(options: CheckpointsOptions) {
+    this.#o = options;
+  }
+
+  /** `name`: the whole name of the task, for logs and fault points. */
+  of(application: string, task: string, name: string): TaskCheckpoints {
+    const path = join(this.#o.folder, encodeURIComponent(application), `${encodeURIComponent(task)}.ckpt`);
+    return new TaskCheckpoints(this.#o, this, path, name);
+  }
+
+  /** Memory holds the copy of one task at a time: false while another one is being written. */
+  enter(): boolean {
+    if (this.#isBusy) return false;
+    this.#isBusy = true;
+    return true;
+  }
+
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
+  /** Goes on with a write that has entered, until it is done; never rejects. */
+  async follow(write: Promise<void>): Promise<void> {
+    this.#writing.add(write);
+    await write;
+    this.#writing.delete(write);
+    this.#isBusy = false;
+  }
+
+  /** Resolves when nothing is being written. */
+  async idle(): Promise<void> {
+    while (this.#isBusy) await Promise.all(this.#writing);
+  }
+}
+
+/** The checkpoint of one task. */
+export class TaskCheckpoints {
+  readonly path: string;
+  readonly #o: CheckpointsOptions;
+  readonly #all: Checkpoints;
+  readonly #task: string;
+  /** 0.5 to 1, the same for a task at every start: tasks that start together do not write together. */
+  readonly #stagger: number;
+  #nextMs: number;
+  #takenMs = Number.NEGATIVE_INFINITY;
+  #isFailing = false;
+
+  constructor(options: CheckpointsOptions, all: Checkpoints, path: string, task: string) {
+    this.#o = options;
+    this.#all = all;
+    this.path = path;
+    this.#task = task;
+    this.#stagger = 0.5 + crc32c(task) / 2 ** 33;
+    this.#nextMs = options.clock.now() + this.#stagger * options.intervalMs;
+  }
+
+  /** Whether the next commit should be followed by a checkpoint. */
+  isDue(now: number): boolean {
+    return now >= this.#nextMs && !this.#all.isBusy;
+  }
+
+  /** Whether a task that stops now should leave a newer one behind. */
+  isStale(now: number): boolean {
+    return now - this.#takenMs >= FRESH_MS;
+  }
+
+  /**
+   * Copies the state now (`save` puts it aside) and writes it while the caller goes on; resolves when that is done,
+   * well or badly. Does nothing while another task's is being written.
+   */
+  take(header: Omit<CheckpointHeader, 'created_at'>, save: (into: SavedColumns) => void): Promise<void> {
+    if (!this.#all.enter()) return Promise.resolve();
+    const now = this.#o.clock.now();
+    this.#takenMs = now;
+    this.#nextMs = now + this.#o.intervalMs;
+    return this.#all.follow(this.#write({ ...header, created_at: now }, save));
+  }
+
+  /** The same, after waiting until no other task's is being written. */
+  async takeInTurn(header: Omit<CheckpointHeader, 'created_at'>, save: (into: SavedColumns) => void): Promise<void> {
+    while (this.#all.isBusy) await this.#all.idle();
+    await this.take(header, save);
+  }
+
+  async #write(header: CheckpointHeader, save: (into: SavedColumns) => void): Promise<void> {
+    const { logger, metrics, clock } = this.#o;
+    const started = performance.now();
+    try {
+      const columns = new SavedColumns();
+      save(columns);
+      const copied = performance.now();
+      await faultPoint('checkpoint.copied', this.#task);
+      const bytes = await writeCheckpoint(this.path, header, columns);
+      const seconds = (performance.now() - started) / 1000;
+      this.#nextMs = Math.max(this.#nextMs, clock.now() + (seconds * 1000) / WRITING_SHARE_MAX);
+      this.#isFailing = false;
+      metrics.checkpoints.inc({ outcome: 'written' });
+      logger.debug({
+        event: 'checkpoint_written',
+        task: this.#task,
+        bytes,
+        copy_ms: copied - started,
+        duration_seconds: seconds,
+      });
+    } catch (error) {
+      metrics.checkpoints.inc({ outcome: 'failed' });
+      if (!this.#isFailing) logger.warn({ event: 'checkpoint_failed', task: this.#task, error: messageOf(error) });
+      this.#isFailing = true;
+    }
+  }
+
+  /** The newest checkpoint, to be closed by the caller; null where there is none that can be read. */
+  async open(): Promise<CheckpointFile | null> {
+    try {
+      return await CheckpointFile.open(this.path);
+    } catch (error) {
+      await this.discard(messageOf(error));
+      return null;
+    }
+  }
+
+  /** Throws the checkpoint away and says why. */
+  async discard(reason: string): Promise<void> {
+    const { logger, metrics } = this.#o;
+    metrics.checkpoints.inc({ outcome: 'discarded' });
+    logger.warn({ event: 'checkpoint_discarded', task: this.#task, reason, path: this.path });
+    await rm(this.path, { force: true }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * A feature as applications and the test driver take it: its input, the topics that must be there for it, and its
+ * processor. Keyed folds (keyed-fold.ts) are made of a few functions; a Part written by hand fits in just as well.
+ */
+import type { SchemaLookup } from '../schemas/codec.js';
+import { ValueCodec } from '../schemas/value-codec.js';
+import type { TypedTopic } from '../topics/typed.js';
+import type { ProcessorDeclaration } from './processor.js';
+
+export interface FeatureContext {
+  /** Names its group, its transactional ids and its changelogs. */
+  readonly application: string;
+  readonly codecs: ValueCodecs;
+}
+
+export interface FeatureDefinition {
+  readonly name: string;
+  readonly input: TypedTopic<unknown>;
+  /** What it writes, the changelog with one partition per task included. */
+  topics(application: string, tasks: number): readonly TypedTopic<unknown>[];
+  processor(context: FeatureContext): ProcessorDeclaration;
+}
+
+/** How the values of each topic are written and read in one process. */
+export class ValueCodecs {
+  readonly #lookup: SchemaLookup | null;
+  readonly #ids: ReadonlyMap<string, number>;
+  readonly #codecs = new Map<string, ValueCodec<unknown>>();
+
+  /** `ids`: of topics' schemas in the registry; the others are written in single-object encoding. */
+  constructor(lookup: SchemaLookup | null = null, ids: ReadonlyMap<string, number> = new Map()) {
+    this.#lookup = lookup;
+    this.#ids = ids;
+  }
+
+  of<T>(topic: TypedTopic<T>): ValueCodec<T> {
+    let codec = this.#codecs.get(topic.name);
+    if (codec === undefined) {
+      codec = new ValueCodec<unknown>(topic.schema, this.#lookup, this.#ids.get(topic.name) ?? null);
+      this.#codecs.set(topic.name, codec);
+    }
+    return codec as ValueCodec<T>;
+  }
+}

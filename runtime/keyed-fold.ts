@@ -1,0 +1,485 @@
+/**
+ * A feature of one's own in a few lines: one state per key of the input topic, folded record by record, and one output
+ * record per changed key. Around it is the same task as around the built-in features: what a commit emits, the rows of
+ * the changelog and the marker are one transaction, and after any end another owner comes to the same bits.
+ *
+ * State is kept as the bytes of its own Avro schema. So what a fold returns is checked at the record that made it, a
+ * restored state is what it was, and a fold that changes its argument in place harms nobody.
+ */
+import { isUtf8 } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { SchemaError } from '../schemas/codec.js';
+import type { DeadLetter } from '../schemas/records.js';
+import { type AvroSchema, avroSchema, ValueCodec } from '../schemas/value-codec.js';
+import { partitionOf } from '../topics/partition.js';
+import { CHANGELOG_SETTINGS } from '../topics/topic.js';
+import { deadLetterTopic, ownTopic, type TypedTopic } from '../topics/typed.js';
+import { FreshetError, messageOf } from './errors.js';
+import type { FeatureContext, FeatureDefinition } from './feature.js';
+import type { RecordColumns, TopicPartition } from './log.js';
+import type { FoldMode, Output, Part, PartOptions, ProcessorDeclaration } from './processor.js';
+import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
+
+const INPUT_KEPT_BYTES = 64 * 1024;
+/** A state that would not fit a record could never be restored. */
+const STATE_BYTES_MAX = 500 * 1024;
+
+/** A record of the input as a fold sees it. */
+export interface KeyedRecord<T> {
+  readonly key: string;
+  readonly value: T;
+  /** Log time, ms since 1970 UTC. */
+  readonly timestamp: number;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+export interface KeyedFoldOptions<In, State, Out> {
+  /** Lower case, digits, dash; part of topic names and transactional ids. */
+  readonly name: string;
+  /** Raise it whenever the fold changes: a task refuses state that another version made. */
+  readonly version?: number;
+  /** Its key is the state's key. A null value deletes the key's state. */
+  readonly input: TypedTopic<In>;
+  readonly output: TypedTopic<Out>;
+  readonly state: AvroSchema<State>;
+  /** The state before a key's first record. */
+  init(key: string): State;
+  /**
+   * The state after a record; null deletes it. Must depend on its arguments alone: no clock, no chance, nothing looked
+   * up. What it throws stops the task.
+   */
+  fold(state: State, record: KeyedRecord<In>): State | null;
+  /** What readers see of a changed state; null deletes the key. `asOf`: time of the commit, ms. */
+  emit(key: string, state: State, asOf: number): Out | null;
+}
+
+/** What `defineKeyedFold` answers: to be run by an application or by the test driver. */
+export interface KeyedFold<State> extends FeatureDefinition {
+  /** The states that these parts hold, by key; for tests. */
+  states(parts: readonly Part[]): Map<string, State>;
+}
+
+/** A changelog row. Key `k/<key>`, so that no key can be the marker's. */
+interface KeyedRow {
+  partition: number;
+  covers: number;
+  state: Buffer | null;
+}
+
+const keyedRow = avroSchema<KeyedRow>({
+  type: 'record',
+  name: 'KeyedRow',
+  namespace: 'freshet',
+  doc: 'Changelog row of a keyed fold.',
+  fields: [
+    { name: 'partition', type: 'int', doc: 'Input partition that feeds the row.' },
+    { name: 'covers', type: 'long', doc: 'The row counts every input record below this offset.' },
+    { name: 'state', type: ['null', 'bytes'], doc: "Avro body in the state's schema; null: deleted." },
+  ],
+});
+
+const ROW_KEY_PREFIX = 'k/';
+
+/** Declares a keyed fold. Throws with a sentence when its name cannot be part of a topic's. */
+export function defineKeyedFold<In, State, Out>(options: KeyedFoldOptions<In, State, Out>): KeyedFold<State> {
+  const { name, input, output, state, version = 1 } = options;
+  if (!/^[a-z][a-z0-9-]*$/.test(name)) throw new Error(`fold name "${name}": lower case, digits, dash`);
+  const changelogOf = (application: string, tasks: number) =>
+    ownTopic<KeyedRow>({
+      name: `${application}.${name}-changelog`,
+      doc: `State of ${name} per key, and the marker of each task.`,
+      key: 'k/<key> or !marker',
+      schema: keyedRow,
+      cleanup: 'compact',
+      partitions: tasks,
+      owner: name,
+      feedsKeyedState: true,
+      settings: CHANGELOG_SETTINGS,
+    });
+  return {
+    name,
+    input,
+    topics: (application, tasks) => [output, changelogOf(application, tasks), deadLetterTopic],
+    processor: (context): ProcessorDeclaration => {
+      const changelog = changelogOf(context.application, 1).name;
+      return {
+        name,
+        application: context.application,
+        fingerprint: JSON.stringify({ fold: name, version, input: input.name, state: state.fingerprint }),
+        input: input.name,
+        changelog,
+        writes: [output.name, changelog, deadLetterTopic.name],
+        tables: [],
+        createPart: (part) => new KeyedPart(options, context, changelog, part),
+      };
+    },
+    states: (parts) => {
+      const found = new Map<string, State>();
+      for (const part of parts)
+        if (part instanceof KeyedPart && part.folds(options))
+          for (const [key, body] of part.bodies()) found.set(key, state.fromBody(body));
+      return found;
+    },
+  };
+}
+
+interface Entry {
+  readonly key: string;
+  /** Null: deleted, and kept until no record that it counts can be read again. */
+  state: Buffer | null;
+  /** Offset of the record that changed it last. */
+  changedAt: number;
+  /** While restoring: it counts every input record below. */
+  covers: number;
+}
+
+interface Letter {
+  readonly key: Buffer;
+  readonly value: Buffer;
+  readonly timestamp: number;
+}
+
+class KeyedPart<In, State, Out> implements Part {
+  readonly input: TopicPartition;
+  readonly #fold: KeyedFoldOptions<In, State, Out>;
+  readonly #partitions: number;
+  readonly #changelog: TopicPartition;
+  readonly #in: ValueCodec<In>;
+  readonly #out: ValueCodec<Out>;
+  readonly #letters: ValueCodec<DeadLetter>;
+  readonly #rows = new ValueCodec(keyedRow);
+  readonly #entries = new Map<string, Entry>();
+  #clock = -1;
+  /** Next input offset that was not folded. */
+  #position = 0;
+  readonly #due = new Set<Entry>();
+  /** Log time of the oldest record since the last commit. */
+  #since = Number.POSITIVE_INFINITY;
+  #rejected: Letter[] = [];
+  readonly #dirty = new Set<Entry>();
+  #flush: Entry[] = [];
+  #flushAt = 0;
+  #flushEnd = 0;
+  #flushComplete = true;
+  #flushStart = 0;
+  /** A lower bound of the marker's: below it no record is folded again. */
+  #restoreFrom = 0;
+  /** Rows of the last flush() call that took a deleted key out of the changelog. */
+  #dropped = new Set<Entry>();
+
+  constructor(
+    fold: KeyedFoldOptions<In, State, Out>,
+    { codecs }: FeatureContext,
+    changelog: string,
+    { input, partitions, changelogPartition }: PartOptions,
+  ) {
+    this.#fold = fold;
+    this.input = input;
+    this.#partitions = partitions;
+    this.#changelog = { topic: changelog, partition: changelogPartition };
+    this.#in = codecs.of(fold.input);
+    this.#out = codecs.of(fold.output);
+    this.#letters = codecs.of(deadLetterTopic);
+  }
+
+  get clock(): number {
+    return this.#clock;
+  }
+
+  /** Nothing here leaves with the day. */
+  get sweptDay(): number {
+    return -1;
+  }
+
+  folds(options: unknown): boolean {
+    return this.#fold === options;
+  }
+
+  *bodies(): Iterable<[string, Buffer]> {
+    for (const { key, state } of this.#entries.values()) if (state !== null) yield [key, state];
+  }
+
+  prepare({ bytes, count, valueStart, valueEnd }: RecordColumns): Promise<void> {
+    return this.#in.prepare(bytes, count, valueStart, valueEnd);
+  }
+
+  fold(batch: RecordColumns, from: number, to: number, mode: FoldMode): void {
+    for (let row = from; row < to; row++) {
+      const timestamp = batch.timestamps[row]!;
+      const offset = batch.offsets[row]!;
+      if (timestamp > this.#clock) this.#clock = timestamp;
+      this.#position = offset + 1;
+      if (mode.restoring && offset < mode.stateFrom) continue;
+      this.#foldRow(batch, row, mode.restoring);
+    }
+  }
+
+  #foldRow(batch: RecordColumns, row: number, restoring: boolean): void {
+    const offset = batch.offsets[row]!;
+    const timestamp = batch.timestamps[row]!;
+    const problem = this.#keyProblem(batch, row);
+    if (problem !== null) {
+      if (!restoring) this.#reject(batch, row, problem);
+      return;
+    }
+    const key = batch.bytes.toString('utf8', batch.keyStart[row]!, batch.keyEnd[row]!);
+    const entry = this.#entries.get(key);
+    if (restoring && entry !== undefined && offset < entry.covers) return;
+    const former = entry?.state ?? null;
+    const start = batch.valueStart[row]!;
+    let next: Buffer | null = null;
+    if (start >= 0) {
+      let value: In;
+      try {
+        value = this.#in.decode(batch.bytes, start, batch.valueEnd[row]!);
+      } catch (error) {
+        if (!(error instanceof SchemaError)) throw error;
+        if (!restoring) this.#reject(batch, row, { code: error.problem, message: error.message });
+        return;
+      }
+      next = this.#next(former, { key, value, timestamp, partition: batch.partition, offset });
+    }
+    if (former === null ? next === null : next?.equals(former)) return;
+    const changed = entry ?? { key, state: null, changedAt: offset, covers: 0 };
+    if (entry === undefined) this.#entries.set(key, changed);
+    changed.state = next;
+    changed.changedAt = offset;
+    this.#dirty.add(changed);
+    if (restoring) return;
+    this.#due.add(changed);
+    if (timestamp < this.#since) this.#since = timestamp;
+  }
+
+  #next(former: Buffer | null, record: KeyedRecord<In>): Buffer | null {
+    const { name, state, init, fold } = this.#fold;
+    try {
+      const next = fold(former === null ? init(record.key) : state.fromBody(former), record);
+      const body = next === null ? null : state.toBody(next);
+      if (body !== null && body.length > STATE_BYTES_MAX)
+        throw new FreshetError('record_too_large', `the state has ${body.length} bytes, at most 500 KiB are possible`);
+      return body;
+    } catch (error) {
+      const at = `${this.input.topic}[${record.partition}]@${record.offset}`;
+      throw new FreshetError('internal', `${name} cannot fold ${at} (key ${record.key}): ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #keyProblem(batch: RecordColumns, row: number): { code: string; message: string } | null {
+    const start = batch.keyStart[row]!;
+    const end = batch.keyEnd[row]!;
+    if (start < 0) return { code: 'no_key', message: 'the record has no key' };
+    if (!isUtf8(batch.bytes.subarray(start, end))) return { code: 'invalid_key', message: 'the key is not UTF-8' };
+    const wanted = partitionOf(this.#partitions, batch.bytes, start, end);
+    if (wanted === this.input.partition) return null;
+    return {
+      code: 'wrong_partition',
+      message: `murmur2 puts the key into partition ${wanted} of ${this.#partitions}, the record lies in ${this.input.partition}`,
+    };
+  }
+
+  #reject(batch: RecordColumns, row: number, problem: { code: string; message: string }): void {
+    const source = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[row]! };
+    const input = copyOf(batch.bytes, batch.valueStart[row]!, batch.valueEnd[row]!) ?? Buffer.alloc(0);
+    const id = `${this.#fold.name}/${source.topic}/${source.partition}/${source.offset}`;
+    const timestamp = batch.timestamps[row]!;
+    const value = this.#letters.encode({
+      id,
+      kind: 'record',
+      job_id: null,
+      job_name: this.#fold.name,
+      source,
+      record_key: copyOf(batch.bytes, batch.keyStart[row]!, batch.keyEnd[row]!)?.subarray(0, INPUT_KEPT_BYTES) ?? null,
+      size: input.length,
+      sha256: createHash('sha256').update(input).digest('hex'),
+      input: input.subarray(0, INPUT_KEPT_BYTES),
+      input_json: null,
+      reason_code: problem.code,
+      error: problem.message,
+      stack: null,
+      attempts: 1,
+      created_at: timestamp,
+      state: 'open',
+      redrive_run_id: null,
+    });
+    this.#rejected.push({ key: Buffer.from(id), value, timestamp });
+  }
+
+  isDue(): boolean {
+    return this.#due.size > 0 || this.#rejected.length > 0;
+  }
+
+  emit(asOf: number, out: Output): void {
+    const timestamp = Math.min(this.#since, asOf);
+    for (const { key, state } of this.#due)
+      out.add(this.#fold.output.name, Buffer.from(key), state === null ? null : this.#emitted(key, state, asOf), {
+        timestamp,
+      });
+    for (const letter of this.#rejected)
+      out.add(deadLetterTopic.name, letter.key, letter.value, { timestamp: letter.timestamp });
+  }
+
+  #emitted(key: string, body: Buffer, asOf: number): Buffer | null {
+    const { name, state, emit } = this.#fold;
+    try {
+      const value = emit(key, state.fromBody(body), asOf);
+      return value === null ? null : this.#out.encode(value);
+    } catch (error) {
+      throw new FreshetError('internal', `${name} cannot emit key ${key}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  committed(): void {
+    this.#due.clear();
+    this.#rejected = [];
+    this.#since = Number.POSITIVE_INFINITY;
+    for (; this.#flushAt < this.#flushEnd; this.#flushAt++) {
+      const entry = this.#flush[this.#flushAt]!;
+      if (entry.state !== null) continue;
+      if (this.#dropped.has(entry)) this.#entries.delete(entry.key);
+      else this.#dirty.add(entry);
+    }
+    this.#dropped.clear();
+    if (this.#flushComplete || this.#flushAt < this.#flush.length) return;
+    this.#flushComplete = true;
+    this.#flush = [];
+    this.#flushAt = 0;
+    this.#flushEnd = 0;
+    this.#restoreFrom = this.#flushStart;
+  }
+
+  oldestDue(position: number): number {
+    return position;
+  }
+
+  get dirtyRows(): number {
+    return this.#dirty.size;
+  }
+
+  beginFlush(): void {
+    this.#flush = [...this.#dirty];
+    this.#dirty.clear();
+    this.#flushAt = 0;
+    this.#flushEnd = 0;
+    this.#flushStart = this.#position;
+    this.#flushComplete = false;
+  }
+
+  /**
+   * A deleted key first leaves a row that says so and what it counts: with nothing there, a restore would fold records
+   * from before the deletion into a new state. Once none of them can be read again, the row goes too.
+   */
+  flush(max: number, covers: number, out: Output): void {
+    this.#dropped.clear();
+    this.#flushEnd = Math.min(this.#flushAt + max, this.#flush.length);
+    for (let i = this.#flushAt; i < this.#flushEnd; i++) {
+      const entry = this.#flush[i]!;
+      const isOver = entry.state === null && entry.changedAt < this.#restoreFrom;
+      if (isOver) this.#dropped.add(entry);
+      const value = isOver ? null : this.#rows.encode({ partition: this.input.partition, covers, state: entry.state });
+      out.add(this.#changelog.topic, Buffer.from(ROW_KEY_PREFIX + entry.key), value, {
+        partition: this.#changelog.partition,
+      });
+    }
+  }
+
+  get flushComplete(): boolean {
+    return this.#flushComplete;
+  }
+
+  beginRestore(): void {
+    this.#entries.clear();
+  }
+
+  restoreRow(batch: RecordColumns, row: number): void {
+    const keyStart = batch.keyStart[row]! + ROW_KEY_PREFIX.length;
+    const key = batch.bytes.toString('utf8', keyStart, batch.keyEnd[row]!);
+    const start = batch.valueStart[row]!;
+    if (start < 0) {
+      this.#forget(key);
+      return;
+    }
+    const { partition, covers, state } = this.#rows.decode(batch.bytes, start, batch.valueEnd[row]!);
+    if (partition !== this.input.partition) return;
+    this.#forget(key);
+    const entry = { key, state, changedAt: covers - 1, covers };
+    this.#entries.set(key, entry);
+    if (state === null) this.#dirty.add(entry);
+    this.#position = Math.max(this.#position, covers);
+  }
+
+  #forget(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    this.#dirty.delete(entry);
+  }
+
+  save(into: ColumnSink): void {
+    const entries = [...this.#entries.values()];
+    const unflushed = new Set([...this.#dirty, ...this.#flush.slice(this.#flushAt)]);
+    const texts = entries.flatMap(({ key, state }) => [Buffer.from(key), ...(state === null ? [] : [state])]);
+    into.share('texts', new Uint8Array(Buffer.concat(texts)));
+    into.share(
+      'key_bytes',
+      Uint32Array.from(entries, ({ key }) => Buffer.byteLength(key)),
+    );
+    // One more than there are: 0 is no state.
+    into.share(
+      'state_bytes',
+      Uint32Array.from(entries, ({ state }) => (state === null ? 0 : state.length + 1)),
+    );
+    into.share(
+      'changed_at',
+      Float64Array.from(entries, ({ changedAt }) => changedAt),
+    );
+    into.share(
+      'dirty',
+      Uint8Array.from(entries, (entry) => (unflushed.has(entry) ? 1 : 0)),
+    );
+  }
+
+  load(from: ColumnSource): void {
+    const texts = Buffer.from(from.take('texts', Uint8Array).buffer);
+    const keyBytes = from.take('key_bytes', Uint32Array);
+    const stateBytes = from.take('state_bytes', Uint32Array);
+    const changedAts = from.take('changed_at', Float64Array);
+    const dirty = from.take('dirty', Uint8Array);
+    let at = 0;
+    for (const [i, length] of keyBytes.entries()) {
+      const keyEnd = at + length;
+      const stateEnd = keyEnd + Math.max(0, stateBytes[i]! - 1);
+      const state = stateBytes[i] === 0 ? null : Buffer.from(texts.subarray(keyEnd, stateEnd));
+      const changedAt = changedAts[i]!;
+      const entry = { key: texts.toString('utf8', at, keyEnd), state, changedAt, covers: 0 };
+      this.#entries.set(entry.key, entry);
+      if (dirty[i] === 1) this.#dirty.add(entry);
+      this.#position = Math.max(this.#position, changedAt + 1);
+      at = stateEnd;
+    }
+  }
+
+  /** Whatever is not in the changelog is folded again from the input. */
+  replayHorizon(): number | null {
+    return null;
+  }
+
+  endRestore(clock: number): void {
+    this.#clock = Math.max(this.#clock, clock);
+  }
+
+  tableChanged(): void {
+    // Folds of this kind read no tables.
+  }
+
+  stateHash(): string {
+    const lines = [...this.bodies()].map(([key, body]) => `${key}\t${body.toString('base64')}`);
+    return createHash('sha256').update(lines.sort().join('\n')).digest('hex');
+  }
+}
+
+function copyOf(bytes: Buffer, start: number, end: number): Buffer | null {
+  return start < 0 ? null : Buffer.from(bytes.subarray(start, end));
+}

@@ -1,0 +1,79 @@
+/** How far a task has come with one of its parts. */
+import type { Clock } from './clock.js';
+import { isTransient, messageOf } from './errors.js';
+import type { RecordColumns, TopicPartition } from './log.js';
+import type { Logger } from './logger.js';
+import type { Marker, MarkerPart } from './marker.js';
+import { type FoldMode, LIVE, type Part, type ProcessorDeclaration } from './processor.js';
+
+const PREPARE_RETRY_MS = 1_000;
+
+export interface PartProgress {
+  readonly part: Part;
+  /** Next input offset to be folded. */
+  position: number;
+  /** The position of the newest acknowledged commit. */
+  committed: number;
+  restoreFrom: number;
+  restoreClock: number;
+  /** Position and clock when the running flush began. */
+  flushFrom: number;
+  flushClock: number;
+  mode: FoldMode;
+}
+
+/** Fresh parts of a task, at the beginning of everything. */
+export function startParts(
+  declaration: ProcessorDeclaration,
+  inputs: readonly TopicPartition[],
+  partitions: number,
+  changelogPartition: number,
+): PartProgress[] {
+  return inputs.map((input) => ({
+    part: declaration.createPart({ input, partitions, changelogPartition }),
+    position: 0,
+    committed: 0,
+    restoreFrom: 0,
+    restoreClock: -1,
+    flushFrom: 0,
+    flushClock: -1,
+    mode: LIVE,
+  }));
+}
+
+/** The part that a batch belongs to. */
+export function progressOf(parts: readonly PartProgress[], { topic, partition }: TopicPartition): PartProgress {
+  return parts.find(({ part }) => part.input.partition === partition && part.input.topic === topic)!;
+}
+
+/** What a marker says of an input partition. */
+export function markerPartOf(marker: Marker, input: TopicPartition): MarkerPart | undefined {
+  return marker.parts.find(({ topic, partition }) => topic === input.topic && partition === input.partition);
+}
+
+/** Folds a batch and moves the position past it. */
+export function foldBatch(progress: PartProgress, batch: RecordColumns): void {
+  if (batch.count > 0) progress.part.fold(batch, 0, batch.count, progress.mode);
+  if (batch.nextOffset > progress.position) progress.position = batch.nextOffset;
+}
+
+export interface Patience {
+  readonly task: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Fetches what folding a batch needs. A registry that does not answer is waited for: a restore would cost more. */
+export async function prepareBatch({ part }: PartProgress, batch: RecordColumns, patience: Patience): Promise<void> {
+  const { task, clock, logger, signal } = patience;
+  while (batch.count > 0) {
+    try {
+      return await part.prepare(batch);
+    } catch (error) {
+      if (!isTransient(error) || signal?.aborted) throw error;
+      logger.warn({ event: 'input_waits', task, error: messageOf(error) });
+      await clock.sleep(PREPARE_RETRY_MS, signal);
+    }
+  }
+}

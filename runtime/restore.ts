@@ -1,0 +1,252 @@
+/**
+ * How a task comes back, once its writer has fenced the former owner:
+ *
+ *   changelog has no open transaction
+ *     → checkpoint in order: load it, read the changelog from its noted place for the newest marker
+ *     → else: read the changelog whole, newest rows and newest marker
+ *   → read the input to the marker, folding without emitting: from the checkpoint, or from where the last complete
+ *     flush began (and before that, as far as duplicates reach)
+ *
+ * Both ways lead to the same bits: state is a function of the input log. A restoring task writes nothing.
+ */
+import { randomUUID } from 'node:crypto';
+import { type Changelog, checkStopped } from './changelog.js';
+import type { CheckpointFile, CheckpointHeader } from './checkpoint-file.js';
+import type { TaskCheckpoints } from './checkpoints.js';
+import { FreshetError, messageOf } from './errors.js';
+import { faultPoint } from './fault-points.js';
+import type { Log, LogReader, RecordColumns } from './log.js';
+import type { Marker } from './marker.js';
+import {
+  foldBatch,
+  markerPartOf,
+  type PartProgress,
+  type Patience,
+  prepareBatch,
+  progressOf,
+} from './part-progress.js';
+import { LIVE, type ProcessorDeclaration } from './processor.js';
+
+export const READER_WAIT_MS = 250;
+/** Older than this it is not trusted, nor is one from the future: a clock has jumped. */
+const CHECKPOINT_AGE_MAX_MS = 6 * 86_400_000;
+
+export interface RestoreOptions extends Patience {
+  readonly declaration: ProcessorDeclaration;
+  readonly log: Log;
+  readonly changelog: Changelog;
+  /** Null: the task keeps none. */
+  readonly checkpoints: TaskCheckpoints | null;
+  readonly startParts: () => PartProgress[];
+}
+
+export interface Restored {
+  readonly from: 'nothing' | 'checkpoint' | 'changelog';
+  readonly parts: PartProgress[];
+  readonly marker: Marker | null;
+  readonly incarnation: string;
+  /** Where the changelog has this marker, or where the first one will be. */
+  readonly markerOffset: number;
+  /** The last commit that a checkpoint on disk holds; 0: there is none. */
+  readonly checkpointSequence: number;
+  /** Input records that were read again. */
+  readonly replayed: number;
+  readonly reader: LogReader;
+}
+
+/**
+ * Errors: 'state' when the changelog belongs to other folds or settings, is held by a hanging transaction, or the task
+ * is stopped meanwhile; 'offset_out_of_range' when the input no longer holds what is needed.
+ */
+export async function restoreTask(options: RestoreOptions): Promise<Restored> {
+  const { task, changelog, log, clock, signal } = options;
+  const end = await changelog.stableEnd(signal);
+  const found = (await fromCheckpoint(options, end)) ?? (await fromChangelog(options, end));
+  const { parts, marker } = found;
+  await faultPoint('restore.changelog_read', task);
+  const replayed = marker === null ? 0 : await replay(options, parts, marker);
+  const now = clock.now();
+  for (const progress of parts) {
+    const at = marker === null ? undefined : markerPartOf(marker, progress.part.input);
+    progress.part.endRestore(at?.clock ?? -1, at?.swept_day ?? -1, now);
+    progress.committed = progress.position;
+    progress.mode = LIVE;
+  }
+  await faultPoint('restore.replayed', task);
+  const starts = parts.map(({ part, position }) => ({ ...part.input, offset: position }));
+  const reader = log.reader(starts, { isolation: 'read_committed', maxWaitMs: READER_WAIT_MS });
+  return { ...found, incarnation: marker?.incarnation ?? randomUUID(), replayed, reader };
+}
+
+type Found = Pick<Restored, 'from' | 'parts' | 'marker' | 'markerOffset' | 'checkpointSequence'>;
+
+async function fromChangelog(options: RestoreOptions, end: number): Promise<Found> {
+  const { changelog, signal } = options;
+  const parts = options.startParts();
+  for (const { part } of parts) part.beginRestore();
+  const { earliest } = await changelog.offsets();
+  const newest = await changelog.newestMarker(earliest, end, signal, (batch, row) => {
+    for (const { part } of parts) part.restoreRow(batch, row);
+  });
+  const marker = newest?.marker ?? null;
+  await startPositions(options, parts, marker, null);
+  const from = marker === null ? 'nothing' : 'changelog';
+  return { from, parts, marker, markerOffset: newest?.offset ?? end, checkpointSequence: 0 };
+}
+
+/** Null when there is no checkpoint, or one that had to be thrown away. */
+async function fromCheckpoint(options: RestoreOptions, end: number): Promise<Found | null> {
+  const { checkpoints, changelog, task, signal } = options;
+  const file = checkpoints === null ? null : await checkpoints.open();
+  if (checkpoints === null || file === null) return null;
+  try {
+    const { header } = file;
+    const { earliest } = await changelog.offsets();
+    const newest = await changelog.newestMarker(Math.max(earliest, header.changelog_offset), end, signal);
+    if (newest === null) {
+      await checkpoints.discard('the changelog has no marker where it says: it was made anew');
+      return null;
+    }
+    const { marker, offset } = newest;
+    refuseOtherFolds(task, options.declaration, marker);
+    const problem = await problemWith(options, header, marker);
+    if (problem !== null) {
+      await checkpoints.discard(problem);
+      return null;
+    }
+    const parts = await load(options, file, marker);
+    if (parts === null) return null;
+    await startPositions(options, parts, marker, header);
+    await faultPoint('restore.checkpoint_loaded', task);
+    return { from: 'checkpoint', parts, marker, markerOffset: offset, checkpointSequence: header.sequence };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Why a checkpoint cannot be used; null when it can, as far as its header tells. */
+async function problemWith(
+  { task, log, clock }: RestoreOptions,
+  header: CheckpointHeader,
+  marker: Marker,
+): Promise<string | null> {
+  if (header.task !== task) return `it is that of ${header.task}`;
+  if (header.incarnation !== marker.incarnation) return 'it is of another incarnation';
+  if (header.fingerprint !== marker.fingerprint) return 'it was made by other folds or settings';
+  if (Math.abs(clock.now() - header.created_at) > CHECKPOINT_AGE_MAX_MS) return 'it is older than six days';
+  if (header.sequence > marker.sequence) return 'it is ahead of the changelog, which has lost commits';
+  for (const at of marker.parts) {
+    const part = header.parts.find(({ topic, partition }) => topic === at.topic && partition === at.partition);
+    const name = `${at.topic}[${at.partition}]`;
+    if (part === undefined) return `it knows nothing of ${name}`;
+    if (part.offset > at.offset) return `it is ahead of the changelog, which has lost commits of ${name}`;
+    const { earliest } = await log.offsets(at);
+    if (part.offset < at.offset && part.offset < earliest)
+      return `${name} begins at ${earliest}: what follows its offset ${part.offset} is gone`;
+  }
+  return null;
+}
+
+/** Null when its columns are damaged or do not fit the parts; it is thrown away then. */
+async function load(options: RestoreOptions, file: CheckpointFile, marker: Marker): Promise<PartProgress[] | null> {
+  const parts = options.startParts();
+  try {
+    const columns = await file.columns();
+    for (const [i, { part }] of parts.entries())
+      part.load!(columns.within(String(i)), markerPartOf(marker, part.input)!);
+    return parts;
+  } catch (error) {
+    await options.checkpoints!.discard(messageOf(error));
+    return null;
+  }
+}
+
+function refuseOtherFolds(task: string, declaration: ProcessorDeclaration, marker: Marker): void {
+  if (marker.fingerprint === declaration.fingerprint) return;
+  throw new FreshetError(
+    'state',
+    `${task}: its state was made by other folds or settings and cannot go on.\n  state: ${marker.fingerprint}\n` +
+      `  code:  ${declaration.fingerprint}\nSet the settings back, or start the next version by replay.`,
+  );
+}
+
+/** Where each part goes on reading, and what the records up to the marker may still change. */
+async function startPositions(
+  { task, declaration, log }: RestoreOptions,
+  parts: readonly PartProgress[],
+  marker: Marker | null,
+  checkpoint: CheckpointHeader | null,
+): Promise<void> {
+  if (marker !== null) refuseOtherFolds(task, declaration, marker);
+  for (const progress of parts) {
+    const { input } = progress.part;
+    const available = await log.offsets(input);
+    if (marker === null) {
+      progress.position = available.earliest;
+      progress.restoreFrom = available.earliest;
+      continue;
+    }
+    const at = markerPartOf(marker, input);
+    if (at === undefined)
+      throw new FreshetError('state', `${task}: its marker knows nothing of ${input.topic}[${input.partition}]`);
+    if (at.offset > available.highWatermark)
+      throw new FreshetError(
+        'offset_out_of_range',
+        `${task} has read ${input.topic}[${input.partition}] to ${at.offset}, but it ends at ` +
+          `${available.highWatermark}: the topic was truncated or made anew. Offsets are never reset; replay into the next version.`,
+      );
+    progress.restoreFrom = at.restore_from;
+    progress.restoreClock = at.restore_clock;
+    const held = checkpoint?.parts.find((part) => part.topic === input.topic && part.partition === input.partition);
+    if (held !== undefined) {
+      progress.position = held.offset;
+      progress.mode = { restoring: true, stateFrom: held.offset, dueFrom: at.oldest_due };
+    } else {
+      const horizon = progress.part.replayHorizon(at.restore_clock);
+      const ids = horizon === null ? null : await log.offsetForTime(input, horizon);
+      progress.position = Math.min(at.restore_from, at.oldest_due, ids ?? at.restore_from);
+      progress.mode = { restoring: true, stateFrom: at.restore_from, dueFrom: at.oldest_due };
+    }
+    if (progress.position < at.offset && progress.position < available.earliest)
+      throw new FreshetError(
+        'offset_out_of_range',
+        `${task} must read ${input.topic}[${input.partition}] again from ${progress.position}, but it begins at ` +
+          `${available.earliest}: retention has passed it. Offsets are never reset; replay into the next version.`,
+      );
+  }
+}
+
+/** Reads every part up to its marker; rows beyond it are left for the live reader. Returns how many rows were read. */
+async function replay(options: RestoreOptions, parts: readonly PartProgress[], marker: Marker): Promise<number> {
+  const endOf = (progress: PartProgress) => markerPartOf(marker, progress.part.input)!.offset;
+  const behind = parts.filter((progress) => progress.position < endOf(progress));
+  let rows = 0;
+  if (behind.length > 0) {
+    const starts = behind.map(({ part, position }) => ({ ...part.input, offset: position }));
+    const reader = options.log.reader(starts, { isolation: 'read_committed', maxWaitMs: READER_WAIT_MS });
+    try {
+      while (behind.some((progress) => progress.position < endOf(progress))) {
+        checkStopped(options.task, options.signal);
+        for (const batch of await reader.poll()) {
+          const progress = progressOf(behind, batch);
+          const wanted = cutAt(batch, endOf(progress));
+          await prepareBatch(progress, wanted, options);
+          foldBatch(progress, wanted);
+          rows += wanted.count;
+          if (progress.position >= endOf(progress)) reader.pause(batch);
+        }
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+  for (const progress of parts) progress.position = endOf(progress);
+  return rows;
+}
+
+/** The rows below an offset. */
+function cutAt(batch: RecordColumns, offset: number): RecordColumns {
+  let count = batch.count;
+  while (count > 0 && batch.offsets[count - 1]! >= offset) count--;
+  return count === batch.count ? batch : { ...batch, count, nextOffset: offset };
+}

@@ -1,0 +1,63 @@
+/**
+ * State on its way into a checkpoint and back: columns under names, copied out of memory in one go (nothing is folded
+ * meanwhile) and later given back as they were.
+ */
+import { FreshetError } from '../errors.js';
+import type { NumberColumn } from './columns.js';
+
+/** Where state puts its columns. */
+export interface ColumnSink {
+  /** Keeps a copy of the first `length` elements. */
+  copy(name: string, column: NumberColumn, length?: number): void;
+  /** Keeps a column that will never change again, without a copy. */
+  share(name: string, column: NumberColumn): void;
+  /** A sink for names of their own below this one. */
+  within(name: string): ColumnSink;
+}
+
+/** Where state takes its columns back from. Each may be taken once, and belongs to the taker. */
+export interface ColumnSource {
+  /** Throws FreshetError('invalid_data') when there is no such column, or it is one of other numbers. */
+  take<T extends NumberColumn>(name: string, type: ColumnConstructor<T>): T;
+  within(name: string): ColumnSource;
+}
+
+export type ColumnConstructor<T extends NumberColumn> = new (buffer: ArrayBuffer) => T;
+
+/** The columns of one checkpoint, in the order in which they were put in. */
+export class SavedColumns implements ColumnSink, ColumnSource {
+  readonly #columns: Map<string, NumberColumn>;
+  readonly #prefix: string;
+
+  constructor(columns = new Map<string, NumberColumn>(), prefix = '') {
+    this.#columns = columns;
+    this.#prefix = prefix;
+  }
+
+  get entries(): ReadonlyMap<string, NumberColumn> {
+    return this.#columns;
+  }
+
+  copy(name: string, column: NumberColumn, length = column.length): void {
+    const make = column.constructor as new (length: number) => NumberColumn;
+    const copy = new make(length);
+    copy.set(column.subarray(0, length) as never);
+    this.share(name, copy);
+  }
+
+  share(name: string, column: NumberColumn): void {
+    this.#columns.set(this.#prefix + name, column);
+  }
+
+  take<T extends NumberColumn>(name: string, type: ColumnConstructor<T>): T {
+    const whole = this.#prefix + name;
+    const column = this.#columns.get(whole);
+    if (!(column instanceof type)) throw new FreshetError('invalid_data', `it has no column ${whole} as ${type.name}`);
+    this.#columns.delete(whole);
+    return column;
+  }
+
+  within(name: string): SavedColumns {
+    return new SavedColumns(this.#columns, `${this.#prefix}${name}/`);
+  }
+}

@@ -1,0 +1,138 @@
+#!/usr/bin/env node
+/**
+ * `npm run test:faults [-- <part of a name> ...]`: breaks the engine on real servers, fault by fault, each file by
+ * itself, and prints a table of what was done and what outside checkers found.
+ *
+ *   npm run test:faults                                   everything in full: an hour or so, more than a thousand kills
+ *   npm run test:faults -- many-kills --seed 7            one fault, once more
+ *   npm run test:faults -- --sample --seed 7              a part that the seed chooses, within eight minutes
+ *   npm run test:faults -- --sample --json faults.json    the rows for programs too
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { fail, isCheckout, prepare, root } from './prepare.mjs';
+
+/** Seconds that a file takes in a sample, where that is not DEFAULT_COST_S. */
+const COST_S = {
+  'event-loop-block': 30,
+  'kill-between-checkpoint-steps': 20,
+  'kill-between-commit-steps': 25,
+  'kill-between-restore-steps': 50,
+  'many-kills': 50,
+  'one-member-lost': 30,
+  'rebalance-storm': 50,
+  'sigstop-past-session': 40,
+};
+const DEFAULT_COST_S = 20;
+/** What a sample chooses by these costs, and how long it may take on whatever machine: what is late then is left out. */
+const SAMPLE_S = 360;
+const SAMPLE_S_MAX = 480;
+/** A file that hangs must not hold up the others for ever; in full, a thousand kills take their time. */
+const FILE_MS_MAX = { sample: 300_000, full: 150 * 60_000 };
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    sample: { type: 'boolean', default: false },
+    seed: { type: 'string', default: '1' },
+    json: { type: 'string' },
+  },
+});
+const seed = Number(values.seed);
+if (!Number.isSafeInteger(seed) || seed < 0) fail(`--seed ${values.seed}: a whole number from 0 on is needed.`, 2);
+
+prepare();
+if (!isCheckout()) fail('Tests are only in a checkout of the sources.');
+const folder = join(root, 'dist', 'test', 'faults');
+const size = values.sample ? 'sample' : 'full';
+const names = chosen(all());
+console.log(`Seed ${seed}, ${size}: ${names.join(', ')}\n`);
+
+const results = [];
+const leftOut = [];
+const startedAt = performance.now();
+for (const name of names) {
+  const endS = (performance.now() - startedAt) / 1000 + costOf(name);
+  if (values.sample && results.length > 0 && endS > SAMPLE_S_MAX) leftOut.push(name);
+  else results.push(await run(name));
+}
+const { faultTable } = await import(pathToFileURL(join(folder, 'harness', 'table.js')).href);
+console.log(`\n${faultTable(results)}`);
+if (leftOut.length > 0) console.log(`\nNo time was left for ${leftOut.join(', ')}.`);
+const again = ['npm run test:faults --', ...(values.sample ? ['--sample'] : []), `--seed ${seed}`];
+console.log(`\nOnce more: ${[...again, ...positionals].join(' ')}`);
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ seed, size, results }, null, 2)}\n`);
+process.exit(results.every(({ passed }) => passed) ? 0 : 1);
+
+function all() {
+  const files = existsSync(folder) ? readdirSync(folder) : [];
+  return files.filter((file) => file.endsWith('.test.js')).map((file) => basename(file, '.test.js'));
+}
+
+function chosen(names) {
+  if (positionals.length > 0) {
+    for (const wanted of positionals)
+      if (!names.some((name) => name.includes(wanted)))
+        fail(`No fault test matches ${wanted}: ${names.join(', ')}.`, 2);
+    return names.filter((name) => positionals.some((wanted) => name.includes(wanted)));
+  }
+  return values.sample ? sample(names) : names;
+}
+
+/** In the order of a shuffle, those that still fit. */
+function sample(names) {
+  const shuffled = names.toSorted((a, b) => rank(a) - rank(b));
+  let left = SAMPLE_S;
+  return shuffled.filter((name) => {
+    if (costOf(name) > left) return false;
+    left -= costOf(name);
+    return true;
+  });
+}
+
+function costOf(name) {
+  return COST_S[name] ?? DEFAULT_COST_S;
+}
+
+/** A number that the seed and the name alone decide (FNV-1a). */
+function rank(name) {
+  let hash = 0x811c9dc5;
+  for (const byte of Buffer.from(`${seed}/${name}`)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) >>> 0;
+}
+
+/** A process of its own for each file: what a fault leaves behind must not meet the next. */
+async function run(name) {
+  const aside = mkdtempSync(join(tmpdir(), 'freshet-fault-rows-'));
+  const rows = join(aside, 'rows.jsonl');
+  const started = performance.now();
+  const test = spawn(
+    process.execPath,
+    ['--test', '--test-reporter=spec', `--test-timeout=${FILE_MS_MAX[size]}`, join(folder, `${name}.test.js`)],
+    {
+      cwd: root,
+      env: { ...process.env, FAULT_SEED: String(seed), FAULT_SIZE: size, FAULT_REPORT_FILE: rows },
+      stdio: 'inherit',
+    },
+  );
+  // Ctrl-C reaches it by itself.
+  const end = () => {
+    test.kill('SIGTERM');
+    process.exit(143);
+  };
+  process.once('SIGTERM', end);
+  const code = await new Promise((resolve) => test.on('exit', resolve));
+  process.off('SIGTERM', end);
+  const lines = existsSync(rows) ? readFileSync(rows, 'utf8').split('\n').filter(Boolean) : [];
+  rmSync(aside, { recursive: true, force: true });
+  return {
+    name,
+    passed: code === 0,
+    seconds: (performance.now() - started) / 1000,
+    rows: lines.map((line) => JSON.parse(line)),
+  };
+}

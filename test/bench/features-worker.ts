@@ -1,0 +1,107 @@
+/**
+ * The processors as a process of their own, as long as the starter wants it: tells how long they took to be ready, how far
+ * they are, what they take, and sets their clock wrong when it is told to.
+ */
+import { createProcessors } from '../../processors/main.js';
+import { systemClock } from '../../runtime/clock.js';
+import { openKafkaLog } from '../../runtime/kafka/log.js';
+import { createLogger } from '../../runtime/logger.js';
+import { createMetrics } from '../../runtime/metrics.js';
+import { loadSettings } from '../../runtime/settings.js';
+import { Codec } from '../../schemas/codec.js';
+import { featureTopics } from '../../topics/features.js';
+import { SkewedClock } from '../support/manual-clock.js';
+import { peakMemoryMib } from './cpu.js';
+import { workEnds } from './feed.js';
+import { input, tell } from './worker.js';
+
+export interface FeaturesInput {
+  readonly brokers: string;
+  readonly partitions: number;
+  /** Null: none are written and none are read. */
+  readonly checkpointFolder: string | null;
+}
+
+/** Told once: every task has its state. */
+export interface FeaturesReady {
+  readonly kind: 'ready';
+  /** Since the process began, the program's own loading included. */
+  readonly seconds: number;
+  readonly memoryMib: number;
+}
+
+/** Asked for by any message of this kind. */
+export interface FeaturesStanding {
+  readonly kind: 'standing';
+  /** Input records that are not folded yet. */
+  readonly behind: number;
+  readonly memoryMib: number;
+  readonly peakMemoryMib: number;
+  readonly stateHashes: readonly string[];
+}
+
+export type FeaturesRequest =
+  /** Answered with 'caught-up' once everything that lies in the inputs now is folded and committed. */
+  | { readonly kind: 'catch-up' }
+  /** Answered with 'standing'; hashing takes seconds at a million users. */
+  | { readonly kind: 'standing'; readonly hashes: boolean }
+  /** Answered with 'skewed': from now on the clock is ahead by so much. */
+  | { readonly kind: 'skew'; readonly ms: number };
+
+const READY_POLL_MS = 5;
+const MIB = 1024 * 1024;
+
+const { brokers, partitions, checkpointFolder } = await input<FeaturesInput>();
+const settings = loadSettings({ KAFKA_BROKERS: brokers, PARTITIONS: String(partitions) });
+const logger = createLogger('warn');
+const clock = new SkewedClock(systemClock);
+const log = await openKafkaLog(settings, logger);
+const processors = createProcessors({
+  log,
+  codec: new Codec(),
+  settings,
+  logger,
+  metrics: createMetrics(),
+  clock,
+  version: 1,
+  ...(checkpointFolder === null ? {} : { checkpointFolder }),
+});
+const { application } = processors;
+const memoryMib = () => process.memoryUsage().rss / MIB;
+
+process.on('message', (request: FeaturesRequest) => void answer(request));
+process.once('SIGTERM', async () => {
+  await processors.stop();
+  await log.close();
+  process.exit(0);
+});
+await processors.start();
+while (application.waiting.length > 0) await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
+tell<FeaturesReady>({ kind: 'ready', seconds: performance.now() / 1000, memoryMib: memoryMib() });
+
+async function answer(request: FeaturesRequest): Promise<void> {
+  switch (request.kind) {
+    case 'catch-up':
+      await application.progress.awaitReached(await workEnds(log, 'events'));
+      await application.progress.awaitReached(await workEnds(log, featureTopics(1).productActivity.name));
+      return tell({ kind: 'caught-up' });
+    case 'skew':
+      clock.skewMs = request.ms;
+      return tell({ kind: 'skewed' });
+    case 'standing': {
+      const ends = [
+        ...(await workEnds(log, 'events')),
+        ...(await workEnds(log, featureTopics(1).productActivity.name)),
+      ];
+      const behind = ends.reduce((sum, end) => sum + Math.max(0, end.offset - application.progress.reached(end)), 0);
+      const stateHashes = request.hashes ? application.parts().map((part) => part.stateHash()) : [];
+      tell<FeaturesStanding>({
+        kind: 'standing',
+        behind,
+        memoryMib: memoryMib(),
+        peakMemoryMib: peakMemoryMib(),
+        stateHashes,
+      });
+    }
+  }
+}

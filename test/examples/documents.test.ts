@@ -1,0 +1,151 @@
+/**
+ * Every `sh` block of README.md and docs/USING.md, run as it stands but for what is listed here: addresses are those of
+ * this test, what runs on is stopped once it is up, and what is not run says why.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { isDataFolder } from '../../runtime/data-folder.js';
+import { projectRoot } from '../../schemas/project-root.js';
+import { freshetUp, type RunningFreshet } from '../bench/freshet.js';
+import { type Block, blocksOf } from '../support/documents.js';
+import { type Begun, begin, run } from '../support/example.js';
+import { PYTHON_SETTINGS, pythonPackages } from '../support/python.js';
+import { isRequired } from '../support/services/service.js';
+import { openStage, type Stage } from '../support/services/stage.js';
+
+const PROGRAM = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
+
+/** Lines that are left out, comments aside. */
+const NOT_RUN: Readonly<Record<string, string>> = {
+  'npm start': 'runs beside all blocks from before the first one to the end',
+  'npm cit': 'it is what runs this test',
+  'pip install --quiet --target .cache/python-example --requirement examples/python/requirements.txt':
+    'the same file is installed once for all tests',
+  'export PYTHONPATH=.cache/python-example': 'the folder of that one install',
+};
+
+/** Lines that go on until they are stopped: what they say once they are up. */
+const RUNS_ON: Readonly<Record<string, string>> = {
+  'npm start -- --no-demo': 'Ready after',
+  'freshet up --roles processor': 'Ctrl-C stops it',
+  'freshet up --roles publisher': 'Ctrl-C stops it',
+  'freshet up --roles serving': 'Ctrl-C stops it',
+};
+
+/** `freshet` stands for the installed command; jobs get process groups of their own, so that npm's children end too. */
+const PRELUDE = `
+set -euo pipefail
+set -m
+freshet() { node scripts/freshet.mjs "$@"; }
+until_up() {
+  local said=$1 out=$OUT.$RANDOM
+  shift
+  "$@" >"$out" 2>&1 &
+  local pid=$!
+  until grep -q "$said" "$out"; do
+    kill -0 $pid 2>/dev/null || { cat "$out" >&2; return 1; }
+    sleep 0.1
+  done
+  kill -TERM -- -$pid
+  wait $pid || true
+}
+`;
+
+/** Of the demo beside all blocks; a file of tests has no more. */
+const DEMO_MS_MAX = 300_000;
+
+const blocks = (await Promise.all(['README.md', 'docs/USING.md'].map((path) => blocksOf(path, 'sh')))).flat();
+const found = await openStage();
+const python =
+  typeof found === 'string'
+    ? { missing: found }
+    : await pythonPackages(join(projectRoot, 'examples', 'python', 'requirements.txt'));
+if ('missing' in python && isRequired('kafka')) throw new Error(python.missing);
+
+describe('documents', { skip: typeof found === 'string' && found }, () => {
+  const stage = found as Stage;
+  let folder: string;
+  let onKafka: RunningFreshet;
+  let demo: Begun;
+  let replaced: [string, string][];
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'freshet-documents-'));
+    demo = begin('npm', ['start'], {
+      settings: { FRESHET_DATA_DIR: join(folder, 'demo'), PORT: '0' },
+      folder: projectRoot,
+      isGroup: true,
+      limitMs: DEMO_MS_MAX,
+    });
+    onKafka = await freshetUp({ ...stage.settings, FRESHET_DATA_DIR: join(folder, 'kafka'), PARTITIONS: '3' });
+    await demo.until(/Ready after/);
+    const address = / page +http:\/\/(\S+)$/m.exec(demo.output())?.[1] ?? assert.fail(demo.output());
+    replaced = [
+      ['localhost:8080', address],
+      ['broker-1:9092,broker-2:9092', stage.broker.brokers],
+      ['redis://cache:6379', stage.redis.url],
+      ['postgres://freshet@db/freshet', stage.postgres.url],
+      // An answer that is no success ends the block.
+      ['curl -s ', 'curl -sSf '],
+    ];
+  });
+
+  after(async () => {
+    if (demo !== undefined) {
+      process.kill(-demo.child.pid!, 'SIGTERM');
+      await demo.ended;
+    }
+    await onKafka?.stop();
+    await stage.close();
+    // Private servers may keep their data elsewhere: only reset knows where.
+    for (const name of await readdir(folder))
+      if (await isDataFolder(join(folder, name)))
+        await run(process.execPath, [PROGRAM, 'reset', '--yes'], {
+          settings: { FRESHET_DATA_DIR: join(folder, name) },
+        });
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const scriptOf = ({ text }: Block) =>
+    text
+      .split('\n')
+      .map((line) => {
+        const command = line.replace(/\s+#.*$/, '').trim();
+        if (Object.hasOwn(NOT_RUN, command)) return '';
+        const said = Object.hasOwn(RUNS_ON, command) ? RUNS_ON[command] : undefined;
+        return said === undefined ? line : `until_up '${said}' ${command}`;
+      })
+      .map((line) => replaced.reduce((whole, [what, by]) => whole.replaceAll(what, by), line))
+      .join('\n');
+
+  for (const [number, block] of blocks.entries()) {
+    const needsPython = block.text.includes('python3') && 'missing' in python && python.missing;
+    it(`${block.path}, line ${block.line}: ${block.text.split('\n')[0]}`, { skip: needsPython }, async () => {
+      const isOnKafka = /KAFKA_BROKERS|examples\/python/.test(block.text);
+      await run('bash', ['-c', PRELUDE + scriptOf(block)], {
+        folder: projectRoot,
+        isGroup: true,
+        settings: {
+          ...('path' in python ? { PYTHONPATH: python.path } : {}),
+          ...(isOnKafka ? { ...stage.settings, PARTITIONS: '3' } : {}),
+          ...PYTHON_SETTINGS,
+          FRESHET_DATA_DIR: join(folder, String(number)),
+          OUT: join(folder, `said-${number}`),
+          PORT: '0',
+        },
+      });
+    });
+  }
+
+  it('lists nothing that the documents no longer say', () => {
+    const lines = new Set(
+      blocks.flatMap(({ text }) => text.split('\n').map((line) => line.replace(/\s+#.*$/, '').trim())),
+    );
+    for (const command of [...Object.keys(NOT_RUN), ...Object.keys(RUNS_ON)])
+      assert.ok(lines.has(command), `${command} stands in no document`);
+  });
+});

@@ -1,0 +1,86 @@
+/** The examples that `--help` shows, run one after the other on one data folder. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { freshetUp, type RunningFreshet } from '../bench/freshet.js';
+import { run } from '../support/example.js';
+import { runCommand } from '../unit/cli/run-command.js';
+
+const PROGRAM = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
+const NOT_RUN: Readonly<Record<string, string>> = {
+  'freshet up --demo': 'documents.test.ts runs npm start, which is the same',
+  'freshet up --demo --port 8090': 'documents.test.ts runs npm start, which is the same',
+};
+/** What must come first and last; all else in between, in the order of the help. */
+const FIRST = ['freshet topics apply', 'freshet produce '];
+const LAST = ['freshet reset'];
+
+/** The examples of a command and of those below it. */
+async function examplesOf(command: readonly string[]): Promise<string[]> {
+  const { code, output } = await runCommand([...command, '--help']);
+  assert.equal(code, 0);
+  const own = [...output.matchAll(/^ {2}\$ (.+)$/gm)].map((match) => match[1]!);
+  const [, listed = ''] = /^Commands:\n((?: .*\n?)+)/m.exec(output) ?? [];
+  const names = [...listed.matchAll(/^ {2}([a-z][a-z-]*)/gm)].map((match) => match[1]!);
+  for (const name of names) if (name !== 'help') own.push(...(await examplesOf([...command, name])));
+  return own;
+}
+
+function rank(example: string): number {
+  const first = FIRST.findIndex((start) => example.includes(start));
+  if (first >= 0) return first;
+  return LAST.some((start) => example.includes(start)) ? FIRST.length + 1 : FIRST.length;
+}
+
+const examples = [...new Set(await examplesOf([]))].sort((a, b) => rank(a) - rank(b));
+
+describe('examples of --help', () => {
+  let folder: string;
+  let freshet: RunningFreshet | null = null;
+  let settings: Record<string, string>;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'freshet-help-'));
+    settings = { FRESHET_DATA_DIR: join(folder, 'data'), PORT: '0' };
+    const event = {
+      event_id: 'e',
+      user_id: 'u',
+      product_id: 'p',
+      event_type: 'purchase',
+      ts: new Date().toISOString(),
+    };
+    await writeFile(join(folder, 'purchases.jsonl'), JSON.stringify(event));
+  });
+
+  after(async () => {
+    await freshet?.stop();
+    await run(process.execPath, [PROGRAM, 'reset', '--yes'], { settings });
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('are there', () => assert.ok(examples.length >= 8, examples.join('\n')));
+
+  for (const example of examples) {
+    it(`$ ${example}`, { skip: NOT_RUN[example] ?? false }, async () => {
+      // The first ones hold the log on disk themselves, the last one needs it free, all others ask who holds it.
+      const isBetween = rank(example) === FIRST.length;
+      if (isBetween) freshet ??= await freshetUp(settings);
+      else {
+        await freshet?.stop();
+        freshet = null;
+      }
+      const command = example.replace(/^KAFKA_BROKERS=\S+ /, '');
+      await run('bash', ['-c', `freshet() { "$NODE" "$PROGRAM" "$@"; }; ${command}`], {
+        settings: { ...settings, NODE: process.execPath, PROGRAM },
+        folder,
+      });
+    });
+  }
+
+  it('leaves nothing out that help no longer shows', () => {
+    for (const example of Object.keys(NOT_RUN)) assert.ok(examples.includes(example), example);
+  });
+});

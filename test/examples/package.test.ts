@@ -1,0 +1,115 @@
+/** The package as its users get it: packed, unpacked into node_modules, imported, and type-checked with every TypeScript block of the documents. */
+import assert from 'node:assert/strict';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { projectRoot } from '../../schemas/project-root.js';
+import { blocksOf } from '../support/documents.js';
+import { begin, run } from '../support/example.js';
+
+const TSCONFIG = {
+  compilerOptions: {
+    target: 'ES2023',
+    lib: ['ES2023'],
+    module: 'NodeNext',
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    types: ['node'],
+    outDir: 'out',
+    rootDir: '.',
+  },
+  include: ['*.ts'],
+};
+
+describe('the package', () => {
+  let folder: string;
+  let project: string;
+  let files: string[];
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'freshet-package-'));
+    project = join(folder, 'shop');
+    const packed = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
+      folder: projectRoot,
+    });
+    const [pack] = JSON.parse(packed) as [{ filename: string; files: { path: string }[] }];
+    files = pack.files.map(({ path }) => path);
+    await mkdir(join(project, 'node_modules'), { recursive: true });
+    await run('tar', ['-xzf', join(folder, pack.filename), '-C', join(project, 'node_modules')]);
+    const installed = join(project, 'node_modules', 'freshet-pipeline');
+    await run('mv', [join(project, 'node_modules', 'package'), installed]);
+    // Its dependencies, as an install would have put them.
+    await symlink(join(projectRoot, 'node_modules'), join(installed, 'node_modules'));
+    await mkdir(join(project, 'node_modules', '@types'));
+    await symlink(join(projectRoot, 'node_modules', '@types', 'node'), join(project, 'node_modules', '@types', 'node'));
+    await writeFile(join(project, 'package.json'), JSON.stringify({ name: 'shop', private: true, type: 'module' }));
+    await writeFile(join(project, 'tsconfig.json'), JSON.stringify(TSCONFIG));
+  });
+
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  const script = (text: string) => run(process.execPath, ['--input-type=module', '--eval', text], { folder: project });
+
+  it('holds what it needs, and neither tests nor compiled examples', () => {
+    for (const path of [
+      'dist/exports/index.js',
+      'dist/exports/index.d.ts',
+      'dist/exports/testing.d.ts',
+      'schemas/events/event.avsc',
+      'examples/python/produce.py',
+      'docs/USING.md',
+    ])
+      assert.ok(files.includes(path), `${path} is missing`);
+    for (const path of files) assert.doesNotMatch(path, /^dist\/(test|examples)\/|node_modules|\.tsbuildinfo|^data\//);
+  });
+
+  it('gives what the documents name, and nothing of its inside', async () => {
+    const named = await script(
+      "const a = await import('freshet-pipeline'); const b = await import('freshet-pipeline/testing'); console.log([...Object.keys(a), ...Object.keys(b)].join())",
+    );
+    const names = named.trim().split(',');
+    for (const name of ['createProducer', 'createReader', 'createApplication', 'defineKeyedFold', 'TestDriver'])
+      assert.ok(names.includes(name), name);
+    const inside = "await import('freshet-pipeline/dist/runtime/task.js')";
+    const { code, errors } = await begin(process.execPath, ['--input-type=module', '--eval', inside], {
+      folder: project,
+    }).ended;
+    assert.notEqual(code, 0);
+    assert.match(errors, /ERR_PACKAGE_PATH_NOT_EXPORTED/);
+  });
+
+  it('gives schemas to those who want the files', async () => {
+    const path = await script(
+      "console.log(import.meta.resolve('freshet-pipeline/schemas/events/event.avsc').slice('file://'.length))",
+    );
+    assert.equal((JSON.parse(await readFile(path.trim(), 'utf8')) as { name: string }).name, 'Event');
+  });
+
+  it('runs the command', async () => {
+    const bin = join(project, 'node_modules', 'freshet-pipeline', 'scripts', 'freshet.mjs');
+    assert.match(await run(process.execPath, [bin, '--version'], { folder: project }), /^\d+\.\d+\.\d+\n$/);
+  });
+
+  it('types: every TypeScript block of the documents compiles, a wrong record does not, and the test runs', async () => {
+    await cp(join(projectRoot, 'examples/own-feature/last-category.ts'), join(project, 'last-category.ts'));
+    const blocks = (await Promise.all(['README.md', 'docs/USING.md'].map((path) => blocksOf(path, 'ts')))).flat();
+    assert.ok(blocks.length >= 4, 'the blocks were found');
+    const names = blocks.map(({ path, line }) => `${path.replace(/\W/g, '_')}_${line}`);
+    for (const [i, { text }] of blocks.entries()) await writeFile(join(project, `${names[i]}.ts`), text);
+    const tsc = [join(projectRoot, 'node_modules/typescript/bin/tsc'), '-p', '.'];
+    await run(process.execPath, tsc, { folder: project });
+    const test = names[blocks.findIndex(({ text }) => text.includes('TestDriver'))];
+    await run(process.execPath, [join('out', `${test}.js`)], { folder: project });
+
+    await writeFile(
+      join(project, 'wrong.ts'),
+      "import { createProducer } from 'freshet-pipeline';\n(await createProducer()).send('events', { event_id: 'a', user_id: 'b', product_id: 'c', event_type: 'look', ts: 1 });\n",
+    );
+    const { code, output } = await begin(process.execPath, tsc, { folder: project }).ended;
+    assert.notEqual(code, 0);
+    assert.match(output, /^wrong\.ts\(2,\d+\): error TS2322: Type '"look"' is not assignable/m);
+    await rm(join(project, 'wrong.ts'));
+  });
+});

@@ -1,0 +1,192 @@
+/**
+ * I2: compacted topics on a real broker: offsets that are missing, batches that were emptied, and at the end nothing but
+ * aborted transactions and their control records. Readers reach the end from wherever they start, and tasks restore.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import kafkajs from 'kafkajs';
+import { Cluster } from '../../runtime/kafka/cluster.js';
+import { fetch } from '../../runtime/kafka/fetch.js';
+import { connectionOptions } from '../../runtime/kafka/options.js';
+import type { Isolation, Log } from '../../runtime/log.js';
+import { silentLogger } from '../../runtime/logger.js';
+import { loadSettings } from '../../runtime/settings.js';
+import { declaredState } from '../../topics/apply.js';
+import { featureTopics } from '../../topics/features.js';
+import { eventually, type Row, rowsOf } from '../conformance/log-rows.js';
+import { foreignClient } from '../support/services/kafka-tools.js';
+import { report } from './harness/report.js';
+import { Scene } from './harness/scene.js';
+
+const SEGMENT_MS = 100;
+/** Whatever is no longer the newest of its key goes as soon as its segment is closed, deletions and markers too. */
+const COMPACTED_AT_ONCE = {
+  'segment.ms': String(SEGMENT_MS),
+  'min.cleanable.dirty.ratio': '0.01',
+  'delete.retention.ms': '0',
+  'min.compaction.lag.ms': '0',
+};
+/** Places in a record batch. */
+const BATCH = { length: 8, lastOffsetDelta: 23, records: 57, overhead: 12 } as const;
+
+test('readers reach the end of a topic with holes, emptied batches and aborted records, from wherever they start', {
+  timeout: 120_000,
+}, async (t) => {
+  const scene = await Scene.open(t);
+  if (scene === null) return;
+  const { log } = scene;
+  const topic = 'holes';
+  const place = { topic, partition: 0 };
+  await log.admin.createTopic({
+    name: topic,
+    partitions: 1,
+    cleanup: 'compact',
+    retentionMs: -1,
+    logAppendTime: false,
+    settings: COMPACTED_AT_ONCE,
+  });
+  const written = new Map<number, Row>();
+  const note = async () => {
+    for (const row of await readFrom(log, topic, 0, 'read_committed')) written.set(row.offset, row);
+  };
+  // Its only batch will be emptied and kept: the broker remembers the producer by it.
+  await write(log, topic, ['k0', 'k1', 'k2']);
+  await note();
+  for (let round = 0; round < 6; round++) {
+    for (let i = 0; i < 5; i++) await write(log, topic, [`k${i % 3}`, `only ${round}/${i}`]);
+    await transaction(scene.broker.address, topic, 1, round % 2 === 0 ? 'commit' : 'abort');
+    await note();
+    await pause(SEGMENT_MS);
+  }
+  for (let i = 0; i < 3; i++) await transaction(scene.broker.address, topic, 1, 'abort');
+  await eventually('the last markers are written', async () => {
+    const { lastStable, highWatermark } = await log.offsets(place);
+    return lastStable === highWatermark;
+  });
+  const { highWatermark: end } = await log.offsets(place);
+  await note();
+  await eventually('the cleaner has made holes and emptied a batch', async () => {
+    const batches = await batchesOf(scene.broker.address, topic);
+    return (
+      batches.some(({ records }) => records === 0) && (await readFrom(log, topic, 0, 'read_committed')).length < 45
+    );
+  });
+  const left = await readFrom(log, topic, 0, 'read_committed');
+  assert.ok(left.length < written.size);
+  for (const row of left) assert.deepEqual(row, written.get(row.offset), 'what is left is as it was');
+  const newest = new Map([...written.values()].map((row) => [row.key, row.offset]));
+  const offsets = left.map(({ offset }) => offset);
+  for (const [key, offset] of newest) assert.ok(offsets.includes(offset), `the newest of ${key} is there`);
+  for (let from = 0; from <= end; from++) {
+    const rows = await readFrom(log, topic, from, 'read_committed');
+    assert.deepEqual(
+      rows.map(({ offset }) => offset),
+      offsets.filter((offset) => offset >= from),
+      `from ${from}`,
+    );
+  }
+});
+
+test('tasks restore from changelogs with holes and aborted ends', { timeout: 120_000 }, async (t) => {
+  const scene = await Scene.open(t);
+  if (scene === null) return;
+  const { log } = scene;
+  const { activityChangelog, popularityChangelog, popularity, affinity } = featureTopics(1);
+  for (const declaration of [activityChangelog, popularityChangelog, popularity, affinity]) {
+    const partitions = await log.partitionCount(declaration.name);
+    await log.admin.deleteTopic(declaration.name);
+    await log.admin.createTopic({
+      ...declaredState(declaration, partitions),
+      settings: { ...COMPACTED_AT_ONCE, 'segment.ms': '500' },
+    });
+  }
+  scene.sender.start();
+  const first = scene.start();
+  await first.holds(scene.tasks);
+  await scene.committed(30);
+  await eventually('markers were compacted away', async () => {
+    const rows = await readFrom(log, activityChangelog.name, 0, 'read_committed');
+    const markers = rows.filter(({ key }) => key === '!marker').map(({ offset }) => offset);
+    return rows[0]!.offset > 0 && markers.length > 0;
+  });
+  await first.kill();
+  for (const { name } of [activityChangelog, popularityChangelog])
+    await transaction(scene.broker.address, name, await log.partitionCount(name), 'abort');
+  // In a folder of its own: it knows nothing but the log.
+  const second = scene.start({ name: 'two' });
+  await second.holds(scene.tasks);
+  await scene.committed(50);
+  const verdict = await scene.settled();
+  report('compacted-holes', { faults: 1, kills: 1, verdict, restoreSeconds: scene.restoreSeconds });
+  await second.stop();
+});
+
+/** One batch, by a producer of its own. */
+async function write(log: Log, topic: string, keys: readonly string[]): Promise<void> {
+  const writer = await log.writer([topic]);
+  for (const key of keys) writer.add(topic, Buffer.from(key), Buffer.from(`of ${key}`), { partition: 0 });
+  await writer.flush();
+  await writer.close();
+}
+
+/** A transaction of other software in every partition. */
+async function transaction(
+  brokers: string,
+  topic: string,
+  partitions: number,
+  ends: 'commit' | 'abort',
+): Promise<void> {
+  const producer = foreignClient(brokers).producer({
+    transactionalId: `foreign to ${topic}`,
+    idempotent: true,
+    maxInFlightRequests: 1,
+    createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+  });
+  await producer.connect();
+  const begun = await producer.transaction();
+  const messages = Array.from({ length: partitions * 2 }, (_, i) => ({
+    partition: i % partitions,
+    key: `k${i}`,
+    value: ends,
+  }));
+  await begun.send({ topic, messages });
+  await begun[ends]();
+  await producer.disconnect();
+}
+
+/** Everything in partition 0 from an offset to the end. */
+async function readFrom(log: Log, topic: string, offset: number, isolation: Isolation): Promise<Row[]> {
+  const place = { topic, partition: 0 };
+  const { lastStable } = await log.offsets(place);
+  const reader = log.reader([{ ...place, offset }], { isolation, maxWaitMs: 100 });
+  const rows: Row[] = [];
+  while (reader.position(place) < lastStable) rows.push(...(await reader.poll()).flatMap(rowsOf));
+  assert.ok(reader.position(place) >= Math.max(offset, lastStable));
+  await reader.close();
+  return rows;
+}
+
+/** The batches of partition 0 as they lie in the log. */
+async function batchesOf(brokers: string, topic: string): Promise<{ records: number }[]> {
+  const { seeds, ...options } = connectionOptions(loadSettings({ KAFKA_BROKERS: brokers }), silentLogger);
+  const cluster = await Cluster.open(seeds, options);
+  try {
+    await cluster.refresh([topic]);
+    const link = await cluster.control.to(cluster.leaderOf(topic, 0)!);
+    const whole = 1024 * 1024;
+    const asked = fetch([{ topic, partition: 0, offset: 0 }], {
+      isolation: 'read_uncommitted',
+      maxWaitMs: 100,
+      partitionBytesMax: whole,
+      answerBytesMax: whole,
+    });
+    const { bytes, start, end } = (await link.send(asked)).partitions[0]!;
+    const batches: { records: number }[] = [];
+    for (let at = start; at < end; at += BATCH.overhead + bytes.readInt32BE(at + BATCH.length))
+      batches.push({ records: bytes.readInt32BE(at + BATCH.records) });
+    return batches;
+  } finally {
+    cluster.close();
+  }
+}

@@ -1,0 +1,36 @@
+/** A membership that asks no group: it has its tasks from the start and keeps them. */
+import type { Membership, MembershipOptions } from '../../../runtime/log.js';
+import type { FaultPlan } from './plan.js';
+
+export class PinnedMembership implements Membership {
+  readonly ended: Promise<void>;
+  readonly #options: MembershipOptions;
+  readonly #confirmed: boolean;
+  #end: () => void = () => undefined;
+
+  constructor(options: MembershipOptions, { tasks, confirmed }: NonNullable<FaultPlan['pinned']>) {
+    this.#options = options;
+    this.#confirmed = confirmed;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    const all = Array.from({ length: options.tasks }, (_, task) => task);
+    // As in a group, tasks come after the join has been answered.
+    setImmediate(() => {
+      options.onAssigned({ generation: 1, tasks: tasks ?? all }).catch(options.onFailed);
+    });
+  }
+
+  async confirmed(): Promise<boolean> {
+    return this.#confirmed;
+  }
+
+  async showOffsets(): Promise<void> {
+    // Nobody looks.
+  }
+
+  async leave(): Promise<void> {
+    await this.#options.onRevoked();
+    this.#end();
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * A member of a fault test: the product's own command line in a process that meets the faults of its plan.
+ *
+ *   node worker.js <plan as JSON> up --roles processor
+ */
+import { runProcess } from '../../../cli/main.js';
+import { takeFaultPoints } from '../../../runtime/fault-points.js';
+import { KafkaMembership } from '../../../runtime/kafka/membership.js';
+import { PinnedMembership } from './pinned-membership.js';
+import { type FaultPlan, hookOf } from './plan.js';
+
+const [plan, ...command] = process.argv.slice(2) as [string, ...string[]];
+const { steps, pinned } = JSON.parse(plan) as FaultPlan;
+takeFaultPoints(hookOf({ steps }));
+if (pinned !== undefined)
+  KafkaMembership.join = async (_cluster, options) =>
+    // The log asks no more of a membership than what this one has.
+    new PinnedMembership(options, pinned) as unknown as KafkaMembership;
+// Whoever started us holds the other end: without them nobody would ever end us.
+process.stdin
+  .once('close', () => process.kill(process.pid, 'SIGKILL'))
+  .resume()
+  .unref();
+await runProcess(command);

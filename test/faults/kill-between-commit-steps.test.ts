@@ -1,0 +1,42 @@
+/**
+ * I1, I4: kill -9 between every two steps of a commit, of the tasks that read events and of those behind the hop. The
+ * next process ends the transaction one way or the other, and everything counts once.
+ */
+import { test } from 'node:test';
+import type { FaultPoint } from '../../runtime/fault-points.js';
+import { Random } from '../support/random.js';
+import { report, seed } from './harness/report.js';
+import { Scene } from './harness/scene.js';
+
+const POINTS: readonly FaultPoint[] = [
+  'commit.begin',
+  'commit.written',
+  'commit.partitions_added',
+  'commit.produced',
+  'commit.ended',
+  'commit.acknowledged',
+];
+const PASSING_MAX = 6;
+
+test('killed between any two steps of a commit: nothing lost, nothing double', { timeout: 280_000 }, async (t) => {
+  const scene = await Scene.open(t);
+  if (scene === null) return;
+  const random = new Random(seed);
+  const pinned = { tasks: null, confirmed: true };
+  scene.sender.start();
+  let kills = 0;
+  for (const where of ['activity', 'popularity']) {
+    for (const point of POINTS) {
+      const passing = 1 + random.below(PASSING_MAX);
+      const member = scene.start({ plan: { steps: [{ point, where, passing, does: 'kill' }], pinned } });
+      await member.faultMet();
+      await member.end();
+      kills++;
+    }
+  }
+  const last = scene.start({ plan: { steps: [], pinned } });
+  await last.holds(scene.tasks);
+  const verdict = await scene.settled();
+  report('kill-between-commit-steps', { faults: kills, kills, verdict, restoreSeconds: scene.restoreSeconds });
+  await last.stop();
+});

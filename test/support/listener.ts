@@ -1,0 +1,12 @@
+/** What the code under test says of itself: its log lines, kept as objects. */
+import { pino } from 'pino';
+import type { Logger } from '../../runtime/logger.js';
+
+export interface Said {
+  readonly event?: string;
+  readonly [field: string]: unknown;
+}
+
+export function listener(said: Said[]): Logger {
+  return pino({ level: 'info', base: null }, { write: (line: string) => said.push(JSON.parse(line) as Said) });
+}

@@ -1,0 +1,45 @@
+/** Python packages for tests, installed once into .cache/python; nothing is installed into the machine's own Python. */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { projectRoot } from '../../schemas/project-root.js';
+
+const run = promisify(execFile);
+const FOLDER = join(projectRoot, '.cache', 'python');
+const INSTALL_MS_MAX = 180_000;
+
+/** Python would leave compiled files beside the examples. */
+export const PYTHON_SETTINGS = { PYTHONDONTWRITEBYTECODE: '1' } as const;
+
+/** The folder for PYTHONPATH with what a requirements file names, or a sentence that says why there is none. */
+export async function pythonPackages(requirements: string): Promise<{ path: string } | { missing: string }> {
+  let version: string;
+  try {
+    version = (await run('python3', ['-c', 'import sys; print(sys.implementation.cache_tag)'])).stdout.trim();
+  } catch {
+    return { missing: 'there is no python3 in PATH' };
+  }
+  const text = await readFile(requirements, 'utf8');
+  const path = join(FOLDER, `${version}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}`);
+  if (existsSync(path)) return { path };
+  const aside = `${path}.${process.pid}`;
+  await mkdir(FOLDER, { recursive: true });
+  // Wheels only: no test waits for a compiler, or needs one.
+  const options = ['--quiet', '--disable-pip-version-check', '--no-input', '--only-binary', ':all:', '--target', aside];
+  try {
+    await run('python3', ['-m', 'pip', 'install', ...options, '-r', requirements], { timeout: INSTALL_MS_MAX });
+    // Another process may have been faster: then its folder is as good.
+    await rename(aside, path).catch((error: unknown) => {
+      if (!existsSync(path)) throw error;
+    });
+    return { path };
+  } catch (error) {
+    const { stderr } = error as { stderr?: string };
+    return { missing: `pip could not install ${requirements}: ${stderr?.trim().split('\n').at(-1) ?? String(error)}` };
+  } finally {
+    await rm(aside, { recursive: true, force: true });
+  }
+}

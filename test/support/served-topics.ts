@@ -1,0 +1,100 @@
+/** What stores would serve if they held exactly what stands in the feature topics, and a hand in between that spoils it. */
+import type {
+  AffinityShares,
+  Depth,
+  Listing,
+  PopularityRank,
+  PopularityRow,
+  Served,
+} from '../../publishing/audit/served.js';
+import { rankScore } from '../../publishing/layout.js';
+import { utcDay } from '../../publishing/utc-day.js';
+import type { SinkPosition } from '../../runtime/stores/online-store.js';
+import type { Affinity, Popularity } from '../../schemas/records.js';
+import type { Driver } from './driver.js';
+
+export interface StoredRows {
+  readonly popularityRows: Map<string, PopularityRow>;
+  readonly popularityRanks: Map<string, PopularityRank>;
+  readonly affinityRows: Map<string, AffinityShares>;
+  readonly affinityHashes: Map<string, AffinityShares | 'ragged'>;
+}
+
+const NOTHING: PopularityRank = { rank: null, day: null, category: null, categoryRank: null, elsewhere: [] };
+
+export class ServedTopics implements Served {
+  readonly #driver: Driver;
+  readonly #halfLifeMs: number;
+  /** Spoils what was read, at every read. */
+  spoil: (rows: StoredRows) => void = () => undefined;
+  /** What happens just before rows of Postgres are read. */
+  beforeRead: () => Promise<void> = async () => undefined;
+  /** Whether the online store says that it holds everything, or nothing. */
+  applied = true;
+
+  constructor(driver: Driver, popularityHalfLifeMs: number) {
+    this.#driver = driver;
+    this.#halfLifeMs = popularityHalfLifeMs;
+  }
+
+  /** Sinks that have applied everything. */
+  readonly positions = {
+    redis: async (): Promise<SinkPosition | null> => (this.applied ? ALL_APPLIED : null),
+    postgres: async (): Promise<SinkPosition> => ALL_APPLIED,
+  };
+
+  async rows(): Promise<StoredRows> {
+    const { topics } = this.#driver;
+    const popularity = await this.#driver.table<Popularity>(topics.popularity.name);
+    const affinity = await this.#driver.table<Affinity>(topics.affinity.name);
+    const rows: StoredRows = {
+      popularityRows: new Map(),
+      popularityRanks: new Map(),
+      affinityRows: new Map(),
+      affinityHashes: new Map(),
+    };
+    for (const [id, { as_of, category, score, views, add_to_carts, purchases }] of popularity) {
+      const rank = rankScore(score, as_of, this.#halfLifeMs);
+      rows.popularityRows.set(id, { asOf: as_of, category, score, views, add_to_carts, purchases });
+      rows.popularityRanks.set(id, { rank, day: utcDay(as_of), category, categoryRank: rank, elsewhere: [] });
+    }
+    for (const [id, { as_of, scores }] of affinity) {
+      rows.affinityRows.set(id, { asOf: as_of, scores: new Map(Object.entries(scores)) });
+      rows.affinityHashes.set(id, { asOf: as_of, scores: new Map(Object.entries(scores)) });
+    }
+    this.spoil(rows);
+    return rows;
+  }
+
+  async popularityRows(): Promise<Map<string, PopularityRow>> {
+    await this.beforeRead();
+    return (await this.rows()).popularityRows;
+  }
+
+  async popularityRanks(ids: readonly string[]): Promise<Map<string, PopularityRank>> {
+    const { popularityRanks } = await this.rows();
+    return new Map(ids.map((id) => [id, popularityRanks.get(id) ?? NOTHING]));
+  }
+
+  async affinityRows(): Promise<Map<string, AffinityShares>> {
+    return (await this.rows()).affinityRows;
+  }
+
+  async affinityHashes(): Promise<Map<string, AffinityShares | 'ragged'>> {
+    return (await this.rows()).affinityHashes;
+  }
+
+  async list(holds: { user(id: string): boolean; product(id: string): boolean }, _depth: Depth): Promise<Listing> {
+    const rows = await this.rows();
+    const products = [...rows.popularityRows.keys(), ...rows.popularityRanks.keys()].filter(holds.product);
+    const users = [...rows.affinityRows.keys(), ...rows.affinityHashes.keys()].filter(holds.user);
+    return { products: new Map(products.map((id) => [id, new Set()])), users: new Set(users) };
+  }
+}
+
+const ALL_APPLIED: SinkPosition = {
+  epoch: 1,
+  nextOffset: Number.MAX_SAFE_INTEGER,
+  updatedAt: 1,
+  incarnation: '',
+};

@@ -1,0 +1,47 @@
+/**
+ * A publisher in a process of its own, for tests that kill it: it writes some changes, publishes everything, and says
+ * `settled` when both stores have it, unless its plan ends it before. Argument: PublisherJob as JSON.
+ */
+import { createPublisher } from '../../../publishing/publisher.js';
+import { systemClock } from '../../../runtime/clock.js';
+import { openEmbeddedLog } from '../../../runtime/embedded/log.js';
+import { takeFaultPoints } from '../../../runtime/fault-points.js';
+import { silentLogger } from '../../../runtime/logger.js';
+import { createMetrics } from '../../../runtime/metrics.js';
+import { loadSettings } from '../../../runtime/settings.js';
+import { openPostgres } from '../../../runtime/stores/postgres.js';
+import { openRedis, type RedisOptions } from '../../../runtime/stores/redis.js';
+import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
+import { codec, endsOf } from '../publishing.js';
+import { FEATURE_TOPICS, FeatureWriter } from './feature-rows.js';
+
+export interface PublisherJob {
+  readonly logFolder: string;
+  readonly redis: RedisOptions;
+  readonly postgresUrl: string;
+  readonly changes: number;
+  readonly seed: number;
+  readonly steps: readonly FaultStep[];
+}
+
+const { logFolder, redis, postgresUrl, changes, seed, steps } = JSON.parse(process.argv[2]!) as PublisherJob;
+const log = await openEmbeddedLog(logFolder, silentLogger);
+await new FeatureWriter(log, seed).write(changes);
+takeFaultPoints(hookOf({ steps }));
+const publisher = createPublisher({
+  log,
+  store: await openRedis(redis, silentLogger),
+  database: await openPostgres({ url: postgresUrl }, silentLogger),
+  codec,
+  settings: loadSettings({ POSTGRES_COALESCE_MS: '20' }),
+  logger: silentLogger,
+  metrics: createMetrics(),
+  clock: systemClock,
+  version: 1,
+});
+await publisher.start();
+for (const topic of FEATURE_TOPICS) await publisher.awaitApplied(topic, await endsOf(log, topic));
+console.log('settled');
+await publisher.stop();
+await log.close();
+process.exit(0);

@@ -1,0 +1,23 @@
+/** What waits for the next emission, when commits and tables interleave. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { WindowedState } from '../../../processors/windowed-state.js';
+
+const NOON = Date.UTC(2026, 10, 3, 12);
+
+test('who becomes due while a commit is on its way stays due for the next one', () => {
+  const state = new WindowedState(() => undefined);
+  state.start(NOON, -1, NOON);
+  const visited: number[] = [];
+  const visit = (entity: number) => visited.push(entity);
+  state.due.add(1);
+  state.visitDue(NOON, visit);
+  state.due.add(2);
+  state.committed();
+  assert.ok(state.isDue(NOON));
+  state.visitDue(NOON, visit);
+  state.visitDue(NOON, visit);
+  state.committed();
+  assert.deepEqual(visited, [1, 2, 2], 'an uncommitted visit is repeated');
+  assert.ok(!state.isDue(NOON));
+});

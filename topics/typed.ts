@@ -1,0 +1,56 @@
+/** Topics with the TypeScript type of their values: the public ones, and those that users declare for features of their own. */
+import { type SchemaName, schemaJson } from '../schemas/codec.js';
+import type {
+  Affinity,
+  DeadLetter,
+  Document,
+  Event,
+  Interactions,
+  Popularity,
+  Product,
+  User,
+} from '../schemas/records.js';
+import { AvroSchema } from '../schemas/value-codec.js';
+import { deadLetters, documents, events, products, users } from './events.js';
+import { featureTopics } from './features.js';
+import { type TopicDeclaration, type TopicDraft, topic } from './topic.js';
+
+/** A topic whose values are `T`. */
+export type TypedTopic<T> = TopicDeclaration<AvroSchema<T>>;
+
+/** Declares a topic of one's own. Throws with a sentence when the declaration contradicts itself. */
+export function ownTopic<T>(declaration: TopicDraft<AvroSchema<T>>): TypedTopic<T> {
+  return topic(declaration);
+}
+
+const known = new Map<SchemaName, AvroSchema<unknown>>();
+
+/** A topic of schemas/. The caller says the type, which must be the one of schemas/records.ts. */
+function typed<T>(declaration: TopicDeclaration): TypedTopic<T> {
+  let schema = known.get(declaration.schema);
+  if (schema === undefined) {
+    schema = new AvroSchema(JSON.parse(schemaJson(declaration.schema)) as object);
+    known.set(declaration.schema, schema);
+  }
+  return { ...declaration, schema: schema as AvroSchema<T> };
+}
+
+/** What producers write. */
+export const producerTopics = {
+  events: typed<Event>(events),
+  products: typed<Product>(products),
+  documents: typed<Document>(documents),
+  users: typed<User>(users),
+} as const;
+
+export const deadLetterTopic = typed<DeadLetter>(deadLetters);
+
+/** What the features application at `version` writes for everybody. */
+export function typedFeatureTopics(version: number) {
+  const { popularity, affinity, interactions } = featureTopics(version);
+  return {
+    popularity: typed<Popularity>(popularity),
+    affinity: typed<Affinity>(affinity),
+    interactions: typed<Interactions>(interactions),
+  };
+}
