@@ -174,7 +174,7 @@ export class Task {
       polling ??= this.#reader!.poll();
       const now = clock.now();
       const waitMs =
-        this.#foldedSinceCommit > 0 ? Math.max(0, this.#committedAt + commitIntervalMs - now) : READER_WAIT_MS;
+        this.#foldedSinceCommit > 0 ? Math.max(0, commitIntervalMs - passed(this.#committedAt, now)) : READER_WAIT_MS;
       const batches = await this.#pollFor(polling, waitMs, signal);
       if (batches !== null) {
         polling = null;
@@ -252,11 +252,10 @@ export class Task {
   }
 
   #commitIsDue(now: number): boolean {
-    if (this.#foldedSinceCommit > 0) return now - this.#committedAt >= this.#o.commitIntervalMs;
-    if (now - this.#committedAt < this.#o.commitIntervalMs) return false;
-    return (
-      this.#flushing || this.#markerIsOld || this.#flushIsDue(now) || this.#parts.some(({ part }) => part.isDue(now))
-    );
+    if (passed(this.#committedAt, now) < this.#o.commitIntervalMs) return false;
+    if (this.#foldedSinceCommit > 0 || this.#flushing || this.#markerIsOld || this.#flushIsDue(now)) return true;
+    const asOf = this.#asOf(now);
+    return this.#parts.some(({ part }) => part.isDue(asOf));
   }
 
   #flushIsDue(now: number): boolean {
@@ -345,7 +344,7 @@ export class Task {
     const writer = this.#writer!;
     const flushRows = Math.ceil(this.#flushRowsPerMs * (now - this.#committedAt));
     const flushMax = Math.min(Math.max(flushRows, FLUSH_ROWS_MIN), FLUSH_ROWS_MAX);
-    const asOf = this.#parts.reduce((latest, { part }) => Math.max(latest, part.clock), now);
+    const asOf = this.#asOf(now);
     for (const { part, position } of this.#parts) {
       part.emit(asOf, writer);
       if (this.#flushing) part.flush(flushMax, position, writer);
@@ -353,6 +352,11 @@ export class Task {
     const { topic, partition } = this.#changelog.place;
     const marker = encodeMarker(this.#marker(sequence), this.#o.codec);
     writer.add(topic, MARKER_KEY, marker, { partition, timestamp: now });
+  }
+
+  /** The wall clock, but never below what the log has seen. */
+  #asOf(now: number): number {
+    return this.#parts.reduce((latest, { part }) => Math.max(latest, part.clock), now);
   }
 
   #marker(sequence: number): Marker {
@@ -450,4 +454,9 @@ export class Task {
       );
     this.#o.onCommitted(this.positions());
   }
+}
+
+/** Time since then, ms. A clock that was set back must not make anything wait until it has come back to where it was. */
+function passed(since: number, now: number): number {
+  return now < since ? Number.POSITIVE_INFINITY : now - since;
 }

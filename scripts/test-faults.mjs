@@ -18,13 +18,19 @@ import { fail, isCheckout, prepare, root } from './prepare.mjs';
 
 /** Seconds that a file takes in a sample, where that is not DEFAULT_COST_S. */
 const COST_S = {
+  'checkpoint-cut-in-half': 35,
+  'clock-jump': 40,
+  'compacted-holes': 45,
+  'disk-wiped': 80,
   'event-loop-block': 30,
   'kill-between-checkpoint-steps': 20,
   'kill-between-commit-steps': 25,
   'kill-between-restore-steps': 50,
   'many-kills': 50,
+  'million-interactions': 50,
   'one-member-lost': 30,
   'rebalance-storm': 50,
+  'retention-passed-the-marker': 35,
   'sigstop-past-session': 40,
 };
 const DEFAULT_COST_S = 20;

@@ -19,6 +19,8 @@ export class SlowOutput {
   /** Per user: as_of of the last record written. */
   #emitted = new Float64Array(1024);
   #nextMs = Number.POSITIVE_INFINITY;
+  /** The time take() was called for. */
+  #lastMs = Number.POSITIVE_INFINITY;
   #taken: number[] = [];
 
   constructor(intervalMs: number) {
@@ -52,11 +54,14 @@ export class SlowOutput {
   }
 
   isDue(now: number): boolean {
-    return now >= this.#nextMs;
+    const wentBack = now < this.#lastMs && this.#lastMs !== Number.POSITIVE_INFINITY;
+    return now >= this.#nextMs || (wentBack && this.#changed.size + this.#swept.size > 0);
   }
 
   /** Whose records are written now; an uncommitted choice stands. */
   take(asOf: number): readonly number[] {
+    if (asOf < this.#lastMs) this.#nextMs = asOf;
+    this.#lastMs = asOf;
     if (this.#taken.length > 0 || asOf < this.#nextMs) return this.#taken;
     this.#nextMs = Number.POSITIVE_INFINITY;
     for (let i = 0; i < this.#changed.size; i++) this.#takeIfReady(this.#changed.at(i), asOf);
@@ -110,13 +115,19 @@ export class SlowOutput {
   }
 
   #takeIfReady(user: number, asOf: number): void {
-    const ready = this.#emitted[user]! + this.#intervalMs;
+    const ready = this.#readyMs(user, asOf);
     if (ready <= asOf && this.#taken.length < PER_COMMIT) this.#taken.push(user);
     else if (ready < this.#nextMs) this.#nextMs = ready;
   }
 
   #wait(user: number): void {
-    this.#nextMs = Math.min(this.#nextMs, this.#emitted[user]! + this.#intervalMs);
+    this.#nextMs = Math.min(this.#nextMs, this.#readyMs(user, this.#lastMs));
+  }
+
+  /** At once where the last record was written for a time that has not come: the clock was ahead then. */
+  #readyMs(user: number, asOf: number): number {
+    const emitted = this.#emitted[user]!;
+    return emitted > asOf ? asOf : emitted + this.#intervalMs;
   }
 
   #reserve(user: number): void {

@@ -61,7 +61,8 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   29: { name: 'TOPIC_AUTHORIZATION_FAILED', kind: 'refused', code: 'access' },
   30: { name: 'GROUP_AUTHORIZATION_FAILED', kind: 'refused', code: 'access' },
   31: { name: 'CLUSTER_AUTHORIZATION_FAILED', kind: 'refused', code: 'access' },
-  32: { name: 'INVALID_TIMESTAMP', kind: 'refused', code: 'invalid_data' },
+  // A record from too far ahead of the broker's clock: ours or its own is wrong, which somebody may set right.
+  32: { name: 'INVALID_TIMESTAMP', kind: 'refused', code: 'unavailable' },
   36: { name: 'TOPIC_ALREADY_EXISTS', kind: 'refused', code: 'state' },
   37: { name: 'INVALID_PARTITIONS', kind: 'refused', code: 'settings' },
   38: { name: 'INVALID_REPLICATION_FACTOR', kind: 'refused', code: 'settings' },
