@@ -47,6 +47,8 @@ export interface SinkProgress extends TopicPartition {
   readonly nextOffset: number;
 }
 
+/** A broker would answer for every commit of every task else. */
+const FETCH_GAP_MS = 25;
 const POLL_MS = 100;
 const FETCH_BYTES_MAX = 256 * 1024;
 const TAKE_MS_MAX = 500;
@@ -252,7 +254,7 @@ class Shift {
     try {
       reader = log.reader(
         parts.map((part) => ({ ...part.partition, offset: part.readFrom! })),
-        { isolation: 'read_committed', maxWaitMs: POLL_MS, maxBytesPerPartition: FETCH_BYTES_MAX },
+        { isolation: 'read_committed', maxWaitMs: POLL_MS, maxBytesPerPartition: FETCH_BYTES_MAX, gapMs: FETCH_GAP_MS },
       );
       await this.#pump(reader, parts);
     } catch (error) {

@@ -70,6 +70,11 @@ export interface ReaderOptions {
   readonly maxWaitMs?: number;
   /** Most bytes fetched per partition and poll (default 1 MiB). */
   readonly maxBytesPerPartition?: number;
+  /**
+   * While little comes, a broker is asked again after so many ms at the earliest (default 0), so that it answers for some
+   * records at a time and not for every one. The embedded log answers for nothing: it has no use for it.
+   */
+  readonly gapMs?: number;
 }
 
 /**

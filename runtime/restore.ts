@@ -28,6 +28,8 @@ import {
 import { LIVE, type ProcessorDeclaration } from './processor.js';
 
 export const READER_WAIT_MS = 250;
+/** What arrives waits for the next commit anyway, 100 ms apart by default. */
+const READER_GAP_MS = 25;
 /** Older than this it is not trusted, nor is one from the future: a clock has jumped. */
 const CHECKPOINT_AGE_MAX_MS = 6 * 86_400_000;
 
@@ -74,7 +76,11 @@ export async function restoreTask(options: RestoreOptions): Promise<Restored> {
   }
   await faultPoint('restore.replayed', task);
   const starts = parts.map(({ part, position }) => ({ ...part.input, offset: position }));
-  const reader = log.reader(starts, { isolation: 'read_committed', maxWaitMs: READER_WAIT_MS });
+  const reader = log.reader(starts, {
+    isolation: 'read_committed',
+    maxWaitMs: READER_WAIT_MS,
+    gapMs: READER_GAP_MS,
+  });
   return { ...found, incarnation: marker?.incarnation ?? randomUUID(), replayed, reader };
 }
 

@@ -20,6 +20,8 @@ const MAX_WAIT_MS = 250;
 const PARTITION_BYTES_MAX = 1024 * 1024;
 /** Of one answer, however many partitions it holds. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
+/** An answer below this is little: its reader has caught up. */
+const LITTLE_BYTES = 32 * 1024;
 /** A partition may be missing for so many tries, about 10 s, before we believe the cluster that it is not there. */
 const MISSING_TRIES_MAX = 15;
 
@@ -43,9 +45,12 @@ export class KafkaReader implements LogReader {
   readonly #isolation: Isolation;
   readonly #maxWaitMs: number;
   readonly #partitionBytesMax: number;
+  readonly #gapMs: number;
   readonly #streams = new Map<string, Map<number, Stream>>();
   readonly #order: Stream[] = [];
   readonly #busyLeaders = new Set<number>();
+  /** Brought little: not asked again before the gap is over. */
+  readonly #calmLeaders = new Set<number>();
   /** Not asked until the present mending is over. */
   readonly #restingLeaders = new Set<number>();
   /** Those whose last fetch failed. */
@@ -69,6 +74,7 @@ export class KafkaReader implements LogReader {
     this.#isolation = options.isolation ?? 'read_committed';
     this.#maxWaitMs = options.maxWaitMs ?? MAX_WAIT_MS;
     this.#partitionBytesMax = options.maxBytesPerPartition ?? PARTITION_BYTES_MAX;
+    this.#gapMs = options.gapMs ?? 0;
     for (const { topic, partition, offset } of start) {
       const stream: Stream = {
         topic,
@@ -172,7 +178,8 @@ export class KafkaReader implements LogReader {
     }
     if (this.#leaderless) this.#mend();
     for (const [leader, streams] of byLeader) {
-      if (holding.has(leader) || this.#busyLeaders.has(leader) || this.#restingLeaders.has(leader)) continue;
+      if (holding.has(leader) || this.#busyLeaders.has(leader)) continue;
+      if (this.#restingLeaders.has(leader) || this.#calmLeaders.has(leader)) continue;
       const alone = streams.find(({ starved }) => starved);
       void this.#fetch(leader, alone === undefined ? streams : [alone]);
       // Brokers fill an answer from the front: whoever stood there goes to the back.
@@ -185,9 +192,11 @@ export class KafkaReader implements LogReader {
     this.#busyLeaders.add(leader);
     for (const stream of streams) stream.fetching = true;
     let trouble: unknown = null;
+    const sentAt = performance.now();
     try {
       const link = await this.#links.to(leader);
       const answer = await link.send(this.#request(streams));
+      if (sizeOf(answer) < LITTLE_BYTES) this.#calm(leader, sentAt + this.#gapMs - performance.now());
       trouble = await this.#accept(answer, streams.length === 1);
     } catch (error) {
       trouble = error;
@@ -205,6 +214,15 @@ export class KafkaReader implements LogReader {
     if (this.#troubledLeaders.size === 0 && !this.#leaderless) this.#troubles = 0;
     if (this.#hasNews()) this.#wake();
     this.#fetchAll();
+  }
+
+  #calm(leader: number, ms: number): void {
+    if (ms <= 0) return;
+    this.#calmLeaders.add(leader);
+    void systemClock.sleep(ms, this.#closing.signal).then(() => {
+      this.#calmLeaders.delete(leader);
+      this.#fetchAll();
+    });
   }
 
   #request(streams: readonly Stream[]) {
@@ -323,6 +341,10 @@ export class KafkaReader implements LogReader {
     this.#failure ??= error;
     this.#wake();
   }
+}
+
+function sizeOf({ partitions }: FetchAnswer): number {
+  return partitions.reduce((bytes, { start, end }) => bytes + end - start, 0);
 }
 
 /** Moves the position to `offset` without rows. */

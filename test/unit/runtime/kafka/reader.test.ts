@@ -73,6 +73,22 @@ describe('kafka reader', () => {
     );
   });
 
+  test('lets records gather where little came, and goes on at once where much did', async () => {
+    const few = partition(1, [batch(0, 10), batch(10, 10), batch(20, 10)]);
+    const many = partition(1, [batch(0, 10, 5_000), batch(10, 10, 5_000), batch(20, 10, 5_000)]);
+    const oneBatch = ({ batches }: FakePartition) => ({ maxBytesPerPartition: batches[0]!.bytes.length });
+    const patient = await read([few], { ...oneBatch(few), gapMs: 60_000 });
+    assert.deepEqual(offsets(await readRows(patient, 10)), range(0, 10));
+    assert.deepEqual(await patient.poll(), []);
+    assert.equal(kafka.fetches.length, 1);
+    await log.close();
+    const calm = await read([few], { ...oneBatch(few), gapMs: 30 });
+    assert.deepEqual(offsets(await readRows(calm, 30)), range(0, 30));
+    await log.close();
+    const busy = await read([many], { ...oneBatch(many), gapMs: 60_000 });
+    assert.deepEqual(offsets(await readRows(busy, 30)), range(0, 30));
+  });
+
   test('follows a partition to its new leader, and the others go on', async () => {
     const moving = partition(1, [batch(0, 5)]);
     const staying = partition(1, [batch(0, 5)]);
