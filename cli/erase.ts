@@ -60,7 +60,7 @@ function ofKind(shell: Shell, kind: SubjectKind): Command {
     .option('--yes', 'do not ask')
     .option('--no-wait', 'end when the request is in the log')
     .option('--show', 'ask for nothing; print what has become of the newest request')
-    .option('--timeout <seconds>', `how long to wait for the certificate (default ${TIMEOUT_S})`, seconds, TIMEOUT_S)
+    .option('--timeout <seconds>', 'how long to wait for the certificate', seconds, TIMEOUT_S)
     .option('--json', 'print the outcome as JSON')
     .addHelpText('after', `\nExample:\n  $ freshet erase ${kind} ${kind[0]}-1017 --yes`)
     .action((id: string, options: EraseOptions) => erase(shell, { kind, id: checked(id) }, options));

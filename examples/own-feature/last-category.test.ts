@@ -7,7 +7,7 @@ import { lastCategories, lastCategory } from './last-category.js';
 
 const view = (event_id: string, category: string, ts: number): Event => ({
   event_id,
-  user_id: 'ann',
+  user_id: 'u-42',
   product_id: 'p1',
   category,
   event_type: 'view',
@@ -18,16 +18,16 @@ test('the newest view wins, whatever comes late, and a crash changes nothing', a
   const driver = await TestDriver.open({ features: [lastCategory] });
   try {
     const now = driver.clock.now();
-    await driver.pipe(producerTopics.events, 'ann', view('1', 'shoes', now));
+    await driver.pipe(producerTopics.events, 'u-42', view('1', 'shoes', now));
     await driver.run();
-    await driver.pipe(producerTopics.events, 'ann', view('2', 'hats', now + 2));
+    await driver.pipe(producerTopics.events, 'u-42', view('2', 'hats', now + 2));
     await driver.foldOnly();
     await driver.crash();
-    await driver.pipe(producerTopics.events, 'ann', view('3', 'coats', now + 1));
+    await driver.pipe(producerTopics.events, 'u-42', view('3', 'coats', now + 1));
     await driver.run();
-    assert.deepEqual(await driver.table(lastCategories), new Map([['ann', { category: 'hats', ts: now + 2 }]]));
+    assert.deepEqual(await driver.table(lastCategories), new Map([['u-42', { category: 'hats', ts: now + 2 }]]));
 
-    await driver.pipe(producerTopics.events, 'ann', null);
+    await driver.pipe(producerTopics.events, 'u-42', null);
     await driver.run();
     assert.equal(driver.states(lastCategory).size, 0, 'a user who is forgotten is forgotten here too');
   } finally {

@@ -9,7 +9,7 @@ const sent = await producer.sendAll(
   'events',
   events.map((event_type) => ({
     event_id: randomUUID(),
-    user_id: 'ann',
+    user_id: 'u-42',
     product_id: 'lamp-1',
     event_type,
     ts: new Date(),

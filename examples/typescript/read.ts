@@ -4,7 +4,7 @@ import { createReader } from 'freshet-pipeline';
 const reader = createReader();
 const { version, items } = await reader.getPopular({ limit: 5 });
 console.log(`popularity.v${version}:`, items);
-console.log('affinity of ann:', (await reader.getAffinity('ann'))?.scores);
+console.log('affinity of u-42:', (await reader.getAffinity('u-42'))?.scores);
 
 const most = Number(process.argv[2] ?? Number.POSITIVE_INFINITY);
 let seen = 0;

@@ -71,7 +71,7 @@ describe('examples', { skip: typeof found === 'string' && found }, () => {
     await until('in Redis', async () => (await stage.redis.store.zcard('popularity:v1:all')) === 1);
     const said = await example('typescript/read.js', '1');
     assert.match(said, /^popularity\.v1: \[\s*\{\s*product_id: 'lamp-1',\s*score: (5\.9\d+|6)\b/);
-    assert.match(said, /^affinity of ann: \{ home: 1 \}$/m);
+    assert.match(said, /^affinity of u-42: \{ home: 1 \}$/m);
     assert.match(said, /^v1 lamp-1: [\d.]+$/m);
 
     const reader = createReader({ settings: stage.settings });
