@@ -73,7 +73,7 @@ describe('examples of --help', () => {
         freshet = null;
       }
       const command = example.replace(/^KAFKA_BROKERS=\S+ /, '');
-      await run('bash', ['-c', `freshet() { "$NODE" "$PROGRAM" "$@"; }; ${command}`], {
+      await run('sh', ['-c', `freshet() { "$NODE" "$PROGRAM" "$@"; }; ${command}`], {
         settings: { ...settings, NODE: process.execPath, PROGRAM },
         folder,
       });
