@@ -41,12 +41,12 @@ export class OverviewSampler {
 
   constructor(options: OverviewOptions) {
     this.#o = options;
-    this.#startedAt = options.clock.now();
+    this.#startedAt = options.clock.elapsed();
   }
 
   /** A sample at most a second old. */
   current(): Promise<Overview> {
-    const now = this.#o.clock.now();
+    const now = this.#o.clock.elapsed();
     if (this.#sample === null || now - this.#sampledAt >= SAMPLE_MS) {
       this.#sampledAt = now;
       this.#sample = this.#take(now);

@@ -222,10 +222,10 @@ class SettingsReader implements Reader {
 
   /** Looks at most once a second whether another version has become current. */
   #watchFor(feature: Feature, version: number): () => Promise<boolean> {
-    let lookedAt = systemClock.now();
+    let lookedAt = systemClock.elapsed();
     return async () => {
-      if (systemClock.now() - lookedAt < VERSION_CHECK_MS) return false;
-      lookedAt = systemClock.now();
+      if (systemClock.elapsed() - lookedAt < VERSION_CHECK_MS) return false;
+      lookedAt = systemClock.elapsed();
       return (await this.currentVersion(feature)) !== version;
     };
   }

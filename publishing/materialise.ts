@@ -234,9 +234,9 @@ class Shift {
   async #read(): Promise<void> {
     // Most parts are taken within a moment of each other: one reader for all instead of one after each.
     const isOpening = () => this.parts.some((part) => part.readFrom === null && part.failures === 0);
-    const until = this.#o.clock.now() + TAKE_MS_MAX;
-    while (isOpening() && this.#o.clock.now() < until && !this.#stop.signal.aborted)
-      await this.#nap(until - this.#o.clock.now());
+    const until = this.#o.clock.elapsed() + TAKE_MS_MAX;
+    while (isOpening() && this.#o.clock.elapsed() < until && !this.#stop.signal.aborted)
+      await this.#nap(until - this.#o.clock.elapsed());
     while (!this.#stop.signal.aborted) {
       const parts = this.parts.filter((part) => part.readFrom !== null && !part.isFull);
       if (parts.length === 0) {
@@ -324,9 +324,9 @@ class Shift {
 
   /** Offsets in the log are for lag displays only; the store's own are the ones that count. */
   async #showOffsets(): Promise<void> {
-    const now = this.#o.clock.now();
-    if (now - this.#shownAtMs < SHOW_CHECKS * this.#o.pace.checkMs) return;
-    this.#shownAtMs = now;
+    const at = this.#o.clock.elapsed();
+    if (at - this.#shownAtMs < SHOW_CHECKS * this.#o.pace.checkMs) return;
+    this.#shownAtMs = at;
     await this.#findTopicsMadeAnew();
     const offsets = this.parts.flatMap((part) =>
       part.appliedTo === null ? [] : [{ ...part.partition, offset: part.appliedTo }],

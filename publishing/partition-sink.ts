@@ -168,7 +168,7 @@ export class PartitionSink {
 
   /** Takes what the reader brought; columns that do not continue readFrom are the caller's mistake. */
   offer(columns: RecordColumns): void {
-    if (this.#backlog.isEmpty) this.#waitingSinceMs = this.#o.clock.now();
+    if (this.#backlog.isEmpty) this.#waitingSinceMs = this.#o.clock.elapsed();
     this.#backlog.offer(columns);
     this.#readFrom = columns.nextOffset;
     this.wake();
@@ -216,11 +216,11 @@ export class PartitionSink {
   async #step(signal: AbortSignal): Promise<boolean> {
     if (this.#mustStartOver) this.#drop();
     if (this.#epoch === null) return this.#take(signal);
-    const now = this.#o.clock.now();
-    if (this.#unsure || now - this.#sureAtMs >= this.#o.pace.checkMs) await this.#check(now);
+    const at = this.#o.clock.elapsed();
+    if (this.#unsure || at - this.#sureAtMs >= this.#o.pace.checkMs) await this.#check();
     else if (this.#rebuild !== null && this.#reached(this.#rebuild)) await this.#finishRebuild(this.#rebuild);
-    else if (this.#pending !== null || this.#isDue(now)) await this.#applyNext();
-    else await this.#rest(now);
+    else if (this.#pending !== null || this.#isDue(at)) await this.#applyNext();
+    else await this.#rest(at);
     return true;
   }
 
@@ -243,7 +243,7 @@ export class PartitionSink {
     this.#epoch = held.epoch;
     this.#mustConfirm = false;
     this.#sure();
-    this.#writtenAtMs = held.updatedAt;
+    this.#writtenAtMs = this.#o.clock.elapsed() - Math.max(0, now - held.updatedAt);
     // A rebuild starts with nothing: whatever it writes is of now.
     this.#wholeAtMs = reason === null ? held.updatedAt : now;
     this.#seenEnd = { atMs: now, offset: offsets.lastStable };
@@ -304,7 +304,8 @@ export class PartitionSink {
   }
 
   /** Asks the store where it is, after an error and once a second. */
-  async #check(now: number): Promise<void> {
+  async #check(): Promise<void> {
+    const now = this.#o.clock.now();
     const held = await this.#o.store.position(this.#o.id);
     if (held === null || held.epoch !== this.#epoch) {
       this.#logger.warn({ event: 'sink_fenced', epoch: this.#epoch, held }, 'The store is no longer ours');
@@ -318,7 +319,7 @@ export class PartitionSink {
     } else if (held.nextOffset === this.#applied) {
       this.#sure();
       if (this.#tookTooLong && this.#pending !== null) this.#splitPending(this.#pending);
-      await this.#stayFresh(now);
+      await this.#stayFresh();
     } else if (this.#pending !== null && held.nextOffset === this.#pending.nextOffset) {
       this.#sure();
       this.#done(this.#pending);
@@ -342,21 +343,22 @@ export class PartitionSink {
   }
 
   /** An idle sink writes its position again now and then. */
-  async #stayFresh(now: number): Promise<void> {
+  async #stayFresh(): Promise<void> {
     if (this.#pending !== null) return;
     this.#failures = 0;
-    if (this.#rebuild === null && now - this.#writtenAtMs >= REFRESH_MS) await this.#write(this.#applied, []);
+    if (this.#rebuild === null && this.#o.clock.elapsed() - this.#writtenAtMs >= REFRESH_MS)
+      await this.#write(this.#applied, []);
   }
 
   /** While the store is down too: that is when somebody looks at it. */
   async #observeLag(): Promise<void> {
-    const now = this.#o.clock.now();
-    if (this.#epoch === null || now - this.#lagAtMs < LAG_CHECKS * this.#o.pace.checkMs) return;
-    this.#lagAtMs = now;
-    const { metrics, log, id } = this.#o;
+    const at = this.#o.clock.elapsed();
+    if (this.#epoch === null || at - this.#lagAtMs < LAG_CHECKS * this.#o.pace.checkMs) return;
+    this.#lagAtMs = at;
+    const { metrics, log, id, clock } = this.#o;
     try {
       const { lastStable } = await log.offsets(this.#at);
-      this.#seenEnd ??= { atMs: now, offset: lastStable };
+      this.#seenEnd ??= { atMs: clock.now(), offset: lastStable };
       this.#noteWhole();
       metrics.sinkLag.set({ sink: id.sink, ...this.#at }, Math.max(0, lastStable - this.#applied));
     } catch (error) {
@@ -374,17 +376,17 @@ export class PartitionSink {
     if (this.#seenEnd !== null && this.#applied >= this.#seenEnd.offset) this.#seenEnd = null;
   }
 
-  #isDue(now: number): boolean {
+  #isDue(at: number): boolean {
     if (this.#backlog.isEmpty) return false;
     const { rowsMax, lingerMs } = this.#o.pace;
-    return this.#backlog.rows >= rowsMax || now - this.#waitingSinceMs >= lingerMs;
+    return this.#backlog.rows >= rowsMax || at - this.#waitingSinceMs >= lingerMs;
   }
 
   async #applyNext(): Promise<void> {
     if (this.#pending === null) {
       const wasFull = this.isFull;
       this.#pending = await this.#backlog.next(Math.floor(this.#rowsLimit));
-      this.#waitingSinceMs = this.#o.clock.now();
+      this.#waitingSinceMs = this.#o.clock.elapsed();
       if (wasFull && !this.isFull) this.#o.advanced();
       await faultPoint('sink.batch_taken', this.#where);
     }
@@ -413,7 +415,7 @@ export class PartitionSink {
       this.#unsure = true;
       return false;
     }
-    this.#writtenAtMs = this.#o.clock.now();
+    this.#writtenAtMs = this.#o.clock.elapsed();
     this.#sure();
     return true;
   }
@@ -472,13 +474,13 @@ export class PartitionSink {
 
   #sure(): void {
     this.#unsure = false;
-    this.#sureAtMs = this.#o.clock.now();
+    this.#sureAtMs = this.#o.clock.elapsed();
   }
 
-  async #rest(now: number): Promise<void> {
+  async #rest(at: number): Promise<void> {
     const { checkMs, lingerMs } = this.#o.pace;
     const due = this.#backlog.isEmpty ? Number.POSITIVE_INFINITY : this.#waitingSinceMs + lingerMs;
-    await this.#sleep(Math.min(this.#sureAtMs + checkMs, due) - now);
+    await this.#sleep(Math.min(this.#sureAtMs + checkMs, due) - at);
   }
 
   /** Ends early by wake(). */

@@ -41,12 +41,12 @@ export class Changelog {
    */
   async stableEnd(signal?: AbortSignal | undefined): Promise<number> {
     const { clock, task } = this.#o;
-    const deadline = clock.now() + STABLE_WAIT_MS;
+    const deadline = clock.elapsed() + STABLE_WAIT_MS;
     for (;;) {
       const { lastStable, highWatermark } = await this.offsets();
       if (lastStable >= highWatermark) return highWatermark;
       checkStopped(task, signal);
-      if (clock.now() > deadline)
+      if (clock.elapsed() > deadline)
         throw new FreshetError(
           'state',
           `${task}: a transaction of another producer hangs in ${this.place.topic}[${this.place.partition}] ` +

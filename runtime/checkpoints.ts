@@ -85,17 +85,17 @@ export class TaskCheckpoints {
     this.path = path;
     this.#task = task;
     this.#stagger = 0.5 + crc32c(task) / 2 ** 33;
-    this.#nextMs = options.clock.now() + this.#stagger * options.intervalMs;
+    this.#nextMs = options.clock.elapsed() + this.#stagger * options.intervalMs;
   }
 
   /** Whether the next commit should be followed by a checkpoint. */
-  isDue(now: number): boolean {
-    return now >= this.#nextMs && !this.#all.isBusy;
+  isDue(): boolean {
+    return this.#o.clock.elapsed() >= this.#nextMs && !this.#all.isBusy;
   }
 
   /** Whether a task that stops now should leave a newer one behind. */
-  isStale(now: number): boolean {
-    return now - this.#takenMs >= FRESH_MS;
+  isStale(): boolean {
+    return this.#o.clock.elapsed() - this.#takenMs >= FRESH_MS;
   }
 
   /**
@@ -104,10 +104,10 @@ export class TaskCheckpoints {
    */
   take(header: Omit<CheckpointHeader, 'created_at'>, save: (into: SavedColumns) => void): Promise<void> {
     if (!this.#all.enter()) return Promise.resolve();
-    const now = this.#o.clock.now();
-    this.#takenMs = now;
-    this.#nextMs = now + this.#o.intervalMs;
-    return this.#all.follow(this.#write({ ...header, created_at: now }, save));
+    const { clock, intervalMs } = this.#o;
+    this.#takenMs = clock.elapsed();
+    this.#nextMs = this.#takenMs + intervalMs;
+    return this.#all.follow(this.#write({ ...header, created_at: clock.now() }, save));
   }
 
   /** The same, after waiting until no other task's is being written. */
@@ -126,7 +126,7 @@ export class TaskCheckpoints {
       await faultPoint('checkpoint.copied', this.#task);
       const bytes = await writeCheckpoint(this.path, header, columns);
       const seconds = (performance.now() - started) / 1000;
-      this.#nextMs = Math.max(this.#nextMs, clock.now() + (seconds * 1000) / WRITING_SHARE_MAX);
+      this.#nextMs = Math.max(this.#nextMs, clock.elapsed() + (seconds * 1000) / WRITING_SHARE_MAX);
       this.#isFailing = false;
       metrics.checkpoints.inc({ outcome: 'written' });
       logger.debug({

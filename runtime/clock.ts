@@ -1,13 +1,16 @@
-/** Wall clock and timers as a port, so that tests move time by hand. */
+/** Wall clock, stop-watch and timers as a port, so that tests move time by hand. */
 export interface Clock {
   /** ms since 1970 UTC. */
   now(): number;
+  /** ms since some moment. Unlike now() it never goes back or jumps: for how long something takes or may wait. */
+  elapsed(): number;
   /** Resolves after ms, or at once with the signal's abort. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted) return resolve();

@@ -14,13 +14,13 @@ import { type AvroSchema, avroSchema, ValueCodec } from '../schemas/value-codec.
 import { partitionOf } from '../topics/partition.js';
 import { CHANGELOG_SETTINGS } from '../topics/topic.js';
 import { deadLetterTopic, ownTopic, type TypedTopic } from '../topics/typed.js';
+import { deadLetterOf } from './dead-letter.js';
 import { FreshetError, messageOf } from './errors.js';
 import type { FeatureContext, FeatureDefinition } from './feature.js';
 import type { RecordColumns, TopicPartition } from './log.js';
 import type { FoldMode, Output, Part, PartOptions, ProcessorDeclaration } from './processor.js';
 import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
 
-const INPUT_KEPT_BYTES = 64 * 1024;
 /** A state that would not fit a record could never be restored. */
 const STATE_BYTES_MAX = 500 * 1024;
 
@@ -281,29 +281,12 @@ class KeyedPart<In, State, Out> implements Part {
   }
 
   #reject(batch: RecordColumns, row: number, problem: { code: string; message: string }): void {
-    const source = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[row]! };
-    const input = copyOf(batch.bytes, batch.valueStart[row]!, batch.valueEnd[row]!) ?? Buffer.alloc(0);
-    const id = `${this.#fold.name}/${source.topic}/${source.partition}/${source.offset}`;
+    const { name } = this.#fold;
     const timestamp = batch.timestamps[row]!;
-    const value = this.#letters.encode({
-      id,
-      kind: 'record',
-      job_id: null,
-      job_name: this.#fold.name,
-      source,
-      record_key: copyOf(batch.bytes, batch.keyStart[row]!, batch.keyEnd[row]!)?.subarray(0, INPUT_KEPT_BYTES) ?? null,
-      size: input.length,
-      sha256: createHash('sha256').update(input).digest('hex'),
-      input: input.subarray(0, INPUT_KEPT_BYTES),
-      input_json: null,
-      reason_code: problem.code,
-      error: problem.message,
-      stack: null,
-      attempts: 1,
-      created_at: timestamp,
-      state: 'open',
-      redrive_run_id: null,
-    });
+    const letter = deadLetterOf(batch, row, { job: name, ...problem, createdAt: timestamp });
+    // Several folds may read one topic: each has a letter of its own.
+    const id = `${name}/${letter.id}`;
+    const value = this.#letters.encode({ ...letter, id });
     this.#rejected.push({ key: Buffer.from(id), value, timestamp });
   }
 
@@ -478,8 +461,4 @@ class KeyedPart<In, State, Out> implements Part {
     const lines = [...this.bodies()].map(([key, body]) => `${key}\t${body.toString('base64')}`);
     return createHash('sha256').update(lines.sort().join('\n')).digest('hex');
   }
-}
-
-function copyOf(bytes: Buffer, start: number, end: number): Buffer | null {
-  return start < 0 ? null : Buffer.from(bytes.subarray(start, end));
 }

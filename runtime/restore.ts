@@ -31,7 +31,7 @@ export const READER_WAIT_MS = 250;
 /** What arrives waits for the next commit anyway, 100 ms apart by default. */
 const READER_GAP_MS = 25;
 /** Older than this it is not trusted, nor is one from the future: a clock has jumped. */
-const CHECKPOINT_AGE_MAX_MS = 6 * 86_400_000;
+export const CHECKPOINT_AGE_MS_MAX = 6 * 86_400_000;
 
 export interface RestoreOptions extends Patience {
   readonly declaration: ProcessorDeclaration;
@@ -139,7 +139,7 @@ async function problemWith(
   if (header.task !== task) return `it is that of ${header.task}`;
   if (header.incarnation !== marker.incarnation) return 'it is of another incarnation';
   if (header.fingerprint !== marker.fingerprint) return 'it was made by other folds or settings';
-  if (Math.abs(clock.now() - header.created_at) > CHECKPOINT_AGE_MAX_MS) return 'it is older than six days';
+  if (Math.abs(clock.now() - header.created_at) > CHECKPOINT_AGE_MS_MAX) return 'it is older than six days';
   if (header.sequence > marker.sequence) return 'it is ahead of the changelog, which has lost commits';
   for (const at of marker.parts) {
     const part = header.parts.find(({ topic, partition }) => topic === at.topic && partition === at.partition);

@@ -123,7 +123,7 @@ export class Task {
     this.#sequence = marker?.sequence ?? 0;
     this.#checkpointSequence = restored.checkpointSequence;
     this.#changelogSeen = restored.markerOffset;
-    this.#flushedAt = clock.now();
+    this.#flushedAt = clock.elapsed();
     this.#watchTables(marker);
     const seconds = (performance.now() - started) / 1000;
     metrics.restoreSeconds.observe({ processor: declaration.name }, seconds);
@@ -167,14 +167,12 @@ export class Task {
 
   /** Folds and commits until the signal aborts (then commits once more) or an error ends the task. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, commitIntervalMs } = this.#o;
+    const { commitIntervalMs } = this.#o;
     this.#signal = signal;
     let polling: Promise<RecordColumns[]> | null = null;
     while (!signal.aborted) {
       polling ??= this.#reader!.poll();
-      const now = clock.now();
-      const waitMs =
-        this.#foldedSinceCommit > 0 ? Math.max(0, commitIntervalMs - passed(this.#committedAt, now)) : READER_WAIT_MS;
+      const waitMs = this.#foldedSinceCommit > 0 ? Math.max(0, commitIntervalMs - this.#sinceCommit()) : READER_WAIT_MS;
       const batches = await this.#pollFor(polling, waitMs, signal);
       if (batches !== null) {
         polling = null;
@@ -183,7 +181,7 @@ export class Task {
           if (this.#foldedSinceCommit >= COMMIT_RECORDS_MAX) await this.#commit();
         }
       }
-      if (this.#commitIsDue(clock.now())) await this.#commit();
+      if (this.#commitIsDue()) await this.#commit();
     }
     if (polling !== null) polling.catch(() => undefined);
     if (this.#movedSinceCommit) await this.#commit();
@@ -201,7 +199,7 @@ export class Task {
 
   /** Commits if there is anything to write at this time; for drivers. Returns whether it did. */
   async commitIfDue(): Promise<boolean> {
-    if (!this.#commitIsDue(this.#o.clock.now())) return false;
+    if (!this.#commitIsDue()) return false;
     await this.#commit();
     return true;
   }
@@ -209,8 +207,7 @@ export class Task {
   /** A last checkpoint of a task that has run and was stopped, unless the one before is fresh. */
   async checkpointAtStop(): Promise<void> {
     const checkpoints = this.#checkpoints;
-    if (checkpoints?.isStale(this.#o.clock.now()) && this.#hasNews())
-      await checkpoints.takeInTurn(...this.#checkpoint());
+    if (checkpoints?.isStale() && this.#hasNews()) await checkpoints.takeInTurn(...this.#checkpoint());
   }
 
   async close(): Promise<void> {
@@ -251,15 +248,19 @@ export class Task {
     if (batch.count > 0) this.#movedSinceCommit = true;
   }
 
-  #commitIsDue(now: number): boolean {
-    if (passed(this.#committedAt, now) < this.#o.commitIntervalMs) return false;
-    if (this.#foldedSinceCommit > 0 || this.#flushing || this.#markerIsOld || this.#flushIsDue(now)) return true;
-    const asOf = this.#asOf(now);
+  #sinceCommit(): number {
+    return this.#o.clock.elapsed() - this.#committedAt;
+  }
+
+  #commitIsDue(): boolean {
+    if (this.#sinceCommit() < this.#o.commitIntervalMs) return false;
+    if (this.#foldedSinceCommit > 0 || this.#flushing || this.#markerIsOld || this.#flushIsDue()) return true;
+    const asOf = this.#asOf(this.#o.clock.now());
     return this.#parts.some(({ part }) => part.isDue(asOf));
   }
 
-  #flushIsDue(now: number): boolean {
-    if (now - this.#flushedAt < this.#o.changelogIntervalMs) return false;
+  #flushIsDue(): boolean {
+    if (this.#o.clock.elapsed() - this.#flushedAt < this.#o.changelogIntervalMs) return false;
     return this.#parts.some(({ part, position, restoreFrom }) => part.dirtyRows > 0 || position > restoreFrom);
   }
 
@@ -268,10 +269,11 @@ export class Task {
     const { clock, metrics, declaration } = this.#o;
     const started = performance.now();
     const now = clock.now();
-    const beginsFlush = !this.#flushing && this.#flushIsDue(now);
-    const checkpoints = this.#checkpoints?.isDue(now) ? this.#checkpoints : null;
+    const begunAt = clock.elapsed();
+    const beginsFlush = !this.#flushing && this.#flushIsDue();
+    const checkpoints = this.#checkpoints?.isDue() ? this.#checkpoints : null;
     const end = beginsFlush || checkpoints !== null ? await this.#changelogEnd() : null;
-    if (beginsFlush) this.#beginFlush(now);
+    if (beginsFlush) this.#beginFlush();
     const told = this.#parts.map(({ restoreFrom, part }) => ({ restoreFrom, sweptDay: part.sweptDay }));
     const sequence = this.#sequence + 1;
     await this.#writeUntilKnown(now, sequence);
@@ -294,9 +296,9 @@ export class Task {
     );
     this.#foldedSinceCommit = 0;
     this.#movedSinceCommit = false;
-    this.#committedAt = now;
+    this.#committedAt = begunAt;
     // Copied before anything else is folded, written while the task goes on.
-    if (checkpoints?.isDue(now)) void checkpoints.take(...this.#checkpoint());
+    if (checkpoints?.isDue()) void checkpoints.take(...this.#checkpoint());
     metrics.commits.inc({ processor: declaration.name });
     metrics.commitSeconds.observe({ processor: declaration.name }, (performance.now() - started) / 1000);
     this.#report();
@@ -312,9 +314,9 @@ export class Task {
     }
   }
 
-  #beginFlush(now: number): void {
+  #beginFlush(): void {
     this.#flushing = true;
-    this.#flushedAt = now;
+    this.#flushedAt = this.#o.clock.elapsed();
     const dirty = this.#parts.reduce((most, { part }) => Math.max(most, part.dirtyRows), 0);
     this.#flushRowsPerMs = dirty / (FLUSH_SHARE * this.#o.changelogIntervalMs);
     for (const progress of this.#parts) {
@@ -342,7 +344,7 @@ export class Task {
 
   #write(now: number, sequence: number): void {
     const writer = this.#writer!;
-    const flushRows = Math.ceil(this.#flushRowsPerMs * (now - this.#committedAt));
+    const flushRows = Math.ceil(this.#flushRowsPerMs * this.#sinceCommit());
     const flushMax = Math.min(Math.max(flushRows, FLUSH_ROWS_MIN), FLUSH_ROWS_MAX);
     const asOf = this.#asOf(now);
     for (const { part, position } of this.#parts) {
@@ -454,9 +456,4 @@ export class Task {
       );
     this.#o.onCommitted(this.positions());
   }
-}
-
-/** Time since then, ms. A clock that was set back must not make anything wait until it has come back to where it was. */
-function passed(since: number, now: number): number {
-  return now < since ? Number.POSITIVE_INFINITY : now - since;
 }

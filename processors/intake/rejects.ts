@@ -1,13 +1,10 @@
 /** What intake sets aside until the next commit: dead letters and late events, written with the commit that passes them. */
-import { createHash } from 'node:crypto';
+import { deadLetterOf } from '../../runtime/dead-letter.js';
 import type { RecordColumns } from '../../runtime/log.js';
 import type { Output } from '../../runtime/processor.js';
 import type { Codec } from '../../schemas/codec.js';
-import type { DeadLetter } from '../../schemas/records.js';
 import { deadLetters, lateEvents } from '../../topics/events.js';
 import type { IntakeProblem } from './event-view.js';
-
-const INPUT_KEPT_BYTES = 64 * 1024;
 
 interface Reject {
   readonly topic: string;
@@ -32,32 +29,11 @@ export class Rejects {
   }
 
   deadLetter(batch: RecordColumns, row: number, problem: IntakeProblem): void {
-    const input = inputOf(batch, row);
-    const offset = batch.offsets[row]!;
-    const id = `${batch.topic}/${batch.partition}/${offset}`;
     const timestamp = batch.timestamps[row]!;
-    const letter: DeadLetter = {
-      id,
-      kind: 'record',
-      job_id: null,
-      job_name: this.#jobName,
-      source: { topic: batch.topic, partition: batch.partition, offset },
-      record_key: keyOf(batch, row)?.subarray(0, INPUT_KEPT_BYTES) ?? null,
-      size: input.length,
-      sha256: createHash('sha256').update(input).digest('hex'),
-      input: input.subarray(0, INPUT_KEPT_BYTES),
-      input_json: null,
-      reason_code: problem.code,
-      error: problem.message,
-      stack: null,
-      attempts: 1,
-      created_at: timestamp,
-      state: 'open',
-      redrive_run_id: null,
-    };
+    const letter = deadLetterOf(batch, row, { job: this.#jobName, ...problem, createdAt: timestamp });
     this.#waiting.push({
       topic: deadLetters.name,
-      key: Buffer.from(id),
+      key: Buffer.from(letter.id),
       value: this.#codec.encode('DeadLetter', letter),
       timestamp,
     });

@@ -75,9 +75,9 @@ export class Auditor implements Service {
       try {
         await audit.follow(signal);
         this.#following = true;
-        if (clock.now() >= nextAt) {
+        if (clock.elapsed() >= nextAt) {
           const isDone = await this.#compare(signal);
-          nextAt = clock.now() + (isDone ? this.#o.intervalMs : Math.min(AGAIN_MS, this.#o.intervalMs));
+          nextAt = clock.elapsed() + (isDone ? this.#o.intervalMs : Math.min(AGAIN_MS, this.#o.intervalMs));
         }
         await clock.sleep(FOLLOW_MS, signal);
       } catch (error) {

@@ -201,15 +201,15 @@ export class Passage {
   async #until(behind: () => Promise<Behind | null>, signal: AbortSignal | undefined): Promise<void> {
     const { clock, patienceMs } = this.#o;
     let least = Number.POSITIVE_INFINITY;
-    let movedAt = clock.now();
+    let movedAt = clock.elapsed();
     for (;;) {
       const now = await behind();
       signal?.throwIfAborted();
       if (now === null) return;
       if (now.missing < least) {
         least = now.missing;
-        movedAt = clock.now();
-      } else if (clock.now() - movedAt >= patienceMs) {
+        movedAt = clock.elapsed();
+      } else if (clock.elapsed() - movedAt >= patienceMs) {
         throw new Standstill(`Nothing moves: ${now.what}.`);
       }
       await clock.sleep(LOOK_MS, signal);

@@ -3,6 +3,7 @@
  * looked at; what only expires is said with the rule that ends it, and with the time where the rule gives one.
  */
 import type { LogAdmin } from '../../runtime/log.js';
+import { CHECKPOINT_AGE_MS_MAX } from '../../runtime/restore.js';
 import { deadLetters, erasures, events, lateEvents, users } from '../../topics/events.js';
 import { featureTopics } from '../../topics/features.js';
 import { DAY_MS } from '../../topics/topic.js';
@@ -83,8 +84,6 @@ export interface Expiry {
   readonly letters: number | null;
 }
 
-/** A local checkpoint is discarded at this age. */
-const CHECKPOINT_MS_MAX = 6 * DAY_MS;
 const SEGMENTS = 'the log deletes whole segments, so it may take up to segment.ms longer';
 
 /** What expires when, by the settings that the topics have now. */
@@ -108,6 +107,12 @@ async function ofUser(admin: LogAdmin, expiry: Expiry): Promise<Expiring[]> {
     )),
     await byCompaction(admin, 'former values', users.name, cutMs),
     checkpoints(cutMs),
+    {
+      what: 'the bare user_id in checkpoints of its task',
+      where: 'data folders',
+      until: null,
+      rule: 'until that task is restored without one: by deleting the file while the process is stopped',
+    },
     {
       what: 'hashes of event ids',
       where: 'duplicate set of the task',
@@ -143,8 +148,8 @@ function checkpoints(cutMs: number): Expiring {
   return {
     what: 'local checkpoints of tasks',
     where: 'data folders',
-    until: iso(cutMs + CHECKPOINT_MS_MAX),
-    rule: 'each is replaced by the next, and discarded at 6 days; the bare id stays until a task is restored without one',
+    until: iso(cutMs + CHECKPOINT_AGE_MS_MAX),
+    rule: 'each is replaced by the next, and discarded at six days',
   };
 }
 

@@ -42,11 +42,11 @@ export class ErasureReader {
     const request = await newestRequest(log, codec, subject);
     if (request === null) return null;
     const look = new Look(this.#o, subject, request);
-    const deadline = clock.now() + waitMs;
+    const deadline = clock.elapsed() + waitMs;
     for (;;) {
       const status = await look.again();
-      if (status.state === 'done' || clock.now() >= deadline || signal?.aborted) return status;
-      await clock.sleep(Math.min(LOOK_MS, deadline - clock.now()), signal);
+      if (status.state === 'done' || clock.elapsed() >= deadline || signal?.aborted) return status;
+      await clock.sleep(Math.min(LOOK_MS, deadline - clock.elapsed()), signal);
     }
   }
 }

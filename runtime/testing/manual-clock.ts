@@ -13,6 +13,10 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
+  elapsed(): number {
+    return this.#now;
+  }
+
   /** Never backwards. */
   moveTo(ms: number): void {
     this.#now = Math.max(this.#now, ms);

@@ -139,6 +139,10 @@ test('two hours ahead and back: nothing waits for the clock to come back to wher
     await send();
     await settle();
     await agrees(driver);
+    for (const topic of [driver.topics.activityChangelog, driver.topics.popularityChangelog])
+      for (const marker of await driver.markers(topic.name))
+        for (const { offset, restore_from } of marker?.parts ?? [])
+          assert.equal(restore_from, offset, `${topic.name}: flushed to ${restore_from} of ${offset}`);
     const before = driver.stateHashes();
     await driver.crash();
     assert.deepEqual(driver.stateHashes(), before);

@@ -31,6 +31,10 @@ class SkippingClock implements Clock {
     return Date.now() + this.#aheadMs;
   }
 
+  elapsed(): number {
+    return performance.now() + this.#aheadMs;
+  }
+
   skip(ms: number): void {
     this.#aheadMs += ms;
   }

@@ -4,8 +4,8 @@
  */
 import { test } from 'node:test';
 import type { FaultPoint } from '../../runtime/fault-points.js';
-import { Random } from '../support/random.js';
-import { report, seed } from './harness/report.js';
+import { ALONE, killAtEach } from './harness/kills.js';
+import { report } from './harness/report.js';
 import { Scene } from './harness/scene.js';
 
 const POINTS: readonly FaultPoint[] = ['checkpoint.copied', 'checkpoint.written', 'checkpoint.renamed'];
@@ -14,20 +14,9 @@ const PASSING_MAX = 3;
 test('killed between any two steps of a checkpoint: nothing lost, nothing double', { timeout: 280_000 }, async (t) => {
   const scene = await Scene.open(t);
   if (scene === null) return;
-  const random = new Random(seed);
-  const pinned = { tasks: null, confirmed: true };
   scene.sender.start();
-  let kills = 0;
-  for (const where of ['activity', 'popularity']) {
-    for (const point of POINTS) {
-      const passing = 1 + random.below(PASSING_MAX);
-      const member = scene.start({ plan: { steps: [{ point, where, passing, does: 'kill' }], pinned } });
-      await member.faultMet();
-      await member.end();
-      kills++;
-    }
-  }
-  const last = scene.start({ plan: { steps: [], pinned } });
+  const kills = await killAtEach(scene, POINTS, PASSING_MAX);
+  const last = scene.start({ plan: { steps: [], pinned: ALONE } });
   await last.holds(scene.tasks);
   const verdict = await scene.settled();
   report('kill-between-checkpoint-steps', { faults: kills, kills, verdict, restoreSeconds: scene.restoreSeconds });

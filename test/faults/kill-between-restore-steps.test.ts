@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { FaultPoint } from '../../runtime/fault-points.js';
-import { Random } from '../support/random.js';
-import { report, seed } from './harness/report.js';
+import { ALONE, killAtEach } from './harness/kills.js';
+import { report } from './harness/report.js';
 import { Scene } from './harness/scene.js';
 
 const COMMITS_BEFORE = 20;
@@ -23,28 +23,16 @@ test('killed between any two steps of a restore from a checkpoint', { timeout: T
 async function survives(t: TestContext, from: string, points: readonly FaultPoint[]): Promise<void> {
   const scene = await Scene.open(t);
   if (scene === null) return;
-  const random = new Random(seed);
-  const pinned = { tasks: null, confirmed: true };
   let folders = 0;
   // A folder of its own is one without checkpoints.
   const name = () => (from === 'checkpoint' ? 'one' : `one-${++folders}`);
   scene.sender.start();
-  const first = scene.start({ name: name(), plan: { steps: [], pinned } });
+  const first = scene.start({ name: name(), plan: { steps: [], pinned: ALONE } });
   await scene.committed(COMMITS_BEFORE);
   await first.stop();
-  let kills = 0;
-  for (const where of ['activity', 'popularity']) {
-    for (const point of points) {
-      // Either of two tasks of a processor: others are restored by then, or not.
-      const passing = 1 + random.below(2);
-      const plan = { steps: [{ point, where, passing, does: 'kill' } as const], pinned };
-      const member = scene.start({ name: name(), plan });
-      await member.faultMet();
-      await member.end();
-      kills++;
-    }
-  }
-  const last = scene.start({ name: name(), plan: { steps: [], pinned } });
+  // Either of two tasks of a processor: others are restored by then, or not.
+  const kills = await killAtEach(scene, points, 2, name);
+  const last = scene.start({ name: name(), plan: { steps: [], pinned: ALONE } });
   await last.holds(scene.tasks);
   const verdict = await scene.settled();
   const restored = last.lines.filter(({ event }) => event === 'task_restored');

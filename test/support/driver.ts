@@ -9,11 +9,13 @@ import { join } from 'node:path';
 import { activityProcessor } from '../../processors/activity/processor.js';
 import { Catalogue } from '../../processors/catalogue/catalogue.js';
 import { popularityProcessor } from '../../processors/popularity/processor.js';
+import { Changelog } from '../../runtime/changelog.js';
 import { Checkpoints } from '../../runtime/checkpoints.js';
 import type { Clock } from '../../runtime/clock.js';
 import { openEmbeddedLog } from '../../runtime/embedded/log.js';
 import type { Log } from '../../runtime/log.js';
 import { type Logger, silentLogger } from '../../runtime/logger.js';
+import type { Marker } from '../../runtime/marker.js';
 import { createMetrics, type Metrics } from '../../runtime/metrics.js';
 import type { ProcessorDeclaration } from '../../runtime/processor.js';
 import { Task } from '../../runtime/task.js';
@@ -185,6 +187,18 @@ export class Driver {
       await reader.close();
     }
     return out;
+  }
+
+  /** The newest marker in each partition of a changelog; null where there is none. */
+  async markers(topic: string): Promise<(Marker | null)[]> {
+    const partitions = Array.from({ length: await this.log.partitionCount(topic) }, (_, partition) => partition);
+    return Promise.all(
+      partitions.map(async (partition) => {
+        const changelog = new Changelog({ ...this, place: { topic, partition }, task: 'a look' });
+        const newest = await changelog.newestMarker(0, (await changelog.offsets()).lastStable);
+        return newest?.marker ?? null;
+      }),
+    );
   }
 
   /** The newest value per key of a compacted topic, deleted keys left out. */

@@ -3,7 +3,7 @@ import type { Clock } from '../../runtime/clock.js';
 /** Shipped to users with the test driver; ours are among them. */
 export { ManualClock } from '../../runtime/testing/manual-clock.js';
 
-/** A clock that is wrong by as much as a test says: it may jump, also backwards. Its waits are those of the right one. */
+/** A clock that is wrong by as much as a test says: it may jump, also backwards. Its stop-watch and its waits are those of the right one. */
 export class SkewedClock implements Clock {
   skewMs = 0;
   readonly #right: Clock;
@@ -14,6 +14,10 @@ export class SkewedClock implements Clock {
 
   now(): number {
     return this.#right.now() + this.skewMs;
+  }
+
+  elapsed(): number {
+    return this.#right.elapsed();
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {

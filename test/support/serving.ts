@@ -157,7 +157,7 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
     settings: { HOST: '127.0.0.1', PORT: 0, API_TOKENS: undefined, API_TOKENS_FILE: undefined },
     logger: silentLogger,
     metrics,
-    clock: { now: () => NOW_MS, sleep: () => Promise.resolve() },
+    clock: { now: () => NOW_MS, elapsed: () => 0, sleep: () => Promise.resolve() },
     isReady: () => state.readiness,
     overview: () => Promise.resolve(OVERVIEW),
     stopping: stopping.signal,

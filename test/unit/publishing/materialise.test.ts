@@ -552,6 +552,21 @@ describe('a rebuild', () => {
     await assertShows(store, [kept]);
   });
 
+  test('does not wait for a clock that was set back to come back to where it was', async (t) => {
+    const at = { now: Date.now() };
+    const clock: Clock = { ...systemClock, now: () => at.now };
+    const pace = { ...PACE, lingerMs: 20 };
+    const { log, store, materialiser, caughtUp } = await popularityRig(t, { clock, pace });
+    await materialiser.start();
+    await put(log, [popularity('before')]);
+    await caughtUp();
+    at.now -= DAY_MS / 12;
+    const after = [popularity('before', { score: 9 }), popularity('after')];
+    await put(log, after);
+    await caughtUp();
+    await assertShows(store, after);
+  });
+
   test('of a store whose process slept for too long does too, though it never lost its hold', async (t) => {
     const at = { now: Date.now() };
     const clock: Clock = { ...systemClock, now: () => at.now };

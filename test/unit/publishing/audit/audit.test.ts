@@ -41,7 +41,7 @@ async function rig(now: number, works = false): Promise<Rig> {
       new Audit({
         log: driver.log,
         codec: driver.codec,
-        clock: { now: () => driver.clock.now(), sleep: waiting },
+        clock: { now: () => driver.clock.now(), elapsed: () => driver.clock.elapsed(), sleep: waiting },
         served,
         positions: served.positions,
         version: 1,
