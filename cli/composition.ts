@@ -5,40 +5,49 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createProcessors, type Processors } from '../processors/main.js';
+import { createCorpus, createProcessors, type Processors } from '../processors/main.js';
 import { createAudits, type LiveAudits } from '../publishing/audit/compose.js';
 import { ErasureReader } from '../publishing/erasure/erasure-reader.js';
-import { migrateUp } from '../publishing/migrate.js';
 import { createPublisher, type Publisher } from '../publishing/publisher.js';
 import { createReader } from '../publishing/reader.js';
+import { createVersions } from '../publishing/versions/create.js';
+import { pinnedBy } from '../publishing/versions/pins.js';
+import type { Versions } from '../publishing/versions/versions.js';
+import type { Application } from '../runtime/application.js';
 import { systemClock } from '../runtime/clock.js';
-import { type DataFolder, openDataFolder, prepareDataFolder } from '../runtime/data-folder.js';
-import { openEmbeddedLog } from '../runtime/embedded/log.js';
+import { type DataFolder, prepareDataFolder } from '../runtime/data-folder.js';
 import { asError, FreshetError } from '../runtime/errors.js';
-import { openKafkaLog } from '../runtime/kafka/log.js';
 import type { Log } from '../runtime/log.js';
 import { createMetrics } from '../runtime/metrics.js';
 import type { Service } from '../runtime/service.js';
 import type { Settings } from '../runtime/settings.js';
-import { openStores, type Stores } from '../runtime/stores/open-stores.js';
+import type { Stores } from '../runtime/stores/open-stores.js';
 import type { Codec } from '../schemas/codec.js';
 import type { Readiness } from '../serving/ports.js';
 import { createServer, type Server } from '../serving/server.js';
-import { allTopics } from '../topics/all.js';
-import { events } from '../topics/events.js';
+import { createRuns } from '../snapshotters/create-runs.js';
+import { createSnapshotters, type Snapshotters } from '../snapshotters/main.js';
+import type { Runs } from '../snapshotters/runs.js';
+import { corpusTopics } from '../topics/corpus.js';
+import { documents, events } from '../topics/events.js';
 import { featureTopics } from '../topics/features.js';
-import { applyDeclaredTopics } from './apply-declared-topics.js';
 import type { ComposeOptions, Part, Running } from './compose.js';
 import { loadHistory } from './demo/feeder.js';
+import { awaitFirstVersion } from './demo/first-version.js';
 import { startTraffic } from './demo/live-feed.js';
 import { createShop, type Shop } from './demo/shop.js';
 import { erasureSettings } from './erasure-settings.js';
-import { openWritingCodec } from './open-codec.js';
+import { FEATURES_VERSION, openFoundation } from './foundation.js';
 import { OverviewSampler } from './overview.js';
+import { SNAPSHOT_JOBS, snapshottersOf } from './snapshotters.js';
 
-/** Version of the features application that runs. */
-const VERSION = 1;
+const VERSION = FEATURES_VERSION;
+const CORPUS_VERSION = 1;
 const WATCH_MS = 1_000;
+/** A snapshot's process is given less time to stop than all of us are. */
+const SNAPSHOT_STOP_MS = 5_000;
+/** The demo shows its first stopwords soon, instead of waiting until its documents have been quiet for a while. */
+const DEMO_TERMS_INTERVAL_S = 1;
 
 export class Composition implements Running {
   readonly name = 'freshet';
@@ -57,13 +66,18 @@ export class Composition implements Running {
   readonly #localToken: string | null;
   #server: Server | null = null;
   #processors: Processors | null = null;
+  #corpus: Processors | null = null;
+  #snapshotters: Snapshotters | null = null;
   #demoWaits: string | null = null;
   #storesWait: string | null = null;
   #background: Promise<void>[] = [];
   #stopping: Promise<void> | null = null;
 
   constructor(settings: Settings, options: ComposeOptions) {
-    this.#settings = settings;
+    const { TERMS_INTERVAL_S } = settings;
+    this.#settings = options.demo
+      ? { ...settings, TERMS_INTERVAL_S: Math.min(TERMS_INTERVAL_S, DEMO_TERMS_INTERVAL_S) }
+      : settings;
     this.#o = options;
     const asksForTokens = settings.API_TOKENS !== undefined || settings.API_TOKENS_FILE !== undefined;
     this.#localToken = asksForTokens ? randomBytes(32).toString('hex') : null;
@@ -97,44 +111,52 @@ export class Composition implements Running {
     const settings = this.#settings;
     const { roles, demo, logger } = this.#o;
     this.#demoWaits = demo ? 'the demo shop' : null;
-    const folder = await this.#openFolder();
-    const log = await this.#openLog(folder);
-    const declarations = allTopics(VERSION);
-    await applyDeclaredTopics(log, declarations, settings, logger);
-    const codec = await openWritingCodec(settings, declarations);
+    const { folder, log, codec, stores } = await openFoundation(settings, {
+      logger,
+      // Only a process of processors alone needs none.
+      stores: roles.some((role) => role !== 'processor'),
+      // The demo remembers there what it has loaded.
+      folder: demo,
+      keep: (what, close) => this.#open.push({ what, close }),
+      onPart: (name, use) => this.parts.push({ name, use }),
+    });
     const shared = { log, codec, settings, logger, metrics: this.#metrics, clock: this.#clock, version: VERSION };
 
-    const stores = roles.includes('publisher') || roles.includes('serving') ? await this.#openStores() : null;
     if (roles.includes('processor')) {
-      this.#processors = createProcessors({ ...shared, ...(await this.#checkpoints()) });
+      const checkpoints = await this.#checkpoints();
+      this.#processors = createProcessors({ ...shared, ...checkpoints });
       await this.#run(this.#processors);
+      this.#corpus = createCorpus({ ...shared, ...checkpoints });
+      await this.#run(this.#corpus);
     }
     let publisher: Publisher | null = null;
     if (stores !== null && roles.includes('publisher')) {
       publisher = createPublisher({ ...shared, store: stores.store, database: stores.database });
       await this.#run(publisher);
     }
-    let audits: LiveAudits | null = null;
+    let runs: Runs | null = null;
     if (stores !== null) {
-      audits = createAudits({ ...shared, ...stores, publishes: publisher !== null, after: this.ready });
+      const { database, store } = stores;
+      const versions = createVersions({ ...shared, database, store });
+      await this.#run(versions);
+      const snapshotters = await snapshottersOf(roles);
+      if (snapshotters.length > 0) {
+        const pace = { stopMs: SNAPSHOT_STOP_MS };
+        this.#snapshotters = createSnapshotters({ ...shared, database, versions, snapshotters, pace });
+        await this.#run(this.#snapshotters);
+      }
+      const audits = createAudits({ ...shared, ...stores, publishes: publisher !== null, after: this.ready });
       await this.#run(audits);
-    }
-    if (stores !== null && roles.includes('serving')) {
-      await this.#serve(log, codec, stores, publisher, audits);
-      if (folder !== null) await folder.announce(this.#server!.address(), this.#localToken ?? undefined);
-    }
-    this.#background = [this.#watch(stores)];
-    if (demo) this.#background.push(this.#demo(log, codec, folder, publisher));
-  }
-
-  /** Needed for whatever is private to this process, and for the demo's memory of what it has loaded. */
-  async #openFolder(): Promise<DataFolder | null> {
-    const { KAFKA_BROKERS, REDIS_URL, DATABASE_URL, FRESHET_DATA_DIR } = this.#settings;
-    if (KAFKA_BROKERS && REDIS_URL && DATABASE_URL && !this.#o.demo) return null;
-    const folder = await openDataFolder(FRESHET_DATA_DIR);
-    this.#open.push({ what: 'data folder', close: () => folder.release() });
-    this.parts.push({ name: 'data folder', use: FRESHET_DATA_DIR });
-    return folder;
+      const open = createRuns({ ...shared, database, jobs: SNAPSHOT_JOBS });
+      this.#open.push({ what: 'runs', close: () => open.close() });
+      runs = open;
+      if (roles.includes('serving')) {
+        await this.#serve(log, codec, stores, publisher, audits, versions, runs);
+        if (folder !== null) await folder.announce(this.#server!.address(), this.#localToken ?? undefined);
+      }
+      if (demo) this.#background.push(this.#demo(log, codec, folder, publisher, { versions, runs }));
+    } else if (demo) this.#background.push(this.#demo(log, codec, folder, publisher, null));
+    this.#background.push(this.#watch(stores));
   }
 
   /** No lock: a task belongs to one process, and several on one machine may find each other's. */
@@ -150,39 +172,14 @@ export class Composition implements Running {
     }
   }
 
-  async #openLog(folder: DataFolder | null): Promise<Log> {
-    const { KAFKA_BROKERS } = this.#settings;
-    const { logger } = this.#o;
-    const log =
-      KAFKA_BROKERS === undefined
-        ? await openEmbeddedLog(join(folder!.path, 'log'), logger)
-        : await openKafkaLog(this.#settings, logger);
-    this.#open.push({ what: 'log', close: () => log.close() });
-    const use =
-      KAFKA_BROKERS === undefined
-        ? 'embedded, in the data folder (set KAFKA_BROKERS for Kafka)'
-        : `Kafka at ${KAFKA_BROKERS.join(', ')}`;
-    this.parts.push({ name: 'log', use });
-    return log;
-  }
-
-  async #openStores(): Promise<Stores> {
-    const stores = await openStores(this.#settings, this.#o.logger);
-    this.#open.push({ what: 'stores', close: () => stores.close() });
-    this.parts.push(
-      { name: 'online store', use: stores.describe.store },
-      { name: 'database', use: stores.describe.database },
-    );
-    await migrateUp(stores.database, this.#o.logger);
-    return stores;
-  }
-
   async #serve(
     log: Log,
     codec: Codec,
     stores: Stores,
     publisher: Publisher | null,
-    audits: LiveAudits | null,
+    audits: LiveAudits,
+    versions: Versions,
+    runs: Runs,
   ): Promise<void> {
     const settings = this.#settings;
     const { logger, demo } = this.#o;
@@ -194,15 +191,17 @@ export class Composition implements Running {
       clock,
       demo,
       version: VERSION,
-      application: this.#processors?.application ?? null,
+      applications: this.#applications,
       publisher,
       mode: { log: log.kind, online_store: stores.store.kind, database: settings.DATABASE_URL ? 'url' : 'private' },
     });
     this.#server = await createServer({
       log,
       database: stores.database,
-      readers: createReader({ ...stores, keyPrefix: settings.REDIS_KEY_PREFIX, clock }),
+      readers: createReader({ ...stores, keyPrefix: settings.REDIS_KEY_PREFIX, clock, pinned: pinnedBy(settings) }),
       erasures: new ErasureReader({ log, codec, clock, ...stores, ...erasureSettings(settings), versions: [VERSION] }),
+      versions,
+      runs,
       audits,
       codec,
       settings,
@@ -221,12 +220,19 @@ export class Composition implements Running {
     this.#open.push({ what: service.name, close: () => service.stop() });
   }
 
+  get #applications(): readonly Application[] {
+    return [this.#processors, this.#corpus].flatMap((processors) =>
+      processors === null ? [] : [processors.application],
+    );
+  }
+
   #readiness(): Readiness {
     const waiting = [
-      ...(this.#processors?.application.waiting ?? []),
-      ...(this.#processors?.application.failures ?? []).map(
-        ({ task, error }) => `${task}, which has stopped: ${error.message}`,
-      ),
+      ...this.#applications.flatMap((application) => application.waiting),
+      ...this.#applications
+        .flatMap((application) => application.failures)
+        .map(({ task, error }) => `${task}, which has stopped: ${error.message}`),
+      ...(this.#snapshotters?.waiting ?? []),
       ...[this.#demoWaits, this.#storesWait].filter((what) => what !== null),
     ];
     return { ready: waiting.length === 0, waiting };
@@ -248,7 +254,13 @@ export class Composition implements Running {
     }
   }
 
-  async #demo(log: Log, codec: Codec, folder: DataFolder | null, publisher: Publisher | null): Promise<void> {
+  async #demo(
+    log: Log,
+    codec: Codec,
+    folder: DataFolder | null,
+    publisher: Publisher | null,
+    published: { readonly versions: Versions; readonly runs: Runs } | null,
+  ): Promise<void> {
     const { signal } = this.#ending;
     const { logger } = this.#o;
     const { DEMO_SEED, DEMO_RATE } = this.#settings;
@@ -258,6 +270,7 @@ export class Composition implements Running {
       const marker = markerFile(join(folder!.path, `demo-${log.kind}.json`));
       const { shop, endOffsets } = await loadHistory({ log, codec, shop: wanted, logger, marker, signal });
       await this.#awaitVisible(log, endOffsets, publisher);
+      if (published !== null && this.#snapshotters !== null) await this.#awaitStopwords(log, published);
       this.#demoWaits = null;
       if (!signal.aborted && DEMO_RATE > 0) await this.#run(this.#traffic(log, codec, shop));
     } catch (error) {
@@ -296,6 +309,27 @@ export class Composition implements Running {
     this.#demoWaits = 'the demo history to be published';
     for (const { name } of [topics.popularity, topics.affinity])
       await publisher.awaitApplied(name, await endsOf(log, name), signal);
+  }
+
+  /** The documents are folded, their terms written, and a first version of the stopwords is there. */
+  async #awaitStopwords(log: Log, published: { readonly versions: Versions; readonly runs: Runs }): Promise<void> {
+    const { signal } = this.#ending;
+    const corpus = this.#corpus?.application;
+    if (corpus !== undefined) {
+      const { termChanges } = corpusTopics(CORPUS_VERSION);
+      this.#demoWaits = 'the demo documents to be folded';
+      await corpus.progress.awaitReached(await endsOf(log, documents.name), signal);
+      await corpus.progress.awaitReached(await endsOf(log, termChanges.name), signal);
+      this.#demoWaits = 'the terms of the demo documents to be written';
+      const isWritten = () =>
+        corpus
+          .parts()
+          .filter(({ input }) => input.topic === termChanges.name)
+          .every((part) => part.oldestDue(Number.POSITIVE_INFINITY) === Number.POSITIVE_INFINITY);
+      while (!isWritten() && !signal.aborted) await this.#clock.sleep(WATCH_MS / 10, signal);
+    }
+    this.#demoWaits = 'the first version of the stopwords';
+    await awaitFirstVersion({ ...published, logger: this.#o.logger, clock: this.#clock, signal });
   }
 
   async #stop(): Promise<void> {

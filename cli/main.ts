@@ -11,9 +11,11 @@ import { packageVersion } from './package-version.js';
 import { produceCommand } from './produce.js';
 import { resetCommand } from './reset.js';
 import { Failed, Shell, type Terminal, UsageError } from './shell.js';
+import { snapshotCommand } from './snapshot.js';
 import { topicsCommand } from './topics.js';
 import { upCommand } from './up.js';
 import { verifyCommand } from './verify.js';
+import { versionsCommand } from './versions.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -50,6 +52,8 @@ function freshet(shell: Shell, compose: Compose): Command {
     topicsCommand(shell),
     produceCommand(shell),
     consumeCommand(shell),
+    snapshotCommand(shell),
+    versionsCommand(shell),
     eraseCommand(shell),
     verifyCommand(shell),
     doctorCommand(shell),

@@ -9,9 +9,11 @@ import type { Clock } from '../runtime/clock.js';
 import type { Log, TopicPartition } from '../runtime/log.js';
 import type { Metrics } from '../runtime/metrics.js';
 import type { Overview } from '../serving/ports.js';
-import { events } from '../topics/events.js';
+import { corpusTopics } from '../topics/corpus.js';
+import { documents, events } from '../topics/events.js';
 import { featureTopics } from '../topics/features.js';
 
+const CORPUS_VERSION = 1;
 const SAMPLE_MS = 1_000;
 const RATE_SAMPLES = 10;
 
@@ -22,7 +24,8 @@ export interface OverviewOptions {
   readonly version: number;
   readonly demo: boolean;
   readonly mode: Overview['mode'];
-  readonly application: Application | null;
+  /** Those that run in this process. */
+  readonly applications: readonly Application[];
   readonly publisher: Publisher | null;
 }
 
@@ -77,6 +80,7 @@ export class OverviewSampler {
       lag: {
         activity: await this.#lag(application, ends),
         popularity: await this.#lag(application, await this.#endsOf(topics.productActivity.name)),
+        corpus: await this.#corpusLag(),
         redis: await this.#sinkLag(`${application}.redis`, published, log),
         postgres: await this.#sinkLag(`${application}.postgres`, published, log),
       },
@@ -95,10 +99,20 @@ export class OverviewSampler {
     );
   }
 
+  /** Documents that wait to be counted, and changes of their terms. */
+  async #corpusLag(): Promise<number> {
+    const topics = corpusTopics(CORPUS_VERSION);
+    const lags = [documents.name, topics.termChanges.name].map(async (topic) =>
+      this.#lag(`corpus.v${CORPUS_VERSION}`, await this.#endsOf(topic)),
+    );
+    return (await Promise.all(lags)).reduce((sum, lag) => sum + lag, 0);
+  }
+
   async #lag(group: string, ends: readonly (TopicPartition & { offset: number })[]): Promise<number> {
     const shown = await this.#o.log.shownOffsets(group, ends);
     return ends.reduce((sum, end, i) => {
-      const reached = Math.max(this.#o.application?.progress.reached(end) ?? 0, shown[i] ?? 0);
+      const own = this.#o.applications.map(({ progress }) => progress.reached(end));
+      const reached = Math.max(...own, shown[i] ?? 0);
       return sum + Math.max(0, end.offset - reached);
     }, 0);
   }

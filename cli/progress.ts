@@ -45,6 +45,39 @@ export class Progress {
   }
 }
 
+/** Like Progress, for work in several steps: which one, and how far it has come. */
+export class Steps {
+  readonly #stream: Terminal['errors'];
+  readonly #now: () => number;
+  #nextAt: number;
+  #shown = false;
+
+  /** `now` answers ms. */
+  constructor(stream: Terminal['errors'], now: () => number = () => performance.now()) {
+    this.#stream = stream;
+    this.#now = now;
+    this.#nextAt = now() + FIRST_MS;
+  }
+
+  /** `total` null: not known. */
+  at(step: string, done: number, total: number | null): void {
+    if (!this.#stream.isTTY) return;
+    const now = this.#now();
+    if (now < this.#nextAt) return;
+    this.#nextAt = now + EVERY_MS;
+    this.#shown = true;
+    const share = total === null || total === 0 ? '' : ` (${Math.floor((100 * done) / total)} %)`;
+    const of = total === null ? '' : ` of ${format(total)}`;
+    this.#stream.write(`\r\x1b[K${step}${done === 0 && total === null ? '' : `: ${format(done)}${of}${share}`}`);
+  }
+
+  /** Takes the line away again. */
+  end(): void {
+    if (this.#shown) this.#stream.write('\r\x1b[K');
+    this.#shown = false;
+  }
+}
+
 /** With thousands separators, whole. */
 export function format(count: number): string {
   return Math.round(count).toLocaleString('en-US');

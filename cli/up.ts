@@ -23,7 +23,7 @@ export function upCommand(shell: Shell, compose: Compose): Command {
     .description(
       'Starts everything in one process: the log (or the connection to Kafka), the stores, the processors, the publishers and the page. What is not configured is started privately in the data folder.',
     )
-    .addOption(new Option('--roles <roles>', `comma-separated among ${ALL_ROLES.join(', ')}; all by default`))
+    .addOption(new Option('--roles <roles>', `comma-separated among ${ROLE_NAMES.join(', ')}; all by default`))
     .option('--demo', 'load the demo shop, then send live traffic (DEMO_RATE events a second)')
     .option('--no-demo', 'no demo shop (the default)')
     .option('--port <port>', 'listen here instead of PORT')
@@ -36,13 +36,18 @@ export function upCommand(shell: Shell, compose: Compose): Command {
     });
 }
 
+/** A kind of role, for all of them: `snapshotter` is every snapshotter there is. */
+const KINDS = [...new Set(ALL_ROLES.filter((role) => role.includes(':')).map((role) => role.split(':', 1)[0]!))];
+const ROLE_NAMES: readonly string[] = [...ALL_ROLES, ...KINDS];
+
 function parseRoles(text: string | undefined): readonly Role[] {
   if (text === undefined) return ALL_ROLES;
-  const roles = [...new Set(text.split(',').map((role) => role.trim()))];
-  for (const role of roles)
-    if (!(ALL_ROLES as readonly string[]).includes(role))
-      throw new UsageError(`--roles: "${role}" is no role; the roles are ${ALL_ROLES.join(', ')}.`);
-  return roles as Role[];
+  const named = text.split(',').map((role) => role.trim());
+  const wanted = (role: Role) => named.includes(role) || named.includes(role.split(':', 1)[0]!);
+  for (const name of named)
+    if (!ROLE_NAMES.includes(name))
+      throw new UsageError(`--roles: "${name}" is no role; the roles are ${ROLE_NAMES.join(', ')}.`);
+  return ALL_ROLES.filter(wanted);
 }
 
 /** The option goes the way of the setting, so that it is checked alike. */

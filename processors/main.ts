@@ -1,19 +1,24 @@
-/** Starts the features application: the catalogue, then the tasks of every processor this member is given. */
+/** Starts the applications, features and corpus: the tasks of every processor that this member is given. */
 import { Application } from '../runtime/application.js';
 import { Checkpoints } from '../runtime/checkpoints.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Log } from '../runtime/log.js';
 import type { Logger } from '../runtime/logger.js';
 import type { Metrics } from '../runtime/metrics.js';
+import type { ProcessorDeclaration } from '../runtime/processor.js';
 import { type Service, startAll, stopAll } from '../runtime/service.js';
 import type { Settings } from '../runtime/settings.js';
 import type { Codec } from '../schemas/codec.js';
+import { corpusTopics } from '../topics/corpus.js';
 import { featureTopics } from '../topics/features.js';
 import { activityProcessor } from './activity/processor.js';
 import { Catalogue } from './catalogue/catalogue.js';
+import { corpusProcessor, corpusTermsProcessor } from './corpus/processor.js';
 import { popularityProcessor } from './popularity/processor.js';
 
 const HOUR_MS = 3_600_000;
+/** The corpus is an application of its own: a replay of the features leaves it alone. */
+const CORPUS_VERSION = 1;
 
 export interface ProcessorsOptions {
   readonly log: Log;
@@ -58,18 +63,7 @@ export function createProcessors(options: ProcessorsOptions): Processors {
     catalogue,
     halfLifeMs: settings.POPULARITY_HALF_LIFE_H * HOUR_MS,
   });
-  const tasks = new Application({
-    name: application,
-    processors: [activity, popularity],
-    log,
-    codec,
-    logger,
-    metrics,
-    clock,
-    commitIntervalMs: settings.COMMIT_INTERVAL_MS,
-    changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,
-    checkpoints: checkpointsOf(options),
-  });
+  const tasks = applicationOf(application, [activity, popularity], options);
   const services = [catalogue, tasks];
   return {
     name: application,
@@ -79,7 +73,40 @@ export function createProcessors(options: ProcessorsOptions): Processors {
   };
 }
 
-function checkpointsOf(options: ProcessorsOptions): Checkpoints | null {
+/** What the corpus needs of ProcessorsOptions. */
+export type CorpusOptions = Omit<ProcessorsOptions, 'version'>;
+
+/** The corpus application (`corpus.v1`) as a service: documents in, document frequencies per language and term out. */
+export function createCorpus(options: CorpusOptions): Processors {
+  const { codec, settings, metrics } = options;
+  const application = `corpus.v${CORPUS_VERSION}`;
+  const shared = { application, topics: corpusTopics(CORPUS_VERSION), codec };
+  const corpus = corpusProcessor({
+    ...shared,
+    onDocuments: (outcome, documents) => metrics.corpusDocuments.inc({ outcome }, documents),
+  });
+  const terms = corpusTermsProcessor({ ...shared, intervalMs: settings.TERMS_INTERVAL_S * 1_000 });
+  const tasks = applicationOf(application, [corpus, terms], options);
+  return { name: application, application: tasks, start: () => tasks.start(), stop: () => tasks.stop() };
+}
+
+function applicationOf(name: string, processors: readonly ProcessorDeclaration[], options: CorpusOptions): Application {
+  const { log, codec, settings, logger, metrics, clock } = options;
+  return new Application({
+    name,
+    processors,
+    log,
+    codec,
+    logger,
+    metrics,
+    clock,
+    commitIntervalMs: settings.COMMIT_INTERVAL_MS,
+    changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,
+    checkpoints: checkpointsOf(options),
+  });
+}
+
+function checkpointsOf(options: CorpusOptions): Checkpoints | null {
   const { checkpointFolder: folder, settings, logger, metrics, clock } = options;
   if (folder === undefined || settings.CHECKPOINT_INTERVAL_S === 0) return null;
   return new Checkpoints({ folder, intervalMs: settings.CHECKPOINT_INTERVAL_S * 1_000, logger, metrics, clock });

@@ -1,11 +1,13 @@
 /** Names of everything published: keys of the online store, tables of Postgres. Readers and writers both ask here. */
+import type { VersionedKeys } from '../runtime/stores/versioned-keys.js';
 
 /** Ids and categories stand percent-encoded in keys, so that a colon in an id cannot reach into another key. */
 export function encodeId(id: string): string {
   return encodeURIComponent(id);
 }
 
-export type Artefact = 'popularity' | 'affinity' | 'interactions' | 'als' | 'faiss' | 'stopwords';
+export const ARTEFACTS = ['popularity', 'affinity', 'interactions', 'als', 'faiss', 'stopwords'] as const;
+export type Artefact = (typeof ARTEFACTS)[number];
 
 /** The id that encodeId made this of. */
 export function decodeId(encoded: string): string {
@@ -39,7 +41,7 @@ export class Layout {
     return `${this.#prefix}meta:${artefact}:current`;
   }
 
-  /** String: the token of the switch that made it current. */
+  /** String: the token of the switch that made it current, `<timeline>.<seq>`. */
   versionSequence(artefact: Artefact): string {
     return `${this.#prefix}meta:${artefact}:seq`;
   }
@@ -47,6 +49,21 @@ export class Layout {
   /** String: JSON settings a reader needs to interpret a version, e.g. {"half_life_ms"}. */
   versionSettings(artefact: Artefact, version: number): string {
     return `${this.#prefix}meta:${artefact}:v${version}:settings`;
+  }
+
+  /** Hash version → when its staging began, ms: every version of which something lies in the store. */
+  versionIndex(artefact: Artefact): string {
+    return `${this.#prefix}meta:${artefact}:versions`;
+  }
+
+  /** How the store switches the versions of an artefact. Only stopwords have names without a number. */
+  versioned(artefact: Artefact): VersionedKeys {
+    return {
+      current: this.currentVersion(artefact),
+      token: this.versionSequence(artefact),
+      noted: `${this.#prefix}meta:${artefact}:v`,
+      plain: artefact === 'stopwords' ? { prefix: `${this.#prefix}stopwords:`, parts: 'languages' } : null,
+    };
   }
 
   /** Sorted set of all products, score as rankScore. */

@@ -12,7 +12,7 @@ import type { Codec } from '../schemas/codec.js';
 import { Applied } from './applied.js';
 import { DeadLetterWriter } from './dead-letters.js';
 import { Layout } from './layout.js';
-import { followVersion, installLiveVersion, LIVE_ARTEFACTS, versionSettings } from './live-version.js';
+import { installLiveVersion, LIVE_ARTEFACTS, versionSettings } from './live-version.js';
 import { type GroupSink, Materialiser, type SinkProgress } from './materialise.js';
 import type { SinkPace } from './partition-sink.js';
 import { affinityOnline, affinityRows } from './sinks/affinity.js';
@@ -22,6 +22,9 @@ import { popularityOnline, popularityRows } from './sinks/popularity.js';
 import { onlineSinkStore } from './sinks/sink-store.js';
 import { tableSinkStore } from './sinks/table-sink-store.js';
 import { catalogueRows, deadLetterRows, userRows } from './sinks/tables.js';
+import { nothingStaged } from './versions/follow.js';
+import { Reconciler } from './versions/reconcile.js';
+import { Releases } from './versions/releases.js';
 
 export interface PublisherOptions {
   readonly log: Log;
@@ -85,23 +88,31 @@ export function createPublisher(options: PublisherOptions): Publisher {
 class LivePublisher implements Publisher {
   readonly name = 'publisher';
   readonly #o: PublisherOptions;
-  readonly #layout: Layout;
   readonly #letters: DeadLetterWriter;
   readonly #applied: Applied;
   readonly #groups: readonly Materialiser[];
-  #stopping = new AbortController();
-  #following: Promise<void> = Promise.resolve();
+  readonly #releases: Releases;
+  /** Of the live features' heads alone, so that they are current wherever their sinks run. */
+  readonly #reconciler: Reconciler;
 
   constructor(options: PublisherOptions) {
-    const { log, codec, clock, settings, version } = options;
+    const { log, codec, clock, settings, version, store, database, logger, metrics } = options;
+    const layout = new Layout(settings.REDIS_KEY_PREFIX);
     this.#o = options;
-    this.#layout = new Layout(settings.REDIS_KEY_PREFIX);
+    this.#releases = new Releases(log, codec);
+    this.#reconciler = new Reconciler({
+      place: { database, store, layout, clock, logger, metrics },
+      releases: this.#releases,
+      restage: nothingStaged,
+      artefacts: LIVE_ARTEFACTS,
+      checkMs: options.pace?.checkMs ?? CHECK_MS,
+    });
     this.#letters = new DeadLetterWriter(log, codec, clock);
     const halfLifeMs = versionSettings('popularity', settings).half_life_ms;
     this.#groups = [
       this.#group(onlineGroup(version), ONLINE_PACE, [
-        this.#online(popularityOnline(version, this.#layout, halfLifeMs)),
-        this.#online(affinityOnline(version, this.#layout)),
+        this.#online(popularityOnline(version, layout, halfLifeMs)),
+        this.#online(affinityOnline(version, layout)),
       ]),
       this.#group(tableGroup(version), this.#tablePace(), [
         this.#table(popularityRows(version)),
@@ -122,23 +133,20 @@ class LivePublisher implements Publisher {
    */
   async start(): Promise<void> {
     const { database, version, settings, clock } = this.#o;
-    this.#stopping = new AbortController();
     await installLiveVersion(database, version, settings, clock.now());
     try {
-      await this.#followVersions();
+      await this.#reconciler.look();
     } catch (error) {
       if (!isTransient(error)) throw error;
-      this.#o.logger.warn({ event: 'version_pointer_failed', error: messageOf(error) }, 'Trying again');
+      this.#o.logger.warn({ event: 'reconcile_failed', error: messageOf(error) }, 'Trying again');
     }
-    await startAll(this.#groups);
-    this.#following = this.#keepFollowing();
+    await startAll([...this.#groups, this.#reconciler]);
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
     this.#applied.close();
-    await this.#following;
-    await stopAll(this.#groups);
+    await stopAll([...this.#groups, this.#reconciler]);
+    await this.#releases.close();
     await this.#letters.close();
   }
 
@@ -182,31 +190,5 @@ class LivePublisher implements Publisher {
   #table<Value>(sink: TableSink<Value>): GroupSink {
     const store = tableSinkStore(this.#o.database, sink);
     return { topic: sink.topic, store, forgetsUnseen: sink.forgetsUnseen };
-  }
-
-  async #followVersions(): Promise<void> {
-    const { database, store, clock, logger } = this.#o;
-    for (const artefact of LIVE_ARTEFACTS) {
-      if (await followVersion(database, store, this.#layout, artefact, clock))
-        logger.info({ event: 'version_pointer_written', artefact }, 'The online store follows Postgres');
-    }
-  }
-
-  async #keepFollowing(): Promise<void> {
-    const { clock, logger, pace } = this.#o;
-    const { signal } = this.#stopping;
-    let failing = false;
-    for (;;) {
-      await clock.sleep(pace?.checkMs ?? CHECK_MS, signal);
-      if (signal.aborted) return;
-      try {
-        await this.#followVersions();
-        failing = false;
-      } catch (error) {
-        // Once per outage: the sinks of that store tell of it too.
-        if (!failing) logger.warn({ event: 'version_pointer_failed', error: messageOf(error) }, 'Trying again');
-        failing = true;
-      }
-    }
   }
 }

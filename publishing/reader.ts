@@ -1,6 +1,6 @@
 /**
- * Reads of the live features for serving. A request takes the version once, here, and asks both stores for that one
- * only. Scores are recomputed for the moment of the answer within the UTC day of their row and never across midnight:
+ * Reads of published features for serving. A request takes the version once, here, and asks both stores for that one
+ * only; stopwords come together with their version in one step. Scores are recomputed for the moment of the answer within the UTC day of their row and never across midnight:
  * what left the window then, no formula knows.
  */
 import type { Clock } from '../runtime/clock.js';
@@ -8,8 +8,10 @@ import { FreshetError } from '../runtime/errors.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { OnlineStore } from '../runtime/stores/online-store.js';
 import { decodeId, Layout, popularityAt, popularityTable } from './layout.js';
-import type { LiveArtefact, VersionSettings } from './live-version.js';
+import { type LiveArtefact, liveSettings, type VersionSettings } from './live-version.js';
+import { type StopwordList, StopwordReader } from './stopword-reader.js';
 import { utcDay, withinDay } from './utc-day.js';
+import { PIN_SETTINGS, type Pinned } from './versions/pins.js';
 
 /** A version that readers may use, with what is needed to read it. */
 export interface LiveVersion {
@@ -52,7 +54,7 @@ export interface UserAffinity {
 
 /** Errors: FreshetError of the stores; 'unavailable' before the first publication. */
 export interface FeatureReader {
-  /** The version that the online store's pointer names now. */
+  /** The version that the online store's pointer names now, or the one that is pinned. */
   currentVersion(artefact: LiveArtefact): Promise<LiveVersion>;
   /** The best `limit` products of a category, or of all (null). An unknown category is an empty list. */
   popular(category: string | null, limit: number): Promise<PopularList>;
@@ -60,6 +62,10 @@ export interface FeatureReader {
   popularity(productId: string): Promise<ProductPopularity | null>;
   /** One user's affinity; null where there is none. */
   affinity(userId: string): Promise<UserAffinity | null>;
+  /** Stopwords of one language, surest first; null where the version has no such language. */
+  stopwords(language: string): Promise<StopwordList | null>;
+  /** Languages of the version that `stopwords` reads, in order; empty where there is none yet. */
+  stopwordLanguages(): Promise<string[]>;
 }
 
 export interface FeatureReaderOptions {
@@ -68,6 +74,8 @@ export interface FeatureReaderOptions {
   /** The setting REDIS_KEY_PREFIX. */
   readonly keyPrefix: string;
   readonly clock: Clock;
+  /** Versions to read instead of the current ones: `pinnedBy(settings)`. One that is not there is 'unavailable'. */
+  readonly pinned?: Pinned;
 }
 
 export function createReader(options: FeatureReaderOptions): FeatureReader {
@@ -77,16 +85,20 @@ export function createReader(options: FeatureReaderOptions): FeatureReader {
 class StoreReader implements FeatureReader {
   readonly #o: FeatureReaderOptions;
   readonly #layout: Layout;
+  readonly #stopwords: StopwordReader;
   /** A version's settings never change, so they are read once. */
   readonly #versions = new Map<string, LiveVersion>();
 
   constructor(options: FeatureReaderOptions) {
     this.#o = options;
     this.#layout = new Layout(options.keyPrefix);
+    this.#stopwords = new StopwordReader(options, this.#layout);
   }
 
   async currentVersion(artefact: LiveArtefact): Promise<LiveVersion> {
-    const { store } = this.#o;
+    const { store, pinned } = this.#o;
+    const fixed = pinned?.[artefact];
+    if (fixed !== undefined) return this.#pinned(artefact, fixed);
     const pointer = await store.get(this.#layout.currentVersion(artefact));
     if (pointer === null) throw notPublished(artefact);
     const known = this.#versions.get(`${artefact}/${pointer}`);
@@ -99,6 +111,30 @@ class StoreReader implements FeatureReader {
     const live = { version, halfLifeMs: (JSON.parse(text) as VersionSettings).half_life_ms };
     this.#versions.set(`${artefact}/${pointer}`, live);
     return live;
+  }
+
+  async #pinned(artefact: LiveArtefact, version: number): Promise<LiveVersion> {
+    const name = `${artefact}/${version}`;
+    let live = this.#versions.get(name);
+    if (live === undefined) {
+      const [row] = await this.#o.database.query<{ manifest: Record<string, unknown> }>(
+        'SELECT manifest FROM versions WHERE artefact = $1 AND version = $2',
+        [artefact, version],
+      );
+      if (row === undefined)
+        throw new FreshetError('unavailable', `${PIN_SETTINGS[artefact]} is ${version}: there is no such version.`);
+      live = { version, halfLifeMs: liveSettings(row.manifest).half_life_ms };
+      this.#versions.set(name, live);
+    }
+    return live;
+  }
+
+  stopwords(language: string): Promise<StopwordList | null> {
+    return this.#stopwords.read(language);
+  }
+
+  stopwordLanguages(): Promise<string[]> {
+    return this.#stopwords.languages();
   }
 
   async popular(category: string | null, limit: number): Promise<PopularList> {

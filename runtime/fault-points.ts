@@ -3,7 +3,7 @@
  * production: nobody takes hold, and passing a point is one comparison.
  */
 
-/** In the order in which a task, a sink and a checkpoint pass them. */
+/** In the order in which a task, a sink, a version, a checkpoint, a snapshot and a run pass them. */
 export type FaultPoint =
   | 'restore.begin'
   | 'restore.fenced'
@@ -22,7 +22,33 @@ export type FaultPoint =
   | 'sink.opened'
   | 'sink.batch_taken'
   | 'sink.batch_applied'
-  | 'sink.batch_noted';
+  | 'sink.batch_noted'
+  | 'version.allocated'
+  | 'version.moved'
+  | 'version.rows_staged'
+  | 'version.keys_staged'
+  | 'version.verified'
+  | 'version.decided'
+  | 'version.store_asked'
+  | 'version.following'
+  | 'version.followed'
+  | 'version.released'
+  | 'version.reaping'
+  | 'version.keys_removed'
+  | 'version.folder_removed'
+  | 'capture.noted'
+  | 'capture.read'
+  | 'capture.checkpointed'
+  | 'capture.done'
+  | 'build.done'
+  | 'build.synced'
+  | 'build.finished'
+  | 'run.leased'
+  | 'run.started'
+  | 'run.built'
+  | 'run.published'
+  | 'run.ended'
+  | 'run.told';
 
 /** `where` names the task or the sink's partition. */
 export type FaultHook = (point: FaultPoint, where: string) => Promise<void> | void;

@@ -2,7 +2,7 @@
  * Every setting of the product, from the environment, checked by one strict schema before anything starts. A malformed
  * value, an unknown FRESHET_* or a near miss of a known name stops the start with a sentence.
  */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { FreshetError } from './errors.js';
 
@@ -37,7 +37,7 @@ const url = (schemes: readonly string[]) =>
     error: `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
   });
 
-const ROLES = ['processor', 'publisher', 'serving'] as const;
+const ROLES = ['processor', 'publisher', 'serving', 'snapshotter:stopwords'] as const;
 export type Role = (typeof ROLES)[number];
 export const ALL_ROLES: readonly Role[] = ROLES;
 
@@ -84,6 +84,18 @@ const schema = z.strictObject({
   AUDIT_SAMPLE: number(0, 1).default(0.01),
   AUDIT_INTERVAL_S: integer(1, 86_400).default(300),
   POSTGRES_COALESCE_MS: integer(0, 60_000).default(500),
+  TERMS_INTERVAL_S: integer(1, 3600).default(60),
+  STOPWORDS_WORDS_MAX: integer(1, 20_000).default(3_000),
+  STOPWORDS_CONFIDENCE_MIN: number(0, 1).default(0.2),
+  STOPWORDS_DOCUMENTS_MIN: integer(1, 1_000_000).default(50),
+  STOPWORDS_CHANGE_ALLOWED: flag.default(false),
+  SNAPSHOT_MEMORY_MB: integer(64, 1_000_000).default(1024),
+  FEATURE_VERSION_POPULARITY: integer(1, 2 ** 31 - 1).optional(),
+  FEATURE_VERSION_AFFINITY: integer(1, 2 ** 31 - 1).optional(),
+  FEATURE_VERSION_INTERACTIONS: integer(1, 2 ** 31 - 1).optional(),
+  FEATURE_VERSION_STOPWORDS: integer(1, 2 ** 31 - 1).optional(),
+  FEATURE_VERSION_ALS: integer(1, 2 ** 31 - 1).optional(),
+  FEATURE_VERSION_FAISS: integer(1, 2 ** 31 - 1).optional(),
   DEMO_RATE: number(0, 10_000).default(20),
   DEMO_SEED: integer(0, 2 ** 31 - 1).default(1),
 });
@@ -150,6 +162,11 @@ export function loadSettings(environment: Readonly<Record<string, string | undef
     FRESHET_DATA_DIR: resolve(FRESHET_DATA_DIR),
     ...(ARTIFACTS_DIR === undefined ? {} : { ARTIFACTS_DIR: resolve(ARTIFACTS_DIR) }),
   };
+}
+
+/** The folder of artefacts: ARTIFACTS_DIR, else a folder in the data folder. */
+export function artifactsFolder({ ARTIFACTS_DIR, FRESHET_DATA_DIR }: Settings): string {
+  return ARTIFACTS_DIR ?? join(FRESHET_DATA_DIR, 'artifacts');
 }
 
 /** Which settings were given, as against those at their default. */

@@ -21,8 +21,15 @@ const SCHEMA_FILES = {
   ProductActivity: 'features/product-activity.avsc',
   ActivityRow: 'features/activity-row.avsc',
   PopularityRow: 'features/popularity-row.avsc',
+  Terms: 'features/terms.avsc',
+  TermChanges: 'features/term-changes.avsc',
+  DocumentTerms: 'features/document-terms.avsc',
+  TermRow: 'features/term-row.avsc',
   Marker: 'features/marker.avsc',
   DeadLetter: 'jobs/dead-letter.avsc',
+  RunRequest: 'jobs/run-request.avsc',
+  RunResult: 'jobs/run-result.avsc',
+  Release: 'publishing/release.avsc',
 } as const;
 
 export type SchemaName = keyof typeof SCHEMA_FILES;

@@ -84,3 +84,51 @@ export interface Erasure {
   /** Where the topics that hold the subject ended when it was asked for: its deletions lie at or above. */
   after: { topic: string; partition: number; offset: number }[];
 }
+
+/** Document frequencies of one shard of a language's terms. */
+export interface Terms {
+  language: string;
+  shard: number;
+  as_of: number;
+  /** Names behind the columns of `totals` and of each term; '' is a document without a source. */
+  sources: string[];
+  /** Documents of the language by source; empty except in shard 0. */
+  totals: number[];
+  /** Most frequent first. */
+  terms: { term: string; documents: number[] }[];
+  omitted: number;
+  omitted_documents_max: number;
+}
+
+/** Which version of an artefact is current; the token is (timeline, seq). */
+export interface Release {
+  artefact: string;
+  timeline: number;
+  seq: number;
+  current: number | null;
+  candidate: number | null;
+  share: number;
+  /** JSON. */
+  manifest: string;
+  topics: string[];
+}
+
+export interface RunRequest {
+  run_id: string;
+  job_name: string;
+  requested_at: number;
+  requested_by: string;
+  dry_run: boolean;
+}
+
+export interface RunResult {
+  run_id: string;
+  job_name: string;
+  status: 'succeeded' | 'failed' | 'skipped' | 'cancelled';
+  attempt: number;
+  requested_at: number;
+  started_at: number | null;
+  finished_at: number;
+  /** JSON. */
+  result: string;
+}

@@ -32,6 +32,10 @@ const COST_S = {
   'rebalance-storm': 50,
   'retention-passed-the-marker': 35,
   'sigstop-past-session': 40,
+  'snapshot-child-killed': 20,
+  'snapshot-worker-killed': 30,
+  'versions-crash-between-steps': 30,
+  'versions-race': 30,
 };
 const DEFAULT_COST_S = 20;
 /** What a sample chooses by these costs, and how long it may take on whatever machine: what is late then is left out. */

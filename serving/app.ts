@@ -31,8 +31,11 @@ import { addEventRoutes } from './routes/events.js';
 import { addFeatureRoutes } from './routes/features.js';
 import { addOperationRoutes } from './routes/operation.js';
 import { addPage } from './routes/page.js';
+import { addRunRoutes } from './routes/runs.js';
 import { SHAPES } from './routes/shapes.js';
+import { addStopwordRoutes } from './routes/stopwords.js';
 import { addTopicRoutes } from './routes/topics.js';
+import { addVersionRoutes } from './routes/versions.js';
 import { Eraser } from './writing/eraser.js';
 import { SharedWriter } from './writing/shared-writer.js';
 
@@ -109,10 +112,13 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     await Promise.all([writer.close(), eraser.close()]);
   });
   const tenants = new Tenants(options.database);
-  const { readers, isReady, overview, stopping } = options;
+  const { readers, versions, runs, isReady, overview, stopping } = options;
   await addEventRoutes(app, { writer, codec });
   addCatalogueRoutes(app, { writer, codec, clock, tenants });
   addFeatureRoutes(app, { readers, tenants, metrics });
+  addStopwordRoutes(app, { readers, metrics });
+  addVersionRoutes(app, { versions, runs });
+  addRunRoutes(app, runs);
   addErasureRoutes(app, { eraser, erasures, clock, tenants, stopping });
   await addTopicRoutes(app, { log, codec, writer, clock, tenants, stopping });
   addOperationRoutes(app, { isReady, overview, metrics, clock });
@@ -128,7 +134,8 @@ const OPENAPI = {
     info: {
       title: 'Freshet',
       version: '1',
-      description: 'Features that are always fresh: events in, popularity and affinity out. Errors are problem+json.',
+      description:
+        'Features that are always fresh: events and documents in, popularity, affinity and stopwords out. Errors are problem+json.',
     },
     tags: [
       { name: 'features', description: 'Published features.' },

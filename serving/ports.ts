@@ -2,6 +2,7 @@
 import type { LiveAudits } from '../publishing/audit/compose.js';
 import type { ErasureReader } from '../publishing/erasure/erasure-reader.js';
 import type { FeatureReader } from '../publishing/reader.js';
+import type { Versions } from '../publishing/versions/versions.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Log } from '../runtime/log.js';
 import type { Logger } from '../runtime/logger.js';
@@ -9,9 +10,16 @@ import type { Metrics } from '../runtime/metrics.js';
 import type { Settings } from '../runtime/settings.js';
 import type { Queryable } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
+import type { Runs } from '../snapshotters/runs.js';
 
 /** Published features: of their reader, what routes ask for. */
-export type FeatureReaders = Pick<FeatureReader, 'popular' | 'popularity' | 'affinity'>;
+export type FeatureReaders = Pick<
+  FeatureReader,
+  'popular' | 'popularity' | 'affinity' | 'stopwords' | 'stopwordLanguages'
+>;
+
+/** Versions of what is published: looked at and switched, never made here. */
+export type VersionSwitch = Pick<Versions, 'list' | 'promote' | 'rollback' | 'pin'>;
 
 /** What has become of requests to forget. */
 export type Erasures = Pick<ErasureReader, 'versions' | 'status'>;
@@ -28,6 +36,7 @@ export interface Overview {
   readonly lag: {
     readonly activity: number;
     readonly popularity: number;
+    readonly corpus: number;
     readonly redis: number;
     readonly postgres: number;
   };
@@ -54,6 +63,8 @@ export interface ServingOptions {
   readonly database: Queryable;
   readonly readers: FeatureReaders;
   readonly erasures: Erasures;
+  readonly versions: VersionSwitch;
+  readonly runs: Runs;
   /** Null or missing where the process has no stores to compare. */
   readonly audits?: Audits | null;
   readonly codec: Codec;

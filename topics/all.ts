@@ -1,6 +1,9 @@
 /** Every topic of a deployment, in the order in which data meets them. */
+import { corpusTopics } from './corpus.js';
 import { deadLetters, documents, erasures, events, lateEvents, products, users } from './events.js';
 import { featureTopics } from './features.js';
+import { runRequests, runResults } from './jobs.js';
+import { releases } from './releases.js';
 import type { TopicDeclaration } from './topic.js';
 
 /** All declarations with the features application at `version`. */
@@ -11,6 +14,10 @@ export function allTopics(version = 1): TopicDeclaration[] {
     documents,
     users,
     ...Object.values(featureTopics(version)),
+    ...Object.values(corpusTopics(1)),
+    releases,
+    runRequests,
+    runResults,
     lateEvents,
     deadLetters,
     erasures,

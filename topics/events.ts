@@ -33,7 +33,7 @@ export const documents = topic({
   schema: 'Document',
   cleanup: 'compact',
   owner: 'producers',
-  readers: [],
+  readers: ['corpus'],
   feedsKeyedState: true,
   settings: INPUT_TABLE_SETTINGS,
 });

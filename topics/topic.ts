@@ -35,9 +35,10 @@ export const FEATURE_SETTINGS = {
   'segment.ms': String(10 * 60_000),
 } as const;
 
-/** Compacted inputs of folds. */
+/** Compacted inputs of folds: whoever was away for some days must still find the deletions. */
 export const INPUT_TABLE_SETTINGS = {
   'min.compaction.lag.ms': String(DAY_MS),
+  'delete.retention.ms': String(7 * DAY_MS),
   'segment.ms': String(10 * 60_000),
 } as const;
 

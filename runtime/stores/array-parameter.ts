@@ -8,7 +8,7 @@ import { writeInt64 } from '../record-batch.js';
 import { ByteWriter } from './byte-writer.js';
 
 /** Types of elements, and what Postgres calls them inside (src/include/catalog/pg_type.dat). */
-const TYPE_IDS = { bool: 16, int8: 20, int4: 23, text: 25, float8: 701, jsonb: 3802 } as const;
+const TYPE_IDS = { bool: 16, int8: 20, int4: 23, text: 25, float4: 700, float8: 701, jsonb: 3802 } as const;
 
 export type ElementType = keyof typeof TYPE_IDS;
 
@@ -36,7 +36,7 @@ const JSONB_VERSION = 1;
 /** `bytes`: room to begin with. */
 export function arrayParameter<Value>(
   type: ElementType,
-  values: readonly Value[],
+  values: ArrayLike<Value> & Iterable<Value>,
   elementOf: (value: Value) => ElementValue,
   bytes?: number,
 ): Buffer {
@@ -84,6 +84,10 @@ class ArrayWriter extends ByteWriter {
       case 'float8':
         this.reserve(8);
         this.at = this.bytes.writeDoubleBE(value as number, this.at);
+        return;
+      case 'float4':
+        this.reserve(4);
+        this.at = this.bytes.writeFloatBE(value as number, this.at);
         return;
       case 'int4':
         this.int32(value as number);

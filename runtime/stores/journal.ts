@@ -99,6 +99,11 @@ export class Journal<R extends object> {
     return this.#rotating !== null;
   }
 
+  /** Resolves when no snapshot is being written; then until the caller's next await. */
+  async settled(): Promise<void> {
+    while (this.#rotating !== null) await this.#rotating;
+  }
+
   /** Hands the record to the operating system. Throws FreshetError('unavailable') when it cannot; nothing is kept then. */
   append(record: R): void {
     if (this.#broken || this.#closed) throw new FreshetError('unavailable', `${this.#folder}: the journal is closed.`);

@@ -15,7 +15,11 @@ export type Value =
 export interface StateRecord {
   readonly sink?: string;
   readonly position?: SinkPosition;
+  /** Values that get another name, [from, to]; before the steps. What is not there is not moved. */
+  readonly moves?: readonly (readonly [string, string])[];
   readonly steps?: readonly AbsoluteStep[];
+  /** Sinks whose position is forgotten. */
+  readonly forgotten?: readonly string[];
 }
 
 const CAPTURE_VALUES_MAX = 1000;
@@ -52,13 +56,22 @@ export class LocalState {
 
   /** Takes a record in. A key of another kind gives way: only while a snapshot's journal is read can there be one. */
   accept(record: StateRecord): void {
+    for (const [from, to] of record.moves ?? []) this.#move(from, to);
     for (const step of record.steps ?? []) this.#run(step);
+    for (const sink of record.forgotten ?? []) this.positions.delete(sink);
     if (record.sink !== undefined && record.position !== undefined) this.positions.set(record.sink, record.position);
   }
 
   clear(): void {
     this.values.clear();
     this.positions.clear();
+  }
+
+  #move(from: string, to: string): void {
+    const value = this.values.get(from);
+    if (value === undefined) return;
+    this.values.delete(from);
+    this.values.set(to, value);
   }
 
   #run(step: AbsoluteStep): void {
@@ -117,7 +130,7 @@ export class LocalState {
    * Everything, in records of about 1,000 values. The positions are taken at the call; the values while the caller goes
    * through them, between batches. Such a blurred picture is made sharp by running all records that were
    * accepted since the call after it: they are absolute, so what they touched ends as they say, and what they
-   * did not touch is in the picture as it was.
+   * did not touch is in the picture as it was. Moves are not absolute: none may be accepted meanwhile.
    */
   capture(): IterableIterator<StateRecord> {
     return captureFrom([...this.positions], this.values);

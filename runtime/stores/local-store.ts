@@ -10,7 +10,11 @@ import type { JournalOptions } from './journal.js';
 import { Journal } from './journal.js';
 import type { StateRecord, Value } from './local-state.js';
 import { LocalState } from './local-state.js';
+import { movesOf, readPart } from './local-versions.js';
 import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition, StoreOperation } from './online-store.js';
+import { compareTokens, parseToken, tokenText } from './switch-token.js';
+import type { HeldVersion, PartRead, SwitchResult, VersionedKeys, VersionSwitch } from './versioned-keys.js';
+import { checkSwitch, checksumKey, settingsKey } from './versioned-keys.js';
 
 /**
  * Opens, or creates, the store in a folder of its own. The folder must not be open twice: that is what the lock of the
@@ -82,8 +86,49 @@ class LocalStore implements OnlineStore {
     return 'applied';
   }
 
-  async get(key: string): Promise<string | null> {
+  async heldVersion(keys: VersionedKeys): Promise<HeldVersion> {
+    return this.#held(keys);
+  }
+
+  async switchVersion(keys: VersionedKeys, to: VersionSwitch): Promise<SwitchResult> {
+    checkSwitch(to);
+    // A record that moves values is not absolute: it must not fall into the time in which a snapshot is written.
+    await this.#journal.settled();
+    const held = this.#held(keys);
+    if (compareTokens(to.token, held.token) <= 0) return 'older';
+    if (to.checksum !== null && this.#text(checksumKey(keys, to.version)) !== to.checksum) return 'not_staged';
+    const moves = movesOf(this.#state.values, keys, held.version, to.version);
+    if (moves === null) return 'not_staged';
+    const set = (key: string, value: string) => ({ op: 'set', key, value }) as const;
+    const settings = to.settings === null ? [] : [set(settingsKey(keys, to.version), to.settings)];
+    const pointer = [set(keys.current, String(to.version)), set(keys.token, tokenText(to.token))];
+    this.#commit({ moves, steps: [...settings, ...pointer] });
+    return 'switched';
+  }
+
+  async readPart(keys: VersionedKeys, version: number | null, part: string): Promise<PartRead> {
+    if (keys.plain === null) throw new FreshetError('invalid_data', `What ${keys.current} names has no parts.`);
+    const held = this.#held(keys);
+    return { ...readPart(this.#state.values, keys, held.version, version ?? held.version, part), token: held.token };
+  }
+
+  async discard(keys: readonly string[], sinks: readonly SinkId[] = []): Promise<void> {
+    this.#check();
+    const steps = keys.map((key) => ({ op: 'del', key }) as const);
+    this.#commit({ steps, forgotten: sinks.map(sinkName) });
+  }
+
+  #held(keys: VersionedKeys): HeldVersion {
+    const version = this.#text(keys.current);
+    return { version: version === null ? null : Number(version), token: parseToken(this.#text(keys.token)) };
+  }
+
+  #text(key: string): string | null {
     return this.#value(key, 'string')?.text ?? null;
+  }
+
+  async get(key: string): Promise<string | null> {
+    return this.#text(key);
   }
 
   async hget(key: string, field: string): Promise<string | null> {

@@ -3,6 +3,7 @@
  * (redis.ts) and an in-process one kept on disk (local-store.ts); one conformance suite runs on both. The layout of
  * keys belongs to publishing/, not here.
  */
+import type { HeldVersion, PartRead, SwitchResult, VersionedKeys, VersionSwitch } from './versioned-keys.js';
 
 /**
  * One change; a batch applies its operations in order, all or nothing. A key holds one kind of value: zadd, zrem, hset,
@@ -81,6 +82,22 @@ export interface OnlineStore {
   rewind(id: SinkId, epoch: number): Promise<boolean>;
   /** Operations and the new offset in one atomic step. */
   apply(batch: FencedBatch, operations: readonly StoreOperation[]): Promise<ApplyResult>;
+
+  /** Pointer and token of an artefact in one step. */
+  heldVersion(keys: VersionedKeys): Promise<HeldVersion>;
+  /**
+   * Makes a staged version current in one atomic step, if the token is newer than the held one and the checksum key
+   * holds what it should: the former current version's parts get names with their number, the new one's plain names.
+   * May be run by anybody and again at any time.
+   */
+  switchVersion(keys: VersionedKeys, to: VersionSwitch): Promise<SwitchResult>;
+  /** Which version it is and one part of it, in one step; `version` null: the current one. `keys.plain` must be there. */
+  readPart(keys: VersionedKeys, version: number | null, part: string): Promise<PartRead>;
+  /**
+   * Deletes keys outside of any batch, in slices that hold nobody up, and forgets the position of sinks. For what nobody
+   * reads any more.
+   */
+  discard(keys: readonly string[], sinks?: readonly SinkId[]): Promise<void>;
 
   get(key: string): Promise<string | null>;
   hget(key: string, field: string): Promise<string | null>;

@@ -12,6 +12,10 @@ import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition, Store
 import { redisError } from './redis-errors.js';
 import { encodeProgram } from './redis-program.js';
 import { APPLY_SCRIPT, OPEN_SCRIPT, REWIND_SCRIPT } from './redis-scripts.js';
+import { parseToken, tokenText } from './switch-token.js';
+import { READ_PART_SCRIPT, SWITCH_SCRIPT } from './version-scripts.js';
+import type { HeldVersion, PartRead, SwitchResult, VersionedKeys, VersionSwitch } from './versioned-keys.js';
+import { checkSwitch } from './versioned-keys.js';
 
 export interface RedisOptions {
   /** redis:// or rediss:// (TLS), with user, password and database if needed. */
@@ -33,6 +37,7 @@ const COMMAND_MS_MAX = 5_000;
 const CONNECT_MS_MAX = 5_000;
 const RECONNECT_MS_MAX = 2_000;
 const SCAN_COUNT = 1_000;
+const DISCARD_SLICE = 500;
 
 /**
  * Connects and waits until the server answers. Throws FreshetError: 'settings' for a malformed url, 'access' for a
@@ -71,6 +76,8 @@ class Script {
 const OPEN = new Script(OPEN_SCRIPT);
 const REWIND = new Script(REWIND_SCRIPT);
 const APPLY = new Script(APPLY_SCRIPT);
+const SWITCH = new Script(SWITCH_SCRIPT);
+const READ_PART = new Script(READ_PART_SCRIPT);
 
 class RedisStore implements OnlineStore {
   readonly kind = 'redis';
@@ -170,6 +177,37 @@ class RedisStore implements OnlineStore {
     const answer = await this.#run(`writing ${sinkName(id)}`, APPLY, [this.#fence(id)], [...head, program]);
     if (answer === 'applied' || answer === 'fenced' || answer === 'offset_mismatch') return answer;
     throw new FreshetError('internal', `${this.#name}: a batch was answered with ${JSON.stringify(answer)}.`);
+  }
+
+  async heldVersion(keys: VersionedKeys): Promise<HeldVersion> {
+    const [version, token] = await this.#do('reading a pointer', () => this.#redis.mget(keys.current, keys.token));
+    return heldOf(version ?? null, token ?? null);
+  }
+
+  async switchVersion(keys: VersionedKeys, to: VersionSwitch): Promise<SwitchResult> {
+    checkSwitch(to);
+    const { prefix, parts } = keys.plain ?? { prefix: '', parts: '' };
+    const what = [String(to.version), tokenText(to.token), to.checksum ?? '', to.settings ?? ''];
+    const where = [keys.noted, prefix, parts];
+    const answer = await this.#run('switching a version', SWITCH, [keys.current, keys.token], [...what, ...where]);
+    if (answer === 'switched' || answer === 'older' || answer === 'not_staged') return answer;
+    throw new FreshetError('internal', `${this.#name}: a switch was answered with ${JSON.stringify(answer)}.`);
+  }
+
+  async readPart(keys: VersionedKeys, version: number | null, part: string): Promise<PartRead> {
+    if (keys.plain === null) throw new FreshetError('invalid_data', `What ${keys.current} names has no parts.`);
+    const what = [version === null ? '' : String(version), part, keys.noted, keys.plain.prefix, keys.plain.parts];
+    const answer = await this.#run('reading a version', READ_PART, [keys.current, keys.token], what);
+    const [found, held, token, flat = []] = answer as [PartRead['found'], string | null, string | null, string[]?];
+    const fields = new Map<string, string>();
+    for (let i = 0; i < flat.length; i += 2) fields.set(flat[i]!, flat[i + 1]!);
+    return { found, ...heldOf(held, token), fields };
+  }
+
+  async discard(keys: readonly string[], sinks: readonly SinkId[] = []): Promise<void> {
+    const all = [...keys, ...sinks.map((id) => this.#fence(id))];
+    for (let at = 0; at < all.length; at += DISCARD_SLICE)
+      await this.#do('UNLINK', () => this.#redis.unlink(...all.slice(at, at + DISCARD_SLICE)));
   }
 
   get(key: string): Promise<string | null> {
@@ -278,6 +316,10 @@ class RedisStore implements OnlineStore {
       throw mapped;
     }
   }
+}
+
+function heldOf(version: string | null, token: string | null): HeldVersion {
+  return { version: version === null ? null : Number(version), token: parseToken(token) };
 }
 
 function positionOf([epoch, nextOffset, updatedAt, incarnation]: (string | null)[]): SinkPosition | null {

@@ -5,8 +5,9 @@ import type { AccessClass } from '../limits.js';
 export type TokenRole = AccessToken['role'];
 
 /**
- * read: features, overview, metrics, the page. write: events, products, documents, users. operate: topics and their
- * offsets. raw: records as they lie in the log, of every tenant. erase: requests to forget.
+ * read: features, versions, runs, overview, metrics, the page. write: events, products, documents, users. operate:
+ * topics and their offsets, switching versions, asking for runs. raw: records as they lie in the log, of every tenant.
+ * erase: requests to forget.
  */
 export const ALLOWED: Readonly<Record<TokenRole, ReadonlySet<AccessClass>>> = {
   reader: new Set<AccessClass>(['read']),

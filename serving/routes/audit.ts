@@ -7,7 +7,8 @@ import type { Audits } from '../ports.js';
 import { Problem } from '../problem.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
 import { orBadRequest } from './ids.js';
-import { answers, json, parameters, text } from './shapes.js';
+import { parameters, text } from './schema.js';
+import { answers, json } from './shapes.js';
 
 const SALT_LENGTH_MAX = 64;
 

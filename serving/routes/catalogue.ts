@@ -9,7 +9,8 @@ import { Problem } from '../problem.js';
 import type { SharedWriter } from '../writing/shared-writer.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
 import { idOf, orBadRequest } from './ids.js';
-import { answers, json, pathId, type ShapeName } from './shapes.js';
+import { pathId } from './schema.js';
+import { answers, json, type ShapeName } from './shapes.js';
 
 export interface CatalogueRoutes {
   readonly writer: SharedWriter;

@@ -11,7 +11,8 @@ import { Problem } from '../problem.js';
 import type { Eraser } from '../writing/eraser.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
 import { idOf, orBadRequest } from './ids.js';
-import { answers, count, json, parameters, text } from './shapes.js';
+import { count, parameters, text } from './schema.js';
+import { answers, json } from './shapes.js';
 
 export interface ErasureRoutes {
   readonly eraser: Eraser;

@@ -6,7 +6,8 @@ import { eventInput } from '../input/records.js';
 import { RECORDS_PER_REQUEST_MAX } from '../limits.js';
 import type { SharedWriter } from '../writing/shared-writer.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
-import { answers, array, json } from './shapes.js';
+import { array } from './schema.js';
+import { answers, json } from './shapes.js';
 
 export interface EventRoutes {
   readonly writer: SharedWriter;

@@ -7,7 +7,8 @@ import type { FeatureReaders } from '../ports.js';
 import { Problem } from '../problem.js';
 import { access, described, iso } from './declare.js';
 import { idOf } from './ids.js';
-import { answers, count, id, json, parameters, pathId } from './shapes.js';
+import { count, id, parameters, pathId } from './schema.js';
+import { answers, json } from './shapes.js';
 
 export interface FeatureRoutes {
   readonly readers: FeatureReaders;

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../runtime/clock.js';
 import type { Metrics } from '../../runtime/metrics.js';
+import { ALLOWED } from '../access/roles.js';
 import { READ_MS_MAX } from '../limits.js';
 import type { Overview, Readiness } from '../ports.js';
 import { access, described, iso } from './declare.js';
@@ -75,6 +76,21 @@ export function addOperationRoutes(app: FastifyInstance, options: OperationRoute
     async () => {
       const { mode, demo, uptime_seconds, events, lag, freshness_ms, intake } = await overview();
       return { as_of: iso(clock.now()), uptime_seconds, mode, demo, events, lag, freshness_ms, intake };
+    },
+  );
+
+  app.get(
+    '/v1/access',
+    {
+      config: access('read'),
+      schema: described(
+        { operationId: 'access', tag: 'operation', summary: 'What the caller may do here.' },
+        { response: answers({ 200: json('Access', 'Everything, where no tokens are asked for.') }, []) },
+      ),
+    },
+    (request) => {
+      const role = request.principal?.role ?? null;
+      return { role, may: [...ALLOWED[role ?? 'admin']] };
     },
   );
 

@@ -1,46 +1,19 @@
 /** The shapes of requests and answers as JSON schemas: what /openapi.json shows, and what tests hold answers against. */
-import { ID_BYTES_MAX } from '../limits.js';
-
-type Schema = Readonly<Record<string, unknown>>;
-
-/** An object that has exactly these fields; those whose names are in `optional` may be missing. */
-export function object(properties: Readonly<Record<string, Schema>>, optional: readonly string[] = []): Schema {
-  const required = Object.keys(properties).filter((name) => !optional.includes(name));
-  return { type: 'object', properties, ...(required.length > 0 ? { required } : {}), additionalProperties: false };
-}
-
-export const text: Schema = { type: 'string' };
-export const integer: Schema = { type: 'integer' };
-export const number: Schema = { type: 'number' };
-export const time: Schema = { type: 'string', format: 'date-time', description: 'ISO 8601, UTC.' };
-export const id: Schema = {
-  type: 'string',
-  minLength: 1,
-  maxLength: ID_BYTES_MAX,
-  description: `1 to ${ID_BYTES_MAX} bytes of UTF-8.`,
-};
-export const nullableId: Schema = { ...id, type: ['string', 'null'] };
-export const givenTime: Schema = {
-  description: 'ISO 8601 with Z or an offset and any fraction, or milliseconds since 1970.',
-  anyOf: [{ type: 'string', format: 'date-time' }, { type: 'number' }],
-};
-
-export function array(items: Schema): Schema {
-  return { type: 'array', items };
-}
-
-/** A whole number in a query. */
-export function count(min: number, max: number, otherwise: number, description: string): Schema {
-  return { type: 'integer', minimum: min, maximum: max, default: otherwise, description };
-}
-
-/** Parameters of a path or query; unknown ones are refused, so that a slip of the pen is told. */
-export function parameters(properties: Readonly<Record<string, Schema>>, required: readonly string[] = []): Schema {
-  return { type: 'object', properties, required: [...required], additionalProperties: false };
-}
-
-export const pathId = (name: string, what: string): Schema =>
-  parameters({ [name]: { type: 'string', minLength: 1, description: `${what}, percent-encoded.` } }, [name]);
+import {
+  array,
+  givenTime,
+  id,
+  integer,
+  nullableId,
+  nullableText,
+  nullableTime,
+  number,
+  object,
+  type Schema,
+  text,
+  time,
+} from './schema.js';
+import { VERSION_SHAPES } from './version-shapes.js';
 
 const rejection = object({ index: integer, error: text });
 
@@ -238,7 +211,7 @@ const overviewShape = {
     mode: object({ log: text, online_store: text, database: text }),
     demo: { type: 'boolean' },
     events: object({ total: number, rate_per_second: number }),
-    lag: object({ activity: lagCount, popularity: lagCount, redis: lagCount, postgres: lagCount }),
+    lag: object({ activity: lagCount, popularity: lagCount, corpus: lagCount, redis: lagCount, postgres: lagCount }),
     freshness_ms: object({ redis: nullableMs, postgres: nullableMs }),
     intake: object({ counted: integer, duplicate: integer, late: integer, dead_letter: integer }),
   }),
@@ -274,7 +247,7 @@ const erasureShape = {
             description: 'What was looked at: everything of the partition below the offset has been applied there.',
           },
           not_checked: array(text),
-          expires: array(object({ what: text, where: text, until: { ...time, type: ['string', 'null'] }, rule: text })),
+          expires: array(object({ what: text, where: text, until: nullableTime, rule: text })),
           stays: array(text),
         }),
         { type: 'null' },
@@ -283,7 +256,6 @@ const erasureShape = {
   }),
 };
 
-const nullableText: Schema = { type: ['string', 'null'] };
 const shown: Schema = { type: ['string', 'number', 'null'] };
 
 const reportShape = object({
@@ -317,7 +289,7 @@ const reportShape = object({
       what: text,
       served: shown,
       expected: shown,
-      as_of: { ...time, type: ['string', 'null'] },
+      as_of: nullableTime,
       relative_error: { type: ['number', 'null'] },
     }),
   ),
@@ -382,6 +354,14 @@ export const SHAPES = [
       records_read: integer,
       report: nullableReport,
       error: nullableText,
+    }),
+  },
+  ...VERSION_SHAPES,
+  {
+    $id: 'Access',
+    ...object({
+      role: { ...nullableText, description: 'Null without tokens.' },
+      may: { ...array(text), description: 'Classes of routes this token may use.' },
     }),
   },
   { $id: 'Live', ...object({ status: { type: 'string', const: 'live' } }) },

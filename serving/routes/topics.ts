@@ -23,7 +23,8 @@ import { type Position, readRaw } from '../reading/raw-reader.js';
 import { type StartQuery, startPositions } from '../reading/start.js';
 import type { SharedWriter } from '../writing/shared-writer.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
-import { answers, array, count, json, parameters } from './shapes.js';
+import { array, count, parameters } from './schema.js';
+import { answers, json } from './shapes.js';
 
 export interface TopicRoutes {
   readonly log: Log;

@@ -21,10 +21,10 @@ export function onTokenNeeded(ask) {
 }
 
 /** Fetches JSON. Throws ApiError; status 0 when the server could not be reached. */
-export async function call(path, { method = 'GET', body, accept = [] } = {}) {
+export async function call(path, { method = 'GET', body, accept = [], timeoutMs = TIMEOUT_MS } = {}) {
   for (;;) {
     const used = token;
-    const response = await send(path, method, body, used);
+    const response = await send(path, method, body, used, timeoutMs);
     if (response.status === 401) {
       if (used === token) await renewToken(used !== null);
       continue;
@@ -35,7 +35,7 @@ export async function call(path, { method = 'GET', body, accept = [] } = {}) {
   }
 }
 
-async function send(path, method, body, used) {
+async function send(path, method, body, used, timeoutMs) {
   const headers = {};
   if (used !== null) headers.authorization = `Bearer ${used}`;
   if (body !== undefined) headers['content-type'] = 'application/json';
@@ -45,7 +45,7 @@ async function send(path, method, body, used) {
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
       cache: 'no-store',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     });
   } catch {
     throw new ApiError(0, 'The server cannot be reached.');

@@ -5,6 +5,8 @@ import { byId, setText } from './page.js';
 import { startRanking } from './ranking.js';
 import { startTaste } from './taste.js';
 import { startTokens } from './token.js';
+import { startVersions } from './versions.js';
+import { startWords } from './words.js';
 
 startTokens();
 startOverview();
@@ -28,3 +30,5 @@ const acting = startActing({
     taste.refresh();
   },
 });
+const words = startWords();
+startVersions({ onSwitch: () => words.refresh() });

@@ -77,6 +77,20 @@ export function percentages(shares) {
   return floors.map((tenths) => tenths / 10);
 }
 
+const dayAndTime = new Intl.DateTimeFormat('en-GB', {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+});
+
+/** Day and time where the reader is. */
+export function dateTime(iso) {
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) ? '' : dayAndTime.format(date);
+}
+
 /** UTC time of day. */
 export function timeOfDay(iso) {
   const date = new Date(iso);

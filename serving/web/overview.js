@@ -6,16 +6,17 @@ import { healthOf } from './health.js';
 import { byId, setText } from './page.js';
 
 const INTERVAL_MS = 1_000;
-const STEPS = ['activity', 'popularity', 'redis', 'postgres'];
+const STEPS = ['activity', 'popularity', 'corpus', 'redis', 'postgres'];
 const STORES = ['redis', 'postgres'];
 const NAMES = {
   activity: 'Activity',
   popularity: 'Popularity',
+  corpus: 'Documents',
   redis: 'To the online store',
   postgres: 'To the database',
 };
 const STORE_NAMES = { redis: 'Online store', postgres: 'Database' };
-const COLORS = { activity: '--accent', popularity: '--amber', redis: '--violet', postgres: '--rose' };
+const COLORS = { activity: '--accent', popularity: '--amber', corpus: '--blue', redis: '--violet', postgres: '--rose' };
 /** One answer that is missing may be chance; the second is a state. */
 const MISSES = 2;
 

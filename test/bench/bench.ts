@@ -24,6 +24,8 @@ export interface BenchOptions {
   readonly rate: number | null;
   /** Runs the peer too, where there is one. */
   readonly peer: boolean;
+  /** Runs on real Kafka too, where that is asked for only. */
+  readonly kafka: boolean;
   /** Says what is going on; goes to standard error. */
   readonly say: (line: string) => void;
 }

@@ -3,23 +3,40 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Bench, BenchOptions, Report } from './bench.js';
+import { corpus } from './corpus.js';
 import { engine } from './engine.js';
 import { latency } from './latency.js';
 import { midnight } from './midnight.js';
 import { rebuild } from './rebuild.js';
 import { restart } from './restart.js';
+import { snapshot } from './snapshot.js';
+import { stopwords } from './stopwords.js';
 import { stores } from './stores.js';
 import { tableOf } from './table.js';
 import { twelve } from './twelve.js';
+import { versions } from './versions.js';
 import { wire } from './wire.js';
 
-const BENCHES: readonly Bench[] = [engine, latency, rebuild, wire, stores, midnight, restart, twelve];
+const BENCHES: readonly Bench[] = [
+  engine,
+  corpus,
+  latency,
+  rebuild,
+  wire,
+  stores,
+  versions,
+  snapshot,
+  midnight,
+  restart,
+  twelve,
+  stopwords,
+];
 
-const HELP = `npm run bench [-- NAME... --events N --users N --products N --seed N --rate N --peer --json FILE]
+const HELP = `npm run bench [-- NAME... --events N --users N --products N --seed N --rate N --peer --kafka --json FILE]
 
 ${BENCHES.map(({ name, what }) => `  ${name.padEnd(9)} ${what}`).join('\n')}
 
-Without a name all are run; --peer adds the same job as a Kafka Streams program (needs Java and Maven). Figures are never judged by a test: they depend on the machine.
+Without a name all are run; --peer adds the same job as a Kafka Streams program (needs Java and Maven); --kafka adds the corpus on real Kafka. Figures are never judged by a test: they depend on the machine.
 `;
 
 async function main(args: string[]): Promise<number> {
@@ -33,6 +50,7 @@ async function main(args: string[]): Promise<number> {
       seed: { type: 'string', default: '1' },
       rate: { type: 'string' },
       peer: { type: 'boolean', default: false },
+      kafka: { type: 'boolean', default: false },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -50,6 +68,7 @@ async function main(args: string[]): Promise<number> {
     seed: count('seed', values.seed) ?? 1,
     rate: count('rate', values.rate),
     peer: values.peer,
+    kafka: values.kafka,
     say: (line) => process.stderr.write(`  … ${line}\n`),
   };
   const results: { bench: string; at: string; reports: Report[] }[] = [];

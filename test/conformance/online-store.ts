@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { type ErrorCode, FreshetError } from '../../runtime/errors.js';
 import type { OnlineStore, SinkId, SinkPosition, StoreOperation } from '../../runtime/stores/online-store.js';
 import { NaiveStore, rankedNaively } from './naive-store.js';
+import { versionConformance } from './online-store-versions.js';
 
 export interface OpenedStore {
   readonly store: OnlineStore;
@@ -792,6 +793,8 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
       }
       return found;
     };
+
+    describe('versions', () => versionConformance({ place, bound, store: () => store }));
 
     test('reopening finds everything', async () => {
       const at = place();

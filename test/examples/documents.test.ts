@@ -1,5 +1,5 @@
 /**
- * Every `sh` block of README.md and docs/USING.md, run as it stands but for what is listed here: addresses are those of
+ * Every `sh` block of README.md, docs/USING.md and the runbooks, run as it stands but for what is listed here: addresses are those of
  * this test, what runs on is stopped once it is up, and what is not run says why.
  */
 import assert from 'node:assert/strict';
@@ -58,7 +58,12 @@ until_up() {
 /** Of the demo beside all blocks; a file of tests has no more. */
 const DEMO_MS_MAX = 300_000;
 
-const blocks = (await Promise.all(['README.md', 'docs/USING.md'].map((path) => blocksOf(path, 'sh')))).flat();
+const runbooks = (await readdir(join(projectRoot, 'docs', 'runbooks'))).sort().map((name) => `docs/runbooks/${name}`);
+const blocks = (
+  await Promise.all(['README.md', 'docs/USING.md', ...runbooks].map((path) => blocksOf(path, 'sh')))
+).flat();
+/** Blocks about versions mean those of the demo, all others have a folder of their own. */
+const BESIDE_THE_DEMO = /^freshet (versions|snapshot) /m;
 const found = await openStage();
 const python =
   typeof found === 'string'
@@ -83,6 +88,10 @@ describe('documents', { skip: typeof found === 'string' && found }, () => {
     });
     onKafka = await freshetUp({ ...stage.settings, FRESHET_DATA_DIR: join(folder, 'kafka'), PARTITIONS: '3' });
     await demo.until(/Ready after/);
+    // A second version, so that there is one to go back to.
+    await run(process.execPath, [PROGRAM, 'snapshot', 'stopwords'], {
+      settings: { FRESHET_DATA_DIR: join(folder, 'demo') },
+    });
     const address = / page +http:\/\/(\S+)$/m.exec(demo.output())?.[1] ?? assert.fail(demo.output());
     replaced = [
       ['localhost:8080', address],
@@ -133,7 +142,7 @@ describe('documents', { skip: typeof found === 'string' && found }, () => {
           ...('path' in python ? { PYTHONPATH: python.path } : {}),
           ...(isOnKafka ? { ...stage.settings, PARTITIONS: '3' } : {}),
           ...PYTHON_SETTINGS,
-          FRESHET_DATA_DIR: join(folder, String(number)),
+          FRESHET_DATA_DIR: join(folder, BESIDE_THE_DEMO.test(block.text) ? 'demo' : String(number)),
           OUT: join(folder, `said-${number}`),
           PORT: '0',
         },

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { createDocuments } from '../../cli/demo/documents.js';
 import { freshetUp, type RunningFreshet } from '../bench/freshet.js';
 import { run } from '../support/example.js';
 import { runCommand } from '../unit/cli/run-command.js';
@@ -17,6 +18,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
 /** What must come first and last; all else in between, in the order of the help. */
 const FIRST = ['freshet topics apply', 'freshet produce '];
 const LAST = ['freshet reset'];
+const TERMS_MS_MAX = 60_000;
 
 /** The examples of a command and of those below it. */
 async function examplesOf(command: readonly string[]): Promise<string[]> {
@@ -44,7 +46,9 @@ describe('examples of --help', () => {
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'freshet-help-'));
-    settings = { FRESHET_DATA_DIR: join(folder, 'data'), PORT: '0' };
+    settings = { FRESHET_DATA_DIR: join(folder, 'data'), PORT: '0', TERMS_INTERVAL_S: '1' };
+    const documents = createDocuments(1, Date.now()).filter(({ language }) => language === 'en');
+    await writeFile(join(folder, 'documents.jsonl'), documents.map((document) => JSON.stringify(document)).join('\n'));
     const event = {
       event_id: 'e',
       user_id: 'u',
@@ -61,13 +65,31 @@ describe('examples of --help', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
+  /** A running Freshet with two versions of the stopwords, so that there is something to go back to. */
+  async function upWithVersions(): Promise<RunningFreshet> {
+    const running = await freshetUp(settings);
+    const freshet = (...args: string[]) => run(process.execPath, [PROGRAM, ...args], { settings });
+    await freshet('produce', 'documents', join(folder, 'documents.jsonl'));
+    // Until the terms are there a run fails, and says so.
+    for (const end = Date.now() + TERMS_MS_MAX; ; ) {
+      try {
+        await freshet('snapshot', 'stopwords');
+        break;
+      } catch (error) {
+        if (Date.now() > end) throw error;
+      }
+    }
+    await freshet('snapshot', 'stopwords');
+    return running;
+  }
+
   it('are there', () => assert.ok(examples.length >= 8, examples.join('\n')));
 
   for (const example of examples) {
     it(`$ ${example}`, { skip: NOT_RUN[example] ?? false }, async () => {
       // The first ones hold the log on disk themselves, the last one needs it free, all others ask who holds it.
       const isBetween = rank(example) === FIRST.length;
-      if (isBetween) freshet ??= await freshetUp(settings);
+      if (isBetween) freshet ??= await upWithVersions();
       else {
         await freshet?.stop();
         freshet = null;

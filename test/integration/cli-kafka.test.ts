@@ -119,7 +119,7 @@ describe('commands on Kafka and a registry', { skip: missing }, () => {
   it('doctor finds everything well, and says what one broker means', async () => {
     const { code, output } = await freshet(['doctor'], '', { SCHEMA_REGISTRY_URL: registry.url, PARTITIONS: '3' });
     assert.equal(code, 0, output);
-    assert.match(output, /^ok +log +Kafka at .* answers; 13 of 13 topics exist\.$/m);
+    assert.match(output, /^ok +log +Kafka at .* answers; (\d+) of \1 topics exist\.$/m);
     assert.match(output, /^ok +log time +events carries LogAppendTime/m);
     assert.match(output, /^warn +durability +min\.insync\.replicas of events is 1/m);
     assert.match(output, /^ok +registry +It answers; 1 of \d+ subjects are registered, and our schemas fit\.$/m);

@@ -20,7 +20,7 @@ const TEXT: readonly (readonly [string, string])[] = [
 ];
 /** Lines, dots and frames that carry meaning. */
 const GRAPHICS: readonly (readonly [string, string])[] = [
-  ...['accent', 'amber', 'violet', 'rose', 'focus'].map((line) => [line, 'paper'] as const),
+  ...['accent', 'amber', 'violet', 'rose', 'blue', 'focus'].map((line) => [line, 'paper'] as const),
   ...['flow', 'good', 'warn', 'bad'].map((line) => [line, 'river'] as const),
 ];
 

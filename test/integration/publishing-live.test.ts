@@ -22,6 +22,7 @@ import { openLocalStore } from '../../runtime/stores/local-store.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { openPostgres } from '../../runtime/stores/postgres.js';
 import { openRedis } from '../../runtime/stores/redis.js';
+import type { Release } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
 import { affinity, codec, Events, endsOf, popularity, write } from '../support/publishing.js';
@@ -53,7 +54,8 @@ describe('the publisher', () => {
   });
   beforeEach(async () => {
     await database.execute(
-      `TRUNCATE product_popularity_v1, user_affinity_v1, catalogue, users, dead_letters, sink_offsets, versions`,
+      `TRUNCATE product_popularity_v1, user_affinity_v1, catalogue, users, dead_letters, sink_offsets, versions,
+       version_heads`,
     );
   });
 
@@ -295,9 +297,47 @@ describe('the publisher', () => {
       return true;
     });
     // A Postgres of another installation under the same online store.
-    await database.execute('TRUNCATE versions');
+    await database.execute('TRUNCATE versions, version_heads');
     await assert.rejects(createPublisher({ ...options, settings: changed }).start(), /different installations/);
     assert.equal(await store.get(layout.currentVersion('affinity')), '1');
+  });
+
+  test('tells topic "releases" which versions are current, and with which topics', async (t) => {
+    const { log, publisher } = await running(t);
+    await publisher.start();
+    const found = async (artefact: string) => {
+      const batches = await log.reader([{ topic: 'releases', partition: 0, offset: 0 }], { maxWaitMs: 50 }).poll();
+      const all = batches.flatMap(({ count, bytes, valueStart, valueEnd }) =>
+        Array.from({ length: count }, (_, row) => codec.decode('Release', bytes, valueStart[row]!, valueEnd[row]!)),
+      ) as Release[];
+      return all.findLast((release) => release.artefact === artefact);
+    };
+    for (const [artefact, halfLifeMs] of [['popularity', 14 * DAY_MS] as const, ['affinity', 30 * DAY_MS] as const]) {
+      await events.until(artefact, async () => (await found(artefact)) !== undefined);
+      const release = await found(artefact);
+      assert.deepEqual(
+        { ...release, manifest: JSON.parse(release!.manifest) },
+        {
+          ...{ artefact, timeline: 1, seq: 1, current: 1, candidate: null, share: 0, topics: [`${artefact}.v1`] },
+          manifest: { half_life_ms: halfLifeMs },
+        },
+      );
+    }
+  });
+
+  test('a reader pinned by configuration keeps to its version, and says so when there is none', async (t) => {
+    const { store, layout, options, publisher } = await running(t);
+    await publisher.start();
+    await installLiveVersion(database, 2, options.settings, NOON);
+    const read = (version: number) =>
+      createReader({
+        ...{ store, database, keyPrefix: options.settings.REDIS_KEY_PREFIX, clock: systemClock },
+        pinned: { popularity: version },
+      }).currentVersion('popularity');
+    assert.deepEqual(await read(2), { version: 2, halfLifeMs: 14 * DAY_MS });
+    assert.equal(await store.get(layout.currentVersion('popularity')), '1');
+    await assert.rejects(read(3), /FEATURE_VERSION_POPULARITY is 3: there is no such version/);
+    await database.execute('DROP TABLE product_popularity_v2, user_affinity_v2');
   });
 
   test('puts the pointer back when it is lost', async (t) => {

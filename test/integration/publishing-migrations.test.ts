@@ -42,7 +42,7 @@ describe('migrations', () => {
     return rows.map(({ name }) => name);
   }
 
-  test('make everything that section 6 of the design names for the live features, and take it back', async () => {
+  test('make everything that section 6 of the design names, and take it back', async () => {
     const done = await migrateUp(database);
     assert.deepEqual(
       done,
@@ -50,8 +50,10 @@ describe('migrations', () => {
     );
     const made = await relations();
     assert.deepEqual(made, [
-      ...['catalogue', 'dead_letters', 'product_popularity', 'product_popularity_v1', 'products', 'sink_offsets'],
-      ...['user_affinity', 'user_affinity_v1', 'user_category_affinity', 'users', 'versions'],
+      ...['catalogue', 'dead_letters', 'job_leases', 'job_runs', 'product_popularity', 'product_popularity_v1'],
+      ...['products', 'sink_offsets'],
+      ...['stopwords', 'user_affinity', 'user_affinity_v1', 'user_category_affinity', 'users', 'version_heads'],
+      ...['version_pins', 'versions'],
     ]);
     assert.deepEqual(await migrateUp(database), []);
     // Tables of later versions go too.
@@ -60,6 +62,22 @@ describe('migrations', () => {
     assert.deepEqual(await relations(), []);
     assert.deepEqual(await migrateUp(database), done);
     assert.deepEqual(await relations(), made);
+  });
+
+  test('carry the versions of the live features over into the heads', async () => {
+    const all = await readMigrations();
+    await migrateUp(database, undefined, all.slice(0, 3));
+    await database.execute(`INSERT INTO versions (artefact, version, state, manifest, timeline, seq, epoch, created_at)
+      VALUES ('affinity', 1, 'retired', '{}', 1, 1, 1, now()), ('affinity', 2, 'current', '{}', 1, 4, 1, now()),
+             ('affinity', 3, 'staged', '{}', 1, 0, 1, now()), ('popularity', 1, 'current', '{}', 1, 1, 1, now())`);
+    await migrateUp(database, undefined, all.slice(0, 4));
+    const rest = { timeline: 1, epoch: 1, previous: null, pinned: null };
+    assert.deepEqual(await database.query('SELECT * FROM version_heads ORDER BY 1'), [
+      { artefact: 'affinity', seq: 4, current: 2, last_version: 3, ...rest },
+      { artefact: 'popularity', seq: 1, current: 1, last_version: 1, ...rest },
+    ]);
+    await migrateDown(database, 3, undefined, all.slice(0, 4));
+    assert.equal((await database.query('SELECT 1 AS one FROM versions')).length, 4);
   });
 
   test('give the narrow tables room on each page and no index on what changes', async () => {

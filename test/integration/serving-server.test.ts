@@ -173,12 +173,15 @@ describe('a server', () => {
 
   it('answers 503 when a store hangs', async (test) => {
     const hang = () => new Promise<never>(() => {});
-    const { options } = await servingOptions({ readers: { popular: hang, popularity: hang, affinity: hang } });
+    const readers = { popular: hang, popularity: hang, affinity: hang, stopwords: hang, stopwordLanguages: hang };
+    const { options } = await servingOptions({ readers });
     const server = await createServer(options);
     await server.start();
     test.after(() => server.stop());
     const answers = await Promise.all(
-      ['popular', 'products/p/popularity', 'users/u/affinity'].map((path) => fetch(`${server.address()}/v1/${path}`)),
+      ['popular', 'products/p/popularity', 'users/u/affinity', 'stopwords/en'].map((path) =>
+        fetch(`${server.address()}/v1/${path}`),
+      ),
     );
     for (const answer of answers) {
       assert.equal(answer.status, 503);

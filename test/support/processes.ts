@@ -96,6 +96,11 @@ export async function killFamily(root: number): Promise<string[]> {
   return family.map((pid) => programOf(commands.get(pid) ?? ''));
 }
 
+/** What it has started and still runs. */
+export function childrenOf(pid: number): number[] {
+  return processTable().flatMap((one) => (one.parent === pid ? [one.pid] : []));
+}
+
 /** A server may name itself anew in front of its arguments, as in `postgres: checkpointer`. */
 function programOf(command: string): string {
   return basename(command.split(/[ :]/, 1)[0]!);

@@ -8,6 +8,7 @@ import type { FastifyInstance } from 'fastify';
 import type { ErasureStatus } from '../../publishing/erasure/certificate.js';
 import { type Subject, subjectKey } from '../../publishing/erasure/subject.js';
 import type { ProductPopularity, UserAffinity } from '../../publishing/reader.js';
+import { FreshetError } from '../../runtime/errors.js';
 import { silentLogger } from '../../runtime/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/metrics.js';
 import type { AccessToken } from '../../runtime/settings.js';
@@ -17,6 +18,7 @@ import { type AppOptions, buildApp } from '../../serving/app.js';
 import type { Erasures, FeatureReaders, Overview, Readiness } from '../../serving/ports.js';
 import { allTopics } from '../../topics/all.js';
 import { ScriptedLog, written } from './scripted-log.js';
+import { FakeRuns, FakeVersions } from './versions.js';
 
 export const NOW_MS = Date.UTC(2025, 5, 1, 12);
 
@@ -25,7 +27,7 @@ export const OVERVIEW: Overview = {
   demo: true,
   uptime_seconds: 12.5,
   events: { total: 1000, rate_per_second: 20.5 },
-  lag: { activity: 0, popularity: 1, redis: 2, postgres: 3 },
+  lag: { activity: 0, popularity: 1, corpus: 4, redis: 2, postgres: 3 },
   freshness_ms: { redis: 120, postgres: null },
   intake: { counted: 990, duplicate: 5, late: 3, dead_letter: 2 },
 };
@@ -34,6 +36,8 @@ export const OVERVIEW: Overview = {
 export class FakeReaders implements FeatureReaders {
   readonly products = new Map<string, ProductPopularity & { category: string }>();
   readonly users = new Map<string, UserAffinity>();
+  readonly words = new Map<string, Readonly<Record<string, number>>>();
+  wordsVersion = 3;
   failure: Error | null = null;
 
   async popular(category: string | null, limit: number) {
@@ -54,6 +58,18 @@ export class FakeReaders implements FeatureReaders {
   async affinity(userId: string) {
     this.#check();
     return this.users.get(userId) ?? null;
+  }
+
+  async stopwords(language: string) {
+    this.#check();
+    if (this.words.size === 0) throw new FreshetError('unavailable', 'nothing is published');
+    const words = this.words.get(language);
+    return words === undefined ? null : { version: this.wordsVersion, language, words };
+  }
+
+  async stopwordLanguages() {
+    this.#check();
+    return [...this.words.keys()].sort();
   }
 
   #check(): void {
@@ -97,6 +113,8 @@ export interface Fixture {
   readonly readers: FakeReaders;
   readonly users: FakeUsers;
   readonly erasures: FakeErasures;
+  readonly versions: FakeVersions;
+  readonly runs: FakeRuns;
   readonly metrics: Metrics;
   readonly codec: Codec;
   readonly stopping: AbortController;
@@ -144,6 +162,8 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
   const readers = new FakeReaders();
   const users = new FakeUsers();
   const erasures = new FakeErasures();
+  const versions = new FakeVersions();
+  const runs = new FakeRuns();
   const metrics = createMetrics();
   const codec = new Codec();
   const stopping = new AbortController();
@@ -153,6 +173,8 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
     database: users,
     readers,
     erasures,
+    versions,
+    runs,
     codec,
     settings: { HOST: '127.0.0.1', PORT: 0, API_TOKENS: undefined, API_TOKENS_FILE: undefined },
     logger: silentLogger,
@@ -164,7 +186,7 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
     webFolder: pageFolder(),
     ...overrides,
   };
-  return { options, log, readers, users, erasures, metrics, codec, stopping, state };
+  return { options, log, readers, users, erasures, versions, runs, metrics, codec, stopping, state };
 }
 
 /** An app that is closed with the test. */

@@ -40,6 +40,7 @@ test('one door per driver', () => {
     pg: 'runtime/stores/',
     '@confluentinc/schemaregistry': 'schemas/registry.ts',
     avsc: 'schemas/',
+    eld: 'processors/corpus/language.ts',
     fastify: 'serving/',
     commander: 'cli/',
     'prom-client': 'runtime/metrics.ts',

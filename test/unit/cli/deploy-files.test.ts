@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { ALL_ROLES, loadSettings } from '../../../runtime/settings.js';
+import { ALL_ROLES, loadSettings, type Role } from '../../../runtime/settings.js';
 import { projectRoot } from '../../../schemas/project-root.js';
 
 const service = z.object({
@@ -22,6 +22,9 @@ const compose = z.object({ services: z.record(z.string(), service), volumes: z.r
 const text = readFileSync(join(projectRoot, 'docker-compose.yml'), 'utf8');
 const { services, volumes } = compose.parse(parse(text, { merge: true }));
 const dockerfile = readFileSync(join(projectRoot, 'deploy', 'Dockerfile'), 'utf8');
+
+/** A role's service: names of services hold no colon. */
+const serviceOf = (role: Role) => services[role.replace(':', '-')];
 
 /** Values as compose would put them in, with `given` in its environment. */
 function interpolated(environment: Record<string, string | number>, given: Record<string, string>) {
@@ -55,7 +58,7 @@ describe('docker-compose.yml', () => {
 
   it('runs every role from our image, once everything it needs is healthy', () => {
     for (const role of ALL_ROLES) {
-      const ours = services[role];
+      const ours = serviceOf(role);
       assert.ok(ours, role);
       assert.deepEqual(ours.command, ['up', '--roles', role]);
       assert.ok(existsSync(join(projectRoot, ours.build?.dockerfile ?? '')));
@@ -68,13 +71,13 @@ describe('docker-compose.yml', () => {
     assert.equal(services['serving']?.healthcheck, undefined);
     assert.match(dockerfile, /^HEALTHCHECK .* CMD \["node", "scripts\/health\.mjs"\]$/m);
     for (const role of ALL_ROLES.filter((name) => name !== 'serving'))
-      assert.deepEqual(services[role]?.healthcheck, { disable: true }, role);
+      assert.deepEqual(serviceOf(role)?.healthcheck, { disable: true }, role);
   });
 
   it('gives the roles settings that we accept, and demands tokens', () => {
     const tokens = JSON.stringify([{ sha256: 'ab'.repeat(32), role: 'admin', tenant: 'main' }]);
     for (const role of ALL_ROLES) {
-      const environment = services[role]?.environment ?? {};
+      const environment = serviceOf(role)?.environment ?? {};
       assert.match(String(environment['API_TOKENS']), /^\$\{API_TOKENS:\?/);
       const settings = loadSettings(interpolated(environment, { API_TOKENS: tokens }));
       assert.deepEqual(settings.KAFKA_BROKERS, ['kafka:9092']);

@@ -12,6 +12,13 @@ const COMMANDS = [
   ['topics', 'graph'],
   ['produce'],
   ['consume'],
+  ['snapshot'],
+  ['versions'],
+  ['versions', 'list'],
+  ['versions', 'show'],
+  ['versions', 'promote'],
+  ['versions', 'rollback'],
+  ['versions', 'pin'],
   ['erase', 'user'],
   ['erase', 'product'],
   ['doctor'],
@@ -23,7 +30,7 @@ describe('freshet', () => {
     const { code, output, errors } = await runCommand([]);
     assert.equal(code, 0);
     assert.equal(errors, '');
-    for (const name of ['up', 'topics', 'produce', 'consume', 'erase', 'doctor', 'reset'])
+    for (const name of ['up', 'topics', 'produce', 'consume', 'snapshot', 'versions', 'erase', 'doctor', 'reset'])
       assert.match(output, new RegExp(`^  ${name} `, 'm'));
   });
 
@@ -32,7 +39,7 @@ describe('freshet', () => {
       const { code, output } = await runCommand([...command, '--help']);
       assert.equal(code, 0);
       assert.match(output, new RegExp(`Example:\\n  \\$ .*freshet ${command[0]}`));
-      if (command.length > 1 || command[0] !== 'topics') assert.match(output, /--json/);
+      if (command.length > 1 || !['topics', 'versions'].includes(command[0]!)) assert.match(output, /--json/);
     });
   }
 
@@ -61,7 +68,10 @@ describe('freshet', () => {
     [['erase', 'product', 'p1', '--timeout', '0'], /--timeout.*whole number from 1 on/],
     [['consume', 'events', '--limit', '0'], /--limit.*whole number from 1 on/],
     [['consume', 'events', '--partition', 'x'], /--partition.*whole number from 0 on/],
-    [['up', '--roles', 'processor,server'], /"server" is no role; the roles are processor, publisher, serving/],
+    [
+      ['up', '--roles', 'processor,server'],
+      /"server" is no role; the roles are processor, publisher, serving, snapshotter:stopwords, snapshotter\./,
+    ],
     [['topics', 'show', 'event'], /There is no topic event; the topics are events, /],
     [['topics', 'apply', '--delete', 'events'], /Topic events is declared and in use/],
   ];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
-import { format, Progress } from '../../../cli/progress.js';
+import { format, Progress, Steps } from '../../../cli/progress.js';
 
 function screen(isTTY: boolean) {
   const stream = Object.assign(new PassThrough(), { isTTY });
@@ -39,4 +39,28 @@ describe('Progress', () => {
   });
 
   it('writes numbers with separators', () => assert.equal(format(1234567.8), '1,234,568'));
+});
+
+describe('Steps', () => {
+  it('shows the step and how far it has come, after a second, on a terminal', () => {
+    let now = 0;
+    const { stream, text } = screen(true);
+    const steps = new Steps(stream, () => now);
+    steps.at('capture', 1, 2);
+    assert.equal(text(), '');
+    now = 1_000;
+    steps.at('capture', 1_500, 4_000);
+    assert.equal(text(), '\r\x1b[Kcapture: 1,500 of 4,000 (37 %)');
+    now = 1_300;
+    steps.at('build', 0, null);
+    assert.equal(text(), '\r\x1b[Kbuild');
+    now = 1_600;
+    steps.at('build', 12, null);
+    assert.equal(text(), '\r\x1b[Kbuild: 12');
+    steps.end();
+    assert.equal(text(), '\r\x1b[K');
+    const silent = screen(false);
+    new Steps(silent.stream, () => now - 10_000).at('build', 1, 2);
+    assert.equal(silent.text(), '');
+  });
 });

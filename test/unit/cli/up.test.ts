@@ -54,8 +54,19 @@ describe('freshet up', () => {
     assert.deepEqual(seen, ['start', 'stop']);
     assert.match(output, / {2}log +on disk\n {2}online store +in process\n {2}page +http:\/\/127\.0\.0\.1:4711\n/);
     assert.equal(given().settings.PORT, 0);
-    assert.deepEqual(given().options.roles, ['serving', 'processor']);
+    assert.deepEqual(given().options.roles, ['processor', 'serving']);
     assert.equal(given().options.demo, false);
+  });
+
+  it('takes the name of a kind for all roles of that kind', async () => {
+    for (const [roles, expected] of [
+      ['snapshotter', ['snapshotter:stopwords']],
+      ['snapshotter, serving, snapshotter:stopwords', ['serving', 'snapshotter:stopwords']],
+    ] as const) {
+      const { compose, given } = scripted({ start: interrupt });
+      assert.equal((await runCommand(['up', '--roles', roles], { compose })).code, 0);
+      assert.deepEqual(given().options.roles, expected);
+    }
   });
 
   it('says when it is ready', async () => {
@@ -127,6 +138,6 @@ describe('freshet up', () => {
     const { output } = await runCommand(['up', '--json'], { compose });
     const said = JSON.parse(output) as { address: string; roles: string[] };
     assert.equal(said.address, 'http://127.0.0.1:4711');
-    assert.equal(said.roles.length, 3);
+    assert.equal(said.roles.length, 4);
   });
 });

@@ -8,6 +8,7 @@ import { FakeAudits, REPORT } from '../../support/audits.js';
 import { AnswerChecker, type OpenApi, type Operation } from '../../support/openapi.js';
 import { append } from '../../support/scripted-log.js';
 import { NOW_MS, servingFixture, servingOptions, tokenEntry, withTokens } from '../../support/serving.js';
+import { runOf, succeeded } from '../../support/versions.js';
 
 async function documentOf(test: { after(run: () => Promise<void>): void }): Promise<OpenApi> {
   const app = await buildApp((await servingOptions()).options);
@@ -29,6 +30,7 @@ function references(value: unknown): string[] {
   );
 }
 
+const PROGRESS = { phase: 'read terms', done: 3, total: null };
 const EVENT = { event_id: 'e1', user_id: 'u1', product_id: 'p1', event_type: 'view', ts: 1000 };
 
 const CERTIFIED: ErasureStatus = {
@@ -102,19 +104,30 @@ describe('/openapi.json', () => {
       'GET /health/ready',
       'GET /metrics',
       'GET /openapi.json',
+      'GET /v1/access',
       'GET /v1/audit',
       'GET /v1/erasures/{subject}',
+      'GET /v1/jobs/{name}/runs',
       'GET /v1/overview',
       'GET /v1/popular',
       'GET /v1/products/{id}/popularity',
+      'GET /v1/runs/{id}',
+      'GET /v1/stopwords',
+      'GET /v1/stopwords/{lang}',
       'GET /v1/topics',
       'GET /v1/topics/{name}/records',
       'GET /v1/users/{id}/affinity',
       'GET /v1/verifications/{id}',
+      'GET /v1/versions',
+      'GET /v1/versions/{artefact}',
       'POST /v1/erasures',
       'POST /v1/events',
+      'POST /v1/jobs/{name}/runs',
       'POST /v1/topics/{name}/records',
       'POST /v1/verifications',
+      'POST /v1/versions/{artefact}/pin',
+      'POST /v1/versions/{artefact}/promote',
+      'POST /v1/versions/{artefact}/rollback',
       'PUT /v1/documents/{id}',
       'PUT /v1/products/{id}',
       'PUT /v1/users/{id}',
@@ -189,6 +202,29 @@ describe('answers to real requests', () => {
     for (const payload of [{ sample: 0.5 }, { sample: 2 }, { sample: 1, salt: 'x' }, {}])
       await call({ method: 'POST', url: '/v1/verifications', payload });
     for (const id of ['running', 'done', 'failed', 'none']) await call({ url: `/v1/verifications/${id}` });
+    await call({ url: '/v1/access' });
+    await call({ url: '/v1/stopwords/en' });
+    fixture.readers.words.set('en', { the: 1 });
+    for (const path of ['stopwords', 'stopwords/en', 'stopwords/fi', 'stopwords/%00'])
+      await call({ url: `/v1/${path}` });
+    for (const path of ['', '/stopwords', '/popularity', '/faiss', '/none']) await call({ url: `/v1/versions${path}` });
+    for (const [path, payload] of [
+      ['rollback', { reason: 'x' }],
+      ['rollback', { to: 1 }],
+      ['promote', {}],
+      ['promote', { version: 3 }],
+      ['promote', { version: 0 }],
+      ['pin', { version: 2 }],
+      ['pin', {}],
+    ] as const)
+      await call({ method: 'POST', url: `/v1/versions/stopwords/${path}`, payload });
+    for (const payload of [{}, { dry_run: true }, { dry_run: 1 }])
+      await call({ method: 'POST', url: '/v1/jobs/stopwords/runs', payload });
+    await call({ method: 'POST', url: '/v1/jobs/none/runs', payload: {} });
+    fixture.runs.known.push(succeeded({ run_id: 'done' }), runOf({ run_id: 'busy', progress: PROGRESS }));
+    for (const id of ['done', 'busy', 'none']) await call({ url: `/v1/runs/${id}` });
+    for (const path of ['stopwords/runs', 'stopwords/runs?limit=0', 'none/runs'])
+      await call({ url: `/v1/jobs/${path}` });
     await call({ url: '/metrics' });
     await call({ url: '/openapi.json' });
     await call({ url: '/health/live' });

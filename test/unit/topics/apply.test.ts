@@ -159,6 +159,7 @@ describe('a difference is one sentence', () => {
     assert.deepEqual(compareTopic(wanted, found), [
       'products: cleanup.policy is delete, declared is compact.',
       `products: min.compaction.lag.ms is not set (the broker's default holds), declared is ${DAY_MS}.`,
+      `products: delete.retention.ms is not set (the broker's default holds), declared is ${7 * DAY_MS}.`,
       'products: segment.ms is 7, declared is 600000.',
     ]);
   });

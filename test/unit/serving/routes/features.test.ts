@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FreshetError } from '../../../../runtime/errors.js';
-import { type Fixture, NOW_MS, servingFixture, tokenEntry, withTokens } from '../../../support/serving.js';
+import { FakeReaders, type Fixture, NOW_MS, servingFixture, tokenEntry, withTokens } from '../../../support/serving.js';
 
 const AS_OF = '2025-06-01T12:00:00.000Z';
 
@@ -65,7 +65,7 @@ describe('GET /v1/popular', () => {
   it('shows an item’s own time where it has one', async (test) => {
     const items = [{ productId: 'p1', score: 1, category: 'shoes', asOf: NOW_MS - 1000 }];
     const popular = () => Promise.resolve({ asOf: NOW_MS, version: 1, items });
-    const readers = { popular, popularity: () => Promise.resolve(null), affinity: () => Promise.resolve(null) };
+    const readers = Object.assign(new FakeReaders(), { popular });
     const { app } = await servingFixture(test, { readers });
     assert.equal((await app.inject('/v1/popular')).json().items[0].as_of, '2025-06-01T11:59:59.000Z');
   });

@@ -1,0 +1,59 @@
+/** Versions and runs through log and stores that this command opens itself. */
+import { createVersions } from '../../publishing/versions/create.js';
+import { systemClock } from '../../runtime/clock.js';
+import { createMetrics } from '../../runtime/metrics.js';
+import { createRuns } from '../../snapshotters/create-runs.js';
+import { createSnapshotters } from '../../snapshotters/main.js';
+import { openFoundation } from '../foundation.js';
+import type { Shell } from '../shell.js';
+import { SNAPSHOT_JOBS, snapshotterOf } from '../snapshotters.js';
+import type { Publications, Step } from './publications.js';
+
+const WAITING_MS = 250;
+
+/** Topics and migrations are applied first. Errors: those of the log, the registry and the stores. */
+export async function openDirect({ settings, logger }: Shell): Promise<Publications> {
+  const open: (() => Promise<void>)[] = [];
+  const close = async () => {
+    for (const end of open.splice(0).reverse()) await end();
+  };
+  try {
+    const { folder, log, codec, stores } = await openFoundation(settings, {
+      logger,
+      stores: true,
+      keep: (_what, end) => open.push(end),
+    });
+    const { database, store } = stores!;
+    const shared = { log, codec, settings, logger, metrics: createMetrics(), clock: systemClock, database };
+    // Not started: whoever runs reconciles, and a switch follows through before it answers.
+    const versions = createVersions({ ...shared, store });
+    open.push(() => versions.stop());
+    const runs = createRuns({ ...shared, jobs: SNAPSHOT_JOBS });
+    open.push(() => runs.close());
+    return {
+      where: folder === null ? `Kafka at ${settings.KAFKA_BROKERS!.join(', ')}` : `the log in ${folder.path}`,
+      idle: folder === null ? null : 'No Freshet runs on this data folder: the run begins with "freshet up".',
+      versions,
+      request: (job, dryRun) => runs.request(job, { dryRun, by: 'cli' }),
+      run: async (job, dryRun, onStep, signal) => {
+        const snapshotters = createSnapshotters({ ...shared, versions, snapshotters: [await snapshotterOf(job)] });
+        open.push(() => snapshotters.stop());
+        // It may have to wait for the lease of another run, of which its own progress says nothing.
+        const waiting = setInterval(() => onStep(null), WAITING_MS);
+        const onProgress = (step: Step) => {
+          clearInterval(waiting);
+          onStep(step);
+        };
+        try {
+          return await snapshotters.runOnce(job, { dryRun, by: 'cli', onProgress, signal });
+        } finally {
+          clearInterval(waiting);
+        }
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Ways to the versions and to the jobs that make them: through the Freshet that holds the data folder, else this command
+ * opens log and stores itself.
+ */
+import { systemClock } from '../../runtime/clock.js';
+import { readLock } from '../../runtime/data-folder.js';
+import type { VersionSwitch } from '../../serving/ports.js';
+import type { Run } from '../../snapshotters/runs.js';
+import type { Shell } from '../shell.js';
+import { runOf, runReceipt, versionListOf } from './answers.js';
+import type { ApiClient } from './api-client.js';
+import { clientOf } from './open.js';
+
+/** What a run is at. */
+export type Step = NonNullable<Run['progress']>;
+
+export interface Publications {
+  /** For messages: "the running Freshet at …". */
+  readonly where: string;
+  /** Why nobody will do what is only asked for, in a sentence; null where somebody may. */
+  readonly idle: string | null;
+  readonly versions: VersionSwitch;
+  /** Answers once the request is in the log. Errors: 'invalid_data' for an unknown job. */
+  request(job: string, dryRun: boolean): Promise<Run>;
+  /**
+   * Runs it, or waits for whoever does; `onStep` is told what it is at, null while nobody has it. An abort leaves the
+   * run of another process alone and answers it as it stands; an own one is cancelled.
+   */
+  run(job: string, dryRun: boolean, onStep: (step: Step | null) => void, signal: AbortSignal): Promise<Run>;
+  close(): Promise<void>;
+}
+
+const ASK_MS = 250;
+const STARTING: Step = { phase: 'starting', done: 0, total: null };
+
+/** Null: none holds the data folder, or the settings lead to everything without it. Errors: 'locked' while it starts. */
+export async function holderClient({ settings }: Shell, reachesAll: boolean): Promise<ApiClient | null> {
+  if (reachesAll) return null;
+  const holder = await readLock(settings.FRESHET_DATA_DIR);
+  return holder === null ? null : clientOf(settings.FRESHET_DATA_DIR, holder);
+}
+
+/** Through the API of the running Freshet. */
+export function overHttp(client: ApiClient): Publications {
+  const path = (artefact: string) => `/v1/versions/${encodeURIComponent(artefact)}`;
+  const change = async (artefact: string, what: string, body: object) =>
+    versionListOf(await client.postJson(`${path(artefact)}/${what}`, body));
+  const request = async (job: string, dryRun: boolean) => {
+    const answer = await client.postJson(`/v1/jobs/${encodeURIComponent(job)}/runs`, { dry_run: dryRun });
+    const { run_id } = runReceipt.parse(answer);
+    return runOf(await client.get(`/v1/runs/${encodeURIComponent(run_id)}`));
+  };
+  return {
+    where: `the running Freshet at ${client.address}`,
+    idle: null,
+    versions: {
+      list: async (artefact) => versionListOf(await client.get(path(artefact))),
+      promote: (artefact, version) => change(artefact, 'promote', version === undefined ? {} : { version }),
+      rollback: (artefact, options = {}) => change(artefact, 'rollback', options),
+      pin: (artefact, version) => change(artefact, 'pin', { version }),
+    },
+    request,
+    run: async (job, dryRun, onStep, signal) => {
+      let run = await request(job, dryRun);
+      while (run.finished_at === null && !signal.aborted) {
+        onStep(run.progress ?? (run.status === 'queued' ? null : STARTING));
+        await systemClock.sleep(ASK_MS, signal);
+        if (!signal.aborted) run = runOf(await client.get(`/v1/runs/${encodeURIComponent(run.run_id)}`));
+      }
+      return run;
+    },
+    close: async () => {},
+  };
+}

@@ -1,0 +1,142 @@
+/** `freshet snapshot`: makes a new version of an artefact from the topics, or shows what would change. */
+import { Command } from 'commander';
+import { FreshetError } from '../runtime/errors.js';
+import type { Run } from '../snapshotters/runs.js';
+import { openPublications } from './access/open-publications.js';
+import type { Publications } from './access/publications.js';
+import { format, Steps } from './progress.js';
+import { Failed, type Shell, UsageError } from './shell.js';
+import { listenForStop, type StopSignal } from './stop-signal.js';
+
+interface SnapshotOptions {
+  readonly dryRun?: true;
+  /** False with --no-wait. */
+  readonly wait: boolean;
+  readonly json?: true;
+}
+
+const JOBS = ['stopwords'];
+const PHASES: Readonly<Record<string, string>> = {
+  capture: 'reading topics',
+  build: 'building',
+  publish: 'publishing',
+};
+/** A run that nobody has taken for so long is told of. */
+const UNTAKEN_MS = 10_000;
+
+export function snapshotCommand(shell: Shell): Command {
+  return new Command('snapshot')
+    .summary('make a new version from the topics')
+    .description(
+      'Reads the topics of an artefact to their present end, builds the next version, checks and publishes it: readers change over at once, and go on with the former version when anything fails. A running Freshet is asked to do it; else this command does it.',
+    )
+    .argument('<artefact>', JOBS.join(', '))
+    .option('--dry-run', 'publish nothing, show what would change')
+    .option('--no-wait', 'end when the run is asked for')
+    .option('--json', 'print the run as JSON')
+    .addHelpText('after', '\nExample:\n  $ freshet snapshot stopwords --dry-run')
+    .action(async (job: string, options: SnapshotOptions) => {
+      if (!JOBS.includes(job)) throw new UsageError(`There is no snapshot of ${job}; there are ${JOBS.join(', ')}.`);
+      const publications = await openPublications(shell);
+      try {
+        if (options.wait) await runToEnd(shell, publications, job, options);
+        else await ask(shell, publications, job, options);
+      } finally {
+        await publications.close();
+      }
+    });
+}
+
+async function ask(shell: Shell, publications: Publications, job: string, options: SnapshotOptions): Promise<void> {
+  const run = await publications.request(job, options.dryRun === true);
+  if (options.json) await shell.json(run);
+  else await shell.line(`Run ${run.run_id} is asked for in ${publications.where}.`);
+  if (publications.idle !== null) shell.note(publications.idle);
+}
+
+async function runToEnd(
+  shell: Shell,
+  publications: Publications,
+  job: string,
+  options: SnapshotOptions,
+): Promise<void> {
+  const stop = listenForStop();
+  const steps = new Steps(shell.terminal.errors);
+  const untaken = new Untaken(shell, job);
+  let run: Run;
+  try {
+    run = await publications.run(
+      job,
+      options.dryRun === true,
+      (step) => {
+        if (step === null) untaken.wait(steps);
+        else steps.at(PHASES[step.phase] ?? step.phase, step.done, step.total);
+      },
+      stop.signal,
+    );
+  } finally {
+    steps.end();
+    stop.close();
+  }
+  if (options.json) await shell.json(run);
+  else await print(shell, run);
+  conclude(shell, publications, run, stop);
+}
+
+/** Somebody must be there to take a run; whoever waits should know when nobody is. */
+class Untaken {
+  readonly #shell: Shell;
+  readonly #job: string;
+  readonly #since = performance.now();
+  #told = false;
+
+  constructor(shell: Shell, job: string) {
+    this.#shell = shell;
+    this.#job = job;
+  }
+
+  wait(steps: Steps): void {
+    steps.at('waiting for its turn', 0, null);
+    if (this.#told || performance.now() - this.#since < UNTAKEN_MS) return;
+    this.#told = true;
+    steps.end();
+    this.#shell.note(
+      `Nobody has taken the run yet: another one is under way, or no process has the role snapshotter:${this.#job}.`,
+    );
+  }
+}
+
+async function print(shell: Shell, run: Run): Promise<void> {
+  const result = run.result ?? {};
+  for (const line of linesOf(result['summary'])) await shell.line(line);
+  if (run.status !== 'succeeded') return;
+  if (run.dry_run) await shell.line('A dry run: nothing was published.');
+  else await shell.line(told(run.job_name, result));
+}
+
+function told(job: string, result: Readonly<Record<string, unknown>>): string {
+  const { version, version_state: state, duration_seconds: seconds } = result;
+  const { stopwords_updated: words, documents_processed: documents } = result;
+  const made = typeof words === 'number' ? `: ${format(words)} words` : '';
+  const from = typeof documents === 'number' ? ` from ${format(documents)} documents` : '';
+  const took = typeof seconds === 'number' ? ` in ${seconds.toFixed(1)} s` : '';
+  const end = state === 'verified' ? 'waits, since another one is pinned' : 'is published';
+  return `Version ${String(version)} of ${job} ${end}${made}${from}${took}.`;
+}
+
+/** Throws unless the run has succeeded. */
+function conclude(shell: Shell, { where }: Publications, run: Run, stop: StopSignal): void {
+  if (run.status === 'succeeded') return;
+  if (run.finished_at === null) {
+    shell.note(`Stopped by ${stop.received ?? 'a signal'}: run ${run.run_id} goes on in ${where}.`);
+    throw new Failed();
+  }
+  const errors = linesOf(run.result?.['errors']);
+  const why = errors.length > 0 ? errors.join(' ') : 'it gave no reason.';
+  const what = run.status === 'failed' ? 'failed' : `was ${run.status}`;
+  throw new FreshetError('state', `Run ${run.run_id} of ${run.job_name} ${what}: ${why}`);
+}
+
+function linesOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((line) => typeof line === 'string') : [];
+}

@@ -1,0 +1,62 @@
+/**
+ * The two halves of the corpus application: `corpus` reads `documents` and tells the re-key hop what each commit changed,
+ * `corpus-terms` adds that up per term and writes `terms`.
+ */
+import type { ProcessorDeclaration } from '../../runtime/processor.js';
+import type { Codec } from '../../schemas/codec.js';
+import type { CorpusTopics } from '../../topics/corpus.js';
+import { deadLetters, documents } from '../../topics/events.js';
+import { type CorpusOutcome, CorpusPart } from './corpus-part.js';
+import { TermsPart } from './terms-part.js';
+
+/**
+ * Raise it whenever what counts as a word or a language changes, or the shape of the state: the task then refuses old
+ * state instead of mixing. (Not for another ICU, which cuts some Thai or Chinese words in another way: a document is
+ * taken out as it was counted, whoever counted it.)
+ */
+const CORPUS_FOLD_VERSION = 1;
+const TERMS_FOLD_VERSION = 1;
+
+export interface CorpusProcessorOptions {
+  readonly application: string;
+  readonly topics: CorpusTopics;
+  readonly codec: Codec;
+  readonly onDocuments: (outcome: CorpusOutcome, documents: number) => void;
+}
+
+export function corpusProcessor(options: CorpusProcessorOptions): ProcessorDeclaration {
+  const { application, topics, codec, onDocuments } = options;
+  return {
+    name: 'corpus',
+    application,
+    fingerprint: JSON.stringify({ fold: 'corpus', version: CORPUS_FOLD_VERSION }),
+    input: documents.name,
+    changelog: topics.documentsChangelog.name,
+    writes: [topics.termChanges.name, topics.documentsChangelog.name, deadLetters.name],
+    tables: [],
+    createPart: (part) => new CorpusPart({ ...part, topics, codec, onDocuments }),
+  };
+}
+
+export interface CorpusTermsProcessorOptions {
+  readonly application: string;
+  readonly topics: CorpusTopics;
+  readonly codec: Codec;
+  /** How long a shard that keeps changing waits to be written, ms. */
+  readonly intervalMs: number;
+}
+
+export function corpusTermsProcessor(options: CorpusTermsProcessorOptions): ProcessorDeclaration {
+  const { application, topics, codec, intervalMs } = options;
+  return {
+    name: 'corpus-terms',
+    application,
+    fingerprint: JSON.stringify({ fold: 'corpus-terms', version: TERMS_FOLD_VERSION }),
+    input: topics.termChanges.name,
+    changelog: topics.termsChangelog.name,
+    writes: [topics.terms.name, topics.termsChangelog.name],
+    tables: [],
+    createPart: ({ input, changelogPartition }) =>
+      new TermsPart({ input, changelogPartition, topics, codec, intervalMs }),
+  };
+}

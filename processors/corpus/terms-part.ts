@@ -1,0 +1,289 @@
+/**
+ * One partition of the re-key hop, folded: how many documents of a language hold each term, by source. Shards that
+ * changed are written to `terms` at their own pace.
+ */
+import { createHash } from 'node:crypto';
+import type { RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { MarkerPart } from '../../runtime/marker.js';
+import type { FoldMode, Output, Part } from '../../runtime/processor.js';
+import { capacityFor, DueSet, enlarged, IntList } from '../../runtime/state/columns.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
+import { type Codec, SchemaError } from '../../schemas/codec.js';
+import type { CorpusTopics } from '../../topics/corpus.js';
+import { ShardOutput } from './shard-output.js';
+import { TermTable } from './term-table.js';
+import { TermsRecord } from './terms-record.js';
+
+const KEY_PREFIX = Buffer.from('t/');
+const KEY_BYTES_MAX = 256;
+/** What a record costs beside its value, for the bound on a commit. */
+const RECORD_OVERHEAD_BYTES = 64;
+
+export interface TermsPartOptions {
+  readonly input: TopicPartition;
+  readonly changelogPartition: number;
+  readonly topics: CorpusTopics;
+  readonly codec: Codec;
+  /** How long a shard that keeps changing waits to be written, ms. */
+  readonly intervalMs: number;
+}
+
+export class TermsPart implements Part {
+  readonly input: TopicPartition;
+  readonly #o: TermsPartOptions;
+  readonly #table = new TermTable();
+  readonly #record = new TermsRecord(this.#table);
+  readonly #output: ShardOutput;
+  readonly #cursor = new AvroCursor();
+  readonly #writer = new AvroWriter();
+  readonly #key = Buffer.alloc(KEY_BYTES_MAX);
+  readonly #columns = new IntList();
+  /** Terms that the changelog does not have as they are, those of the running flush aside. */
+  readonly #dirty = new DueSet();
+  #flush = new Int32Array(0);
+  #flushAt = 0;
+  #flushEnd = 0;
+  #flushComplete = true;
+  /** The position when the running flush began, and when the last complete one did: a restore folds from the latter on. */
+  #flushStart = 0;
+  #restoreFrom = 0;
+  /** Terms whose rows the flush takes out of the changelog. */
+  readonly #dropped = new Set<number>();
+  /** Per term: its row counts every record below; only while restoring from the changelog. */
+  #covers: Float64Array | null = null;
+  #clock = -1;
+  /** Next input offset. */
+  #position = 0;
+  #asOf = 0;
+
+  constructor(options: TermsPartOptions) {
+    this.#o = options;
+    this.input = options.input;
+    this.#output = new ShardOutput(options.intervalMs);
+    KEY_PREFIX.copy(this.#key);
+  }
+
+  get clock(): number {
+    return this.#clock;
+  }
+
+  /** Nothing here expires. */
+  get sweptDay(): number {
+    return 0;
+  }
+
+  async prepare(): Promise<void> {
+    // Internal records carry our own schema.
+  }
+
+  fold(batch: RecordColumns, from: number, to: number, mode: FoldMode): void {
+    for (let i = from; i < to; i++) this.#foldRow(batch, i, mode);
+  }
+
+  #foldRow(batch: RecordColumns, i: number, mode: FoldMode): void {
+    const { bytes } = batch;
+    const end = batch.valueEnd[i]!;
+    const offset = batch.offsets[i]!;
+    const body = this.#o.codec.bodyStart('TermChanges', bytes, batch.valueStart[i]!, end);
+    const at = `${batch.topic}[${batch.partition}]@${offset}`;
+    if (body < 0) throw new SchemaError('unknown_schema', `${at} was not written by a corpus task of this version`);
+    const cursor = this.#cursor.reset(bytes, body, end);
+    // The hop has the log's own time; what a record says of its documents is their producers'.
+    this.#clock = Math.max(this.#clock, batch.timestamps[i]!);
+    this.#position = Math.max(this.#position, offset + 1);
+    const counts = !mode.restoring || offset >= mode.stateFrom;
+    const isDue = !mode.restoring || offset >= mode.dueFrom;
+    if (!counts && !isDue) return;
+    const group = this.#table.obtainGroup(bytes, batch.keyStart[i]!, batch.keyEnd[i]!);
+    if (isDue) this.#output.changed(group, offset);
+    if (!counts) return;
+    cursor.long();
+    cursor.long();
+    const columns = this.#columns;
+    columns.clear();
+    for (let block = cursor.long(); block !== 0; block = cursor.long())
+      for (let k = 0; k < block; k++) {
+        const start = cursor.bytesStart();
+        columns.push(this.#table.sources.intern(bytes, start, cursor.at));
+      }
+    let column = 0;
+    for (let block = cursor.long(); block !== 0; block = cursor.long()) {
+      const totals = this.#table.obtain(group, bytes, 0, 0);
+      for (let k = 0; k < block; k++) this.#add(totals, columns.at(column++), cursor.long(), offset);
+    }
+    for (let block = cursor.long(); block !== 0; block = cursor.long())
+      for (let k = 0; k < block; k++) {
+        const start = cursor.bytesStart();
+        const term = this.#table.obtain(group, bytes, start, cursor.at);
+        const source = columns.at(cursor.long());
+        this.#add(term, source, cursor.long(), offset);
+      }
+  }
+
+  #add(term: number, source: number, documents: number, offset: number): void {
+    if (documents === 0) return;
+    if (this.#covers !== null && term < this.#covers.length && offset < this.#covers[term]!) return;
+    this.#table.add(term, source, documents, offset);
+    this.#dirty.add(term);
+  }
+
+  isDue(now: number): boolean {
+    return this.#output.isDue(now);
+  }
+
+  emit(asOf: number, out: Output): void {
+    this.#asOf = asOf;
+    const prefix = this.#o.codec.prefix('Terms');
+    const topic = this.#o.topics.terms.name;
+    this.#output.emit(asOf, (group) => {
+      const value = this.#record.encode(prefix, group, asOf);
+      out.add(topic, this.#table.groups.bytesOf(group), value, { timestamp: asOf });
+      return (value?.length ?? 0) + RECORD_OVERHEAD_BYTES;
+    });
+  }
+
+  committed(): void {
+    this.#output.committed();
+    const { emptied } = this.#table;
+    for (; this.#flushAt < this.#flushEnd; this.#flushAt++) {
+      const term = this.#flush[this.#flushAt]!;
+      if (this.#dropped.has(term)) emptied.delete(term);
+      else if (emptied.has(term)) this.#dirty.add(term);
+    }
+    this.#dropped.clear();
+    if (this.#flushComplete || this.#flushAt < this.#flush.length) return;
+    this.#flushComplete = true;
+    this.#flush = new Int32Array(0);
+    this.#flushAt = 0;
+    this.#flushEnd = 0;
+    this.#restoreFrom = this.#flushStart;
+  }
+
+  oldestDue(position: number): number {
+    return this.#output.oldestDue(position);
+  }
+
+  get dirtyRows(): number {
+    return this.#dirty.size;
+  }
+
+  beginFlush(): void {
+    this.#flush = this.#dirty.ids.slice();
+    this.#dirty.clear();
+    this.#flushAt = 0;
+    this.#flushEnd = 0;
+    this.#flushStart = this.#position;
+    this.#flushComplete = false;
+  }
+
+  get flushComplete(): boolean {
+    return this.#flushComplete;
+  }
+
+  flush(max: number, covers: number, out: Output): void {
+    const options = { partition: this.#o.changelogPartition, timestamp: this.#asOf };
+    const { names, emptied } = this.#table;
+    this.#dropped.clear();
+    this.#flushEnd = Math.min(this.#flushAt + max, this.#flush.length);
+    for (let i = this.#flushAt; i < this.#flushEnd; i++) {
+      const term = this.#flush[i]!;
+      const isOver = (emptied.get(term) ?? this.#restoreFrom) < this.#restoreFrom;
+      if (isOver) this.#dropped.add(term);
+      const name = names.bytesOf(term);
+      const keyEnd = KEY_PREFIX.length + name.copy(this.#key, KEY_PREFIX.length);
+      const key = this.#key.subarray(0, keyEnd);
+      out.add(this.#o.topics.termsChangelog.name, key, isOver ? null : this.#row(term, covers), options);
+    }
+  }
+
+  #row(term: number, covers: number): Buffer {
+    const writer = this.#writer.begin(this.#o.codec.prefix('TermRow')).long(this.input.partition).long(covers);
+    const { sources } = this.#table;
+    // A block each: how many there are shows at the end only.
+    this.#table.visit(term, (source, documents) => {
+      writer.long(1).bytes(sources.arena, sources.startOf(source), sources.endOf(source)).long(documents);
+    });
+    return writer.long(0).finish();
+  }
+
+  beginRestore(): void {
+    this.#covers = new Float64Array(1024);
+  }
+
+  restoreRow(batch: RecordColumns, i: number): void {
+    const { bytes } = batch;
+    const nameStart = batch.keyStart[i]! + KEY_PREFIX.length;
+    const nameEnd = batch.keyEnd[i]!;
+    const valueStart = batch.valueStart[i]!;
+    if (valueStart < 0) {
+      const term = this.#table.names.find(bytes, nameStart, nameEnd);
+      if (term >= 0) this.#setRow(term, 0);
+      return;
+    }
+    const body = this.#o.codec.bodyStart('TermRow', bytes, valueStart, batch.valueEnd[i]!);
+    const cursor = this.#cursor.reset(bytes, body, batch.valueEnd[i]!);
+    if (cursor.long() !== this.input.partition) return;
+    const covers = cursor.long();
+    const term = this.#table.obtainByName(bytes, nameStart, nameEnd);
+    this.#setRow(term, covers);
+    let isEmpty = true;
+    for (let block = cursor.long(); block !== 0; block = cursor.long())
+      for (let k = 0; k < block; k++) {
+        const start = cursor.bytesStart();
+        const source = this.#table.sources.intern(bytes, start, cursor.at);
+        this.#table.add(term, source, cursor.long(), covers - 1);
+        isEmpty = false;
+      }
+    if (isEmpty) this.#table.emptied.set(term, covers - 1);
+    this.#position = Math.max(this.#position, covers);
+  }
+
+  /** Forgets what an older row said. */
+  #setRow(term: number, covers: number): void {
+    this.#table.clear(term);
+    this.#table.emptied.delete(term);
+    if (term >= this.#covers!.length)
+      this.#covers = enlarged(this.#covers!, capacityFor(term + 1, this.#covers!.length));
+    this.#covers![term] = covers;
+  }
+
+  save(into: ColumnSink): void {
+    this.#table.save(into.within('table'));
+    this.#output.save(into.within('output'));
+    into.share('dirty', Int32Array.from(new Set([...this.#dirty.ids, ...this.#flush.subarray(this.#flushAt)])));
+    into.share('clock', Float64Array.of(this.#clock));
+  }
+
+  load(from: ColumnSource, marker: MarkerPart): void {
+    this.#table.load(from.within('table'));
+    this.#output.load(from.within('output'), marker.oldest_due);
+    for (const term of from.take('dirty', Int32Array)) this.#dirty.add(term);
+    this.#clock = from.take('clock', Float64Array)[0]!;
+    this.#position = marker.offset;
+  }
+
+  replayHorizon(): number | null {
+    return null;
+  }
+
+  endRestore(clock: number): void {
+    this.#covers = null;
+    this.#clock = Math.max(this.#clock, clock);
+    for (const term of this.#table.emptied.keys()) this.#dirty.add(term);
+  }
+
+  tableChanged(): void {
+    // It reads no tables.
+  }
+
+  stateHash(): string {
+    const { names, sources } = this.#table;
+    const lines: string[] = [];
+    for (let term = 0; term < names.count; term++)
+      this.#table.visit(term, (source, documents) => {
+        lines.push(JSON.stringify([names.stringOf(term), sources.stringOf(source), documents]));
+      });
+    return createHash('sha256').update(lines.sort().join('\n')).digest('hex');
+  }
+}

@@ -1,0 +1,34 @@
+/** How the content of an artefact gets from its folder into the stores, and out of them again. One per artefact. */
+import type { Artefact } from '../../layout.js';
+import type { Manifest } from '../manifest.js';
+import type { VersionName, VersionsPlace } from '../place.js';
+import { filesOnly } from './files-only.js';
+import { stopwords } from './stopwords.js';
+
+/** A version while it is staged by the publisher with this epoch. */
+export interface StagedVersion extends VersionName {
+  readonly epoch: number;
+}
+
+export interface Contents {
+  /**
+   * Brings the rows from the version's folder into Postgres in place of what an earlier attempt left, reads them back and
+   * answers the checksum of the content. Errors: 'invalid_data' when the files are not what they should be or Postgres
+   * holds something else; 'fenced' when the version is not this publisher's any more.
+   */
+  stageRows(place: VersionsPlace, version: StagedVersion, manifest: Manifest): Promise<string>;
+  /**
+   * Brings a version into the online store from Postgres, reads it back, and last sets its checksum key. Errors:
+   * 'invalid_data' when either store holds something else than the checksum says.
+   */
+  stageKeys(place: VersionsPlace, version: VersionName, checksum: string): Promise<void>;
+  /** Harmless when they are gone. */
+  removeRows(place: VersionsPlace, version: VersionName): Promise<void>;
+  /** Names in the online store of a version that is not current there, what is noted about it included. */
+  keysOf(place: VersionsPlace, version: VersionName): Promise<string[]>;
+}
+
+/** What is only read from its folder needs no rows and, in the online store, no more than its checksum. */
+export function contentsOf(artefact: Artefact): Contents {
+  return artefact === 'stopwords' ? stopwords : filesOnly;
+}

@@ -1,0 +1,28 @@
+/** Which version a promotion or a rollback means. */
+import { FreshetError } from '../../runtime/errors.js';
+import type { Wish } from './switch.js';
+
+type Choose = Wish['choose'];
+
+/** The one that is named, else the newest verified one. */
+export function promoted(version: number | undefined): Choose {
+  return async ({ artefact }, connection) => {
+    if (version !== undefined) return version;
+    const [newest] = await connection.query<{ version: number | null }>(NEWEST, [artefact]);
+    if (newest?.version == null)
+      throw new FreshetError('state', `No verified version of ${artefact} waits to be promoted.`);
+    return newest.version;
+  };
+}
+
+/** The one that is named, else the one that was current before. */
+export function before(to: number | undefined): Choose {
+  return async ({ artefact, previous }) => {
+    const version = to ?? previous;
+    if (version === null) throw new FreshetError('state', `There is no earlier version of ${artefact} to go back to.`);
+    return version;
+  };
+}
+
+const NEWEST = `
+SELECT max(version) AS version FROM versions WHERE artefact = $1 AND state = 'verified' AND reaped_at IS NULL`;

@@ -1,0 +1,56 @@
+/**
+ * Pins by configuration: a process that reads a version because FEATURE_VERSION_<ARTEFACT> says so tells Postgres, so
+ * that the version is not reaped under it.
+ */
+import { hostname } from 'node:os';
+import type { Settings } from '../../runtime/settings.js';
+import type { Queryable } from '../../runtime/stores/database.js';
+import type { Artefact } from '../layout.js';
+import { AT, type StorePlace, type VersionName } from './place.js';
+
+export const PIN_SETTINGS = {
+  popularity: 'FEATURE_VERSION_POPULARITY',
+  affinity: 'FEATURE_VERSION_AFFINITY',
+  interactions: 'FEATURE_VERSION_INTERACTIONS',
+  stopwords: 'FEATURE_VERSION_STOPWORDS',
+  als: 'FEATURE_VERSION_ALS',
+  faiss: 'FEATURE_VERSION_FAISS',
+} as const satisfies Partial<Record<Artefact, keyof Settings>>;
+
+export type PinnableArtefact = keyof typeof PIN_SETTINGS;
+/** Versions that a process reads instead of the current ones. */
+export type Pinned = Readonly<Partial<Record<PinnableArtefact, number>>>;
+
+/** A pin that was not renewed for so long belongs to a process that is gone, over a weekend's outage too. */
+export const PIN_MS_MAX = 3 * 24 * 3_600_000;
+
+export function pinnedBy(settings: Settings): Pinned {
+  const pinned: Partial<Record<PinnableArtefact, number>> = {};
+  for (const [artefact, name] of Object.entries(PIN_SETTINGS) as [PinnableArtefact, keyof Settings][]) {
+    const version = settings[name];
+    if (typeof version === 'number') pinned[artefact] = version;
+  }
+  return pinned;
+}
+
+/** One name per process and start. */
+export const PIN_HOLDER = `${hostname()}/${process.pid}/${Math.round(performance.timeOrigin)}`;
+
+export async function renewPins({ database, clock }: StorePlace, pinned: Pinned, holder: string): Promise<void> {
+  for (const { artefact, version } of entriesOf(pinned))
+    await database.execute(RENEW, [artefact, version, holder, clock.now()]);
+  await database.execute(`DELETE FROM version_pins WHERE renewed_at <= ${AT(1)}`, [clock.now() - PIN_MS_MAX]);
+}
+
+/** At the end of the process. */
+export async function releasePins(database: Queryable, holder: string): Promise<void> {
+  await database.execute('DELETE FROM version_pins WHERE holder = $1', [holder]);
+}
+
+function entriesOf(pinned: Pinned): VersionName[] {
+  return Object.entries(pinned).map(([artefact, version]) => ({ artefact: artefact as PinnableArtefact, version }));
+}
+
+const RENEW = `
+INSERT INTO version_pins (artefact, version, holder, renewed_at) VALUES ($1, $2, $3, ${AT(4)})
+ON CONFLICT (artefact, version, holder) DO UPDATE SET renewed_at = excluded.renewed_at`;

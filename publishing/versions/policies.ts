@@ -1,0 +1,26 @@
+/** What differs between artefacts as versions: how long one is kept that is not current, and who fills it. */
+import type { Artefact } from '../layout.js';
+
+export interface Policy {
+  /** How long a version is kept after it was retired, ms. */
+  readonly keptMs: number;
+  /** Filled by sinks all the time, not built once: nobody publishes it as a folder, and nothing is staged. */
+  readonly live: boolean;
+}
+
+const HOUR_MS = 3_600_000;
+const WEEK: Policy = { keptMs: 7 * 24 * HOUR_MS, live: false };
+const DAY: Policy = { keptMs: 24 * HOUR_MS, live: false };
+
+const POLICIES: Readonly<Record<Artefact, Policy>> = {
+  popularity: { ...WEEK, live: true },
+  affinity: { ...WEEK, live: true },
+  interactions: { ...WEEK, live: true },
+  stopwords: WEEK,
+  faiss: DAY,
+  als: DAY,
+};
+
+export function policyOf(artefact: Artefact): Policy {
+  return POLICIES[artefact];
+}

@@ -1,0 +1,42 @@
+/** Taking away what nobody will read any more: of a version that failed, or that was kept long enough. */
+import { faultPoint } from '../../runtime/fault-points.js';
+import { contentsOf } from './artefacts/contents.js';
+import { AT, type VersionName, type VersionsPlace } from './place.js';
+import { StagingBatches, stagingSink } from './staging.js';
+
+/** Marks a version that never was current as failed and removes its data; the row stays and says why. */
+export async function giveUp(place: VersionsPlace, version: VersionName, reason: string): Promise<void> {
+  const { artefact, version: number } = version;
+  if ((await place.database.execute(FAIL, [artefact, number, reason])) === 0) return;
+  place.metrics.versionFailures.inc({ artefact });
+  place.logger.error({ event: 'version_failed', artefact, version: number, reason }, 'The current version stays');
+  await removeData(place, version);
+}
+
+/** Rows, keys and folder; harmless when they are gone. The version must be failed or reaped, and not current there. */
+export async function removeData(place: VersionsPlace, version: VersionName): Promise<void> {
+  const { artefact, version: number } = version;
+  const where = `${artefact}/${number}`;
+  await removeKeys(place, version);
+  await faultPoint('version.keys_removed', where);
+  await contentsOf(artefact).removeRows(place, version);
+  await place.artifacts.remove(artefact, number);
+  await faultPoint('version.folder_removed', where);
+  await place.database.execute(REMOVED, [artefact, number, place.clock.now()]);
+}
+
+/** Whoever still stages the version is stopped first. */
+export async function removeKeys(place: VersionsPlace, version: VersionName): Promise<void> {
+  const { store, layout } = place;
+  const batches = await StagingBatches.open(place, version);
+  await store.discard(await contentsOf(version.artefact).keysOf(place, version));
+  await batches.send([{ op: 'hdel', key: layout.versionIndex(version.artefact), field: String(version.version) }]);
+  await batches.finish();
+  await store.discard([], [stagingSink(version)]);
+}
+
+const FAIL = `
+UPDATE versions SET state = 'failed', reason = $3
+WHERE artefact = $1 AND version = $2 AND state = 'staged'`;
+
+const REMOVED = `UPDATE versions SET removed_at = ${AT(3)} WHERE artefact = $1 AND version = $2`;

@@ -1,0 +1,25 @@
+/**
+ * A current version that the online store has lost, brought back from Postgres. One process does it at a time: two would
+ * stop each other over and over.
+ */
+import { FreshetError } from '../../runtime/errors.js';
+import { contentsOf } from './artefacts/contents.js';
+import type { Restage } from './follow.js';
+import type { VersionsPlace } from './place.js';
+
+/** Errors of the returned function: 'unavailable' while another process does it. */
+export function restageFromDatabase(place: VersionsPlace): Restage {
+  return async (version, { checksum }) => {
+    const { artefact, version: number } = version;
+    if (checksum === null) throw new FreshetError('state', `Version ${number} of ${artefact} has no checksum.`);
+    await place.database.transaction(async (connection) => {
+      const [lock] = await connection.query<{ mine: boolean }>(
+        'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS mine',
+        [`freshet restage ${artefact}`],
+      );
+      if (!lock!.mine) throw new FreshetError('unavailable', `Another process brings ${artefact} back at this moment.`);
+      place.logger.warn({ event: 'version_restaged', artefact, version: number }, 'The online store had lost it');
+      await contentsOf(artefact).stageKeys(place, version, checksum);
+    });
+  };
+}

@@ -1,0 +1,91 @@
+/** Stopwords of one language, as the current version has them. */
+import type { FastifyInstance } from 'fastify';
+import { primaryLanguage } from '../../processors/corpus/language.js';
+import { hasCode } from '../../runtime/errors.js';
+import type { Metrics } from '../../runtime/metrics.js';
+import { READ_MS_MAX } from '../limits.js';
+import type { FeatureReaders } from '../ports.js';
+import { Problem } from '../problem.js';
+import { access, described } from './declare.js';
+import { idOf } from './ids.js';
+import { parameters, text } from './schema.js';
+import { answers, json } from './shapes.js';
+
+export interface StopwordRoutes {
+  readonly readers: Pick<FeatureReaders, 'stopwords' | 'stopwordLanguages'>;
+  readonly metrics: Metrics;
+}
+
+export function addStopwordRoutes(app: FastifyInstance, { readers, metrics }: StopwordRoutes): void {
+  app.get(
+    '/v1/stopwords',
+    {
+      config: access('read'),
+      handlerTimeout: READ_MS_MAX,
+      schema: described(
+        { operationId: 'stopwordLanguages', tag: 'features', summary: 'Languages that have stopwords now.' },
+        { response: answers({ 200: json('StopwordLanguages', 'In order; empty before the first version.') }, []) },
+      ),
+    },
+    async () => ({ languages: [...(await readers.stopwordLanguages())] }),
+  );
+
+  app.get<{ Params: { lang: string } }>(
+    '/v1/stopwords/:lang',
+    {
+      config: access('read'),
+      handlerTimeout: READ_MS_MAX,
+      schema: described(
+        {
+          operationId: 'stopwords',
+          tag: 'features',
+          summary: 'Stopwords of one language with their confidence, surest first.',
+        },
+        {
+          params: parameters({ lang: { ...text, minLength: 1, description: 'Language tag: en, DE, pt-BR.' } }, [
+            'lang',
+          ]),
+          response: answers({ 200: json('Stopwords', 'All of one version.') }, [400, 404]),
+        },
+      ),
+    },
+    async (request) => {
+      const language = languageOf(idOf('lang', request.params.lang));
+      const found = await published(readers, language);
+      if (found === null) throw unknownLanguage(language, await readers.stopwordLanguages());
+      const { version, words } = found;
+      metrics.featureReads.inc({ artefact: 'stopwords', version: String(version) });
+      return { version, language, words };
+    },
+  );
+}
+
+/** As the corpus files its documents: pt-BR counts as pt. Throws the 400 for what is no tag. */
+function languageOf(tag: string): string {
+  const language = primaryLanguage(tag);
+  if (language === null)
+    throw new Problem(400, `${JSON.stringify(tag)} is no language tag: give one such as en or pt-BR.`);
+  return language;
+}
+
+/** Throws the 503 that says what to do where there is no version, other than one of the stores not answering. */
+async function published(readers: StopwordRoutes['readers'], language: string) {
+  try {
+    return await readers.stopwords(language);
+  } catch (error) {
+    if (hasCode(error, 'unavailable') && (await readers.stopwordLanguages()).length === 0)
+      throw new Problem(
+        503,
+        'No stopwords are published yet, or FEATURE_VERSION_STOPWORDS names a version that is not there: "freshet snapshot stopwords" makes one once documents are in, "freshet versions list stopwords" shows those there are.',
+        { cause: error, retryAfterS: 5 },
+      );
+    throw error;
+  }
+}
+
+function unknownLanguage(language: string, known: readonly string[]): Problem {
+  return new Problem(
+    404,
+    `There are no stopwords for ${JSON.stringify(language)}; the languages are ${known.join(', ')}.`,
+  );
+}

@@ -1,0 +1,202 @@
+/** Versions of what is published: which there are, which is current, and switching between them. */
+import type { FastifyInstance } from 'fastify';
+import type { Artefact } from '../../publishing/layout.js';
+import type { VersionEntry, VersionList } from '../../publishing/versions/versions.js';
+import { hasCode, messageOf } from '../../runtime/errors.js';
+import type { Runs } from '../../snapshotters/runs.js';
+import { Fields } from '../input/fields.js';
+import { InputError } from '../input/input-error.js';
+import { READ_MS_MAX } from '../limits.js';
+import type { VersionSwitch } from '../ports.js';
+import { Problem } from '../problem.js';
+import { access, CHECKS_ITSELF, described } from './declare.js';
+import { orBadRequest } from './ids.js';
+import { parameters, text } from './schema.js';
+import { answers, json } from './shapes.js';
+
+/** Every artefact, with the job that makes its versions; null: its application does, as it runs. */
+const JOB_OF: Readonly<Record<Artefact, string | null>> = {
+  popularity: null,
+  affinity: null,
+  interactions: null,
+  stopwords: 'stopwords',
+  als: 'als-model',
+  faiss: 'faiss-index',
+};
+const ARTEFACTS = Object.keys(JOB_OF) as Artefact[];
+const VERSION_MAX = 2 ** 31 - 1;
+const REASON_LENGTH_MAX = 1_000;
+
+export interface VersionRoutes {
+  readonly versions: VersionSwitch;
+  readonly runs: Pick<Runs, 'jobs'>;
+}
+
+export function addVersionRoutes(app: FastifyInstance, { versions, runs }: VersionRoutes): void {
+  app.get(
+    '/v1/versions',
+    {
+      config: access('read'),
+      handlerTimeout: READ_MS_MAX,
+      schema: described(
+        { operationId: 'allVersions', tag: 'operation', summary: 'Which version of each artefact is current.' },
+        { response: answers({ 200: json('AllVersions', 'What has a version, or a job that makes one.') }, []) },
+      ),
+    },
+    async () => {
+      const lists = await Promise.all(ARTEFACTS.map((artefact) => versions.list(artefact)));
+      const shorts = lists.map((list) => inShort(list, runs));
+      return { artefacts: shorts.filter(({ count, job }) => count > 0 || job !== null) };
+    },
+  );
+
+  app.get<Named>(
+    '/v1/versions/:artefact',
+    {
+      config: access('read'),
+      handlerTimeout: READ_MS_MAX,
+      schema: described(
+        { operationId: 'versions', tag: 'operation', summary: 'The versions of an artefact, newest first.' },
+        { params: PARAMS, response: answers({ 200: json('Versions', 'Versions and their manifests.') }, [404]) },
+      ),
+    },
+    async (request) => answerOf(await versions.list(artefactOf(request.params.artefact))),
+  );
+
+  addSwitch(app, {
+    name: 'rollback',
+    summary: 'Back to the version that was current before, or to the one named.',
+    shape: 'Rollback',
+    act: (artefact, body) => {
+      const fields = new Fields(body ?? {}, 'a rollback');
+      const to = optional(fields, 'to');
+      const reason = fields.any('reason') == null ? undefined : reasonOf(fields);
+      fields.end();
+      return () =>
+        versions.rollback(artefact, {
+          ...(to === undefined ? {} : { to }),
+          ...(reason === undefined ? {} : { reason }),
+        });
+    },
+  });
+  addSwitch(app, {
+    name: 'promote',
+    summary: 'Makes a version current: the one named, or the newest verified one.',
+    shape: 'Promotion',
+    act: (artefact, body) => {
+      const fields = new Fields(body ?? {}, 'a promotion');
+      const version = optional(fields, 'version');
+      fields.end();
+      return () => versions.promote(artefact, version);
+    },
+  });
+  addSwitch(app, {
+    name: 'pin',
+    summary: 'Keeps a version current whatever is published, until null is pinned.',
+    shape: 'Pin',
+    act: (artefact, body) => {
+      const fields = new Fields(body, 'a pin');
+      if (fields.any('version') === undefined)
+        throw new InputError('"version" is missing: give a version to stay with, or null to let it go.');
+      const version = optional(fields, 'version') ?? null;
+      fields.end();
+      return () => versions.pin(artefact, version);
+    },
+  });
+}
+
+interface Named {
+  Params: { artefact: string };
+}
+
+const PARAMS = parameters({ artefact: { ...text, description: `One of ${ARTEFACTS.join(', ')}.` } }, ['artefact']);
+
+interface Switch {
+  readonly name: 'rollback' | 'promote' | 'pin';
+  readonly summary: string;
+  readonly shape: string;
+  /** Reads the body (throws InputError), answers what is then to be done. */
+  readonly act: (artefact: Artefact, body: unknown) => () => Promise<VersionList>;
+}
+
+function addSwitch(app: FastifyInstance, { name, summary, shape, act }: Switch): void {
+  app.post<Named>(
+    `/v1/versions/:artefact/${name}`,
+    {
+      ...CHECKS_ITSELF,
+      config: access('operate'),
+      schema: described(
+        { operationId: `${name}Version`, tag: 'operation', summary, description: 'Answers once readers see it.' },
+        {
+          params: PARAMS,
+          body: { content: { 'application/json': { schema: { $ref: `${shape}#` } } } },
+          response: answers({ 200: json('Versions', 'As they are now.') }, [400, 404, 409, 413, 415]),
+        },
+      ),
+    },
+    async (request) => {
+      const artefact = artefactOf(request.params.artefact);
+      const run = orBadRequest(() => act(artefact, request.body));
+      try {
+        return answerOf(await run());
+      } catch (error) {
+        if (hasCode(error, 'state')) throw new Problem(409, messageOf(error), { cause: error });
+        throw error;
+      }
+    },
+  );
+}
+
+function artefactOf(name: string): Artefact {
+  const found = ARTEFACTS.find((artefact) => artefact === name);
+  if (found === undefined)
+    throw new Problem(404, `There is no artefact ${JSON.stringify(name)}; the artefacts are ${ARTEFACTS.join(', ')}.`);
+  return found;
+}
+
+/** A version's number; undefined where the field is missing or null. Throws InputError. */
+function optional(fields: Fields, name: string): number | undefined {
+  const value = fields.any(name);
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > VERSION_MAX)
+    throw new InputError(`"${name}" must be the number of a version: a whole number from 1 on.`);
+  return value;
+}
+
+function reasonOf(fields: Fields): string {
+  const reason = fields.text('reason');
+  if (reason.length > REASON_LENGTH_MAX)
+    throw new InputError(`"reason" has more than ${REASON_LENGTH_MAX} characters.`);
+  return reason;
+}
+
+function inShort({ artefact, current, candidate, share, pinned, versions }: VersionList, { jobs }: Pick<Runs, 'jobs'>) {
+  const job = JOB_OF[artefact];
+  const activatedAt = versions.find(({ version }) => version === current)?.activated_at ?? null;
+  return {
+    artefact,
+    current,
+    candidate,
+    share,
+    pinned,
+    activated_at: activatedAt?.toISOString() ?? null,
+    count: versions.length,
+    job: job !== null && jobs.includes(job) ? job : null,
+  };
+}
+
+function answerOf({ artefact, current, candidate, share, pinned, versions }: VersionList) {
+  return { artefact, current, candidate, share, pinned, versions: versions.map(entryOf) };
+}
+
+function entryOf({ version, state, created_at, activated_at, reaped, reason, manifest }: VersionEntry) {
+  return {
+    version,
+    state,
+    created_at: created_at.toISOString(),
+    activated_at: activated_at?.toISOString() ?? null,
+    reaped,
+    reason: reason ?? null,
+    manifest,
+  };
+}

@@ -1,0 +1,94 @@
+/** What is said of runs: log lines by fixed names, metrics, and the record in run-results. */
+import type { Check } from '../publishing/versions/manifest.js';
+import { messageOf } from '../runtime/errors.js';
+import type { Logger } from '../runtime/logger.js';
+import type { Metrics } from '../runtime/metrics.js';
+import type { RunResult } from '../schemas/records.js';
+import type { RunRow, RunStore } from './run-store.js';
+import type { RunWriter } from './run-topics.js';
+
+export interface ReporterOptions {
+  readonly store: RunStore;
+  readonly results: RunWriter<RunResult>;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+export class RunReporter {
+  readonly #o: ReporterOptions;
+
+  constructor(options: ReporterOptions) {
+    this.#o = options;
+  }
+
+  started(row: RunRow): void {
+    this.#o.logger.info({ event: 'batch_job_started', ...named(row), dry_run: row.dry_run, status: row.status });
+  }
+
+  /** Its process was killed: it is started again. */
+  died(row: RunRow, error: Error): void {
+    this.#o.logger.warn({ event: 'batch_job_interrupted', ...named(row), error: error.message });
+  }
+
+  /** Another worker has it, or may have it. */
+  dropped(row: RunRow, error: Error): void {
+    this.#o.logger.warn({ event: 'batch_job_dropped', ...named(row), error: error.message });
+  }
+
+  checked({ dry_run }: RunRow, checks: readonly Check[]): void {
+    if (dry_run) return;
+    for (const { name, passed } of checks)
+      this.#o.metrics.qualityChecks.inc({ check_type: name, status: passed ? 'pass' : 'fail' });
+  }
+
+  /** Nothing of a metric or a log line keeps a run from having ended. */
+  async ended(row: RunRow): Promise<void> {
+    const { logger, metrics } = this.#o;
+    const { success, duration_seconds, timestamp: _, ...output } = row.result as Record<string, unknown>;
+    const said = { ...named(row), duration_seconds, status: row.status, dry_run: row.dry_run, ...output };
+    const records = Number(output['documents_processed'] ?? output['records_processed'] ?? 0);
+    if (success === true)
+      logger.info({ event: 'batch_job_completed', ...said, records_processed: records }, 'Run completed');
+    else logger.error({ event: 'batch_job_failed', ...said }, 'Run failed');
+    // A dry run is a look: the job has neither run nor failed by it.
+    if (row.dry_run || row.status === 'cancelled') return;
+    const { job_name } = row;
+    metrics.jobRuns.inc({ job_name, status: success === true ? 'success' : 'failure' });
+    metrics.jobSeconds.observe({ job_name }, Number(duration_seconds));
+    metrics.jobRecords.inc({ job_name }, records);
+    await this.showHistory(job_name);
+  }
+
+  /** Gauges as the rows have them, also after a restart. */
+  async showHistory(job_name: string): Promise<void> {
+    const { metrics, logger, store } = this.#o;
+    try {
+      const { failures, succeeded, failed } = await store.history(job_name);
+      metrics.jobConsecutiveFailures.set({ job_name }, failures);
+      if (succeeded !== null) metrics.jobLastSuccess.set({ job_name }, succeeded.getTime() / 1000);
+      if (failed !== null) metrics.jobLastFailure.set({ job_name }, failed.getTime() / 1000);
+    } catch (error) {
+      logger.warn({ event: 'run_history_unread', job_name, error: messageOf(error) });
+    }
+  }
+
+  /** Writes the result and notes that it is written. After a crash in between it is written again. */
+  async tell(row: RunRow): Promise<void> {
+    const { results, store } = this.#o;
+    await results.write({
+      run_id: row.run_id,
+      job_name: row.job_name,
+      status: row.status as RunResult['status'],
+      attempt: row.attempt,
+      requested_at: row.requested_at.getTime(),
+      started_at: row.started_at?.getTime() ?? null,
+      finished_at: row.finished_at!.getTime(),
+      result: JSON.stringify(row.result),
+    });
+    await store.markTold(row.run_id);
+  }
+}
+
+function named({ run_id, job_name, attempt }: RunRow) {
+  return { job_name, run_id, attempt };
+}

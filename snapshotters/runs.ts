@@ -1,0 +1,31 @@
+/** Runs of jobs as everybody else sees them: ask for one, look at it. */
+export type RunStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'skipped' | 'cancelled';
+
+export interface Run {
+  readonly run_id: string;
+  readonly job_name: string;
+  readonly status: RunStatus;
+  readonly attempt: number;
+  readonly dry_run: boolean;
+  readonly requested_at: Date;
+  readonly started_at: Date | null;
+  readonly finished_at: Date | null;
+  /** While it runs: what it is at. */
+  readonly progress: { readonly phase: string; readonly done: number; readonly total: number | null } | null;
+  /**
+   * Once it has ended: success, duration_seconds, documents_processed | records_processed, stopwords_updated, version,
+   * summary (lines, of a dry run too), errors, timestamp.
+   */
+  readonly result: Readonly<Record<string, unknown>> | null;
+}
+
+export interface Runs {
+  /** Job names that can be run, in order. */
+  readonly jobs: readonly string[];
+  /** Writes the request; answers once the log has it. Errors: FreshetError 'invalid_data' for an unknown job. */
+  request(job: string, options: { readonly dryRun: boolean; readonly by: string }): Promise<Run>;
+  /** Null: no such run. */
+  get(runId: string): Promise<Run | null>;
+  /** Newest first. */
+  latest(job: string, limit: number): Promise<readonly Run[]>;
+}

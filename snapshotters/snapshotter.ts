@@ -1,0 +1,52 @@
+/**
+ * The contract of a snapshotter: capture the newest value of every key of compacted topics, build files from them, check
+ * the files. Reading to the noted ends, checkpoints, the process around it and publishing are not its business.
+ */
+
+import type { Artefact } from '../publishing/layout.js';
+import type { Check, Manifest } from '../publishing/versions/manifest.js';
+import type { RecordColumns } from '../runtime/log.js';
+import type { Settings } from '../runtime/settings.js';
+import type { Codec } from '../schemas/codec.js';
+
+/**
+ * What is kept of the topics while they are read. Records of a partition come in offset order; a later record of a key
+ * replaces the former one, a null value takes it away. Memory must be bounded by settings, not by the topics' size.
+ */
+export interface Capture {
+  add(batch: RecordColumns, row: number): void;
+  /** The whole capture as bytes, for a checkpoint; `restore` takes them back in a fresh one. */
+  save(): Buffer;
+  restore(bytes: Buffer): void;
+}
+
+export interface BuildContext {
+  /** Empty folder for the files of the version. */
+  readonly folder: string;
+  readonly settings: Settings;
+  /** Files of the version that is current now; null: there is none, or its folder is gone. */
+  readonly previous: { readonly version: number; readonly folder: string; readonly manifest: Manifest } | null;
+  /** Told to whoever waits; `total` null: not known. */
+  progress(phase: string, done: number, total: number | null): void;
+}
+
+/** What a build says of itself; the rest of the manifest is filled in around it. */
+export type BuildReport = Pick<Manifest, 'settings' | 'counts' | 'figures'> & {
+  /** Names of the files it wrote into the folder. */
+  readonly files: readonly string[];
+  readonly checks: readonly Check[];
+  /** What a dry run shows, lines of text. */
+  readonly summary: readonly string[];
+  /** Goes into the run's result under these names, e.g. documents_processed, stopwords_updated. */
+  readonly result: Readonly<Record<string, number>>;
+};
+
+export interface Snapshotter<C extends Capture = Capture> {
+  /** Job name, e.g. `stopwords`. */
+  readonly name: string;
+  readonly artefact: Artefact;
+  readonly topics: readonly string[];
+  createCapture(codec: Codec, settings: Settings): C;
+  /** Errors: FreshetError 'invalid_data' with a sentence when nothing can be made of what was captured. */
+  build(capture: C, context: BuildContext): Promise<BuildReport>;
+}

@@ -1,0 +1,62 @@
+/** What is told of a language's list: how many words, how sure, how frequent. */
+import type { Word } from '../../publishing/versions/artefacts/words.js';
+
+export const CONFIDENCE_BINS = 10;
+const TOP_SHOWN = 10;
+/** Tenths of the way from the rarest word to the most frequent one. */
+const DECILES = Array.from({ length: 11 }, (_, tenth) => tenth / 10);
+
+export interface LanguageFigures {
+  readonly documents: number;
+  readonly sources: number;
+  /** Terms that were looked at. */
+  readonly candidates: number;
+  readonly words: number;
+  /** Words by tenth of confidence: [0, 0.1), … [0.9, 1]. */
+  readonly confidence: readonly number[];
+  /** Document frequency: least, nine deciles, most. */
+  readonly document_frequency: readonly number[];
+  /** The surest words. */
+  readonly top: readonly string[];
+}
+
+/** `words`: surest first. */
+export function figuresOf(
+  words: readonly Word[],
+  about: Pick<LanguageFigures, 'documents' | 'sources' | 'candidates'>,
+): LanguageFigures {
+  const { documents, sources, candidates } = about;
+  const frequencies = words.map(({ document_frequency }) => document_frequency).sort((a, b) => a - b);
+  return {
+    documents,
+    sources,
+    candidates,
+    words: words.length,
+    confidence: histogramOf(words),
+    document_frequency:
+      frequencies.length === 0
+        ? []
+        : DECILES.map((share) => frequencies[Math.floor(share * (frequencies.length - 1))]!),
+    top: words.slice(0, TOP_SHOWN).map(({ word }) => word),
+  };
+}
+
+/** Words by tenth of confidence; what is no number from 0 to 1 is in none. */
+export function histogramOf(words: readonly Pick<Word, 'confidence'>[]): number[] {
+  const bins = new Array<number>(CONFIDENCE_BINS).fill(0);
+  for (const { confidence } of words) {
+    const bin = Math.min(CONFIDENCE_BINS - 1, Math.floor(confidence * CONFIDENCE_BINS));
+    if (bins[bin] !== undefined) bins[bin]++;
+  }
+  return bins;
+}
+
+/** 1234567 as 1,234,567. */
+export function thousands(count: number): string {
+  return String(count).replaceAll(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** `1 word`, `2,000 words`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${thousands(count)} ${count === 1 ? one : many}`;
+}

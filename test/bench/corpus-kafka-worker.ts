@@ -1,0 +1,49 @@
+/** A member of the corpus application on real Kafka; tells how far its tasks have come until it is asked to end. */
+import { createCorpus } from '../../processors/main.js';
+import { systemClock } from '../../runtime/clock.js';
+import { openKafkaLog } from '../../runtime/kafka/log.js';
+import { createLogger } from '../../runtime/logger.js';
+import { createMetrics } from '../../runtime/metrics.js';
+import { loadSettings } from '../../runtime/settings.js';
+import { Codec } from '../../schemas/codec.js';
+import { peakMemoryMib, stopwatch } from './cpu.js';
+import { input, tell } from './worker.js';
+
+export interface CorpusMemberInput {
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+export interface CorpusPositions {
+  readonly kind: 'positions';
+  readonly positions: readonly { readonly processor: string; readonly partition: number; readonly offset: number }[];
+  /** So far, of this process. */
+  readonly cpuSeconds: number;
+  readonly memoryMib: number;
+}
+
+const TELL_MS = 50;
+
+const settings = loadSettings((await input<CorpusMemberInput>()).settings);
+const logger = createLogger('warn');
+const metrics = createMetrics();
+const log = await openKafkaLog(settings, logger);
+const spent = stopwatch();
+const corpus = createCorpus({ log, codec: new Codec(), settings, logger, metrics, clock: systemClock });
+await corpus.start();
+const telling = setInterval(async () => {
+  const { values } = await metrics.taskPosition.get();
+  const positions = values.map(({ labels, value }) => ({
+    processor: String(labels.processor),
+    partition: Number(labels.partition),
+    offset: value,
+  }));
+  const { cpuSeconds } = spent();
+  tell({ kind: 'positions', positions, cpuSeconds, memoryMib: peakMemoryMib() } satisfies CorpusPositions);
+}, TELL_MS);
+
+process.once('SIGTERM', async () => {
+  clearInterval(telling);
+  await corpus.stop();
+  await log.close();
+  process.exit(0);
+});

@@ -1,0 +1,75 @@
+/**
+ * A worker in a process of its own, for tests that kill it. It asks for a run, or goes on with those that are there, and
+ * prints a line of JSON: the run as it ended, or, when it is to die in the middle of a capture, the number of the child
+ * that it leaves behind. Argument: WorkerJob as JSON.
+ */
+import { readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { createVersions } from '../../../publishing/versions/create.js';
+import { systemClock } from '../../../runtime/clock.js';
+import { openEmbeddedLog } from '../../../runtime/embedded/log.js';
+import { takeFaultPoints } from '../../../runtime/fault-points.js';
+import { silentLogger } from '../../../runtime/logger.js';
+import { createMetrics } from '../../../runtime/metrics.js';
+import { openLocalStore } from '../../../runtime/stores/local-store.js';
+import { openPostgres } from '../../../runtime/stores/postgres.js';
+import type { Progress } from '../../../snapshotters/child-messages.js';
+import { createSnapshotters } from '../../../snapshotters/main.js';
+import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
+import type { ChildStep } from './child-faults.js';
+import { faultsOf, settingsIn } from './counted.js';
+import { codec, PACE, PLACED } from './run-scene.js';
+
+export interface WorkerJob {
+  readonly folder: string;
+  readonly postgresUrl: string;
+  /** Null: ask for a run. */
+  readonly runId: string | null;
+  readonly steps: readonly FaultStep[];
+  readonly childSteps?: readonly ChildStep[];
+  readonly diesInCapture?: boolean;
+}
+
+const job = JSON.parse(process.argv[2]!) as WorkerJob;
+takeFaultPoints(hookOf({ steps: job.steps }));
+const log = await openEmbeddedLog(join(job.folder, 'log'), silentLogger);
+const database = await openPostgres({ url: job.postgresUrl }, silentLogger);
+const store = await openLocalStore(join(job.folder, 'store'), silentLogger);
+const settings = settingsIn(job.folder);
+const metrics = createMetrics();
+const shared = { log, codec, database, settings, metrics, logger: silentLogger, clock: systemClock };
+const versions = createVersions({ ...shared, store });
+const worker = createSnapshotters({
+  ...shared,
+  versions,
+  snapshotters: PLACED,
+  // A lease whose holder was killed must be given up before the next one can begin.
+  pace: { ...PACE, leaseMs: 600 },
+  execArgv: job.childSteps === undefined ? [] : faultsOf(...job.childSteps),
+});
+const run =
+  job.runId === null ? await worker.runOnce('counting', { dryRun: false, onProgress }) : await resumed(job.runId);
+writeSync(1, `${JSON.stringify(run)}\n`);
+await worker.stop();
+await versions.stop();
+await store.close();
+await database.close();
+await log.close();
+process.exit(0);
+
+async function resumed(runId: string) {
+  await worker.start();
+  for (;;) {
+    const run = await worker.runs.get(runId);
+    // A result that was not told is told at the start, before this is asked for.
+    if (run?.finished_at != null) return run;
+    await systemClock.sleep(20);
+  }
+}
+
+function onProgress({ phase, done }: Progress): void {
+  if (!job.diesInCapture || phase !== 'capture' || done === 0) return;
+  const [child] = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+  writeSync(1, `${JSON.stringify({ child: Number(child) })}\n`);
+  process.kill(process.pid, 'SIGKILL');
+}

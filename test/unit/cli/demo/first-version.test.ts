@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { awaitFirstVersion } from '../../../../cli/demo/first-version.js';
+import { silentLogger } from '../../../../runtime/logger.js';
+import { FakeRuns, FakeVersions, runOf, succeeded } from '../../../support/versions.js';
+
+const NONE = { current: null, versions: [] };
+
+/** Nothing is published, unless told; each look at a run may move it on. */
+function scene(published = false) {
+  const versions = new FakeVersions();
+  const list = versions.list.bind(versions);
+  const runs = new FakeRuns();
+  const ending = new AbortController();
+  let sleeps = 0;
+  const clock = {
+    now: () => 0,
+    elapsed: () => 0,
+    sleep: async () => {
+      if (++sleeps === 3) onThirdLook();
+    },
+  };
+  let onThirdLook = () => runs.advance(succeeded());
+  return {
+    runs,
+    ending,
+    endsWith: (act: () => void) => {
+      onThirdLook = act;
+    },
+    sleeps: () => sleeps,
+    wait: () =>
+      awaitFirstVersion({
+        versions: { list: async (artefact) => ({ ...(await list(artefact)), ...(published ? {} : NONE) }) },
+        runs,
+        clock,
+        logger: silentLogger,
+        signal: ending.signal,
+      }),
+  };
+}
+
+it('asks for one run where nothing is current, and waits for its end', async () => {
+  const { runs, wait, sleeps } = scene();
+  await wait();
+  assert.deepEqual(runs.asked, [{ job: 'stopwords', dryRun: false, by: 'demo' }]);
+  assert.equal(sleeps(), 3);
+});
+
+it('asks for nothing where a version is current', async () => {
+  const { runs, wait } = scene(true);
+  await wait();
+  assert.deepEqual(runs.asked, []);
+});
+
+it('waits for the run of an earlier start instead of asking for another', async () => {
+  const { runs, wait } = scene();
+  runs.known.push(runOf({ run_id: 'earlier', status: 'running' }));
+  await wait();
+  assert.deepEqual(runs.asked, []);
+});
+
+it('asks again where the latest run has failed', async () => {
+  const { runs, wait } = scene();
+  runs.known.push(succeeded({ run_id: 'earlier', status: 'failed' }));
+  await wait();
+  assert.equal(runs.asked.length, 1);
+});
+
+it('goes on when the run fails, and at once when everything stops', async () => {
+  const failing = scene();
+  failing.endsWith(() => failing.runs.advance({ ...succeeded(), status: 'failed' }));
+  await failing.wait();
+  const stopping = scene();
+  stopping.endsWith(() => stopping.ending.abort());
+  await stopping.wait();
+});

@@ -1,0 +1,58 @@
+/** Topics of the corpus application: documents in, document frequencies per language and term out. */
+import { REKEY_PARTITIONS } from './features.js';
+import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, type TopicDeclaration, topic } from './topic.js';
+
+export interface CorpusTopics {
+  readonly terms: TopicDeclaration;
+  /** Re-key hop document → term: what a commit changed. */
+  readonly termChanges: TopicDeclaration;
+  readonly documentsChangelog: TopicDeclaration;
+  readonly termsChangelog: TopicDeclaration;
+}
+
+/** The topics of version n of the corpus application. */
+export function corpusTopics(version: number): CorpusTopics {
+  const changelog = { cleanup: 'compact', settings: CHANGELOG_SETTINGS, feedsKeyedState: true } as const;
+  return {
+    terms: topic({
+      name: 'terms',
+      doc: 'Documents per language, term and source.',
+      key: 'language/shard',
+      schema: 'Terms',
+      cleanup: 'compact',
+      settings: FEATURE_SETTINGS,
+      owner: 'corpus-terms',
+      readers: ['stopwords'],
+    }),
+    termChanges: topic({
+      name: `corpus.v${version}.term-changes`,
+      doc: 'Re-key hop: how many documents each commit gave to or took from a term.',
+      key: 'language/shard',
+      schema: 'TermChanges',
+      partitions: REKEY_PARTITIONS,
+      cleanup: 'delete',
+      retentionDays: 7,
+      logAppendTime: true,
+      owner: 'corpus',
+      readers: ['corpus-terms'],
+      feedsKeyedState: true,
+    }),
+    documentsChangelog: topic({
+      ...changelog,
+      name: `corpus.v${version}.documents-changelog`,
+      doc: 'Language, source and terms of each document, and the marker of each task.',
+      key: 'd/<doc_id> or !marker',
+      schema: 'DocumentTerms',
+      owner: 'corpus',
+    }),
+    termsChangelog: topic({
+      ...changelog,
+      name: `corpus.v${version}.terms-changelog`,
+      doc: 'Documents per term and source, and the marker of each task.',
+      key: 't/<language>/<term> or !marker',
+      schema: 'TermRow',
+      partitions: REKEY_PARTITIONS,
+      owner: 'corpus-terms',
+    }),
+  };
+}
