@@ -9,6 +9,8 @@ import { bareEnvironment } from '../../support/processes.js';
 import { type FaultPlan, NO_FAULTS } from './plan.js';
 
 const WORKER = fileURLToPath(new URL('worker.js', import.meta.url));
+/** What is tried here, and the group of its members. */
+export const APPLICATION = 'features.v1';
 const WAIT_MS_MAX = 90_000;
 const STOP_MS_MAX = 15_000;
 const WORDS_KEPT = 40;
@@ -23,6 +25,7 @@ export interface LogLine {
   readonly error?: string;
   readonly duration_seconds?: number;
   readonly tasks?: readonly number[];
+  readonly group?: string;
   readonly point?: string;
   readonly where?: string;
   /** Of task_restored: nothing, checkpoint or changelog. */
@@ -155,7 +158,10 @@ export class Member {
     clearTimeout(timer);
   }
 
+  /** Lines of other applications in the same process are none of ours. */
   #take(line: LogLine): void {
+    if (line.task !== undefined && !this.#taskNames.includes(line.task)) return;
+    if (line.event === 'tasks_assigned' && line.group !== APPLICATION) return;
     this.lines.push(line);
     if (line.event === 'task_restored') this.#held.add(line.task!);
     if (line.event === 'task_failed') this.#held.delete(line.task!);

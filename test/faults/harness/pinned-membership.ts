@@ -1,5 +1,9 @@
-/** A membership that asks no group: it has its tasks from the start and keeps them. */
+/**
+ * A membership that asks no group: it has its tasks from the start and keeps them. Of another application than the one
+ * that is tried it has none.
+ */
 import type { Membership, MembershipOptions } from '../../../runtime/log.js';
+import { APPLICATION } from './member.js';
 import type { FaultPlan } from './plan.js';
 
 export class PinnedMembership implements Membership {
@@ -15,9 +19,10 @@ export class PinnedMembership implements Membership {
       this.#end = resolve;
     });
     const all = Array.from({ length: options.tasks }, (_, task) => task);
+    const wanted = options.group === APPLICATION ? (tasks ?? all) : [];
     // As in a group, tasks come after the join has been answered.
     setImmediate(() => {
-      options.onAssigned({ generation: 1, tasks: tasks ?? all }).catch(options.onFailed);
+      options.onAssigned({ generation: 1, tasks: wanted }).catch(options.onFailed);
     });
   }
 
