@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createEmbeddings, type Embeddings } from '../processors/embeddings/main.js';
 import { createCorpus, createProcessors, type Processors } from '../processors/main.js';
 import { createAudits, type LiveAudits } from '../publishing/audit/compose.js';
 import { ErasureReader } from '../publishing/erasure/erasure-reader.js';
@@ -23,6 +24,7 @@ import type { Service } from '../runtime/service.js';
 import type { Settings } from '../runtime/settings.js';
 import type { Stores } from '../runtime/stores/open-stores.js';
 import type { Codec } from '../schemas/codec.js';
+import { createModels } from '../serving/models/models.js';
 import type { Readiness } from '../serving/ports.js';
 import { createServer, type Server } from '../serving/server.js';
 import { createRuns } from '../snapshotters/create-runs.js';
@@ -33,6 +35,7 @@ import { documents, events } from '../topics/events.js';
 import { featureTopics } from '../topics/features.js';
 import type { ComposeOptions, Part, Running } from './compose.js';
 import { loadHistory } from './demo/feeder.js';
+import { endsOf, makeFirstModels } from './demo/first-models.js';
 import { awaitFirstVersion } from './demo/first-version.js';
 import { startTraffic } from './demo/live-feed.js';
 import { createShop, type Shop } from './demo/shop.js';
@@ -46,8 +49,9 @@ const CORPUS_VERSION = 1;
 const WATCH_MS = 1_000;
 /** A snapshot's process is given less time to stop than all of us are. */
 const SNAPSHOT_STOP_MS = 5_000;
-/** The demo shows its first stopwords soon, instead of waiting until its documents have been quiet for a while. */
+/** The demo shows its first versions soon, instead of waiting until topics that may be late are written. */
 const DEMO_TERMS_INTERVAL_S = 1;
+const DEMO_INTERACTIONS_INTERVAL_S = 10;
 
 export class Composition implements Running {
   readonly name = 'freshet';
@@ -67,6 +71,7 @@ export class Composition implements Running {
   #server: Server | null = null;
   #processors: Processors | null = null;
   #corpus: Processors | null = null;
+  #embeddings: Embeddings | null = null;
   #snapshotters: Snapshotters | null = null;
   #demoWaits: string | null = null;
   #storesWait: string | null = null;
@@ -74,10 +79,7 @@ export class Composition implements Running {
   #stopping: Promise<void> | null = null;
 
   constructor(settings: Settings, options: ComposeOptions) {
-    const { TERMS_INTERVAL_S } = settings;
-    this.#settings = options.demo
-      ? { ...settings, TERMS_INTERVAL_S: Math.min(TERMS_INTERVAL_S, DEMO_TERMS_INTERVAL_S) }
-      : settings;
+    this.#settings = options.demo ? demoSettings(settings) : settings;
     this.#o = options;
     const asksForTokens = settings.API_TOKENS !== undefined || settings.API_TOKENS_FILE !== undefined;
     this.#localToken = asksForTokens ? randomBytes(32).toString('hex') : null;
@@ -128,6 +130,8 @@ export class Composition implements Running {
       await this.#run(this.#processors);
       this.#corpus = createCorpus({ ...shared, ...checkpoints });
       await this.#run(this.#corpus);
+      this.#embeddings = createEmbeddings(shared);
+      await this.#run(this.#embeddings);
     }
     let publisher: Publisher | null = null;
     if (stores !== null && roles.includes('publisher')) {
@@ -195,10 +199,19 @@ export class Composition implements Running {
       publisher,
       mode: { log: log.kind, online_store: stores.store.kind, database: settings.DATABASE_URL ? 'url' : 'private' },
     });
+    const readers = createReader({
+      ...stores,
+      keyPrefix: settings.REDIS_KEY_PREFIX,
+      clock,
+      pinned: pinnedBy(settings),
+    });
+    const models = createModels({ ...stores, readers, settings, logger, metrics, clock });
+    await this.#run(models);
     this.#server = await createServer({
       log,
       database: stores.database,
-      readers: createReader({ ...stores, keyPrefix: settings.REDIS_KEY_PREFIX, clock, pinned: pinnedBy(settings) }),
+      readers,
+      models: models.answers,
       erasures: new ErasureReader({ log, codec, clock, ...stores, ...erasureSettings(settings), versions: [VERSION] }),
       versions,
       runs,
@@ -221,8 +234,8 @@ export class Composition implements Running {
   }
 
   get #applications(): readonly Application[] {
-    return [this.#processors, this.#corpus].flatMap((processors) =>
-      processors === null ? [] : [processors.application],
+    return [this.#processors, this.#corpus, this.#embeddings].flatMap((processors) =>
+      processors?.application == null ? [] : [processors.application],
     );
   }
 
@@ -273,6 +286,7 @@ export class Composition implements Running {
       if (published !== null && this.#snapshotters !== null) await this.#awaitStopwords(log, published);
       this.#demoWaits = null;
       if (!signal.aborted && DEMO_RATE > 0) await this.#run(this.#traffic(log, codec, shop));
+      if (published !== null && this.#snapshotters !== null) await this.#firstModels(log, endOffsets, published);
     } catch (error) {
       if (!signal.aborted) this.#fail(asError(error));
     }
@@ -329,7 +343,23 @@ export class Composition implements Running {
       while (!isWritten() && !signal.aborted) await this.#clock.sleep(WATCH_MS / 10, signal);
     }
     this.#demoWaits = 'the first version of the stopwords';
-    await awaitFirstVersion({ ...published, logger: this.#o.logger, clock: this.#clock, signal });
+    await awaitFirstVersion({ ...published, job: 'stopwords', logger: this.#o.logger, clock: this.#clock, signal });
+  }
+
+  /** The shop is open meanwhile; without models it is worth looking at all the same. */
+  async #firstModels(
+    log: Log,
+    endOffsets: readonly { readonly partition: number; readonly offset: number }[],
+    published: { readonly versions: Versions; readonly runs: Runs },
+  ): Promise<void> {
+    const parts = () => this.#processors?.application.parts() ?? [];
+    const { logger } = this.#o;
+    const { signal } = this.#ending;
+    try {
+      await makeFirstModels({ ...published, log, parts, endOffsets, logger, clock: this.#clock, signal });
+    } catch (error) {
+      if (!signal.aborted) logger.error({ event: 'demo_models_failed', error: asError(error).message });
+    }
   }
 
   async #stop(): Promise<void> {
@@ -349,14 +379,13 @@ export class Composition implements Running {
   }
 }
 
-async function endsOf(log: Log, topic: string): Promise<{ topic: string; partition: number; offset: number }[]> {
-  const partitions = await log.partitionCount(topic);
-  return Promise.all(
-    Array.from({ length: partitions }, async (_, partition) => {
-      const { lastStable } = await log.offsets({ topic, partition });
-      return { topic, partition, offset: lastStable };
-    }),
-  );
+function demoSettings(settings: Settings): Settings {
+  const { TERMS_INTERVAL_S, INTERACTIONS_INTERVAL_S } = settings;
+  return {
+    ...settings,
+    TERMS_INTERVAL_S: Math.min(TERMS_INTERVAL_S, DEMO_TERMS_INTERVAL_S),
+    INTERACTIONS_INTERVAL_S: Math.min(INTERACTIONS_INTERVAL_S, DEMO_INTERACTIONS_INTERVAL_S),
+  };
 }
 
 /** A small file that is either the old or the new text. */

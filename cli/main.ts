@@ -7,6 +7,7 @@ import { type Compose, composeUp } from './compose.js';
 import { consumeCommand } from './consume.js';
 import { doctorCommand } from './doctor.js';
 import { eraseCommand } from './erase.js';
+import { modelCommand } from './model.js';
 import { packageVersion } from './package-version.js';
 import { produceCommand } from './produce.js';
 import { resetCommand } from './reset.js';
@@ -53,6 +54,7 @@ function freshet(shell: Shell, compose: Compose): Command {
     produceCommand(shell),
     consumeCommand(shell),
     snapshotCommand(shell),
+    modelCommand(shell),
     versionsCommand(shell),
     eraseCommand(shell),
     verifyCommand(shell),

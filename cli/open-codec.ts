@@ -9,7 +9,7 @@ export { inOurTerms, lookupIn, openReadingCodec, openRegistry } from '../runtime
 
 /** Re-key hops and changelogs belong to one application, which alone reads and writes them. */
 export function isPublic({ name }: TopicDeclaration): boolean {
-  return !/^(features|corpus)\.v\d+\./.test(name);
+  return !/^(features|corpus|embeddings)\.v\d+\./.test(name);
 }
 
 /** Subjects as other producers and consumers look for them. */

@@ -6,6 +6,7 @@ import { openPublications } from './access/open-publications.js';
 import type { Publications } from './access/publications.js';
 import { format, Steps } from './progress.js';
 import { Failed, type Shell, UsageError } from './shell.js';
+import { SNAPSHOT_JOBS } from './snapshotters.js';
 import { listenForStop, type StopSignal } from './stop-signal.js';
 
 interface SnapshotOptions {
@@ -15,7 +16,6 @@ interface SnapshotOptions {
   readonly json?: true;
 }
 
-const JOBS = ['stopwords'];
 const PHASES: Readonly<Record<string, string>> = {
   capture: 'reading topics',
   build: 'building',
@@ -30,13 +30,14 @@ export function snapshotCommand(shell: Shell): Command {
     .description(
       'Reads the topics of an artefact to their present end, builds the next version, checks and publishes it: readers change over at once, and go on with the former version when anything fails. A running Freshet is asked to do it; else this command does it.',
     )
-    .argument('<artefact>', JOBS.join(', '))
+    .argument('<artefact>', SNAPSHOT_JOBS.join(', '))
     .option('--dry-run', 'publish nothing, show what would change')
     .option('--no-wait', 'end when the run is asked for')
     .option('--json', 'print the run as JSON')
     .addHelpText('after', '\nExample:\n  $ freshet snapshot stopwords --dry-run')
     .action(async (job: string, options: SnapshotOptions) => {
-      if (!JOBS.includes(job)) throw new UsageError(`There is no snapshot of ${job}; there are ${JOBS.join(', ')}.`);
+      if (!SNAPSHOT_JOBS.includes(job))
+        throw new UsageError(`There is no snapshot of ${job}; there are ${SNAPSHOT_JOBS.join(', ')}.`);
       const publications = await openPublications(shell);
       try {
         if (options.wait) await runToEnd(shell, publications, job, options);
@@ -116,9 +117,13 @@ async function print(shell: Shell, run: Run): Promise<void> {
 
 function told(job: string, result: Readonly<Record<string, unknown>>): string {
   const { version, version_state: state, duration_seconds: seconds } = result;
-  const { stopwords_updated: words, documents_processed: documents } = result;
-  const made = typeof words === 'number' ? `: ${format(words)} words` : '';
-  const from = typeof documents === 'number' ? ` from ${format(documents)} documents` : '';
+  const { stopwords_updated: words, products_indexed: products } = result;
+  const { documents_processed: documents, records_processed: records } = result;
+  const number = (value: unknown, what: string) => (typeof value === 'number' ? `${format(value)} ${what}` : null);
+  const what = number(words, 'words') ?? number(products, 'products');
+  const source = number(documents, 'documents') ?? (job === 'als' ? number(records, 'pairs') : null);
+  const made = what === null ? '' : `: ${what}`;
+  const from = source === null ? '' : ` from ${source}`;
   const took = typeof seconds === 'number' ? ` in ${seconds.toFixed(1)} s` : '';
   const end = state === 'verified' ? 'waits, since another one is pinned' : 'is published';
   return `Version ${String(version)} of ${job} ${end}${made}${from}${took}.`;

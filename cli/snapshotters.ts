@@ -15,6 +15,16 @@ const KNOWN: readonly Known[] = [
     role: 'snapshotter:stopwords',
     module: new URL('../snapshotters/stopwords/snapshotter.js', import.meta.url),
   },
+  {
+    job: 'faiss',
+    role: 'snapshotter:faiss',
+    module: new URL('../snapshotters/faiss/snapshotter.js', import.meta.url),
+  },
+  {
+    job: 'als',
+    role: 'snapshotter:als',
+    module: new URL('../snapshotters/als/snapshotter.js', import.meta.url),
+  },
 ];
 
 /** Jobs that make versions. */

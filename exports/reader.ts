@@ -111,8 +111,7 @@ class SettingsReader implements Reader {
     const { version } = this.#o;
     if (version !== undefined) return version;
     const { features } = await this.#openStores();
-    // The three share one application; interactions has no store of its own that would name its version.
-    return (await features.currentVersion(feature === 'interactions' ? 'affinity' : feature)).version;
+    return (await features.currentVersion(feature)).version;
   }
 
   async *changes<F extends Feature>(

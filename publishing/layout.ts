@@ -104,6 +104,36 @@ export class Layout {
   affinityAsOf(version: number): string {
     return `${this.#prefix}affinity:v${version}:as_of`;
   }
+
+  /** What stands before the encoded user in the key of their interactions. */
+  interactionsUserPrefix(version: number): string {
+    return `${this.#prefix}interactions:v${version}:user:`;
+  }
+
+  /** String: JSON of what one user has done with which products, as sinks/interactions-row.ts says. */
+  interactionsUser(version: number, userId: string): string {
+    return this.interactionsUserPrefix(version) + encodeId(userId);
+  }
+
+  /** What stands before the encoded subject in the key of its erasure. */
+  erasedPrefix(): string {
+    return `${this.#prefix}erased:`;
+  }
+
+  /** String: when the subject, `user:<id>` or `product:<id>`, asked to be forgotten for the last time, ms. */
+  erased(subject: string): string {
+    return this.erasedPrefix() + encodeId(subject);
+  }
+
+  /** What stands before the encoded user in the key of their factors. */
+  factorsUserPrefix(version: number): string {
+    return `${this.#prefix}als:v${version}:user:`;
+  }
+
+  /** String: base64 of one user's factors, float32 little endian. */
+  factorsUser(version: number, userId: string): string {
+    return this.factorsUserPrefix(version) + encodeId(userId);
+  }
 }
 
 /** Table of one version's popularity rows: product_id, category, score, as_of, views, add_to_carts, purchases. */

@@ -7,7 +7,7 @@ import type { Settings } from '../runtime/settings.js';
 import type { Database, Queryable } from '../runtime/stores/database.js';
 import { lockHead } from './versions/heads.js';
 
-export const LIVE_ARTEFACTS = ['popularity', 'affinity'] as const;
+export const LIVE_ARTEFACTS = ['popularity', 'affinity', 'interactions'] as const;
 export type LiveArtefact = (typeof LIVE_ARTEFACTS)[number];
 
 /** What a version was made with and a reader must know. */
@@ -20,6 +20,7 @@ const HOUR_MS = 3_600_000;
 const HALF_LIFE_SETTING = {
   popularity: 'POPULARITY_HALF_LIFE_H',
   affinity: 'AFFINITY_HALF_LIFE_H',
+  interactions: 'AFFINITY_HALF_LIFE_H',
 } as const satisfies Record<LiveArtefact, keyof Settings>;
 
 export function versionSettings(artefact: LiveArtefact, settings: Settings): VersionSettings {

@@ -17,7 +17,9 @@ import { type GroupSink, Materialiser, type SinkProgress } from './materialise.j
 import type { SinkPace } from './partition-sink.js';
 import { affinityOnline, affinityRows } from './sinks/affinity.js';
 import type { OnlineSink, TableSink } from './sinks/declaration.js';
+import { erasedOnline, erasedRows } from './sinks/erased.js';
 import { onlineGroup, PRODUCER_TABLES_GROUP, tableGroup } from './sinks/groups.js';
+import { interactionsOnline } from './sinks/interactions.js';
 import { popularityOnline, popularityRows } from './sinks/popularity.js';
 import { onlineSinkStore } from './sinks/sink-store.js';
 import { tableSinkStore } from './sinks/table-sink-store.js';
@@ -113,6 +115,8 @@ class LivePublisher implements Publisher {
       this.#group(onlineGroup(version), ONLINE_PACE, [
         this.#online(popularityOnline(version, layout, halfLifeMs)),
         this.#online(affinityOnline(version, layout)),
+        this.#online(interactionsOnline(version, layout)),
+        this.#online(erasedOnline(layout)),
       ]),
       this.#group(tableGroup(version), this.#tablePace(), [
         this.#table(popularityRows(version)),
@@ -122,6 +126,7 @@ class LivePublisher implements Publisher {
         this.#table(catalogueRows),
         this.#table(userRows),
         this.#table(deadLetterRows),
+        this.#table(erasedRows),
       ]),
     ];
     this.#applied = new Applied(this.#groups, clock);

@@ -12,7 +12,7 @@ import type { Metrics } from './metrics.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
 import { Progress } from './progress.js';
 import type { Service } from './service.js';
-import { Task } from './task.js';
+import { Task, type TaskOptions } from './task.js';
 
 /** More tasks than this cost more transactions than they bring. */
 export const TASKS_MAX = 12;
@@ -24,6 +24,9 @@ const RESTART_MS_MAX = 15_000;
 const REVOKE_LIMIT_MS = 5_000;
 /** The same when the process stops, a last checkpoint included. */
 const STOP_LIMIT_MS = 20_000;
+
+/** What an application starts and stops for each of its tasks. */
+export type RunningTask = Pick<Task, 'name' | 'parts' | 'positions' | 'restore' | 'run' | 'checkpointAtStop' | 'close'>;
 
 export interface ApplicationOptions {
   /** Names the group and, with the processor and the task, every transactional id. */
@@ -38,6 +41,8 @@ export interface ApplicationOptions {
   readonly changelogIntervalMs: number;
   /** Null: tasks keep none. */
   readonly checkpoints?: Checkpoints | null;
+  /** For work that is no fold, such as what has to be awaited; without it every task is a `Task`. */
+  readonly createTask?: (options: TaskOptions) => RunningTask;
 }
 
 interface Planned {
@@ -52,9 +57,9 @@ interface Running {
   readonly stop: AbortController;
   readonly done: Promise<void>;
   /** The task being restored or run. */
-  attempt: Task | null;
+  attempt: RunningTask | null;
   /** The task once it is restored. */
-  task: Task | null;
+  task: RunningTask | null;
 }
 
 export interface TaskFailure {
@@ -255,9 +260,10 @@ export class Application implements Service {
     }
   }
 
-  #createTask(number: number): Task {
+  #createTask(number: number): RunningTask {
+    const { createTask = (options) => new Task(options) } = this.#o;
     const { log, codec, logger, metrics, clock, commitIntervalMs, changelogIntervalMs, checkpoints } = this.#o;
-    return new Task({
+    return createTask({
       ...this.#plan[number]!,
       log,
       codec,

@@ -51,6 +51,9 @@ export function createMetrics() {
     ]),
     auditError: gauge('freshet_audit_relative_error', 'Largest relative error of the last audit.', []),
     auditSuccess: gauge('freshet_audit_last_success_timestamp_seconds', 'When an audit last found no difference.', []),
+    /** outcome: embedded, unchanged, removed, overwritten, rejected (processors/embeddings). */
+    embeddings: counter('freshet_embeddings_total', 'Product records by what became of their vectors.', ['outcome']),
+    embeddingModel: gauge('freshet_embedding_model_info', 'The model that makes vectors.', ['model', 'kind']),
     dataFreshness: gauge('data_freshness_seconds', 'Age of the oldest unprocessed record.', ['data_source']),
     versionCurrent: gauge('freshet_version_current', 'Number of the current version.', ['artefact']),
     versionSwitches: counter('freshet_version_switches_total', 'Switches to another version.', ['artefact']),

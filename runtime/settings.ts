@@ -37,7 +37,14 @@ const url = (schemes: readonly string[]) =>
     error: `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
   });
 
-const ROLES = ['processor', 'publisher', 'serving', 'snapshotter:stopwords'] as const;
+const ROLES = [
+  'processor',
+  'publisher',
+  'serving',
+  'snapshotter:stopwords',
+  'snapshotter:faiss',
+  'snapshotter:als',
+] as const;
 export type Role = (typeof ROLES)[number];
 export const ALL_ROLES: readonly Role[] = ROLES;
 
@@ -89,7 +96,21 @@ const schema = z.strictObject({
   STOPWORDS_CONFIDENCE_MIN: number(0, 1).default(0.2),
   STOPWORDS_DOCUMENTS_MIN: integer(1, 1_000_000).default(50),
   STOPWORDS_CHANGE_ALLOWED: flag.default(false),
+  FAISS_INDEX: z.enum(['auto', 'flat', 'hnsw', 'ivf']).default('auto'),
+  FAISS_RECALL_MIN: number(0, 1).default(0.95),
+  FAISS_EF_SEARCH: integer(1, 4096).optional(),
+  FAISS_NPROBE: integer(1, 65_536).optional(),
+  FAISS_CHANGE_ALLOWED: flag.default(false),
+  ALS_FACTORS: integer(1, 512).default(64),
+  ALS_REGULARIZATION: number(0.000001, 1_000_000).default(10),
+  ALS_ITERATIONS: integer(1, 1_000).default(15),
+  ALS_ALPHA: number(0, 10_000).default(1),
+  ALS_SEED: integer(0, 2 ** 31 - 1).default(1),
+  ALS_THREADS: integer(1, 256).optional(),
+  ALS_INTERACTIONS_MIN: integer(1, 255).default(5),
   SNAPSHOT_MEMORY_MB: integer(64, 1_000_000).default(1024),
+  EMBEDDING_MODEL_DIR: z.string().optional(),
+  EMBEDDING_THREADS: integer(1, 256).default(1),
   FEATURE_VERSION_POPULARITY: integer(1, 2 ** 31 - 1).optional(),
   FEATURE_VERSION_AFFINITY: integer(1, 2 ** 31 - 1).optional(),
   FEATURE_VERSION_INTERACTIONS: integer(1, 2 ** 31 - 1).optional(),
@@ -156,9 +177,10 @@ export function loadSettings(environment: Readonly<Record<string, string | undef
   }
   if (problems.length > 0 || !result.success)
     throw new FreshetError('settings', `Wrong settings:\n  ${problems.join('\n  ')}`);
-  const { FRESHET_DATA_DIR, ARTIFACTS_DIR, ...rest } = result.data;
+  const { FRESHET_DATA_DIR, ARTIFACTS_DIR, EMBEDDING_MODEL_DIR, ...rest } = result.data;
   return {
     ...rest,
+    ...(EMBEDDING_MODEL_DIR === undefined ? {} : { EMBEDDING_MODEL_DIR: resolve(EMBEDDING_MODEL_DIR) }),
     FRESHET_DATA_DIR: resolve(FRESHET_DATA_DIR),
     ...(ARTIFACTS_DIR === undefined ? {} : { ARTIFACTS_DIR: resolve(ARTIFACTS_DIR) }),
   };

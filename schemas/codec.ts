@@ -18,6 +18,7 @@ const SCHEMA_FILES = {
   Popularity: 'features/popularity.avsc',
   Affinity: 'features/affinity.avsc',
   Interactions: 'features/interactions.avsc',
+  Embedding: 'features/embedding.avsc',
   ProductActivity: 'features/product-activity.avsc',
   ActivityRow: 'features/activity-row.avsc',
   PopularityRow: 'features/popularity-row.avsc',

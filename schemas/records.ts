@@ -53,8 +53,17 @@ export interface Affinity {
 export interface Interactions {
   user_id: string;
   as_of: number;
-  items: { product_id: string; weight: number; count: number; last_ts: number }[];
+  /** `purchases`: how many of the counted events were purchases. */
+  items: { product_id: string; weight: number; count: number; last_ts: number; purchases: number }[];
   truncated: number;
+}
+
+export interface Embedding {
+  product_id: string;
+  content_hash: string;
+  model: string;
+  /** float32 little endian. */
+  vector: Buffer;
 }
 
 export interface DeadLetter {

@@ -29,6 +29,7 @@ import { addCatalogueRoutes } from './routes/catalogue.js';
 import { addErasureRoutes } from './routes/erasures.js';
 import { addEventRoutes } from './routes/events.js';
 import { addFeatureRoutes } from './routes/features.js';
+import { addModelRoutes } from './routes/models.js';
 import { addOperationRoutes } from './routes/operation.js';
 import { addPage } from './routes/page.js';
 import { addRunRoutes } from './routes/runs.js';
@@ -116,6 +117,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await addEventRoutes(app, { writer, codec });
   addCatalogueRoutes(app, { writer, codec, clock, tenants });
   addFeatureRoutes(app, { readers, tenants, metrics });
+  addModelRoutes(app, { models: options.models, tenants, metrics });
   addStopwordRoutes(app, { readers, metrics });
   addVersionRoutes(app, { versions, runs });
   addRunRoutes(app, runs);
@@ -135,7 +137,7 @@ const OPENAPI = {
       title: 'Freshet',
       version: '1',
       description:
-        'Features that are always fresh: events and documents in, popularity, affinity and stopwords out. Errors are problem+json.',
+        'Features that are always fresh: events and documents in, popularity, affinity, stopwords, recommendations and search out. Errors are problem+json.',
     },
     tags: [
       { name: 'features', description: 'Published features.' },

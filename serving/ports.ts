@@ -11,6 +11,7 @@ import type { Settings } from '../runtime/settings.js';
 import type { Queryable } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import type { Runs } from '../snapshotters/runs.js';
+import type { ModelAnswers } from './models/answers.js';
 
 /** Published features: of their reader, what routes ask for. */
 export type FeatureReaders = Pick<
@@ -62,6 +63,7 @@ export interface ServingOptions {
   readonly log: Log;
   readonly database: Queryable;
   readonly readers: FeatureReaders;
+  readonly models: ModelAnswers;
   readonly erasures: Erasures;
   readonly versions: VersionSwitch;
   readonly runs: Runs;

@@ -1,5 +1,6 @@
 /** Every topic of a deployment, in the order in which data meets them. */
 import { corpusTopics } from './corpus.js';
+import { embeddings, embeddingsChangelog } from './embeddings.js';
 import { deadLetters, documents, erasures, events, lateEvents, products, users } from './events.js';
 import { featureTopics } from './features.js';
 import { runRequests, runResults } from './jobs.js';
@@ -15,6 +16,8 @@ export function allTopics(version = 1): TopicDeclaration[] {
     users,
     ...Object.values(featureTopics(version)),
     ...Object.values(corpusTopics(1)),
+    embeddings,
+    embeddingsChangelog,
     releases,
     runRequests,
     runResults,

@@ -21,7 +21,7 @@ export const products = topic({
   schema: 'Product',
   cleanup: 'compact',
   owner: 'producers',
-  readers: ['activity', 'popularity', 'publishing'],
+  readers: ['activity', 'popularity', 'embeddings', 'publishing'],
   feedsKeyedState: true,
   settings: INPUT_TABLE_SETTINGS,
 });
@@ -78,5 +78,6 @@ export const erasures = topic({
   schema: 'Erasure',
   cleanup: 'compact',
   owner: 'serving',
+  readers: ['publishing'],
   settings: INPUT_TABLE_SETTINGS,
 });

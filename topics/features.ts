@@ -49,6 +49,7 @@ export function featureTopics(version: number): FeatureTopics {
       key: 'user_id',
       schema: 'Interactions',
       owner: 'activity',
+      readers: ['publishing', 'als'],
     }),
     productActivity: topic({
       name: `features.v${version}.product-activity`,

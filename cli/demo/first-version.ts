@@ -1,13 +1,13 @@
-/** The demo has stopwords to show from the beginning: one run makes them where no version is current yet. */
+/** The demo has versions to show without waiting for a schedule: one run makes the first where none is current yet. */
 import type { Versions } from '../../publishing/versions/versions.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Logger } from '../../runtime/logger.js';
 import type { Run, Runs } from '../../snapshotters/runs.js';
 
-const JOB = 'stopwords';
 const ASK_MS = 50;
 
 export interface FirstVersionOptions {
+  readonly job: 'stopwords' | 'faiss' | 'als';
   readonly versions: Pick<Versions, 'list'>;
   readonly runs: Runs;
   readonly logger: Logger;
@@ -19,16 +19,29 @@ export interface FirstVersionOptions {
  * Resolves when a version is current, when the signal ends it, or when the run has failed: that is told in the log and
  * on the page, and the rest of the demo is worth looking at all the same. Errors: those of the log and the database.
  */
-export async function awaitFirstVersion({ versions, runs, logger, clock, signal }: FirstVersionOptions): Promise<void> {
-  if ((await versions.list(JOB)).current !== null) return;
+export async function awaitFirstVersion({
+  job,
+  versions,
+  runs,
+  logger,
+  clock,
+  signal,
+}: FirstVersionOptions): Promise<void> {
+  if ((await versions.list(job)).current !== null) return;
   // A run that an earlier start asked for goes on by itself.
-  const [latest] = await runs.latest(JOB, 1);
-  let run: Run | null = latest?.finished_at === null ? latest : await runs.request(JOB, { dryRun: false, by: 'demo' });
+  const [latest] = await runs.latest(job, 1);
+  let run: Run | null = latest?.finished_at === null ? latest : await runs.request(job, { dryRun: false, by: 'demo' });
   const id = run.run_id;
   while (run?.finished_at == null && !signal.aborted) {
     await clock.sleep(ASK_MS, signal);
     run = await runs.get(id);
   }
   if (run !== null && run.finished_at !== null && run.status !== 'succeeded')
-    logger.error({ event: 'demo_stopwords_failed', run_id: id, status: run.status, result: run.result });
+    logger.error({
+      event: 'demo_first_version_failed',
+      job_name: job,
+      run_id: id,
+      status: run.status,
+      result: run.result,
+    });
 }

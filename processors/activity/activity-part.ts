@@ -14,7 +14,7 @@ import { AffinityShares } from '../affinity/shares.js';
 import type { Catalogue } from '../catalogue/catalogue.js';
 import { carry, dayContribution, dayOf, lagFactors, WINDOW_DAYS, windowStart } from '../days.js';
 import { DuplicateSet } from '../intake/duplicates.js';
-import { EventView, wrongId } from '../intake/event-view.js';
+import { EventView, PURCHASE, wrongId } from '../intake/event-view.js';
 import { identity } from '../intake/identity.js';
 import { Rejects } from '../intake/rejects.js';
 import { HeaviestItems } from '../interactions/heaviest.js';
@@ -181,6 +181,7 @@ export class ActivityPart implements Part {
     entries.sum[entry] = entries.sum[entry]! + dayContribution(weight, ts, day, this.#settings.affinityHalfLifeMs);
     entries.count[entry] = entries.count[entry]! + 1;
     if (ts > entries.lastTs[entry]!) entries.lastTs[entry] = ts;
+    if (view.type === PURCHASE) entries.purchases[entry] = entries.purchases[entry]! + 1;
     rows.markDirty(row);
     if (mode.restoring) return;
     this.#state.due.add(user);
@@ -275,7 +276,8 @@ export class ActivityPart implements Part {
     const entries = this.#entries;
     const product = entries.product[entry]!;
     if (this.#catalogue.isDeleted(product)) return;
-    this.#items.add(product, entries.sum[entry]! * factor, entries.count[entry]!, entries.lastTs[entry]!);
+    const weight = entries.sum[entry]! * factor;
+    this.#items.add(product, weight, entries.count[entry]!, entries.lastTs[entry]!, entries.purchases[entry]!);
   };
 
   /**
@@ -386,7 +388,7 @@ export class ActivityPart implements Part {
           parts.push(
             this.#products.stringOf(this.#entries.product[entry]!),
             category < 0 ? '' : this.#categories.stringOf(category),
-            `${this.#entries.sum[entry]}/${this.#entries.count[entry]}/${this.#entries.lastTs[entry]}`,
+            `${this.#entries.sum[entry]}/${this.#entries.count[entry]}/${this.#entries.lastTs[entry]}/${this.#entries.purchases[entry]}`,
           );
         }
         lines.push(parts.join('\t'));

@@ -2,6 +2,7 @@
  * The (user, day) state as rows of the changelog. Key `<day>/<user>`; a row with more entries than a record may carry
  * goes on in further chunks, `<day>.<chunk>/<user>`.
  */
+import { FreshetError } from '../../runtime/errors.js';
 import type { RecordColumns } from '../../runtime/log.js';
 import type { Output } from '../../runtime/processor.js';
 import type { EntityDays } from '../../runtime/state/entity-days.js';
@@ -68,12 +69,19 @@ export class ChangelogRows {
       writer.bytes(products.arena, products.startOf(product), products.endOf(product));
       if (category < 0) writer.long(0);
       else writer.long(1).bytes(categories.arena, categories.startOf(category), categories.endOf(category));
-      writer.double(entries.sum[entry]!).long(entries.count[entry]!).long(entries.lastTs[entry]!);
+      writer
+        .double(entries.sum[entry]!)
+        .long(entries.count[entry]!)
+        .long(entries.lastTs[entry]!)
+        .long(entries.purchases[entry]!);
     }
     return writer.long(0).finish();
   }
 
-  /** Takes over a record of the changelog; those of other input partitions are ignored. */
+  /**
+   * Takes over a record of the changelog; those of other input partitions are ignored. Errors: FreshetError 'state' when
+   * it was written with another schema, as by a fold of an older version.
+   */
   restore(batch: RecordColumns, i: number): void {
     const { codec, inputPartition, rows, entries, users, products, categories } = this.#o;
     const { day, chunk, userStart } = parseRowKey(batch, i);
@@ -86,6 +94,12 @@ export class ChangelogRows {
       return;
     }
     const body = codec.bodyStart('ActivityRow', batch.bytes, valueStart, batch.valueEnd[i]!);
+    if (body < 0)
+      throw new FreshetError(
+        'state',
+        `${this.#o.topic}: its rows have another schema than this code writes, so they are the state of another version ` +
+          'of the fold and cannot go on. Go back to that version of the code, or start the next version by replay.',
+      );
     const cursor = this.#cursor.reset(batch.bytes, body, batch.valueEnd[i]!);
     if (cursor.long() !== inputPartition) return;
     const covers = cursor.long();
@@ -107,6 +121,7 @@ export class ChangelogRows {
         entries.sum[entry] = cursor.double();
         entries.count[entry] = cursor.long();
         entries.lastTs[entry] = cursor.long();
+        entries.purchases[entry] = cursor.long();
       }
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The (user, day) state: for each row a list of [product, category?, sum, count, last ts] in order of first arrival.
- * One state serves affinity and interactions.
+ * The (user, day) state: for each row a list of [product, category?, sum, count, last ts, purchases] in order of first
+ * arrival. One state serves affinity and interactions.
  */
 import { capacityFor, enlarged } from '../../runtime/state/columns.js';
 import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
@@ -22,6 +22,8 @@ export class ActivityEntries {
   sum = new Float64Array(1024);
   count = new Uint32Array(1024);
   lastTs = new Float64Array(1024);
+  /** How many of the counted events were purchases. */
+  purchases = new Uint32Array(1024);
   #used = 0;
   #free = NONE;
   readonly #indexes = new Map<number, Map<number, number>>();
@@ -72,6 +74,7 @@ export class ActivityEntries {
     this.sum[entry] = 0;
     this.count[entry] = 0;
     this.lastTs[entry] = 0;
+    this.purchases[entry] = 0;
     this.#next[entry] = NONE;
     const last = this.#last[row]!;
     if (last === NONE) this.#first[row] = entry;
@@ -116,6 +119,7 @@ export class ActivityEntries {
     into.copy('sum', this.sum, used);
     into.copy('count', this.count, used);
     into.copy('last-ts', this.lastTs, used);
+    into.copy('purchases', this.purchases, used);
     into.share('free', Int32Array.of(this.#free));
   }
 
@@ -129,6 +133,7 @@ export class ActivityEntries {
     this.sum = from.take('sum', Float64Array);
     this.count = from.take('count', Uint32Array);
     this.lastTs = from.take('last-ts', Float64Array);
+    this.purchases = from.take('purchases', Uint32Array);
     this.#free = from.take('free', Int32Array)[0]!;
     this.#used = this.product.length;
     this.#indexes.clear();
@@ -159,6 +164,7 @@ export class ActivityEntries {
       this.sum = enlarged(this.sum, capacity);
       this.count = enlarged(this.count, capacity);
       this.lastTs = enlarged(this.lastTs, capacity);
+      this.purchases = enlarged(this.purchases, capacity);
     }
     return this.#used++;
   }

@@ -10,7 +10,7 @@ import type { Catalogue } from '../catalogue/catalogue.js';
 import { ActivityPart, type ActivitySettings, type IntakeOutcome } from './activity-part.js';
 
 /** Raise it whenever the fold or the shape of its state changes: the task then refuses old state instead of mixing. */
-const FOLD_VERSION = 1;
+const FOLD_VERSION = 2;
 
 export interface ActivityProcessorOptions {
   readonly application: string;

@@ -1,4 +1,4 @@
-/** Interactions: a user's decayed weight per product, not normalised, with the raw count; the 1,000 heaviest. */
+/** Interactions: a user's decayed weight per product, not normalised, with the raw counts; the 1,000 heaviest. */
 import type { Interner } from '../../runtime/state/interner.js';
 import { AvroWriter } from '../../schemas/avro-writer.js';
 
@@ -9,6 +9,7 @@ interface Item {
   weight: number;
   count: number;
   lastTs: number;
+  purchases: number;
 }
 
 /** Adds up weights per product of one user after another. Products are ids of `names`. */
@@ -25,14 +26,16 @@ export class HeaviestItems {
     this.#items.clear();
   }
 
-  add(product: number, weight: number, count: number, lastTs: number): void {
+  /** `purchases`: how many of `count` events were purchases. */
+  add(product: number, weight: number, count: number, lastTs: number, purchases: number): void {
     const item = this.#items.get(product);
     if (item === undefined) {
-      this.#items.set(product, { product, weight, count, lastTs });
+      this.#items.set(product, { product, weight, count, lastTs, purchases });
       return;
     }
     item.weight += weight;
     item.count += count;
+    item.purchases += purchases;
     if (lastTs > item.lastTs) item.lastTs = lastTs;
   }
 
@@ -47,12 +50,13 @@ export class HeaviestItems {
     );
     const kept = items.length > ITEMS_MAX ? items.slice(0, ITEMS_MAX) : items;
     const writer = this.#writer.begin(prefix).bytes(user, start, end).long(asOfMs).long(kept.length);
-    for (const { product, weight, count, lastTs } of kept) {
+    for (const { product, weight, count, lastTs, purchases } of kept) {
       writer.bytes(this.#names.arena, this.#names.startOf(product), this.#names.endOf(product));
       writer
         .double(weight * factor)
         .long(count)
-        .long(lastTs);
+        .long(lastTs)
+        .long(purchases);
     }
     if (kept.length > 0) writer.long(0);
     return writer.long(items.length - kept.length).finish();

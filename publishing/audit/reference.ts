@@ -102,7 +102,7 @@ export interface PopularityAnswer extends PopularitySums {
 }
 
 export interface InteractionsAnswer {
-  readonly items: readonly { product_id: string; weight: number; count: number; last_ts: number }[];
+  readonly items: readonly { product_id: string; weight: number; count: number; last_ts: number; purchases: number }[];
   readonly truncated: number;
 }
 
@@ -292,6 +292,7 @@ export class Reference {
       weight: decayedSum(part, asOf, this.#settings.affinityHalfLifeMs),
       count: part.length,
       last_ts: part.reduce((latest, event) => Math.max(latest, event.ts), Number.NEGATIVE_INFINITY),
+      purchases: part.filter(({ type }) => type === 'purchase').length,
     }));
     items.sort((a, b) => b.weight - a.weight || compareBytes(a.product_id, b.product_id));
     return { items: items.slice(0, INTERACTIONS_MAX), truncated: Math.max(0, items.length - INTERACTIONS_MAX) };

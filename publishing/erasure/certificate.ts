@@ -108,6 +108,12 @@ async function ofUser(admin: LogAdmin, expiry: Expiry): Promise<Expiring[]> {
     await byCompaction(admin, 'former values', users.name, cutMs),
     checkpoints(cutMs),
     {
+      what: 'factors of the user in models made before',
+      where: 'als_user_factors, keys als:v<n>:user:<id>, folders of those versions',
+      until: null,
+      rule: 'readers pass over them; they go with their version, 24 hours after another has taken its place',
+    },
+    {
       what: 'the bare user_id in checkpoints of its task',
       where: 'data folders',
       until: null,
@@ -130,7 +136,7 @@ async function ofProduct(admin: LogAdmin, { cutMs, versions }: Expiry): Promise<
     )),
     {
       what: 'the product in interactions of its users',
-      where: versions.map((version) => featureTopics(version).interactions.name).join(', '),
+      where: `${versions.map((version) => featureTopics(version).interactions.name).join(', ')} and the online store`,
       until: iso(cutMs + 90 * DAY_MS),
       rule: "left out at each user's next emission, at the latest when the last day with it leaves the window",
     },

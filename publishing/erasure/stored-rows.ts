@@ -51,12 +51,20 @@ function userFeatures(
   store: OnlineStore | null,
   database: Queryable | null,
 ): HeldRow[] {
-  const topic = featureTopics(version).affinity.name;
+  const { affinity, interactions } = featureTopics(version);
+  const topic = affinity.name;
   const isThere = async (online: OnlineStore) =>
     (await online.hget(layout.affinityAsOf(version), id)) !== null ||
     (await online.hgetall(layout.affinityUser(version, id))).size > 0;
+  const hasInteractions = async (online: OnlineStore) =>
+    (await online.get(layout.interactionsUser(version, id))) !== null;
   return [
-    ...(store === null ? [] : [onlineRow(store, version, 'affinity', topic, isThere)]),
+    ...(store === null
+      ? []
+      : [
+          onlineRow(store, version, 'affinity', topic, isThere),
+          onlineRow(store, version, 'interactions', interactions.name, hasInteractions),
+        ]),
     ...(database === null
       ? []
       : [tableRow(database, tableGroup(version), 'affinity', topic, affinityTable(version), 'user_id', id)]),

@@ -2,10 +2,14 @@
  * A current version that the online store has lost, brought back from Postgres. One process does it at a time: two would
  * stop each other over and over.
  */
+import type { Clock } from '../../runtime/clock.js';
 import { FreshetError } from '../../runtime/errors.js';
+import type { Queryable } from '../../runtime/stores/database.js';
 import { contentsOf } from './artefacts/contents.js';
 import type { Restage } from './follow.js';
 import type { VersionsPlace } from './place.js';
+
+const BEAT_MS = 10_000;
 
 /** Errors of the returned function: 'unavailable' while another process does it. */
 export function restageFromDatabase(place: VersionsPlace): Restage {
@@ -19,7 +23,24 @@ export function restageFromDatabase(place: VersionsPlace): Restage {
       );
       if (!lock!.mine) throw new FreshetError('unavailable', `Another process brings ${artefact} back at this moment.`);
       place.logger.warn({ event: 'version_restaged', artefact, version: number }, 'The online store had lost it');
-      await contentsOf(artefact).stageKeys(place, version, checksum);
+      const done = new AbortController();
+      const beats = keepAlive(connection, place.clock, done.signal);
+      try {
+        await contentsOf(artefact).stageKeys(place, version, checksum);
+      } finally {
+        done.abort();
+        await beats;
+      }
     });
   };
+}
+
+/** Postgres ends a transaction that says nothing for a minute, and with it the lock; a large model takes longer. */
+async function keepAlive(connection: Queryable, clock: Clock, done: AbortSignal): Promise<void> {
+  for (;;) {
+    await clock.sleep(BEAT_MS, done);
+    if (done.aborted) return;
+    // A connection that was lost is told by the transaction's own end.
+    await connection.query('SELECT 1').catch(() => undefined);
+  }
 }

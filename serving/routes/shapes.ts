@@ -155,6 +155,13 @@ const affinityShape = {
   }),
 };
 
+const scoredItems = array(object({ product_id: text, score: number }));
+const answered = {
+  request_id: { ...text, description: 'Also in the header X-Request-Id.' },
+  version: { ...integer, description: 'The header X-Versions names all that were read.' },
+  items: scoredItems,
+};
+
 const position = object({ partition: integer, offset: integer });
 
 const rawRecordsShape = {
@@ -308,6 +315,11 @@ export const SHAPES = [
   popularShape,
   productPopularityShape,
   affinityShape,
+  { $id: 'ModelItems', ...object(answered) },
+  {
+    $id: 'Recommendations',
+    ...object({ ...answered, fallback: { type: 'string', const: 'popularity' } }, ['fallback']),
+  },
   rawRecordsShape,
   topicsShape,
   overviewShape,

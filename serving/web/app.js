@@ -1,5 +1,6 @@
 /** Puts the parts of the page together. Each polls for itself; none waits for another. */
 import { startActing } from './act.js';
+import { startFound } from './found.js';
 import { startOverview } from './overview.js';
 import { byId, setText } from './page.js';
 import { startRanking } from './ranking.js';
@@ -10,7 +11,13 @@ import { startWords } from './words.js';
 
 startTokens();
 startOverview();
-const taste = startTaste({ onUser: (user) => setText(byId('act-user'), user) });
+const found = startFound({ onChoose: (id) => acting.choose(id) });
+const taste = startTaste({
+  onUser: (user) => {
+    setText(byId('act-user'), user);
+    found.forUser(user);
+  },
+});
 const ranking = startRanking({
   onChoose: ({ product_id }) => acting.choose(product_id),
   onBuy: ({ product_id }) => acting.buy(product_id),
@@ -23,12 +30,21 @@ const acting = startActing({
   user: taste.user,
   items: ranking.items,
   course: ranking.course,
-  onWatch: ranking.watch,
+  onWatch: (id) => {
+    ranking.watch(id);
+    found.likeProduct(id);
+  },
   onReadable: (id) => {
     ranking.flash(id);
     ranking.refresh();
     taste.refresh();
+    found.refresh();
   },
 });
 const words = startWords();
-startVersions({ onSwitch: () => words.refresh() });
+startVersions({
+  onSwitch: () => {
+    words.refresh();
+    found.versionChanged();
+  },
+});

@@ -2,6 +2,7 @@
 import { call, poll } from './api.js';
 import { confirmed } from './confirm.js';
 import { count, dateTime } from './format.js';
+import { isLexical, LEXICAL } from './found.js';
 import { byId, element, setText } from './page.js';
 import { startRuns } from './runs.js';
 
@@ -213,7 +214,16 @@ function versionRow(entry, { current, pinned, versions }, allowed) {
     head,
     element('td', 'chips', ...chips),
     element('td', 'made', made),
-    element('td', 'counts', countsOf(manifest), ' ', checksOf(manifest), reasonOf(state, reason)),
+    element(
+      'td',
+      'counts',
+      countsOf(manifest),
+      qualityOf(manifest),
+      ' ',
+      checksOf(manifest),
+      warningOf(manifest),
+      reasonOf(state, reason),
+    ),
     element('td', 'acts', ...buttons),
   );
   return row;
@@ -246,6 +256,25 @@ function countsOf({ counts = {} }) {
     .map(([what, value]) => `${count(value)} ${what.replaceAll('_', ' ')}`)
     .join(', ');
   return element('span', '', text);
+}
+
+/** How good a model or an index is, by its own figures. */
+function qualityOf({ settings = {}, figures = {} }) {
+  const { recall_at_10: recall, evaluation } = figures;
+  const said = [];
+  if (typeof settings.model === 'string') said.push(`model ${settings.model}`);
+  if (typeof recall === 'number') said.push(`recall@10 ${recall.toFixed(3)} against exact search`);
+  if (evaluation?.model) {
+    const { model, popularity } = evaluation;
+    said.push(`NDCG@10 ${model.ndcg_at_10.toFixed(3)}, popularity alone ${popularity.ndcg_at_10.toFixed(3)}`);
+    said.push(`recall@20 ${model.recall_at_20.toFixed(3)}, popularity alone ${popularity.recall_at_20.toFixed(3)}`);
+  }
+  return said.length === 0 ? '' : element('ul', 'quality', ...said.map((text) => element('li', '', text)));
+}
+
+/** The stand-in for a model must not be taken for one. */
+function warningOf({ settings = {} }) {
+  return isLexical(settings) ? element('p', 'loud', LEXICAL) : '';
 }
 
 /** How many checks passed; what each found is behind it. */

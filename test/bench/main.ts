@@ -2,13 +2,18 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import { als } from './als.js';
 import type { Bench, BenchOptions, Report } from './bench.js';
 import { corpus } from './corpus.js';
+import { embeddings } from './embeddings.js';
 import { engine } from './engine.js';
+import { faiss } from './faiss.js';
 import { latency } from './latency.js';
 import { midnight } from './midnight.js';
+import { modelStores } from './model-stores.js';
 import { rebuild } from './rebuild.js';
 import { restart } from './restart.js';
+import { serving } from './serving.js';
 import { snapshot } from './snapshot.js';
 import { stopwords } from './stopwords.js';
 import { stores } from './stores.js';
@@ -30,6 +35,11 @@ const BENCHES: readonly Bench[] = [
   restart,
   twelve,
   stopwords,
+  als,
+  modelStores,
+  embeddings,
+  faiss,
+  serving,
 ];
 
 const HELP = `npm run bench [-- NAME... --events N --users N --products N --seed N --rate N --peer --kafka --json FILE]

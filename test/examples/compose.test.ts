@@ -29,7 +29,7 @@ const { services } = compose.parse(parse(text, { merge: true }));
 const dockerfile = await readFile(join(projectRoot, 'deploy', 'Dockerfile'), 'utf8');
 const ENTRYPOINT = JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)![1]!) as string[];
 /** Services that run a command of ours; all others are what their images do. */
-const OURS = ['processor', 'publisher', 'snapshotter-stopwords', 'serving'];
+const OURS = ['processor', 'publisher', 'snapshotter-stopwords', 'snapshotter-faiss', 'snapshotter-als', 'serving'];
 const TOKEN = 'a-token';
 const PASSWORD = 'freshet';
 const WAIT_MS_MAX = 120_000;

@@ -127,7 +127,10 @@ class Scenario {
     // The others go on while the erasure is on its way.
     const [certified] = await Promise.all([this.#erase('user', FORGOTTEN), this.#send(this.#eventsOf(others, 50))]);
     await this.#holds(certified, FORGOTTEN);
-    assert.deepEqual(await this.#userRows(FORGOTTEN), this.#store === null ? [false, false] : [false, false, false]);
+    assert.deepEqual(
+      await this.#userRows(FORGOTTEN),
+      this.#store === null ? [false, false] : [false, false, false, false],
+    );
     assert.equal(await this.#statusOf(`/v1/users/${encodeURIComponent(FORGOTTEN)}/affinity`), 404);
     await this.#agrees();
 
@@ -190,6 +193,7 @@ class Scenario {
       'log: interactions.v1',
       'log: users',
       'online store: affinity.v1',
+      'online store: interactions.v1',
       'task: events',
     ]);
     assert.equal(await this.#newest<Affinity>('affinity.v1', user), null);
@@ -199,6 +203,7 @@ class Scenario {
     const until = certificate!.expires.find(({ what }) => what === 'late events')!.until!;
     assert.equal(Date.parse(until), Date.parse(cut!.at) + 30 * DAY_MS);
     assert.match(ruleOf(certificate!, 'raw events'), /retention of 100 days/);
+    assert.match(ruleOf(certificate!, 'factors of the user in models made before'), /readers pass over them/);
     assert.match(certificate!.stays.join(), /popularity: .* as a sum/);
     assert.equal((await this.#newest<{ reason: string }>('erasures', `user:${user}`))!.reason, 'asked by letter');
   }
@@ -254,7 +259,10 @@ class Scenario {
     const rows = ['user_affinity', 'users'].map(
       async (table) => (await this.#database.query(`SELECT 1 FROM ${table} WHERE user_id = $1`, [id])).length > 0,
     );
-    if (store !== null) rows.push(store.hgetall(this.#layout.affinityUser(1, id)).then((fields) => fields.size > 0));
+    if (store !== null) {
+      rows.push(store.hgetall(this.#layout.affinityUser(1, id)).then((fields) => fields.size > 0));
+      rows.push(store.get(this.#layout.interactionsUser(1, id)).then((text) => text !== null));
+    }
     return await Promise.all(rows);
   }
 

@@ -243,8 +243,9 @@ describe('the publisher', () => {
     const sinks = new Set(publisher.positions().map(({ sink, topic }) => `${sink} ${topic}`));
     assert.deepEqual([...sinks].sort(), [
       ...['features.v1.postgres affinity.v1', 'features.v1.postgres popularity.v1'],
-      ...['features.v1.redis affinity.v1', 'features.v1.redis popularity.v1'],
-      ...['tables.postgres dead-letters', 'tables.postgres products', 'tables.postgres users'],
+      ...['features.v1.redis affinity.v1', 'features.v1.redis erasures', 'features.v1.redis interactions.v1'],
+      ...['features.v1.redis popularity.v1', 'tables.postgres dead-letters', 'tables.postgres erasures'],
+      ...['tables.postgres products', 'tables.postgres users'],
     ]);
     const stop = new AbortController();
     const never = [{ partition: 0, offset: 1_000 }];
@@ -364,6 +365,8 @@ describe('the publisher', () => {
     assert.deepEqual(states, [
       { artefact: 'affinity', version: 1, state: 'current' },
       { artefact: 'affinity', version: 2, state: 'staged' },
+      { artefact: 'interactions', version: 1, state: 'current' },
+      { artefact: 'interactions', version: 2, state: 'staged' },
       { artefact: 'popularity', version: 1, state: 'current' },
       { artefact: 'popularity', version: 2, state: 'staged' },
     ]);
@@ -373,6 +376,8 @@ describe('the publisher', () => {
     await database.query(`SELECT point_live_view('popularity', 2)`);
     assert.equal(await inView(), 1);
     await database.query(`SELECT point_live_view('popularity', 1)`);
+    // No view shows interactions: there is nothing to point, and a switch must not fail of it.
+    await database.query(`SELECT point_live_view('interactions', 2)`);
     await database.execute('DROP TABLE product_popularity_v2, user_affinity_v2');
   });
 

@@ -50,8 +50,8 @@ describe('migrations', () => {
     );
     const made = await relations();
     assert.deepEqual(made, [
-      ...['catalogue', 'dead_letters', 'job_leases', 'job_runs', 'product_popularity', 'product_popularity_v1'],
-      ...['products', 'sink_offsets'],
+      ...['als_item_factors', 'als_user_factors', 'catalogue', 'dead_letters', 'erased_subjects', 'faiss_indexes'],
+      ...['job_leases', 'job_runs', 'product_popularity', 'product_popularity_v1', 'products', 'sink_offsets'],
       ...['stopwords', 'user_affinity', 'user_affinity_v1', 'user_category_affinity', 'users', 'version_heads'],
       ...['version_pins', 'versions'],
     ]);

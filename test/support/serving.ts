@@ -15,6 +15,7 @@ import type { AccessToken } from '../../runtime/settings.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import { Codec } from '../../schemas/codec.js';
 import { type AppOptions, buildApp } from '../../serving/app.js';
+import type { ModelAnswer, ModelAnswers } from '../../serving/models/answers.js';
 import type { Erasures, FeatureReaders, Overview, Readiness } from '../../serving/ports.js';
 import { allTopics } from '../../topics/all.js';
 import { ScriptedLog, written } from './scripted-log.js';
@@ -107,10 +108,32 @@ export class FakeUsers implements Queryable {
   }
 }
 
+/** Models that a test brings; without any, what a deployment without versions answers. */
+export class FakeModels implements ModelAnswers {
+  readonly asked: unknown[][] = [];
+  answer: ModelAnswer | null = { version: 7, items: [{ product_id: 'p1', score: 0.5 }], reads: { faiss: 7, als: 4 } };
+
+  async recommendations(...asked: [string, number, boolean]) {
+    this.asked.push(['recommendations', ...asked]);
+    return this.answer!;
+  }
+
+  async similar(...asked: [string, number]) {
+    this.asked.push(['similar', ...asked]);
+    return this.answer;
+  }
+
+  async search(...asked: [string, number]) {
+    this.asked.push(['search', ...asked]);
+    return this.answer!;
+  }
+}
+
 export interface Fixture {
   readonly app: FastifyInstance;
   readonly log: ScriptedLog;
   readonly readers: FakeReaders;
+  readonly models: FakeModels;
   readonly users: FakeUsers;
   readonly erasures: FakeErasures;
   readonly versions: FakeVersions;
@@ -160,6 +183,7 @@ function pageFolder(): string {
 export async function servingOptions(overrides: Partial<AppOptions> = {}) {
   const log = await ScriptedLog.of();
   const readers = new FakeReaders();
+  const models = new FakeModels();
   const users = new FakeUsers();
   const erasures = new FakeErasures();
   const versions = new FakeVersions();
@@ -172,6 +196,7 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
     log,
     database: users,
     readers,
+    models,
     erasures,
     versions,
     runs,
@@ -186,7 +211,7 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
     webFolder: pageFolder(),
     ...overrides,
   };
-  return { options, log, readers, users, erasures, versions, runs, metrics, codec, stopping, state };
+  return { options, log, readers, models, users, erasures, versions, runs, metrics, codec, stopping, state };
 }
 
 /** An app that is closed with the test. */

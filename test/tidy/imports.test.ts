@@ -45,6 +45,9 @@ test('one door per driver', () => {
     commander: 'cli/',
     'prom-client': 'runtime/metrics.ts',
     pino: 'runtime/logger.ts',
+    'onnxruntime-node': 'runtime/embedder/',
+    '@huggingface/tokenizers': 'runtime/embedder/',
+    'faiss-node': 'runtime/faiss/',
   };
   for (const file of files) {
     for (const specifier of file.imports) {

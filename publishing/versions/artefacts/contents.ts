@@ -2,6 +2,8 @@
 import type { Artefact } from '../../layout.js';
 import type { Manifest } from '../manifest.js';
 import type { VersionName, VersionsPlace } from '../place.js';
+import { als } from './als.js';
+import { faiss } from './faiss.js';
 import { filesOnly } from './files-only.js';
 import { stopwords } from './stopwords.js';
 
@@ -28,7 +30,9 @@ export interface Contents {
   keysOf(place: VersionsPlace, version: VersionName): Promise<string[]>;
 }
 
+const CONTENTS: Partial<Readonly<Record<Artefact, Contents>>> = { stopwords, als, faiss };
+
 /** What is only read from its folder needs no rows and, in the online store, no more than its checksum. */
 export function contentsOf(artefact: Artefact): Contents {
-  return artefact === 'stopwords' ? stopwords : filesOnly;
+  return CONTENTS[artefact] ?? filesOnly;
 }

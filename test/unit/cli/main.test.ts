@@ -70,7 +70,7 @@ describe('freshet', () => {
     [['consume', 'events', '--partition', 'x'], /--partition.*whole number from 0 on/],
     [
       ['up', '--roles', 'processor,server'],
-      /"server" is no role; the roles are processor, publisher, serving, snapshotter:stopwords, snapshotter\./,
+      /"server" is no role; the roles are processor, publisher, serving, snapshotter:stopwords, snapshotter:faiss, snapshotter:als, snapshotter\./,
     ],
     [['topics', 'show', 'event'], /There is no topic event; the topics are events, /],
     [['topics', 'apply', '--delete', 'events'], /Topic events is declared and in use/],

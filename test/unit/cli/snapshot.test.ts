@@ -90,5 +90,5 @@ describe('freshet snapshot, beside a running Freshet', () => {
 it('refuses what there is no snapshot of', async () => {
   const { code, errors } = await runCommand(['snapshot', 'popularity']);
   assert.equal(code, 2);
-  assert.match(errors, /There is no snapshot of popularity; there are stopwords\./);
+  assert.match(errors, /There is no snapshot of popularity; there are stopwords, faiss, als\./);
 });

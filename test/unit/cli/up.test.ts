@@ -60,8 +60,8 @@ describe('freshet up', () => {
 
   it('takes the name of a kind for all roles of that kind', async () => {
     for (const [roles, expected] of [
-      ['snapshotter', ['snapshotter:stopwords']],
-      ['snapshotter, serving, snapshotter:stopwords', ['serving', 'snapshotter:stopwords']],
+      ['snapshotter', ['snapshotter:stopwords', 'snapshotter:faiss', 'snapshotter:als']],
+      ['snapshotter:als, serving, snapshotter:als', ['serving', 'snapshotter:als']],
     ] as const) {
       const { compose, given } = scripted({ start: interrupt });
       assert.equal((await runCommand(['up', '--roles', roles], { compose })).code, 0);
@@ -138,6 +138,6 @@ describe('freshet up', () => {
     const { output } = await runCommand(['up', '--json'], { compose });
     const said = JSON.parse(output) as { address: string; roles: string[] };
     assert.equal(said.address, 'http://127.0.0.1:4711');
-    assert.equal(said.roles.length, 4);
+    assert.equal(said.roles.length, 6);
   });
 });

@@ -70,7 +70,9 @@ describe('/openapi.json', () => {
       );
       for (const parameter of operation.parameters ?? []) {
         assert.ok((parameter.description ?? '').length > 0, `${name} ${parameter.name}`);
-        assert.equal(parameter.required ?? false, parameter.in === 'path', `${name} ${parameter.name}`);
+        // A search without words is none.
+        const isNeeded = parameter.in === 'path' || `${path} ${parameter.name}` === '/v1/search q';
+        assert.equal(parameter.required ?? false, isNeeded, `${name} ${parameter.name}`);
       }
       assert.equal(operation.requestBody !== undefined, method === 'put' || method === 'post', name);
       assert.ok(
@@ -111,12 +113,15 @@ describe('/openapi.json', () => {
       'GET /v1/overview',
       'GET /v1/popular',
       'GET /v1/products/{id}/popularity',
+      'GET /v1/products/{id}/similar',
       'GET /v1/runs/{id}',
+      'GET /v1/search',
       'GET /v1/stopwords',
       'GET /v1/stopwords/{lang}',
       'GET /v1/topics',
       'GET /v1/topics/{name}/records',
       'GET /v1/users/{id}/affinity',
+      'GET /v1/users/{id}/recommendations',
       'GET /v1/verifications/{id}',
       'GET /v1/versions',
       'GET /v1/versions/{artefact}',
@@ -182,6 +187,15 @@ describe('answers to real requests', () => {
     await call({ url: '/v1/products/none/popularity' });
     await call({ url: '/v1/users/u1/affinity' });
     await call({ url: '/v1/users/none/affinity' });
+    for (const url of ['/v1/users/u1/recommendations', '/v1/products/p1/similar', '/v1/search?q=lamp']) {
+      await call({ url });
+      await call({ url: `${url}${url.includes('?') ? '&' : '?'}limit=1001` });
+    }
+    await call({ url: '/v1/search' });
+    fixture.models.answer = { version: 1, items: [], fallback: 'popularity', reads: { popularity: 1 } };
+    await call({ url: '/v1/users/none/recommendations' });
+    fixture.models.answer = null;
+    await call({ url: '/v1/products/none/similar' });
     await call({ method: 'POST', url: '/v1/erasures', payload: { user_id: 'u1' } });
     await call({ method: 'POST', url: '/v1/erasures', payload: {} });
     fixture.erasures.known.set('user:u1', CERTIFIED);

@@ -30,6 +30,7 @@ function scene(published = false) {
     sleeps: () => sleeps,
     wait: () =>
       awaitFirstVersion({
+        job: 'stopwords',
         versions: { list: async (artefact) => ({ ...(await list(artefact)), ...(published ? {} : NONE) }) },
         runs,
         clock,

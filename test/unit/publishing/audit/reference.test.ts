@@ -277,7 +277,7 @@ describe('affinity', () => {
 });
 
 describe('interactions', () => {
-  it('lists decayed weight, raw count and newest time, heaviest first', () => {
+  it('lists decayed weight, raw counts and newest time, heaviest first', () => {
     const reference = new Reference([
       event(0, NOON - 30 * DAY, { product_id: 'a' }),
       event(1, NOON - 60 * DAY, { product_id: 'a' }),
@@ -285,8 +285,8 @@ describe('interactions', () => {
     ]);
     assert.deepEqual(reference.interactions('u', NOON), {
       items: [
-        { product_id: 'b', weight: 3, count: 1, last_ts: NOON },
-        { product_id: 'a', weight: 0.75, count: 2, last_ts: NOON - 30 * DAY },
+        { product_id: 'b', weight: 3, count: 1, last_ts: NOON, purchases: 1 },
+        { product_id: 'a', weight: 0.75, count: 2, last_ts: NOON - 30 * DAY, purchases: 0 },
       ],
       truncated: 0,
     });

@@ -118,6 +118,7 @@ class Rig {
   async applied(incarnation = ''): Promise<void> {
     for (const [topic, id] of [
       ['affinity.v1', USER.id],
+      ['interactions.v1', USER.id],
       ['popularity.v1', PRODUCT.id],
     ] as const) {
       const at = placeOf(topic, id);
@@ -164,11 +165,11 @@ describe('an erasure of a user', () => {
     ]);
     await rig.features('interactions.v1', 'Interactions', USER.id, null);
     await rig.applied(rebuildingOf(''));
-    assert.equal((await rig.waitsFor(USER)).length, 3, 'a store that is rebuilt may still show what was before');
+    assert.equal((await rig.waitsFor(USER)).length, 4, 'a store that is rebuilt may still show what was before');
     await rig.applied();
     const { cut, certificate } = await rig.status(USER);
     assert.deepEqual(cut, { ...placeOf('events', USER.id), offset: 2, at: new Date(NOW).toISOString() });
-    assert.equal(certificate!.gone.length, 7);
+    assert.equal(certificate!.gone.length, 8);
     assert.ok(certificate!.gone.every(({ left }) => left === 'nothing'));
   });
 
@@ -182,6 +183,8 @@ describe('an erasure of a user', () => {
     await rig.applied();
     assert.deepEqual(await rig.waitsFor(USER), ['topic interactions.v1 to show the deletion']);
     await rig.features('interactions.v1', 'Interactions', USER.id, null);
+    assert.deepEqual(await rig.waitsFor(USER), ['the online store to apply topic interactions.v1']);
+    await rig.applied();
     assert.deepEqual(await rig.waitsFor(USER), []);
   });
 
@@ -197,6 +200,7 @@ describe('an erasure of a user', () => {
     const left = new Map(gone.map((entry) => [`${entry.where} ${entry.topic}`, entry.left]));
     assert.equal(left.get('database affinity.v1'), 'only what came after the cut');
     assert.equal(left.get('log interactions.v1'), 'only what came after the cut');
+    assert.equal(left.get('online store interactions.v1'), 'nothing');
     assert.equal(left.get('task events'), 'only what came after the cut');
     assert.equal(left.get('log users'), 'nothing');
   });
@@ -249,6 +253,7 @@ describe('an erasure of a user', () => {
     assert.equal(of('raw events').until, new Date(NOW + 100 * 86_400_000).toISOString());
     assert.match(of('dead letters of unreadable events').rule, /30 days.*2 rows of dead_letters stay/);
     assert.match(of('rows per day of the user').rule, /^null values are written/);
+    assert.match(of('factors of the user in models made before').rule, /24 hours after another/);
     assert.equal(of('hashes of event ids').until, new Date(NOW + 6 * 3_600_000).toISOString());
     assert.equal(of('local checkpoints of tasks').until, new Date(NOW + 6 * 86_400_000).toISOString());
   });

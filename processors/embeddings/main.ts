@@ -1,0 +1,94 @@
+/** Starts the embeddings application: the model, then the tasks that this member is given. */
+import { Application } from '../../runtime/application.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { Embedder } from '../../runtime/embedder/embedder.js';
+import { openEmbedder } from '../../runtime/embedder/open-embedder.js';
+import { FreshetError } from '../../runtime/errors.js';
+import type { Log } from '../../runtime/log.js';
+import type { Logger } from '../../runtime/logger.js';
+import type { Metrics } from '../../runtime/metrics.js';
+import type { ProcessorDeclaration } from '../../runtime/processor.js';
+import type { Service } from '../../runtime/service.js';
+import type { Settings } from '../../runtime/settings.js';
+import type { Codec } from '../../schemas/codec.js';
+import { embeddings, embeddingsChangelog } from '../../topics/embeddings.js';
+import { deadLetters, products } from '../../topics/events.js';
+import { EmbeddingTask } from './embedding-task.js';
+
+/** Names the group and the transactional ids. */
+export const EMBEDDINGS_APPLICATION = 'embeddings.v1';
+
+const DECLARATION: ProcessorDeclaration = {
+  name: 'embeddings',
+  application: EMBEDDINGS_APPLICATION,
+  fingerprint: 'embeddings',
+  input: products.name,
+  changelog: embeddingsChangelog.name,
+  writes: [embeddings.name, embeddingsChangelog.name, deadLetters.name],
+  tables: [],
+  createPart: () => {
+    throw new FreshetError('internal', 'embeddings are made by EmbeddingTask, which has no parts');
+  },
+};
+
+export interface EmbeddingsOptions {
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly settings: Pick<Settings, 'COMMIT_INTERVAL_MS' | 'EMBEDDING_MODEL_DIR' | 'EMBEDDING_THREADS'>;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** Shared with others and theirs to close; without it start() opens the one of the settings. */
+  readonly embedder?: Embedder;
+}
+
+export interface Embeddings extends Service {
+  /** Null until start() has loaded the model. */
+  readonly application: Application | null;
+}
+
+/**
+ * The embeddings application as a service; start() resolves when the group is joined, not when all is embedded. It
+ * throws a sentence when the model's files are missing or damaged.
+ */
+export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
+  const { log, codec, settings, logger, metrics, clock } = options;
+  let application: Application | null = null;
+  let own: Embedder | null = null;
+  return {
+    name: EMBEDDINGS_APPLICATION,
+    get application() {
+      return application;
+    },
+    start: async () => {
+      if (options.embedder === undefined) own = await openEmbedder({ ...embedderSettings(settings), logger, metrics });
+      const embedder = options.embedder ?? own!;
+      application = new Application({
+        name: EMBEDDINGS_APPLICATION,
+        processors: [DECLARATION],
+        log,
+        codec,
+        logger,
+        metrics,
+        clock,
+        commitIntervalMs: settings.COMMIT_INTERVAL_MS,
+        changelogIntervalMs: 1_000,
+        createTask: (task) => new EmbeddingTask(task, embedder),
+      });
+      await application.start();
+    },
+    stop: async () => {
+      await application?.stop();
+      await own?.close();
+      own = null;
+    },
+  };
+}
+
+/** What openEmbedder() takes of the settings. */
+export function embedderSettings(settings: Pick<Settings, 'EMBEDDING_MODEL_DIR' | 'EMBEDDING_THREADS'>): {
+  modelFolder: string | null;
+  threads: number;
+} {
+  return { modelFolder: settings.EMBEDDING_MODEL_DIR ?? null, threads: settings.EMBEDDING_THREADS };
+}

@@ -1,0 +1,62 @@
+/**
+ * What of a product is embedded: title and description. The category is left out: it is presentation and often an id,
+ * and renaming one would embed all of its products again. So is the price.
+ */
+import { createHash } from 'node:crypto';
+import type { RecordColumns } from '../../runtime/log.js';
+import { type Codec, SchemaError } from '../../schemas/codec.js';
+import type { Product } from '../../schemas/records.js';
+import { partitionOf } from '../../topics/partition.js';
+import { type IntakeProblem, wrongId } from '../intake/event-view.js';
+
+/** The text; null when the product has none. */
+export function productText({ title, description }: Pick<Product, 'title' | 'description'>): string | null {
+  const parts = [title.trim(), description.trim()].filter((part) => part !== '');
+  return parts.length === 0 ? null : parts.join('\n');
+}
+
+/** SHA-256 (hex) of model and text: equal ones need not be embedded again. */
+export function contentHash(model: string, text: string): string {
+  return createHash('sha256').update(`${model}\n${text}`).digest('hex');
+}
+
+export type ProductReading =
+  /** text null: deleted, or without any. */
+  | { readonly key: string; readonly text: string | null; readonly problem: null }
+  /** The product cannot be read: it has no text until it can. */
+  | { readonly key: string; readonly text: null; readonly problem: IntakeProblem }
+  /** The record belongs to no product of this partition. */
+  | { readonly key: null; readonly problem: IntakeProblem };
+
+/** Reads row i of `products`. Throws nothing: what is wrong is in the answer. `partitions`: of the topic. */
+export function readProduct(codec: Codec, partitions: number, batch: RecordColumns, i: number): ProductReading {
+  const misplaced = keyProblem(partitions, batch, i);
+  if (misplaced !== null) return { key: null, problem: misplaced };
+  const key = batch.bytes.toString('utf8', batch.keyStart[i]!, batch.keyEnd[i]!);
+  const start = batch.valueStart[i]!;
+  if (start < 0) return { key, text: null, problem: null };
+  try {
+    const product = codec.decode('Product', batch.bytes, start, batch.valueEnd[i]!) as Product;
+    if (product.product_id === key) return { key, text: productText(product), problem: null };
+    return { key, text: null, problem: { code: 'key_mismatch', message: 'the key is not the product_id' } };
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error;
+    return { key, text: null, problem: { code: error.problem, message: error.message } };
+  }
+}
+
+function keyProblem(partitions: number, batch: RecordColumns, i: number): IntakeProblem | null {
+  const start = batch.keyStart[i]!;
+  const end = batch.keyEnd[i]!;
+  if (start < 0) return { code: 'missing_key', message: 'the record has no key; it must be the product_id' };
+  const problem = wrongId('key', batch.bytes, start, end);
+  if (problem !== null) return problem;
+  const wanted = partitionOf(partitions, batch.bytes, start, end);
+  if (wanted === batch.partition) return null;
+  return {
+    code: 'wrong_partition',
+    message:
+      `the key belongs to partition ${wanted} by murmur2, the record lies in ${batch.partition}; ` +
+      'librdkafka producers must set partitioner=murmur2_random',
+  };
+}

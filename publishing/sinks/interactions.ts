@@ -1,0 +1,25 @@
+/** Interactions: one text per user in the online store; nothing in Postgres, where the topic's records are not asked for. */
+import { featureTopics } from '../../topics/features.js';
+import { decodeId, type Layout } from '../layout.js';
+import type { OnlineSink } from './declaration.js';
+import { type InteractionsRow, interactionsReader } from './interactions-row.js';
+
+export function interactionsOnline(version: number, layout: Layout): OnlineSink<InteractionsRow> {
+  const prefix = layout.interactionsUserPrefix(version);
+  return {
+    kind: 'online',
+    topic: {
+      name: featureTopics(version).interactions.name,
+      schema: 'Interactions',
+      read: interactionsReader(),
+      idOf: (row) => row.userId,
+      problem: (row) => row.problem,
+      checksPartition: true,
+    },
+    operations: (user, row) => {
+      const key = layout.interactionsUser(version, user);
+      return [row === null ? { op: 'del', key } : { op: 'set', key, value: row.text }];
+    },
+    keys: async (store) => (await store.keys(prefix)).map((key) => decodeId(key.slice(prefix.length))),
+  };
+}

@@ -1,0 +1,63 @@
+/**
+ * How lists of products become one.
+ *
+ * similar (CombSUM of Fox and Shaw 1994, each half of it 0 to 1):
+ *   score = ½ · max(0, cosine of the texts) + ½ · max(0, cosine of the behaviour)
+ * where a product that is not among one list's candidates counts 0 there. A product that only one of the two models
+ * knows is compared by that one alone.
+ *
+ * search:
+ *   score = 0.9 · max(0, cosine of query and product) + 0.1 · ln(1 + S) / ln(1 + S_best)
+ * with S the product's popularity, 0 for all but the 1,000 most popular ones, and S_best the largest there is: so
+ * popularity decides among products that fit about equally well, and lifts nothing that does not fit.
+ */
+export interface Scored {
+  readonly product_id: string;
+  readonly score: number;
+}
+
+const POPULARITY_SHARE = 0.1;
+
+/** Null: that model does not know the product. Best first. */
+export function blendSimilar(
+  text: readonly Scored[] | null,
+  behaviour: readonly Scored[] | null,
+  limit: number,
+): Scored[] {
+  const lists = [text, behaviour].filter((list) => list !== null);
+  const sums = new Map<string, number>();
+  for (const list of lists)
+    for (const { product_id, score } of list)
+      sums.set(product_id, (sums.get(product_id) ?? 0) + Math.max(0, score) / lists.length);
+  return best(sums, limit);
+}
+
+export interface Popularity {
+  /** Of the most popular products. */
+  readonly scores: ReadonlyMap<string, number>;
+  /** The largest of them; 0: there are none. */
+  readonly best: number;
+}
+
+/** `found`: cosines with the query. Best first. */
+export function blendSearch(found: readonly Scored[], { scores, best: most }: Popularity, limit: number): Scored[] {
+  const sums = new Map<string, number>();
+  for (const { product_id, score } of found) {
+    const popularity = most > 0 ? Math.log1p(scores.get(product_id) ?? 0) / Math.log1p(most) : 0;
+    sums.set(product_id, (1 - POPULARITY_SHARE) * Math.max(0, score) + POPULARITY_SHARE * popularity);
+  }
+  return best(sums, limit);
+}
+
+/** How many candidates each list gives, so that what is asked for can be chosen from more. */
+export function candidates(limit: number): number {
+  return Math.min(Math.max(3 * limit, 60), 2_000);
+}
+
+/** Of equals the id that comes first, so that the same question gets the same answer. */
+function best(sums: ReadonlyMap<string, number>, limit: number): Scored[] {
+  return [...sums]
+    .map(([product_id, score]) => ({ product_id, score }))
+    .sort((a, b) => b.score - a.score || (a.product_id < b.product_id ? -1 : 1))
+    .slice(0, limit);
+}

@@ -1,0 +1,101 @@
+/** The models that serving answers from, kept at the current versions: each is loaded beside the one before it. */
+import { readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type CurrentFolder, CurrentFolders } from '../../publishing/current-folder.js';
+import { createModelReader } from '../../publishing/models.js';
+import { pinnedBy } from '../../publishing/versions/pins.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { Embedder } from '../../runtime/embedder/embedder.js';
+import { openEmbedder } from '../../runtime/embedder/open-embedder.js';
+import { messageOf } from '../../runtime/errors.js';
+import type { Logger } from '../../runtime/logger.js';
+import type { Metrics } from '../../runtime/metrics.js';
+import type { Service } from '../../runtime/service.js';
+import type { Settings } from '../../runtime/settings.js';
+import type { Database } from '../../runtime/stores/database.js';
+import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { type FaissVersion, openFaissVersion } from '../../snapshotters/faiss/faiss-version.js';
+import type { FeatureReaders } from '../ports.js';
+import { createAnswers, type ModelAnswers } from './answers.js';
+import { type FactorVersion, FOLDER_PREFIX, openFactorVersion } from './factor-version.js';
+import { type Closable, Slot } from './slot.js';
+
+export interface ModelsOptions {
+  readonly store: OnlineStore;
+  readonly database: Database;
+  readonly readers: Pick<FeatureReaders, 'popular' | 'stopwords' | 'stopwordLanguages'>;
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'embeddingModel'>;
+  readonly clock: Clock;
+}
+
+export interface Models extends Service {
+  readonly answers: ModelAnswers;
+}
+
+/** A search that is not answered by then is given up: a crash of its process costs no more. */
+const SEARCH_MS_MAX = 1_000;
+
+/** start() waits for no model: until one is loaded, answers say so. */
+export function createModels(options: ModelsOptions): Models {
+  const { store, database, readers, settings, logger, metrics, clock } = options;
+  const pinned = pinnedBy(settings);
+  const onError = (error: unknown) => logger.error({ event: 'model_not_closed', error: messageOf(error) });
+  const als = new Slot<FactorVersion>(onError);
+  const faiss = new Slot<FaissVersion>(onError);
+  const folders = new CurrentFolders({ store, database, settings, clock, logger });
+  const searching = { logger, timeoutMs: SEARCH_MS_MAX };
+  const ending = new AbortController();
+
+  const follow = <T extends Closable>(artefact: 'als' | 'faiss', slot: Slot<T>, load: (folder: string) => Promise<T>) =>
+    folders.follow(artefact, async ({ folder, version }: CurrentFolder) => slot.put(version, await load(folder)));
+  follow('als', als, (folder) => openFactorVersion(folder, { ...searching, signal: ending.signal }));
+  follow('faiss', faiss, (folder) => openFaissVersion(folder, searching));
+
+  let embedder: Promise<Embedder> | null = null;
+  // An embedder of its own: the one that embeds products may have a thousand of them before a query.
+  const queries = () => {
+    embedder ??= openEmbedder({ modelFolder: settings.EMBEDDING_MODEL_DIR ?? null, threads: 1, logger, metrics });
+    embedder.catch(() => {
+      embedder = null;
+    });
+    return embedder;
+  };
+  const reader = createModelReader({ store, database, keyPrefix: settings.REDIS_KEY_PREFIX, pinned });
+  return {
+    name: 'models',
+    answers: createAnswers({ als, faiss, reader, readers, embedder: queries, clock }),
+    start: async () => {
+      await removeLeftovers();
+      await folders.start();
+    },
+    stop: async () => {
+      ending.abort();
+      await folders.stop();
+      await Promise.all([als.close(), faiss.close()]);
+      await (await embedder?.catch(() => null))?.close();
+    },
+  };
+}
+
+/** Of processes that were killed. */
+async function removeLeftovers(): Promise<void> {
+  const folder = tmpdir();
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(FOLDER_PREFIX)) continue;
+    const pid = Number.parseInt(name.slice(FOLDER_PREFIX.length), 10);
+    if (Number.isInteger(pid) && !isAlive(pid)) await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

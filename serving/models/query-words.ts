@@ -1,0 +1,52 @@
+/**
+ * Which words of a query are searched for. A word is dropped where any current language has it as a stopword with
+ * confidence of at least 0.7: queries are too short to tell their language ("coffee grinder" is Danish to the detector of
+ * the corpus, which takes 143 MiB besides), and the surest stopwords of one language seldom carry a product in another.
+ * A query of nothing else is searched for as it stands.
+ */
+import { termsOf } from '../../processors/corpus/words.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { FeatureReaders } from '../ports.js';
+import { KeptFresh } from './kept-fresh.js';
+
+const CONFIDENCE_MIN = 0.7;
+const MAX_AGE_MS = 5_000;
+const WORD = /[\p{L}\p{M}\p{N}]+/gu;
+
+export class QueryWords {
+  readonly #stopwords: KeptFresh<ReadonlySet<string>>;
+
+  constructor(readers: Pick<FeatureReaders, 'stopwords' | 'stopwordLanguages'>, clock: Pick<Clock, 'elapsed'>) {
+    this.#stopwords = new KeptFresh(() => surest(readers), clock, MAX_AGE_MS);
+  }
+
+  /** The query without stopwords; as it is where they cannot be had. Throws nothing. */
+  async searchedFor(query: string): Promise<string> {
+    try {
+      return withoutStopwords(query, await this.#stopwords.get());
+    } catch {
+      return query;
+    }
+  }
+}
+
+export function withoutStopwords(query: string, stopwords: ReadonlySet<string>): string {
+  const kept = query.replace(WORD, (word) => (isStopword(word, stopwords) ? '' : word));
+  return termsOf(kept).size === 0 ? query : kept.replace(/\s+/g, ' ').trim();
+}
+
+/** As the corpus writes its words. */
+function isStopword(word: string, stopwords: ReadonlySet<string>): boolean {
+  const terms = [...termsOf(word)];
+  return terms.length > 0 && terms.every((term) => stopwords.has(term));
+}
+
+async function surest(readers: Pick<FeatureReaders, 'stopwords' | 'stopwordLanguages'>): Promise<ReadonlySet<string>> {
+  const words = new Set<string>();
+  for (const language of await readers.stopwordLanguages()) {
+    const found = await readers.stopwords(language);
+    for (const [word, confidence] of Object.entries(found?.words ?? {}))
+      if (confidence >= CONFIDENCE_MIN) words.add(word);
+  }
+  return words;
+}

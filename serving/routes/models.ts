@@ -1,0 +1,120 @@
+/** What models answer: recommendations, similar products, search. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Metrics } from '../../runtime/metrics.js';
+import type { Tenants } from '../access/tenants.js';
+import { READ_MS_MAX } from '../limits.js';
+import type { ModelAnswer, ModelAnswers } from '../models/answers.js';
+import { Problem } from '../problem.js';
+import { access, described } from './declare.js';
+import { idOf } from './ids.js';
+import { count, parameters, pathId, text } from './schema.js';
+import { answers, json } from './shapes.js';
+
+export interface ModelRoutes {
+  readonly models: ModelAnswers;
+  readonly tenants: Tenants;
+  readonly metrics: Metrics;
+}
+
+const QUERY_LENGTH_MAX = 512;
+const limit = count(1, 1000, 20, 'Most items.');
+
+export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics }: ModelRoutes): void {
+  const read = { config: access('read'), handlerTimeout: READ_MS_MAX };
+  const told = (request: FastifyRequest, reply: FastifyReply, answer: ModelAnswer) => {
+    const reads = Object.entries(answer.reads);
+    for (const [artefact, version] of reads) metrics.featureReads.inc({ artefact, version: String(version) });
+    void reply.header('x-versions', reads.map(([artefact, version]) => `${artefact}=${version}`).join(', '));
+    const { version, items, fallback } = answer;
+    return { request_id: request.id, version, items, ...(fallback === undefined ? {} : { fallback }) };
+  };
+
+  app.get<{ Params: { id: string }; Querystring: { limit: number; include_seen: boolean } }>(
+    '/v1/users/:id/recommendations',
+    {
+      ...read,
+      schema: described(
+        {
+          operationId: 'recommendations',
+          tag: 'features',
+          summary: 'Products for a user, best first, without those the user has bought.',
+          description:
+            'Scores are inner products of factors, comparable within one user. Who is unknown, or has no factors yet, gets popular products with their popularity, marked "fallback"; so does everybody while the model cannot be asked.',
+        },
+        {
+          params: pathId('id', 'The user_id'),
+          querystring: parameters({
+            limit,
+            include_seen: { type: 'boolean', default: false, description: 'Also products the user has bought.' },
+          }),
+          response: answers({ 200: json('Recommendations', 'Never a 404 for an unknown user.') }, [400]),
+        },
+      ),
+    },
+    async (request, reply) => {
+      const userId = idOf('id', request.params.id);
+      await tenants.requireVisible(request.principal, userId);
+      const { limit: most, include_seen: includeSeen } = request.query;
+      return told(request, reply, await models.recommendations(userId, most, includeSeen));
+    },
+  );
+
+  app.get<{ Params: { id: string }; Querystring: { limit: number } }>(
+    '/v1/products/:id/similar',
+    {
+      ...read,
+      schema: described(
+        {
+          operationId: 'similar',
+          tag: 'features',
+          summary: 'Products like this one, nearest first, itself left out.',
+          description:
+            'Half by text, half by who looks at both: the cosines of both models, 0 below 0, averaged. A product that only one model knows is compared by that one.',
+        },
+        {
+          params: pathId('id', 'The product_id'),
+          querystring: parameters({ limit }),
+          response: answers({ 200: json('ModelItems', 'Scores are 0 to 1.') }, [400, 404]),
+        },
+      ),
+    },
+    async (request, reply) => {
+      const productId = idOf('id', request.params.id);
+      const found = await models.similar(productId, request.query.limit);
+      if (found === null)
+        throw new Problem(
+          404,
+          `No model knows product ${JSON.stringify(productId)}: it has neither a text nor enough events, or it is newer than the models.`,
+        );
+      return told(request, reply, found);
+    },
+  );
+
+  app.get<{ Querystring: { q: string; limit: number } }>(
+    '/v1/search',
+    {
+      ...read,
+      schema: described(
+        {
+          operationId: 'search',
+          tag: 'features',
+          summary: 'Products that fit a query, best first.',
+          description:
+            'The query is embedded by the model of the index, without its surest stopwords. Score: 0.9 · cosine (0 below 0) + 0.1 · ln(1 + popularity) / ln(1 + largest popularity).',
+        },
+        {
+          querystring: parameters(
+            { q: { ...text, minLength: 1, maxLength: QUERY_LENGTH_MAX, description: 'What is looked for.' }, limit },
+            ['q'],
+          ),
+          response: answers({ 200: json('ModelItems', 'Scores are 0 to 1.') }, [400]),
+        },
+      ),
+    },
+    async (request, reply) => {
+      const query = request.query.q.trim();
+      if (query === '') throw new Problem(400, 'Query parameter "q" is empty: give some words.');
+      return told(request, reply, await models.search(query, request.query.limit));
+    },
+  );
+}

@@ -1,0 +1,106 @@
+/**
+ * The work of a model in pieces that any thread may take. What a piece computes depends on nothing but its number, so the
+ * outcome is the same bits for any number of threads. Plain objects: they travel as messages.
+ */
+import type { Kernel } from './kernel.js';
+
+export type Task =
+  | {
+      readonly kind: 'gram';
+      readonly rows: number;
+      readonly count: number;
+      readonly width: number;
+      readonly out: number;
+    }
+  | {
+      readonly kind: 'whiten';
+      readonly rows: number;
+      readonly count: number;
+      readonly width: number;
+      readonly matrix: number;
+      readonly out: number;
+    }
+  | {
+      readonly kind: 'solve';
+      readonly rows: number;
+      readonly count: number;
+      readonly width: number;
+      readonly starts: number;
+      readonly ends: number;
+      readonly pairs: number;
+      readonly weights: number;
+      readonly fixed: number;
+      readonly steps: number;
+      readonly enter: number;
+      readonly leave: number;
+    }
+  | {
+      readonly kind: 'rank';
+      /** u32: the users who are asked, and for each the product that was held out. */
+      readonly asked: number;
+      readonly held: number;
+      readonly count: number;
+      /** u32 per user asked: products that stand before the held-out one. */
+      readonly out: number;
+      readonly width: number;
+      readonly users: number;
+      readonly items: number;
+      readonly itemCount: number;
+      readonly starts: number;
+      readonly ends: number;
+      readonly pairs: number;
+    };
+
+/** The Gram matrix is summed in so many parts, always. */
+export const GRAM_PARTS = 32;
+/** Rows per piece; a multiple of four. Small, as the first rows have the most pairs. */
+const ROWS = 32;
+/** Products that are ranked for all users of a piece before the next ones, so that they stay near. A multiple of four. */
+const RANK_BLOCK = 256;
+
+export function piecesOf(task: Task): number {
+  return task.kind === 'gram' ? GRAM_PARTS : Math.ceil(task.count / ROWS);
+}
+
+/** `words`: the memory as u32; `scratch`: SCRATCH_ROWS rows that no other thread uses. */
+export function runPiece(kernel: Kernel, words: Uint32Array, scratch: number, task: Task, piece: number): void {
+  if (task.kind === 'gram') {
+    const { rows, count, width, out } = task;
+    const first = Math.floor((count * piece) / GRAM_PARTS);
+    const last = Math.floor((count * (piece + 1)) / GRAM_PARTS);
+    kernel.gram(rows, first, last, width, out + (piece * width * width) / 4);
+    return;
+  }
+  const from = piece * ROWS;
+  const to = Math.min(from + ROWS, task.count);
+  if (task.kind === 'whiten') {
+    kernel.whiten(task.rows, from, to, task.width, task.matrix, task.out);
+  } else if (task.kind === 'solve') {
+    const { rows, starts, ends, pairs, weights, fixed, width, steps, enter, leave } = task;
+    kernel.solve(rows, starts, ends, pairs, weights, fixed, from, to, width, steps, enter, leave, scratch);
+  } else {
+    rank(kernel, words, task, from, to);
+  }
+}
+
+/** Products that a user has no pair with and that score as high as the held-out one, or higher. */
+function rank(kernel: Kernel, words: Uint32Array, task: Task & { kind: 'rank' }, from: number, to: number): void {
+  const { users, items, itemCount, width, starts, ends, pairs, asked, held, out } = task;
+  const row = (i: number) => users + words[asked / 4 + i]! * width;
+  const threshold = (i: number) => kernel.score(row(i), items + words[held / 4 + i]! * width, width);
+  for (let i = from; i < to; i++) {
+    // The held-out product is ahead of itself; those of the other pairs are no candidates.
+    let ownAhead = 1;
+    const user = words[asked / 4 + i]!;
+    const limit = threshold(i);
+    for (let at = words[starts / 4 + user]!; at < words[ends / 4 + user]!; at++)
+      if (kernel.score(row(i), items + words[pairs / 4 + at]! * width, width) >= limit) ownAhead++;
+    // Below 0 until the products are counted: u32 wraps around and back.
+    words[out / 4 + i] = -ownAhead;
+  }
+  for (let first = 0; first < itemCount; first += RANK_BLOCK) {
+    const count = Math.min(RANK_BLOCK, itemCount - first);
+    for (let i = from; i < to; i++)
+      words[out / 4 + i]! += kernel.ahead(row(i), items + first * width, count, width, threshold(i));
+  }
+}

@@ -1,0 +1,29 @@
+/** One thread of the kernel: takes pieces of a task until none is left, says so, and waits for the next task. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { runPiece, type Task } from './tasks.js';
+import { wasmKernel } from './wasm-kernel.js';
+import type { WasmMemory, WasmModule } from './web-assembly.js';
+
+export interface ThreadData {
+  readonly module: WasmModule;
+  readonly memory: WasmMemory;
+  /** Address of this thread's scratch. */
+  readonly scratch: number;
+}
+
+export interface ThreadTask {
+  readonly task: Task;
+  readonly pieces: number;
+}
+
+const { module, memory, scratch } = workerData as ThreadData;
+const kernel = wasmKernel(module, memory);
+const words = new Uint32Array(memory.buffer);
+/** The first word counts the pieces that were taken. */
+const taken = new Int32Array(memory.buffer, 0, 1);
+
+parentPort!.on('message', ({ task, pieces }: ThreadTask) => {
+  for (let piece = Atomics.add(taken, 0, 1); piece < pieces; piece = Atomics.add(taken, 0, 1))
+    runPiece(kernel, words, scratch, task, piece);
+  parentPort!.postMessage(null);
+});

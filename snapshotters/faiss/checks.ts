@@ -1,0 +1,121 @@
+/**
+ * What an index must be before it is published.
+ *
+ *   recall      of the ten nearest others as many are found as FAISS_RECALL_MIN asks for
+ *   neighbours  as many products stand first in a search with their own vector
+ *   records     at most one in a hundred could not be read
+ *   vectors     at most one in a hundred is left out for NaN, infinity, nothing but zeros, or another dimension
+ *   models      at least half of the products have vectors of the model that is indexed
+ *   dimension   one that serving can ask with: that of the last version, unless the model is another one
+ *   count       at least half of the last version's products
+ *
+ * FAISS_CHANGE_ALLOWED lets the last three pass, for the run that is meant to bring such a change.
+ */
+import type { Check } from '../../publishing/versions/manifest.js';
+import type { Settings } from '../../runtime/settings.js';
+import { counted, thousands } from '../stopwords/figures.js';
+import type { Measured } from './recall.js';
+
+const LOST_SHARE_MAX = 0.01;
+const COUNT_KEPT_MIN = 0.5;
+
+export type CheckSettings = Pick<Settings, 'FAISS_RECALL_MIN' | 'FAISS_CHANGE_ALLOWED'>;
+
+export interface Indexed {
+  readonly count: number;
+  readonly model: string;
+  readonly dimension: number;
+}
+
+export function checkRecall({ recall, selfFirst }: Measured, sample: number, settings: CheckSettings): Check[] {
+  const least = settings.FAISS_RECALL_MIN;
+  return [
+    {
+      name: 'recall',
+      passed: recall >= least,
+      figure: recall,
+      sentence:
+        `recall@10 is ${recall.toFixed(4)} on ${counted(sample, 'product')}, at least ${least} is asked for.` +
+        (recall >= least ? '' : ' Raise FAISS_EF_SEARCH or FAISS_NPROBE, or set FAISS_INDEX=flat.'),
+    },
+    {
+      name: 'neighbours',
+      passed: selfFirst >= least,
+      figure: selfFirst,
+      sentence: `${percent(selfFirst)} of ${counted(sample, 'product')} stand first in a search with their own vector.`,
+    },
+  ];
+}
+
+export function checkRecords(refused: { readonly count: number; readonly first: string | null }, read: number): Check {
+  const { count, first } = refused;
+  const passed = count <= LOST_SHARE_MAX * read;
+  const sentence =
+    count === 0
+      ? 'All records of embeddings could be read.'
+      : `${counted(count, 'record')} of embeddings could not be read (the first: ${first}); their products are missing, or as they were before.`;
+  return { name: 'records', passed, figure: count, sentence };
+}
+
+export function checkVectors(
+  lost: { readonly unusable: number; readonly first: string | null; readonly otherDimensions: number },
+  count: number,
+): Check {
+  const { unusable, first, otherDimensions } = lost;
+  const total = unusable + otherDimensions;
+  const parts = [
+    ...(unusable > 0 ? [`${thousands(unusable)} with NaN, infinity or nothing but zeros (the first: ${first})`] : []),
+    ...(otherDimensions > 0 ? [`${thousands(otherDimensions)} of another dimension`] : []),
+  ];
+  return {
+    name: 'vectors',
+    passed: total <= LOST_SHARE_MAX * (count + total),
+    figure: total,
+    sentence:
+      total === 0
+        ? `All ${counted(count, 'vector')} are finite and of one dimension.`
+        : `${counted(total, 'vector')} left out: ${parts.join(', ')}; at most ${percent(LOST_SHARE_MAX)} may be.`,
+  };
+}
+
+/** `others`: products whose vectors are of other models; they are not in the index. */
+export function checkModels(model: string, products: number, others: number, settings: CheckSettings): Check {
+  return {
+    name: 'models',
+    passed: settings.FAISS_CHANGE_ALLOWED || others <= products / 2,
+    figure: others,
+    sentence:
+      others === 0
+        ? `All vectors are of ${model}.`
+        : `${counted(others, 'product')} of ${thousands(products)} left out: embedded by another model than ${model}. They come in once they are embedded again.`,
+  };
+}
+
+/** `before`: the last version; null: there is none. */
+export function checkChanges(now: Indexed, before: Indexed | null, settings: CheckSettings): Check[] {
+  if (before === null) return [];
+  const allowed = settings.FAISS_CHANGE_ALLOWED;
+  const least = Math.ceil(before.count * COUNT_KEPT_MIN);
+  const sameModel = now.model === before.model;
+  const hint = ' If that is meant, run it once with FAISS_CHANGE_ALLOWED=true.';
+  const fewer = now.count < least;
+  const other = sameModel && now.dimension !== before.dimension;
+  return [
+    {
+      name: 'count',
+      passed: allowed || !fewer,
+      figure: now.count,
+      sentence: `${counted(now.count, 'product')}, ${thousands(before.count)} in the last version; at least ${thousands(least)} are asked for.${fewer && !allowed ? hint : ''}`,
+    },
+    {
+      name: 'dimension',
+      passed: allowed || !other,
+      figure: now.dimension,
+      sentence: `${now.dimension} dimensions, ${before.dimension} in the last version${sameModel ? '' : ', of another model'}.${other && !allowed ? hint : ''}`,
+    },
+  ];
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(2))} %`;
+}

@@ -1,0 +1,125 @@
+/**
+ * Which product stands at which position. Positions are in the order of the ids' bytes, so the table is its own directory:
+ * a product is found by halving, and a million of them cost their bytes and four more each.
+ */
+import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
+import { FreshetError } from '../../runtime/errors.js';
+
+/** Some milliseconds of work. */
+const LINES_AT_ONCE = 5_000;
+const FLUSH_CHARACTERS = 1 << 18;
+
+export class IdTable {
+  readonly #bytes: Buffer;
+  readonly #ends: Uint32Array;
+
+  private constructor(bytes: Buffer, ends: Uint32Array) {
+    this.#bytes = bytes;
+    this.#ends = ends;
+  }
+
+  /** Errors: 'invalid_data' when it is damaged, not in order, or has not `count` lines. */
+  static async read(path: string, count: number): Promise<IdTable> {
+    const damaged = (what: string) => new FreshetError('invalid_data', `${path} is damaged: ${what}.`);
+    const text = await readFile(path);
+    const bytes = Buffer.allocUnsafe(text.length);
+    const ends = new Uint32Array(count);
+    let end = 0;
+    let position = 0;
+    for (let at = 0; at < text.length; position++) {
+      // Whoever serves meanwhile is not held up.
+      if (position % LINES_AT_ONCE === LINES_AT_ONCE - 1) await setImmediate();
+      const lineEnd = text.indexOf(10, at);
+      if (lineEnd < 0) throw damaged('its last line does not end');
+      if (position === count) throw damaged(`it has more than ${count} lines`);
+      const start = end;
+      end += idOfLine(text, at, lineEnd, bytes, end, damaged);
+      if (position > 0) {
+        const before = position > 1 ? ends[position - 2]! : 0;
+        if (bytes.compare(bytes, before, start, start, end) <= 0) throw damaged(`line ${position} is not in order`);
+      }
+      ends[position] = end;
+      at = lineEnd + 1;
+    }
+    if (position !== count) throw damaged(`it has ${position} lines, not ${count}`);
+    return new IdTable(Buffer.from(bytes.subarray(0, end)), ends);
+  }
+
+  get count(): number {
+    return this.#ends.length;
+  }
+
+  idAt(position: number): string {
+    return this.#bytes.toString('utf8', this.#start(position), this.#ends[position]!);
+  }
+
+  /** -1: there is no such product. */
+  positionOf(id: string): number {
+    const wanted = Buffer.from(id);
+    let low = 0;
+    let high = this.#ends.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >>> 1;
+      const order = this.#bytes.compare(wanted, 0, wanted.length, this.#start(middle), this.#ends[middle]!);
+      if (order === 0) return middle;
+      if (order < 0) low = middle + 1;
+      else high = middle - 1;
+    }
+    return -1;
+  }
+
+  #start(position: number): number {
+    return position === 0 ? 0 : this.#ends[position - 1]!;
+  }
+}
+
+/** Puts the id of a line into `into` and returns its length. */
+function idOfLine(
+  text: Buffer,
+  start: number,
+  end: number,
+  into: Buffer,
+  at: number,
+  damaged: (what: string) => FreshetError,
+): number {
+  if (end - start < 2 || text[start] !== 0x22 || text[end - 1] !== 0x22) throw damaged('a line is no JSON string');
+  if (!text.subarray(start, end).includes(0x5c)) return text.copy(into, at, start + 1, end - 1);
+  try {
+    return into.write(JSON.parse(text.toString('utf8', start, end)) as string, at);
+  } catch {
+    throw damaged('a line is no JSON string');
+  }
+}
+
+/** Writes a table; ids come in the order of their bytes. */
+export class IdTableWriter {
+  readonly #file: FileHandle;
+  #text = '';
+
+  private constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  static async create(path: string): Promise<IdTableWriter> {
+    return new IdTableWriter(await open(path, 'wx'));
+  }
+
+  async add(id: string): Promise<void> {
+    this.#text += `${JSON.stringify(id)}\n`;
+    if (this.#text.length >= FLUSH_CHARACTERS) await this.#flush();
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#flush();
+    } finally {
+      await this.#file.close();
+    }
+  }
+
+  async #flush(): Promise<void> {
+    await this.#file.writeFile(this.#text);
+    this.#text = '';
+  }
+}

@@ -1,0 +1,166 @@
+/** Models of any size as finished folders: vectors in clusters, as texts and tastes are, of lengths that differ. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { basename, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { Layout } from '../../../publishing/layout.js';
+import {
+  ITEM_FACTORS_FILE,
+  USER_FACTORS_FILE,
+  writeFactors,
+} from '../../../publishing/versions/artefacts/factor-file.js';
+import { MANIFEST_FILE, type Manifest } from '../../../publishing/versions/manifest.js';
+import type { Build } from '../../../publishing/versions/versions.js';
+import { HASHED_DIMENSION, HashedModel } from '../../../runtime/embedder/hashed.js';
+import { buildIndex } from '../../../runtime/faiss/build-index.js';
+import { planBuild } from '../../../runtime/faiss/build-plan.js';
+import { FlatWriter } from '../../../runtime/faiss/flat-writer.js';
+import { writeBreadth } from '../../../runtime/faiss/index-file.js';
+import { loadNative } from '../../../runtime/faiss/native.js';
+import { artifactsFolder, type Settings } from '../../../runtime/settings.js';
+import type { OnlineStore } from '../../../runtime/stores/online-store.js';
+import { IdTableWriter } from '../../../snapshotters/faiss/id-table.js';
+import { HNSW_FROM } from '../../../snapshotters/faiss/kind.js';
+import { IDS_FILE, INDEX_FILE } from '../../../snapshotters/faiss/layout.js';
+import { productId, userId } from '../../support/load.js';
+import type { Random } from '../../support/random.js';
+
+export const FACTORS = 64;
+const CLUSTERS = 200;
+const NOISE = 0.6;
+const EF_SEARCH = 64;
+/** Products a user has been at, one in ten bought. */
+const SEEN = 50;
+const USERS_PER_BATCH = 500;
+
+class Clusters {
+  readonly #random: Random;
+  readonly #dimension: number;
+  readonly #centres: Float32Array[];
+
+  constructor(random: Random, dimension: number) {
+    this.#random = random;
+    this.#dimension = dimension;
+    this.#centres = Array.from({ length: CLUSTERS }, () => this.#gauss(1));
+  }
+
+  draw(length: number): Float32Array {
+    const centre = this.#centres[this.#random.below(CLUSTERS)]!;
+    const noise = this.#gauss(NOISE);
+    const row = noise.map((value, i) => value + centre[i]!);
+    const norm = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+    return row.map((value) => (value / norm) * length);
+  }
+
+  /** Sums of four uniform numbers: near enough to a bell. */
+  #gauss(scale: number): Float32Array {
+    const unit = () => this.#random.unit() - 0.5;
+    return Float32Array.from({ length: this.#dimension }, () => scale * 1.7 * (unit() + unit() + unit() + unit()));
+  }
+}
+
+const inOrder = (count: number, idOf: (i: number) => string) =>
+  Array.from({ length: count }, (_, i) => idOf(i)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+
+export async function indexOf(settings: Settings, products: number, random: Random): Promise<Build> {
+  const folder = await workFolder(settings, 'faiss-1');
+  const clusters = new Clusters(random, HASHED_DIMENSION);
+  const flat = join(folder, 'flat');
+  const writer = await FlatWriter.create(flat, 'inner_product', HASHED_DIMENSION);
+  const ids = await IdTableWriter.create(join(folder, IDS_FILE));
+  for (const id of inOrder(products, productId)) {
+    await writer.add(clusters.draw(1));
+    await ids.add(id);
+  }
+  await writer.finish();
+  await ids.close();
+  const index = join(folder, INDEX_FILE);
+  const kind = products >= HNSW_FROM && 'native' in (await loadNative()) ? 'hnsw' : 'flat';
+  if (kind === 'flat') await rename(flat, index);
+  else {
+    const plan = planBuild(kind, { vectors: flat, out: index, dimension: HASHED_DIMENSION, count: products });
+    await buildIndex({ plan, threads: availableParallelism() });
+    await writeBreadth(index, EF_SEARCH);
+    await rm(flat);
+  }
+  const told = { model: new HashedModel().model, dimension: HASHED_DIMENSION, kind };
+  return finish(folder, 'faiss', told, { products }, [INDEX_FILE, IDS_FILE]);
+}
+
+export async function modelOf(
+  settings: Settings,
+  number: number,
+  { users, products }: { readonly users: number; readonly products: number },
+  random: Random,
+): Promise<Build> {
+  const folder = await workFolder(settings, `als-${number}`);
+  const clusters = new Clusters(random, FACTORS);
+  for (const [file, count, idOf] of [
+    [USER_FACTORS_FILE, users, userId],
+    [ITEM_FACTORS_FILE, products, productId],
+  ] as const) {
+    const ids = inOrder(count, idOf);
+    await writeFactors(join(folder, file), {
+      rows: count,
+      factors: FACTORS,
+      idOf: (row) => Buffer.from(ids[row]!),
+      // Popular products have long vectors.
+      copyFactors: (_row, target, at) => target.set(clusters.draw(Math.exp(2 * random.unit() - 2)), at),
+    });
+  }
+  return finish(folder, 'als', { ALS_FACTORS: FACTORS }, { users, products }, [USER_FACTORS_FILE, ITEM_FACTORS_FILE]);
+}
+
+/** What users have been at, as the publisher writes it. */
+export async function interactionsOf(
+  store: OnlineStore,
+  { users, products }: { readonly users: number; readonly products: number },
+  random: Random,
+): Promise<void> {
+  const layout = new Layout();
+  const id = { sink: 'bench', topic: 'interactions', partition: 0 };
+  const { epoch, nextOffset } = await store.open(id);
+  let offset = nextOffset;
+  for (let first = 0; first < users; first += USERS_PER_BATCH) {
+    const operations = Array.from({ length: Math.min(USERS_PER_BATCH, users - first) }, (_, i) => {
+      const items = Array.from({ length: SEEN }, (_, item) => [
+        productId(random.below(products)),
+        1,
+        1,
+        +(item % 10 === 0),
+      ]);
+      const value = JSON.stringify({ as_of: Date.now(), items, truncated: 0 });
+      return { op: 'set' as const, key: layout.interactionsUser(1, userId(first + i)), value };
+    });
+    const batch = { id, epoch, expectedOffset: offset, nextOffset: ++offset, incarnation: 'bench', at: Date.now() };
+    if ((await store.apply(batch, operations)) !== 'applied') throw new Error('the store did not take interactions');
+  }
+}
+
+async function workFolder(settings: Settings, name: string): Promise<string> {
+  const folder = join(artifactsFolder(settings), '.work', name);
+  await mkdir(folder, { recursive: true });
+  return folder;
+}
+
+async function finish(
+  folder: string,
+  artefact: 'als' | 'faiss',
+  settings: Manifest['settings'],
+  counts: Manifest['counts'],
+  names: readonly string[],
+): Promise<Build> {
+  const files = names.map(async (name) => {
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(join(folder, name)), hash);
+    return { name, bytes: (await stat(join(folder, name))).size, sha256: hash.digest('hex') };
+  });
+  const manifest: Manifest = {
+    ...{ artefact, run_id: basename(folder), created_at: new Date().toISOString(), code_version: 'bench' },
+    ...{ inputs: [], settings, counts, figures: {}, checks: [], files: await Promise.all(files) },
+  };
+  await writeFile(join(folder, MANIFEST_FILE), JSON.stringify(manifest));
+  return { artefact, folder, manifest };
+}

@@ -1,0 +1,97 @@
+/** Versions of models for tests: builds as the snapshotters make them, whose factors say of which build they are. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ITEM_FACTORS_FILE, USER_FACTORS_FILE, writeFactors } from '../../publishing/versions/artefacts/factor-file.js';
+import { INDEX_FILE } from '../../publishing/versions/artefacts/faiss.js';
+import { MANIFEST_FILE, type Manifest } from '../../publishing/versions/manifest.js';
+import type { Build } from '../../publishing/versions/versions.js';
+
+export interface ModelBuild {
+  /** Every factor of user i is this plus i hundredths. */
+  readonly number: number;
+  readonly users: readonly string[];
+  readonly products?: readonly string[];
+  readonly factors?: number;
+  /** When its inputs were captured, ms. */
+  readonly capturedMs?: number;
+}
+
+/** What `modelBuild` gives user i of the sorted ids. */
+export function factorOf(number: number, i: number): number {
+  return Math.fround(number + (i % 100) / 100);
+}
+
+/** A finished folder of a recommendation model under `work`. Ids must be in the order of their bytes. */
+export async function modelBuild(work: string, build: ModelBuild): Promise<Build> {
+  const { number, users, products = ['p1', 'p2'], factors = 3, capturedMs = Date.UTC(2026, 0, 2) } = build;
+  const runId = `als-${number}-${randomBytes(3).toString('hex')}`;
+  const folder = join(work, runId);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const [file, ids] of [
+    [USER_FACTORS_FILE, users],
+    [ITEM_FACTORS_FILE, products],
+  ] as const)
+    await writeFactors(join(folder, file), {
+      rows: ids.length,
+      factors,
+      idOf: (row) => Buffer.from(ids[row]!),
+      copyFactors: (row, target, at) => target.fill(factorOf(number, row), at, at + factors),
+    });
+  const counts = { users: users.length, products: products.length };
+  return finish(folder, { artefact: 'als', runId, capturedMs, counts, settings: { ALS_FACTORS: factors } }, [
+    USER_FACTORS_FILE,
+    ITEM_FACTORS_FILE,
+  ]);
+}
+
+/** A finished folder of a search index, whose file is no index but tells its number. */
+export async function indexBuild(work: string, number: number, over: Partial<Manifest> = {}): Promise<Build> {
+  const runId = `faiss-${number}-${randomBytes(3).toString('hex')}`;
+  const folder = join(work, runId);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await writeFile(join(folder, INDEX_FILE), `index ${number}`);
+  const settings = { model: 'hashed', dimension: 384, kind: 'flat' };
+  const told = { artefact: 'faiss', runId, capturedMs: 0, counts: { products: 10 * number }, settings } as const;
+  return finish(folder, told, [INDEX_FILE], over);
+}
+
+interface Told {
+  readonly artefact: 'als' | 'faiss';
+  readonly runId: string;
+  readonly capturedMs: number;
+  readonly counts: Manifest['counts'];
+  readonly settings: Manifest['settings'];
+}
+
+async function finish(
+  folder: string,
+  { artefact, runId, capturedMs, counts, settings }: Told,
+  names: readonly string[],
+  over: Partial<Manifest> = {},
+): Promise<Build> {
+  const at = new Date(capturedMs).toISOString();
+  const files = names.map(async (name) => {
+    const bytes = await readFile(join(folder, name));
+    return { name, bytes: (await stat(join(folder, name))).size, sha256: sha256(bytes) };
+  });
+  const manifest: Manifest = {
+    artefact,
+    run_id: runId,
+    created_at: at,
+    code_version: '0.0.0',
+    inputs: [{ topic: artefact === 'als' ? 'interactions.v1' : 'embeddings', partition: 0, from: 0, to: 7, at }],
+    settings,
+    counts,
+    figures: {},
+    checks: [],
+    files: await Promise.all(files),
+    ...over,
+  };
+  await writeFile(join(folder, MANIFEST_FILE), JSON.stringify(manifest));
+  return { artefact, folder, manifest };
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

@@ -1,0 +1,54 @@
+/** The application as a service: it opens the model of its settings, joins its group, and comes back after an error. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createEmbeddings } from '../../../../processors/embeddings/main.js';
+import { systemClock } from '../../../../runtime/clock.js';
+import { FreshetError, hasCode } from '../../../../runtime/errors.js';
+import { silentLogger } from '../../../../runtime/logger.js';
+import { loadSettings } from '../../../../runtime/settings.js';
+import { listener, type Said } from '../../../support/listener.js';
+import { Stage } from './stage.js';
+
+test('without a model folder the hashed model is opened, loudly; an unknown outcome of a commit costs a restore', async () => {
+  const stage = await Stage.of();
+  for (let i = 0; i < 20; i++) await stage.put(`p${i}`, { title: `title ${i}` });
+  const said: Said[] = [];
+  const { log, codec, metrics } = stage;
+  stage.log.failNext(new FreshetError('indefinite_commit', 'no answer came'));
+  const service = createEmbeddings({
+    log,
+    codec,
+    metrics,
+    settings: loadSettings({ COMMIT_INTERVAL_MS: '5' }),
+    logger: listener(said),
+    clock: systemClock,
+  });
+  await service.start();
+  await stage.until('all is embedded', async () => (await stage.table()).size === 20);
+  await service.stop();
+  await service.stop();
+  const warning = said.find(({ event }) => event === 'embedding_model');
+  assert.equal(warning?.['kind'], 'hashed');
+  assert.match(String(warning?.['note']), /lexical only/);
+  assert.equal(said.filter(({ event }) => event === 'task_failed').length, 1);
+  const { values } = await metrics.embeddingModel.get();
+  assert.deepEqual(
+    values.map(({ labels, value }) => [labels.kind, value]),
+    [['hashed', 1]],
+  );
+  for (const { vector, model } of (await stage.table()).values()) {
+    assert.equal(vector.length, 4 * 384);
+    assert.match(model, /^hashed-ngrams-[0-9a-f]{12}$/);
+  }
+});
+
+test('a model folder that is not there stops the start with a sentence', async () => {
+  const { log, codec, metrics } = await Stage.of();
+  const settings = loadSettings({ EMBEDDING_MODEL_DIR: '/nowhere/at/all' });
+  const service = createEmbeddings({ log, codec, metrics, settings, logger: silentLogger, clock: systemClock });
+  await assert.rejects(
+    service.start(),
+    (error) => hasCode(error, 'settings') && /no folder \/nowhere\/at\/all/.test(String(error)),
+  );
+  await service.stop();
+});

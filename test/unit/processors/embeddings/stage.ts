@@ -1,0 +1,216 @@
+/** Embedding tasks over a log in memory, with a model that counts what it is asked. */
+import { createHash } from 'node:crypto';
+import { EmbeddingTask } from '../../../../processors/embeddings/embedding-task.js';
+import type { Embedder } from '../../../../runtime/embedder/embedder.js';
+import { silentLogger } from '../../../../runtime/logger.js';
+import { createMetrics } from '../../../../runtime/metrics.js';
+import { Codec } from '../../../../schemas/codec.js';
+import type { DeadLetter, Embedding, Product } from '../../../../schemas/records.js';
+import { embeddings, embeddingsChangelog } from '../../../../topics/embeddings.js';
+import { deadLetters, products } from '../../../../topics/events.js';
+import { ManualClock } from '../../../support/manual-clock.js';
+import { append, ScriptedLog, written } from '../../../support/scripted-log.js';
+
+export const NOW = Date.UTC(2026, 10, 3, 12);
+export const DIMENSION = 4;
+
+export class CountingEmbedder implements Embedder {
+  readonly kind = 'hashed';
+  readonly dimension = DIMENSION;
+  /** Every text, in the order in which it was embedded. */
+  readonly texts: string[] = [];
+  /** Called before each answer. */
+  before: (texts: readonly string[]) => Promise<void> = async () => undefined;
+
+  constructor(readonly model: string) {}
+
+  async embed(texts: readonly string[]): Promise<Float32Array> {
+    await this.before(texts);
+    this.texts.push(...texts);
+    return Float32Array.from(texts.flatMap((text) => vectorOf(this.model, text)));
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held.
+  }
+}
+
+/** What the counting model gives: exact in float32, and different for every model and text. */
+export function vectorOf(model: string, text: string): number[] {
+  const hash = createHash('sha256').update(`${model}/${text}`).digest();
+  return Array.from({ length: DIMENSION }, (_, i) => hash[i]! / 256);
+}
+
+export interface StageOptions {
+  readonly productPartitions?: number;
+  readonly embeddingPartitions?: number;
+  readonly commitIntervalMs?: number;
+}
+
+export class Stage {
+  readonly codec = new Codec();
+  readonly clock = new ManualClock(NOW);
+  readonly metrics = createMetrics();
+  tasks: EmbeddingTask[] = [];
+  #runs: { readonly stop: AbortController; readonly done: Promise<void> }[] = [];
+
+  private constructor(
+    readonly log: ScriptedLog,
+    readonly partitions: number,
+    readonly commitIntervalMs: number,
+  ) {}
+
+  static async of({
+    productPartitions = 2,
+    embeddingPartitions = 2,
+    commitIntervalMs = 1,
+  }: StageOptions = {}): Promise<Stage> {
+    const log = new ScriptedLog();
+    log.now = () => NOW;
+    const config = { cleanup: 'compact', retentionMs: -1, logAppendTime: true, settings: {} } as const;
+    const counts = new Map([
+      [products.name, productPartitions],
+      [embeddings.name, embeddingPartitions],
+      [embeddingsChangelog.name, productPartitions],
+      [deadLetters.name, 1],
+    ]);
+    for (const [name, partitions] of counts) await log.admin.createTopic({ name, partitions, ...config });
+    return new Stage(log, productPartitions, commitIntervalMs);
+  }
+
+  /** Writes a product; null deletes it, a Buffer stands as it is. */
+  async put(id: string, product: Partial<Product> | Buffer | null, partition?: number): Promise<void> {
+    const full = { product_id: id, title: '', description: '', category: 'c', price: null, updated_at: NOW };
+    const value =
+      product === null || Buffer.isBuffer(product) ? product : this.codec.encode('Product', { ...full, ...product });
+    await append(this.log, products.name, Buffer.from(id), value, partition);
+  }
+
+  /** New owners of all tasks, restored; the former ones are dropped as they are. */
+  async restore(embedder: Embedder): Promise<void> {
+    this.tasks = this.newTasks(embedder);
+    for (const task of this.tasks) await task.restore();
+  }
+
+  newTasks(embedder: Embedder): EmbeddingTask[] {
+    return Array.from(
+      { length: this.partitions },
+      (_, index) =>
+        new EmbeddingTask(
+          {
+            declaration: {
+              name: 'embeddings',
+              application: 'embeddings.v1',
+              fingerprint: 'embeddings',
+              input: products.name,
+              changelog: embeddingsChangelog.name,
+              writes: [embeddings.name, embeddingsChangelog.name, deadLetters.name],
+              tables: [],
+              createPart: () => {
+                throw new Error('there are no parts');
+              },
+            },
+            index,
+            inputs: [{ topic: products.name, partition: index }],
+            partitions: this.partitions,
+            log: this.log,
+            codec: this.codec,
+            logger: silentLogger,
+            metrics: this.metrics,
+            clock: this.clock,
+            commitIntervalMs: this.commitIntervalMs,
+            changelogIntervalMs: 1_000,
+            onCommitted: () => undefined,
+          },
+          embedder,
+        ),
+    );
+  }
+
+  run(): void {
+    this.#runs = this.tasks.map((task) => {
+      const stop = new AbortController();
+      return { stop, done: task.run(stop.signal) };
+    });
+    for (const { done } of this.#runs) done.catch(() => undefined);
+  }
+
+  /** Stops the tasks; throws what ended one of them. */
+  async stop(): Promise<void> {
+    for (const { stop } of this.#runs) stop.abort();
+    try {
+      await Promise.all(this.#runs.map(({ done }) => done));
+    } finally {
+      for (const task of this.tasks) await task.close();
+    }
+  }
+
+  /** Lets time pass until it is so, or a task has ended with an error, which is thrown. */
+  async until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+    let ended: unknown;
+    for (const { done } of this.#runs)
+      done.catch((error: unknown) => {
+        ended = error;
+      });
+    for (let i = 0; !(await condition()); i++) {
+      if (ended !== undefined) throw ended;
+      if (i > 5_000) throw new Error(`never: ${what}`);
+      this.clock.advance(5);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Runs until every product record is dealt with and committed, then stops. */
+  async settle(): Promise<void> {
+    this.run();
+    await this.until('all is embedded', () => this.isSettled());
+    await this.stop();
+  }
+
+  /** Whether the newest marker of every task is at the end and speaks of its model. */
+  async isSettled(): Promise<boolean> {
+    if (this.tasks.some(({ waiting }) => waiting > 0)) return false;
+    const markers = new Map<number, { fingerprint: string; parts: { offset: number }[] }>();
+    for (const { partition, value } of await written(this.log, embeddingsChangelog.name))
+      markers.set(partition, this.codec.decode('Marker', value!) as never);
+    for (let partition = 0; partition < this.partitions; partition++) {
+      const marker = markers.get(partition);
+      const { lastStable } = await this.log.offsets({ topic: products.name, partition });
+      if (marker === undefined || marker.fingerprint.includes('null') || marker.parts[0]!.offset < lastStable)
+        return false;
+    }
+    return true;
+  }
+
+  /** restore, settle. */
+  async pass(embedder: Embedder): Promise<void> {
+    await this.restore(embedder);
+    await this.settle();
+  }
+
+  /** The topic `embeddings` as a table. */
+  async table(): Promise<Map<string, Embedding>> {
+    const table = new Map<string, Embedding>();
+    for (const { key, value } of await written(this.log, embeddings.name)) {
+      if (value === null) table.delete(key!);
+      else table.set(key!, this.codec.decode('Embedding', value) as Embedding);
+    }
+    return table;
+  }
+
+  async deadLetters(): Promise<DeadLetter[]> {
+    const found = await written(this.log, deadLetters.name);
+    return found.map(({ value }) => this.codec.decode('DeadLetter', value!) as DeadLetter);
+  }
+
+  /** freshet_embeddings_total of an outcome. */
+  async counted(outcome: string): Promise<number> {
+    const { values } = await this.metrics.embeddings.get();
+    return values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
+  }
+}
+
+/** The numbers of a stored vector. */
+export function numbersOf({ vector }: Embedding): number[] {
+  return Array.from({ length: vector.length / 4 }, (_, i) => vector.readFloatLE(4 * i));
+}

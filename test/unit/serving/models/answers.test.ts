@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { FreshetError } from '../../../../runtime/errors.js';
+import { createAnswers } from '../../../../serving/models/answers.js';
+import type { Scored } from '../../../../serving/models/blend.js';
+import type { FactorVersion } from '../../../../serving/models/factor-version.js';
+import { Slot } from '../../../../serving/models/slot.js';
+import { Problem } from '../../../../serving/problem.js';
+import type { FaissVersion } from '../../../../snapshotters/faiss/faiss-version.js';
+import { FakeReaders, NOW_MS } from '../../../support/serving.js';
+
+type Index = Pick<FaissVersion, 'model' | 'search' | 'similar' | 'close'>;
+
+const gone = new FreshetError('unavailable', 'the process ended');
+const item = (product_id: string, score: number): Scored => ({ product_id, score });
+
+/** A model whose answers a test chooses. */
+class FakeFactors implements FactorVersion {
+  readonly count = 3;
+  readonly indexes = [];
+  readonly asked: { readonly factors: number[]; readonly limit: number; readonly leftOut: string[] }[] = [];
+  recommended: () => Promise<Scored[]> = async () => [item('p3', 2), item('p1', 1)];
+  alike: () => Promise<Scored[] | null> = async () => [item('p3', 0.6)];
+  closed = false;
+
+  recommend(factors: Float32Array, limit: number, leftOut: ReadonlySet<string>) {
+    this.asked.push({ factors: [...factors], limit, leftOut: [...leftOut] });
+    return this.recommended();
+  }
+
+  similar() {
+    return this.alike();
+  }
+
+  async close() {
+    this.closed = true;
+  }
+}
+
+class FakeIndex implements Index {
+  readonly model = 'm1';
+  readonly searched: { readonly vector: number[]; readonly limit: number }[] = [];
+  alike: () => Promise<Scored[] | null> = async () => [item('p2', 0.8), item('p3', 0.4)];
+  found: () => Promise<Scored[]> = async () => [item('p1', 0.5), item('p2', 0.49)];
+
+  search(vector: Float32Array, limit: number) {
+    this.searched.push({ vector: [...vector], limit });
+    return this.found();
+  }
+
+  similar() {
+    return this.alike();
+  }
+
+  async close() {}
+}
+
+function scene(given: { als?: boolean; faiss?: boolean } = {}) {
+  const fail = (error: unknown) => assert.fail(String(error));
+  const als = new Slot<FactorVersion>(fail);
+  const faiss = new Slot<Index>(fail);
+  const factors = new FakeFactors();
+  const index = new FakeIndex();
+  if (given.als ?? true) als.put(4, factors);
+  if (given.faiss ?? true) faiss.put(9, index);
+  const readers = new FakeReaders();
+  for (const [i, productId] of ['p1', 'p2', 'p3', 'p4'].entries())
+    readers.products.set(productId, {
+      ...{ productId, category: 'c', score: 10 - 3 * i, asOf: NOW_MS, version: 1 },
+      ...{ views: 1, addToCarts: 0, purchases: 0 },
+    });
+  const users = new Map([['u1', Float32Array.of(1, 2)]]);
+  const purchased = new Map<string, Set<string>>();
+  const state = { embedder: 'm1', texts: [] as string[], versions: [] as (number | undefined)[] };
+  const answers = createAnswers({
+    als,
+    faiss,
+    readers,
+    reader: {
+      userFactors: async (userId, version) => {
+        state.versions.push(version);
+        return { version: version!, factors: users.get(userId) ?? null };
+      },
+      purchasedOf: async (userId) => purchased.get(userId) ?? new Set(),
+    },
+    embedder: async () => ({
+      model: state.embedder,
+      embed: async (texts) => {
+        state.texts.push(...texts);
+        return Float32Array.of(0.6, 0.8);
+      },
+    }),
+    clock: { elapsed: () => 0 },
+  });
+  return { answers, als, faiss, factors, index, readers, purchased, state };
+}
+
+const isProblem = (status: number, says: RegExp, retryAfterS: number) => (error: unknown) => {
+  assert.ok(error instanceof Problem, String(error));
+  assert.deepEqual([error.status, error.retryAfterS], [status, retryAfterS]);
+  assert.match(error.message, says);
+  return true;
+};
+
+describe('recommendations', () => {
+  it('are the products of the user’s factors, those bought left out', async () => {
+    const { answers, factors, purchased, state } = scene();
+    purchased.set('u1', new Set(['p9']));
+    assert.deepEqual(await answers.recommendations('u1', 5, false), {
+      version: 4,
+      items: [item('p3', 2), item('p1', 1)],
+      reads: { als: 4 },
+    });
+    assert.deepEqual(factors.asked, [{ factors: [1, 2], limit: 5, leftOut: ['p9'] }]);
+    assert.deepEqual(state.versions, [4], 'factors are of the version whose index is searched');
+    await answers.recommendations('u1', 5, true);
+    assert.deepEqual(factors.asked[1]!.leftOut, []);
+  });
+
+  it('are popular products for who is unknown, those bought left out too', async () => {
+    const { answers, purchased } = scene();
+    purchased.set('u2', new Set(['p1']));
+    const popular = await answers.recommendations('u2', 2, false);
+    assert.deepEqual(popular, {
+      version: 1,
+      items: [item('p2', 7), item('p3', 4)],
+      fallback: 'popularity',
+      reads: { popularity: 1 },
+    });
+    const seen = await answers.recommendations('u2', 2, true);
+    assert.deepEqual(seen.items, [item('p1', 10), item('p2', 7)]);
+  });
+
+  it('are popular products before the first model, and while its index is away', async () => {
+    const { answers, factors } = scene();
+    factors.recommended = () => Promise.reject(gone);
+    assert.equal((await answers.recommendations('u1', 2, false)).fallback, 'popularity');
+    const without = scene({ als: false });
+    assert.equal((await without.answers.recommendations('u1', 2, false)).fallback, 'popularity');
+  });
+
+  it('do not hide what no waiting will cure', async () => {
+    const { answers, factors } = scene();
+    factors.recommended = () => Promise.reject(new FreshetError('invalid_data', 'wrong'));
+    await assert.rejects(answers.recommendations('u1', 2, false), /wrong/);
+  });
+
+  it('let go of their version in every case, so that the next one can take its place', async () => {
+    const { answers, als, factors } = scene();
+    await answers.recommendations('u1', 1, false);
+    factors.recommended = () => Promise.reject(gone);
+    await answers.recommendations('u1', 1, false);
+    factors.recommended = () => Promise.reject(new Error('x'));
+    await assert.rejects(answers.recommendations('u1', 1, false));
+    als.put(5, new FakeFactors());
+    assert.equal(factors.closed, true);
+  });
+
+  it('keep one version to their end, though another becomes current meanwhile', async () => {
+    const { answers, als, factors } = scene();
+    const next = new FakeFactors();
+    factors.recommended = async () => {
+      als.put(5, next);
+      assert.equal(factors.closed, false, 'in use');
+      return [item('p1', 1)];
+    };
+    assert.equal((await answers.recommendations('u1', 1, false)).version, 4);
+    assert.equal(factors.closed, true);
+    assert.equal((await answers.recommendations('u1', 1, false)).version, 5);
+  });
+});
+
+describe('similar products', () => {
+  it('come from both models', async () => {
+    const { answers } = scene();
+    assert.deepEqual(await answers.similar('p1', 5), {
+      version: 9,
+      items: [item('p3', 0.5), item('p2', 0.4)],
+      reads: { faiss: 9, als: 4 },
+    });
+  });
+
+  it('come from the one that knows the product, or that there is', async () => {
+    const { answers, index } = scene();
+    index.alike = async () => null;
+    assert.deepEqual(await answers.similar('p1', 5), { version: 4, items: [item('p3', 0.6)], reads: { als: 4 } });
+    const alone = scene({ als: false });
+    assert.deepEqual((await alone.answers.similar('p1', 5))!.reads, { faiss: 9 });
+    const other = scene({ faiss: false });
+    assert.deepEqual((await other.answers.similar('p1', 5))!.version, 4);
+  });
+
+  it('come from the other model while the index of one is away; from none, a 503 says to try again', async () => {
+    const { answers, index, factors } = scene();
+    index.alike = () => Promise.reject(gone);
+    assert.deepEqual((await answers.similar('p1', 5))!.reads, { als: 4 });
+    factors.alike = async () => null;
+    await assert.rejects(answers.similar('p1', 5), isProblem(503, /Try again in a second/, 1));
+  });
+
+  it('are null for a product that no model knows, and a 503 before the first version', async () => {
+    const { answers, index, factors } = scene();
+    index.alike = async () => null;
+    factors.alike = async () => null;
+    assert.equal(await answers.similar('p1', 5), null);
+    const none = scene({ als: false, faiss: false });
+    await assert.rejects(none.answers.similar('p1', 5), isProblem(503, /"freshet snapshot faiss" makes the first/, 5));
+  });
+});
+
+describe('search', () => {
+  it('embeds the query without stopwords and mixes in popularity', async () => {
+    const { answers, readers, state, index } = scene();
+    readers.words.set('en', { the: 1 });
+    const { items, version, reads } = await answers.search('the lamp', 5);
+    assert.deepEqual(state.texts, ['lamp']);
+    assert.deepEqual(
+      index.searched[0]!.vector.map((value) => Number(value.toFixed(3))),
+      [0.6, 0.8],
+    );
+    assert.deepEqual([version, reads], [9, { faiss: 9 }]);
+    assert.deepEqual(
+      items.map(({ product_id, score }) => [product_id, Number(score.toFixed(4))]),
+      [
+        ['p1', 0.55],
+        ['p2', Number((0.9 * 0.49 + (0.1 * Math.log1p(7)) / Math.log1p(10)).toFixed(4))],
+      ],
+    );
+  });
+
+  it('works without popularity', async () => {
+    const { answers, readers } = scene();
+    readers.failure = new FreshetError('connection', 'down');
+    assert.deepEqual((await answers.search('lamp', 1)).items, [item('p1', 0.45)]);
+  });
+
+  it('refuses to compare vectors of two models', async () => {
+    const { answers, state } = scene();
+    state.embedder = 'm2';
+    await assert.rejects(answers.search('lamp', 5), isProblem(503, /model m1, and this process has m2/, 60));
+  });
+
+  it('is a 503 before the first version, and while the index is away', async () => {
+    await assert.rejects(scene({ faiss: false }).answers.search('x', 1), isProblem(503, /no index for search yet/, 5));
+    const { answers, index } = scene();
+    index.found = () => Promise.reject(gone);
+    await assert.rejects(answers.search('x', 1), isProblem(503, /Try again in a second/, 1));
+  });
+});

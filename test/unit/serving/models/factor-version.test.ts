@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { ITEM_FACTORS_FILE, writeFactors } from '../../../../publishing/versions/artefacts/factor-file.js';
+import type { EngineChoice } from '../../../../runtime/faiss/messages.js';
+import { loadNative } from '../../../../runtime/faiss/native.js';
+import { silentLogger } from '../../../../runtime/logger.js';
+import { FOLDER_PREFIX, openFactorVersion } from '../../../../serving/models/factor-version.js';
+
+const base = mkdtempSync(join(tmpdir(), 'freshet-factors-'));
+after(() => rmSync(base, { recursive: true, force: true }));
+
+const FACTORS = 8;
+let folders = 0;
+
+/** Products p000…, whose factors differ in length as popular and rare ones do. */
+function factorsOf(count: number): Float32Array[] {
+  let state = 7;
+  const random = () => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+    return state / 2 ** 31 - 0.5;
+  };
+  return Array.from({ length: count }, (_, i) =>
+    Float32Array.from({ length: FACTORS }, () => random() * (1 + (i % 9))),
+  );
+}
+
+const idOf = (i: number) => `p${String(i).padStart(4, '0')}`;
+
+async function folderOf(rows: readonly Float32Array[]): Promise<string> {
+  const folder = mkdtempSync(join(base, `${folders++}-`));
+  await writeFactors(join(folder, ITEM_FACTORS_FILE), {
+    rows: rows.length,
+    factors: FACTORS,
+    idOf: (row) => Buffer.from(idOf(row)),
+    copyFactors: (row, target, at) => target.set(rows[row]!, at),
+  });
+  return folder;
+}
+
+const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+const cosine = (a: Float32Array, b: Float32Array) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+
+function best(rows: readonly Float32Array[], score: (row: Float32Array) => number, without: ReadonlySet<number>) {
+  return rows
+    .map((row, i) => ({ i, product_id: idOf(i), score: score(row) }))
+    .filter(({ i }) => !without.has(i))
+    .sort((a, b) => b.score - a.score);
+}
+
+const native = await loadNative();
+const engines: { engine: EngineChoice; graphFrom: number; name: string }[] = [
+  { engine: 'exact', graphFrom: 1, name: 'exact search' },
+  ...('native' in native
+    ? ([
+        { engine: 'native', graphFrom: 1e9, name: 'FAISS' },
+        { engine: 'native', graphFrom: 1, name: 'a graph of FAISS' },
+      ] as const)
+    : []),
+];
+
+for (const { engine, graphFrom, name } of engines)
+  describe(`factors of a version, by ${name}`, () => {
+    const rows = factorsOf(300);
+    const options = { engine, graphFrom, logger: silentLogger };
+
+    it('recommends by the inner product with the user’s factors, without what is left out', async () => {
+      const version = await openFactorVersion(await folderOf(rows), options);
+      try {
+        for (const user of [rows[3]!, rows[50]!, Float32Array.from({ length: FACTORS }, (_, i) => i - 3)]) {
+          const all = best(rows, (row) => dot(row, user), new Set());
+          const bought = new Set([0, 2].map((place) => all[place]!.i));
+          const wanted = all.filter(({ i }) => !bought.has(i)).slice(0, 10);
+          const found = await version.recommend(user, 10, new Set([...bought].map(idOf)));
+          assert.deepEqual(
+            found.map(({ product_id }) => product_id),
+            wanted.map(({ product_id }) => product_id),
+          );
+          for (const [i, { score }] of found.entries())
+            assert.ok(Math.abs(score - wanted[i]!.score) < 1e-3, `${score} ${wanted[i]!.score}`);
+        }
+        assert.equal((await version.recommend(rows[0]!, 1000, new Set())).length, 300);
+        assert.deepEqual(await version.recommend(new Float32Array(FACTORS), 5, new Set()), []);
+        await assert.rejects(version.recommend(new Float32Array(3), 5, new Set()), /3 factors, the products have 8/);
+      } finally {
+        await version.close();
+      }
+    });
+
+    it('finds similar products by cosine, never the product itself', async () => {
+      const version = await openFactorVersion(await folderOf(rows), options);
+      try {
+        for (const i of [0, 77, 299]) {
+          const wanted = best(rows, (row) => cosine(row, rows[i]!), new Set([i])).slice(0, 5);
+          assert.deepEqual(
+            (await version.similar(idOf(i), 5))!.map(({ product_id }) => product_id),
+            wanted.map(({ product_id }) => product_id),
+          );
+        }
+        const all = (await version.similar(idOf(5), 1000))!;
+        assert.equal(all.length, 299);
+        assert.ok(!all.some(({ product_id }) => product_id === idOf(5)));
+        assert.equal(await version.similar('unknown', 5), null);
+      } finally {
+        await version.close();
+      }
+    });
+  });
+
+it('takes its files away when it is closed, and when it cannot be opened', async () => {
+  const own = () => readdirSync(tmpdir()).filter((name) => name.startsWith(`${FOLDER_PREFIX}${process.pid}-`));
+  const options = { engine: 'exact', logger: silentLogger } as const;
+  const version = await openFactorVersion(await folderOf(factorsOf(3)), options);
+  assert.equal(own().length, 1);
+  const pids = version.indexes.map(({ pid }) => pid!);
+  await version.close();
+  await version.close();
+  assert.deepEqual(own(), []);
+  if (existsSync('/proc')) for (const pid of pids) assert.ok(!existsSync(`/proc/${pid}`), 'its processes have ended');
+  await assert.rejects(openFactorVersion(await folderOf([]), options), /holds no products/);
+  await assert.rejects(openFactorVersion(await folderOf([new Float32Array(FACTORS)]), options), /nothing but zeros/);
+  await assert.rejects(openFactorVersion(base, options), /item_factors/);
+  assert.deepEqual(own(), []);
+});
+
+it('knows nothing similar to a product without any factor', async () => {
+  const rows = factorsOf(5);
+  rows[2]!.fill(0);
+  const version = await openFactorVersion(await folderOf(rows), { engine: 'exact', logger: silentLogger });
+  try {
+    assert.equal(await version.similar(idOf(2), 3), null);
+    assert.equal((await version.recommend(rows[0]!, 10, new Set())).length, 5);
+  } finally {
+    await version.close();
+  }
+});

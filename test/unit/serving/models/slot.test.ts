@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Slot } from '../../../../serving/models/slot.js';
+
+class Model {
+  closed = 0;
+
+  async close() {
+    this.closed++;
+  }
+}
+
+const failed = (error: unknown) => assert.fail(String(error));
+
+describe('the slot of a version', () => {
+  it('is empty until something is put in', () => {
+    const slot = new Slot<Model>(failed);
+    assert.equal(slot.take(), null);
+    assert.equal(slot.version, null);
+  });
+
+  it('gives a request one version, and closes the one before when its last request has ended', () => {
+    const slot = new Slot<Model>(failed);
+    const [one, two] = [new Model(), new Model()];
+    slot.put(1, one);
+    const first = slot.take()!;
+    const second = slot.take()!;
+    slot.put(2, two);
+    assert.equal(slot.take()!.model, two);
+    assert.equal(first.model, one);
+    first.release();
+    // Twice is as once: a request that fails may let go in two places.
+    first.release();
+    assert.equal(one.closed, 0);
+    second.release();
+    assert.deepEqual([one.closed, two.closed], [1, 0]);
+  });
+
+  it('closes at once what nobody uses', () => {
+    const slot = new Slot<Model>(failed);
+    const one = new Model();
+    slot.put(1, one);
+    slot.take()!.release();
+    assert.equal(one.closed, 0);
+    slot.put(2, new Model());
+    assert.equal(one.closed, 1);
+  });
+
+  it('closes everything in the end, once each, what is in use too', async () => {
+    const slot = new Slot<Model>(failed);
+    const [one, two] = [new Model(), new Model()];
+    slot.put(1, one);
+    const lease = slot.take()!;
+    slot.put(2, two);
+    await slot.close();
+    lease.release();
+    await slot.close();
+    assert.deepEqual([one.closed, two.closed], [1, 1]);
+    assert.equal(slot.take(), null);
+  });
+
+  it('tells of a version that cannot be closed, and goes on', async () => {
+    const told: unknown[] = [];
+    const slot = new Slot<{ close(): Promise<void> }>((error) => told.push(error));
+    const wrong = new Error('no');
+    slot.put(1, { close: () => Promise.reject(wrong) });
+    await slot.close();
+    assert.deepEqual(told, [wrong]);
+  });
+});

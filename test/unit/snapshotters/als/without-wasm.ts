@@ -1,0 +1,8 @@
+/** A small model in a process of its own, which tells which kernel made it. */
+import { makeModel } from '../../../../snapshotters/als/model.js';
+import { addRows, emptyCapture, MODEL, tasteRows } from './scene.js';
+
+const captured = addRows(emptyCapture(), tasteRows(1, 60, 40, 8));
+const { host, users, products } = await makeModel({ settings: MODEL, captured });
+await host.close();
+process.stdout.write(JSON.stringify({ kernel: host.kind, notFinite: users.notFinite + products.notFinite }));

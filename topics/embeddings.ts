@@ -1,0 +1,25 @@
+/** Products as vectors: one compacted topic, whichever model made them; each record names its own. */
+import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, topic } from './topic.js';
+
+export const embeddings = topic({
+  name: 'embeddings',
+  doc: 'Text of products as vectors.',
+  key: 'product_id',
+  schema: 'Embedding',
+  cleanup: 'compact',
+  settings: FEATURE_SETTINGS,
+  owner: 'embeddings',
+  readers: ['faiss'],
+});
+
+/** What is embedded stands in `embeddings` itself; here is only how far each task has come. */
+export const embeddingsChangelog = topic({
+  name: 'embeddings.v1.embeddings-changelog',
+  doc: 'The marker of each embeddings task.',
+  key: '!marker',
+  schema: 'Marker',
+  cleanup: 'compact',
+  settings: CHANGELOG_SETTINGS,
+  feedsKeyedState: true,
+  owner: 'embeddings',
+});
