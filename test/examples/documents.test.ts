@@ -35,7 +35,7 @@ const RUNS_ON: Readonly<Record<string, string>> = {
   'freshet up --roles processor': 'Ctrl-C stops it',
   'freshet up --roles publisher': 'Ctrl-C stops it',
   'freshet up --roles serving': 'Ctrl-C stops it',
-  'freshet up --roles snapshotter:stopwords': 'Ctrl-C stops it',
+  'freshet up --roles snapshotter': 'Ctrl-C stops it',
 };
 
 /** `freshet` stands for the installed command; jobs get process groups of their own, so that npm's children end too. */

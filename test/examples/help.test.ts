@@ -14,6 +14,8 @@ const PROGRAM = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 const NOT_RUN: Readonly<Record<string, string>> = {
   'freshet up --demo': 'documents.test.ts runs npm start, which is the same',
   'freshet up --demo --port 8090': 'documents.test.ts runs npm start, which is the same',
+  'freshet model import models/all-MiniLM-L6-v2':
+    'model.test.ts imports one that it makes, embeddings-minilm.test.ts this one',
 };
 /** What must come first and last; all else in between, in the order of the help. */
 const FIRST = ['freshet topics apply', 'freshet produce '];
