@@ -21,7 +21,7 @@ describe('the process of a snapshot', () => {
     const built = (await run({ onProgress: (progress) => seen.push(progress) }))!;
     assert.equal(built.records, 30);
     assert.equal((await readFile(join(built.folder, COUNTING_FILE), 'utf8')).split('\n').length, 31);
-    assert.deepEqual(built.manifest.counts, { keys: 30 });
+    assert.deepEqual(built.manifest.counts, { keys: 30, products: 30 });
     assert.equal(built.manifest.code_version, packageVersion());
     assert.equal(built.manifest.inputs.length, 2);
     assert.deepEqual(
@@ -33,7 +33,7 @@ describe('the process of a snapshot', () => {
 
   test('of an empty topic makes what the snapshotter makes of nothing', async (t) => {
     const { run } = await sceneOf(t);
-    assert.deepEqual((await run())?.manifest.counts, { keys: 0 });
+    assert.deepEqual((await run())?.manifest.counts, { keys: 0, products: 0 });
   });
 
   test('tells an error with its code', async (t) => {

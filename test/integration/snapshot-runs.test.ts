@@ -116,7 +116,7 @@ describe('runs', () => {
     for (const [key, sentence] of [
       ['!fail', /^nothing can be made of this$/],
       ['!check', /^4 keys$/],
-      ['!unnamed', /names the files sizes.jsonl, but wrote other.txt, sizes.jsonl/],
+      ['!unnamed', /names the files index.faiss, but wrote index.faiss, other.txt/],
       ['!memory', /raise it$/],
     ] as const) {
       await put(scene.log, [key], 1);

@@ -10,7 +10,7 @@ import type { BuildContext, BuildReport, Capture, Snapshotter } from '../../../s
 
 /** Another one where the module's URL says so: `?topic=<name>`. */
 export const COUNTED = new URL(import.meta.url).searchParams.get('topic') ?? 'terms';
-export const COUNTING_FILE = 'sizes.jsonl';
+export const COUNTING_FILE = 'index.faiss';
 
 export class CountingCapture implements Capture {
   sizes = new Map<string, number>();
@@ -45,8 +45,9 @@ export const snapshotter: Snapshotter<CountingCapture> = {
     await writeFile(join(folder, COUNTING_FILE), lines.map((line) => `${line}\n`).join(''));
     if (sizes.has('!unnamed')) await appendFile(join(folder, 'other.txt'), 'other');
     return {
-      settings: {},
-      counts: { keys: sizes.size },
+      // What publishing wants to know of an index.
+      settings: { model: 'counted', dimension: 1, kind: 'flat' },
+      counts: { keys: sizes.size, products: sizes.size },
       figures: {},
       files: [COUNTING_FILE],
       checks: [{ name: 'count', passed: !sizes.has('!check'), figure: sizes.size, sentence: `${sizes.size} keys` }],
