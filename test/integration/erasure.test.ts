@@ -157,7 +157,7 @@ class Scenario {
 
     const product = await this.#erase('product', GONE);
     this.#catalogue = { ...this.#catalogue, deleted: new Set([GONE]) };
-    assert.ok(product.certificate!.gone.every(({ left }) => left === 'nothing'));
+    for (const { what, where, left } of product.certificate!.gone) assert.equal(left, 'nothing', `${what} in ${where}`);
     assert.deepEqual(await this.#productRows(GONE), this.#store === null ? [false, false] : [false, false, false]);
     const { items } = await this.#deployment.get<{ items: { product_id: string }[] }>('/v1/popular');
     assert.deepEqual(
