@@ -38,7 +38,7 @@ export async function bringIn(place: VersionsPlace, build: Build, { epoch }: Pub
     }
     await faultPoint('version.verified', where);
   }
-  if (state === 'retired') return { version, state: 'current' };
+  if (state === 'retired') return { version, state };
   const { current } = await decide(place, { artefact, epoch, choose: async () => version });
   await faultPoint('version.decided', where);
   return { version, state: current ? 'current' : 'verified' };
