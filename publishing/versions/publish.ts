@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FreshetError, hasCode, messageOf } from '../../runtime/errors.js';
 import { faultPoint } from '../../runtime/fault-points.js';
-import { contentsOf } from './artefacts/contents.js';
+import { contentsOf } from './artefacts/all.js';
 import { lockHead } from './heads.js';
 import { MANIFEST_FILE } from './manifest.js';
 import { AT, type VersionsPlace } from './place.js';

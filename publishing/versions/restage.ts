@@ -3,7 +3,7 @@
  * stop each other over and over.
  */
 import { FreshetError } from '../../runtime/errors.js';
-import { contentsOf } from './artefacts/contents.js';
+import { contentsOf } from './artefacts/all.js';
 import type { Restage } from './follow.js';
 import type { VersionsPlace } from './place.js';
 
