@@ -125,9 +125,15 @@ function told(job: string, result: Readonly<Record<string, unknown>>): string {
   const made = what === null ? '' : `: ${what}`;
   const from = source === null ? '' : ` from ${source}`;
   const took = typeof seconds === 'number' ? ` in ${seconds.toFixed(1)} s` : '';
-  const end = state === 'verified' ? 'waits, since another one is pinned' : 'is published';
+  const end = ENDS[state as string] ?? 'is published';
   return `Version ${String(version)} of ${job} ${end}${made}${from}${took}.`;
 }
+
+/** Where a version of a run that succeeded is not the current one. */
+const ENDS: Readonly<Record<string, string>> = {
+  verified: 'waits, since another one is pinned',
+  retired: 'was published, and another one has followed since',
+};
 
 /** Throws unless the run has succeeded. */
 function conclude(shell: Shell, { where }: Publications, run: Run, stop: StopSignal): void {

@@ -26,6 +26,8 @@ export class WindowedState {
   #sweptDay = -1;
   #sweepDay = -1;
   #dueEmitted = 0;
+  /** Those of them that a table has changed since they were visited. */
+  readonly #changedSince = new Set<number>();
   readonly #sweep = new IntList();
   #sweepAt = 0;
   #sweepEmitted = 0;
@@ -108,6 +110,14 @@ export class WindowedState {
     return false;
   }
 
+  /**
+   * A table has changed how the entity is shown. That may happen while the commit that emits its former value is on its
+   * way: then it is due once more.
+   */
+  tableChanged(entity: number): void {
+    if (!this.due.add(entity) && this.#dueEmitted > 0) this.#changedSince.add(entity);
+  }
+
   isDue(asOf: number): boolean {
     return this.due.size > 0 || this.#sweepAt < this.#sweep.length || dayOf(asOf) !== this.#sweepDay;
   }
@@ -155,6 +165,8 @@ export class WindowedState {
     if (this.#dueEmitted === this.due.size) this.due.clear();
     else this.due.dropFirst(this.#dueEmitted);
     this.#dueEmitted = 0;
+    for (const entity of this.#changedSince) this.due.add(entity);
+    this.#changedSince.clear();
     this.#sweepAt = this.#sweepEmitted;
     if (this.#sweepAt >= this.#sweep.length) {
       this.#sweep.clear();

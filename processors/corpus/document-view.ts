@@ -6,8 +6,7 @@ import { isUtf8 } from 'node:buffer';
 import type { RecordColumns } from '../../runtime/log.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
-import { partitionOf } from '../../topics/partition.js';
-import { type IntakeProblem, wrongId } from '../intake/event-view.js';
+import { type IntakeProblem, wrongId, wrongPartition } from '../intake/event-view.js';
 import { primaryLanguage } from './language.js';
 
 const TAG_BYTES_MAX = 64;
@@ -39,16 +38,7 @@ export class DocumentView {
     const start = batch.keyStart[i]!;
     const end = batch.keyEnd[i]!;
     if (start < 0) return { code: 'missing_key', message: 'the record has no key; it must be the doc_id' };
-    const problem = wrongId('key', batch.bytes, start, end);
-    if (problem !== null) return problem;
-    const wanted = partitionOf(this.#partitions, batch.bytes, start, end);
-    if (wanted === batch.partition) return null;
-    return {
-      code: 'wrong_partition',
-      message:
-        `the key belongs to partition ${wanted} by murmur2, the record lies in ${batch.partition}; ` +
-        'librdkafka producers must set partitioner=murmur2_random',
-    };
+    return wrongId('key', batch.bytes, start, end) ?? wrongPartition(batch, i, this.#partitions);
   }
 
   /** Whether a document of the batch may name no language. One that cannot be read counts, because nobody can say. */

@@ -114,14 +114,7 @@ export class EventView {
     let same = keyEnd - keyStart === end - start;
     for (let k = 0; same && k < end - start; k++) same = batch.bytes[keyStart + k] === bytes[start + k];
     if (!same) return { code: 'key_mismatch', message: 'the key is not the user_id' };
-    const wanted = partitionOf(this.#partitions, batch.bytes, keyStart, keyEnd);
-    if (wanted === batch.partition) return null;
-    return {
-      code: 'wrong_partition',
-      message:
-        `the key belongs to partition ${wanted} by murmur2, the record lies in ${batch.partition}; ` +
-        'librdkafka producers must set partitioner=murmur2_random',
-    };
+    return wrongPartition(batch, i, this.#partitions);
   }
 
   #readType(bytes: Buffer, start: number, end: number): IntakeProblem | null {
@@ -139,6 +132,18 @@ export class EventView {
     const shown = JSON.stringify(bytes.toString('utf8', start, Math.min(end, start + 64)));
     return { code: 'unknown_event_type', message: `event_type ${shown} is none of view, add_to_cart, purchase` };
   }
+}
+
+/** A key lies where murmur2 puts it among `partitions`, or every reader looks for it in vain. */
+export function wrongPartition(batch: RecordColumns, i: number, partitions: number): IntakeProblem | null {
+  const wanted = partitionOf(partitions, batch.bytes, batch.keyStart[i]!, batch.keyEnd[i]!);
+  if (wanted === batch.partition) return null;
+  return {
+    code: 'wrong_partition',
+    message:
+      `the key belongs to partition ${wanted} by murmur2, the record lies in ${batch.partition}; ` +
+      'librdkafka producers must set partitioner=murmur2_random',
+  };
 }
 
 /** Ids are UTF-8 without NUL, 1 to 256 bytes. */

@@ -225,7 +225,7 @@ export class PopularityPart implements Part {
   /** A changed or deleted product is shown at once. */
   tableChanged(_topic: string, key: string): void {
     const product = this.#products.find(Buffer.from(key));
-    if (product >= 0) this.#state.due.add(product);
+    if (product >= 0) this.#state.tableChanged(product);
   }
 
   stateHash(): string {

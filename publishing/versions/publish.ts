@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FreshetError, hasCode, messageOf } from '../../runtime/errors.js';
 import { faultPoint } from '../../runtime/fault-points.js';
-import { contentsOf } from './artefacts/contents.js';
+import { contentsOf } from './artefacts/all.js';
 import { lockHead } from './heads.js';
 import { MANIFEST_FILE } from './manifest.js';
 import { AT, type VersionsPlace } from './place.js';
@@ -38,7 +38,7 @@ export async function bringIn(place: VersionsPlace, build: Build, { epoch }: Pub
     }
     await faultPoint('version.verified', where);
   }
-  if (state === 'retired') return { version, state: 'current' };
+  if (state === 'retired') return { version, state };
   const { current } = await decide(place, { artefact, epoch, choose: async () => version });
   await faultPoint('version.decided', where);
   return { version, state: current ? 'current' : 'verified' };

@@ -5,7 +5,7 @@
 import type { Clock } from '../../runtime/clock.js';
 import { FreshetError } from '../../runtime/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
-import { contentsOf } from './artefacts/contents.js';
+import { contentsOf } from './artefacts/all.js';
 import type { Restage } from './follow.js';
 import type { VersionsPlace } from './place.js';
 

@@ -20,8 +20,8 @@ export interface PublishRight {
 
 export interface Published {
   readonly version: number;
-  /** `verified` where a pin keeps another version current. */
-  readonly state: 'current' | 'verified';
+  /** `verified` where a pin keeps another version current; `retired` where the run is repeated and another has followed. */
+  readonly state: 'current' | 'verified' | 'retired';
 }
 
 export interface VersionEntry {

@@ -10,7 +10,7 @@ import type { Log } from '../../runtime/log.js';
 import { silentLogger } from '../../runtime/logger.js';
 import { createMetrics } from '../../runtime/metrics.js';
 import type { ProcessorDeclaration } from '../../runtime/processor.js';
-import { Task } from '../../runtime/task.js';
+import type { Task } from '../../runtime/task.js';
 import { Codec, type SchemaName } from '../../schemas/codec.js';
 import type { DeadLetter, Document, Terms } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
@@ -18,6 +18,7 @@ import { corpusTopics } from '../../topics/corpus.js';
 import { deadLetters, documents } from '../../topics/events.js';
 import { ManualClock } from './manual-clock.js';
 import { MemoryLog } from './memory-log.js';
+import { isBehind, tasksOf } from './tasks.js';
 
 const COMMIT_MS = 100;
 
@@ -99,7 +100,7 @@ export class CorpusScene {
 
   /** Folds what there is, without a commit. */
   async fold(tasks: readonly Task[]): Promise<void> {
-    for (const task of tasks) while (await this.#isBehind(task)) await task.foldOnce();
+    for (const task of tasks) while (await isBehind(task, this.log)) await task.foldOnce();
   }
 
   /** Commits what is due now. */
@@ -194,31 +195,17 @@ export class CorpusScene {
 
   #tasksOf(declaration: ProcessorDeclaration): Task[] {
     const { partitions, changelogIntervalMs, between } = this.#o;
-    return Array.from(
-      { length: partitions },
-      (_, index) =>
-        new Task({
-          declaration,
-          index,
-          partitions,
-          inputs: [{ topic: declaration.input, partition: index }],
-          log: between(this.log),
-          codec: this.codec,
-          logger: silentLogger,
-          metrics: createMetrics(),
-          clock: this.clock,
-          commitIntervalMs: COMMIT_MS,
-          changelogIntervalMs,
-          checkpoints: this.#checkpoints,
-          onCommitted: () => undefined,
-        }),
-    );
-  }
-
-  async #isBehind(task: Task): Promise<boolean> {
-    for (const { topic, partition, offset } of task.positions())
-      if (offset < (await this.log.offsets({ topic, partition })).lastStable) return true;
-    return false;
+    return tasksOf(declaration, {
+      partitions,
+      log: between(this.log),
+      codec: this.codec,
+      logger: silentLogger,
+      metrics: createMetrics(),
+      clock: this.clock,
+      commitIntervalMs: COMMIT_MS,
+      changelogIntervalMs,
+      checkpoints: this.#checkpoints,
+    });
   }
 }
 

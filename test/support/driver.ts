@@ -18,11 +18,12 @@ import { type Logger, silentLogger } from '../../runtime/logger.js';
 import type { Marker } from '../../runtime/marker.js';
 import { createMetrics, type Metrics } from '../../runtime/metrics.js';
 import type { ProcessorDeclaration } from '../../runtime/processor.js';
-import { Task } from '../../runtime/task.js';
+import type { Task } from '../../runtime/task.js';
 import { Codec, type SchemaName } from '../../schemas/codec.js';
 import { allTopics } from '../../topics/all.js';
 import { featureTopics } from '../../topics/features.js';
 import { ManualClock } from './manual-clock.js';
+import { isBehind, tasksOf } from './tasks.js';
 
 const HOUR_MS = 3_600_000;
 
@@ -119,7 +120,7 @@ export class Driver {
     for (let quiet = false; !quiet; ) {
       quiet = true;
       for (const task of this.#tasks) {
-        while (await this.#isBehind(task)) {
+        while (await isBehind(task, this.log)) {
           await task.foldOnce();
           quiet = false;
         }
@@ -135,7 +136,7 @@ export class Driver {
 
   /** Reads and folds without committing, so that a crash loses it. */
   async foldOnly(): Promise<void> {
-    for (const task of this.#tasks) while (await this.#isBehind(task)) await task.foldOnce();
+    for (const task of this.#tasks) while (await isBehind(task, this.log)) await task.foldOnce();
   }
 
   /** Where tasks keep their checkpoints. */
@@ -252,32 +253,18 @@ export class Driver {
   }
 
   #tasksOf(declaration: ProcessorDeclaration): Task[] {
-    const { commitIntervalMs, changelogIntervalMs, partitions } = this.#o;
-    return Array.from(
-      { length: partitions },
-      (_, index) =>
-        new Task({
-          declaration,
-          index,
-          partitions,
-          inputs: [{ topic: declaration.input, partition: index }],
-          log: this.#o.between(this.log),
-          codec: this.codec,
-          logger: this.#o.logger,
-          metrics: this.metrics,
-          clock: this.#emitter,
-          commitIntervalMs,
-          changelogIntervalMs,
-          checkpoints: this.#checkpoints,
-          onCommitted: () => undefined,
-        }),
-    );
-  }
-
-  async #isBehind(task: Task): Promise<boolean> {
-    for (const { topic, partition, offset } of task.positions())
-      if (offset < (await this.log.offsets({ topic, partition })).lastStable) return true;
-    return false;
+    const { commitIntervalMs, changelogIntervalMs, partitions, between, logger } = this.#o;
+    return tasksOf(declaration, {
+      partitions,
+      log: between(this.log),
+      codec: this.codec,
+      logger,
+      metrics: this.metrics,
+      clock: this.#emitter,
+      commitIntervalMs,
+      changelogIntervalMs,
+      checkpoints: this.#checkpoints,
+    });
   }
 }
 

@@ -1,11 +1,6 @@
 /** How the content of an artefact gets from its folder into the stores, and out of them again. One per artefact. */
-import type { Artefact } from '../../layout.js';
 import type { Manifest } from '../manifest.js';
 import type { VersionName, VersionsPlace } from '../place.js';
-import { als } from './als.js';
-import { faiss } from './faiss.js';
-import { filesOnly } from './files-only.js';
-import { stopwords } from './stopwords.js';
 
 /** A version while it is staged by the publisher with this epoch. */
 export interface StagedVersion extends VersionName {
@@ -28,11 +23,4 @@ export interface Contents {
   removeRows(place: VersionsPlace, version: VersionName): Promise<void>;
   /** Names in the online store of a version that is not current there, what is noted about it included. */
   keysOf(place: VersionsPlace, version: VersionName): Promise<string[]>;
-}
-
-const CONTENTS: Partial<Readonly<Record<Artefact, Contents>>> = { stopwords, als, faiss };
-
-/** What is only read from its folder needs no rows and, in the online store, no more than its checksum. */
-export function contentsOf(artefact: Artefact): Contents {
-  return CONTENTS[artefact] ?? filesOnly;
 }

@@ -21,3 +21,20 @@ test('who becomes due while a commit is on its way stays due for the next one', 
   assert.deepEqual(visited, [1, 2, 2], 'an uncommitted visit is repeated');
   assert.ok(!state.isDue(NOON));
 });
+
+test('who is on the way when a table changes is emitted once more, and only then', () => {
+  const state = new WindowedState(() => undefined);
+  state.start(NOON, -1, NOON);
+  const visited: number[] = [];
+  const visit = (entity: number) => visited.push(entity);
+  state.due.add(1);
+  // Not on its way yet: the visit to come shows the change.
+  state.tableChanged(1);
+  state.visitDue(NOON, visit);
+  state.tableChanged(1);
+  state.committed();
+  state.visitDue(NOON, visit);
+  state.committed();
+  assert.deepEqual(visited, [1, 1]);
+  assert.ok(!state.isDue(NOON));
+});

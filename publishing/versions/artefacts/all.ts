@@ -1,0 +1,14 @@
+/** Which contents belong to which artefact. */
+import type { Artefact } from '../../layout.js';
+import { als } from './als.js';
+import type { Contents } from './contents.js';
+import { faiss } from './faiss.js';
+import { filesOnly } from './files-only.js';
+import { stopwords } from './stopwords.js';
+
+const CONTENTS: Partial<Readonly<Record<Artefact, Contents>>> = { stopwords, als, faiss };
+
+/** What is only read from its folder needs no rows and, in the online store, no more than its checksum. */
+export function contentsOf(artefact: Artefact): Contents {
+  return CONTENTS[artefact] ?? filesOnly;
+}
