@@ -21,7 +21,7 @@ import {
   staying,
   type Verified,
 } from './certificate.js';
-import { deletionOf, type KeyRecord, newestMarker, newestOf, type Place } from './scan.js';
+import { deletionOf, type History, historyOf, type KeyRecord, newestMarker, type Place } from './scan.js';
 import { type HeldRow, heldRows, lettersOf } from './stored-rows.js';
 import { deletedIn, featuresOf, type Subject } from './subject.js';
 
@@ -123,7 +123,8 @@ export class Look {
     if (place === null && !(await this.#mayBeGone(floor))) return false;
     const to = (place?.offset ?? floor.offset) + 1;
     // Raw events are told by the cut alone: what came after it may be a hundred days of everybody's.
-    const newest = topic === events.name ? null : await newestOf(this.#o.log, { ...floor, offset: to }, this.#id);
+    const newest =
+      topic === events.name ? null : (await historyOf(this.#o.log, { ...floor, offset: to }, this.#id)).newest;
     this.#found.set(topic, { place, at: floor, to, deletes: newest?.deletes ?? true });
     return true;
   }
@@ -153,17 +154,21 @@ export class Look {
     return false;
   }
 
-  /** The newest record, once it holds nothing from before the cut. */
+  /**
+   * The deletion, or else the newest record once it holds nothing from before the cut. Whoever goes on buying has newer
+   * records all the time, and what has become of the request does not wait for those.
+   */
   async #findFeature(topic: string, version: number): Promise<boolean> {
     const floor = await this.#floor(topic);
-    const record = await newestOf(this.#o.log, floor, this.#id);
+    const history = await historyOf(this.#o.log, floor, this.#id);
+    const { newest, deletion } = history;
+    if (newest === null && this.#subject.kind === 'product') return await this.#findNothingSince(floor);
     const isReady =
-      this.#subject.kind === 'user'
-        ? this.#isOfAfter(topic, version, record)
-        : await this.#isWithoutProduct(floor, record);
+      this.#subject.kind === 'user' ? this.#isOfAfter(topic, version, newest) : this.#isWithoutProduct(history);
     if (!isReady) return false;
-    const to = (record?.place.offset ?? floor.offset - 1) + 1;
-    this.#found.set(topic, { at: floor, place: record?.place ?? null, to, deletes: record?.deletes ?? true });
+    const place = deletion ?? newest?.place ?? null;
+    const to = (place?.offset ?? floor.offset - 1) + 1;
+    this.#found.set(topic, { at: floor, place, to, deletes: newest?.deletes ?? true });
     return true;
   }
 
@@ -181,12 +186,20 @@ export class Look {
     return record !== null && this.#found.get(affinity.name)?.deletes === false && record.place.timestamp >= cutMs;
   }
 
-  /** No row, or a deletion; or a row again, because the product was put back. */
-  async #isWithoutProduct(floor: TopicPartition & { offset: number }, record: KeyRecord | null): Promise<boolean> {
-    const { log } = this.#o;
-    const newest = record ?? (await newestOf(log, { ...floor, offset: 0 }, this.#id));
-    if (newest === null || newest.deletes || !this.#cut!.deletes) return true;
-    return (await deletionOf(log, floor, this.#id)) !== null;
+  /** A deletion; or a row again, because the product was put back. */
+  #isWithoutProduct({ deletion }: History): boolean {
+    return deletion !== null || !this.#cut!.deletes;
+  }
+
+  /** The request changed nothing where there was no row, or was none any more. */
+  async #findNothingSince(floor: TopicPartition & { offset: number }): Promise<boolean> {
+    const { newest } = await historyOf(this.#o.log, { ...floor, offset: 0 }, this.#id);
+    // It may have come since the reading before this one.
+    const isOld = newest === null || newest.place.offset < floor.offset;
+    const deletes = newest?.deletes ?? true;
+    if (!isOld || (!deletes && this.#cut!.deletes)) return false;
+    this.#found.set(floor.topic, { at: floor, place: null, to: floor.offset, deletes });
+    return true;
   }
 
   async #isApplied(row: HeldRow, { at, to }: Found): Promise<boolean> {

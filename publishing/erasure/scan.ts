@@ -58,14 +58,24 @@ export async function deletionOf(log: Log, from: TopicPartition & Offset, key: B
   return found;
 }
 
-/** The newest record under `key` from an offset on; null where there is none. */
-export async function newestOf(log: Log, from: TopicPartition & Offset, key: Buffer): Promise<KeyRecord | null> {
-  let found: KeyRecord | null = null;
+/** What one reading shows of a key: two readings would be of two moments. */
+export interface History {
+  readonly newest: KeyRecord | null;
+  /** The newest null value, whatever came after it. */
+  readonly deletion: Place | null;
+}
+
+/** What the partition holds under `key` from an offset on. */
+export async function historyOf(log: Log, from: TopicPartition & Offset, key: Buffer): Promise<History> {
+  let newest: KeyRecord | null = null;
+  let deletion: Place | null = null;
   await visitRows(log, from, (columns, row) => {
-    if (hasKey(columns, row, key)) found = { place: placeOf(columns, row), deletes: columns.valueStart[row]! < 0 };
+    if (!hasKey(columns, row, key)) return true;
+    newest = { place: placeOf(columns, row), deletes: columns.valueStart[row]! < 0 };
+    if (newest.deletes) deletion = newest.place;
     return true;
   });
-  return found;
+  return { newest, deletion };
 }
 
 /** The newest marker in one partition of a changelog; null where there is none. */

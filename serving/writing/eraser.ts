@@ -4,9 +4,10 @@
  * takes it out of every list.
  */
 import { randomBytes } from 'node:crypto';
+import { hasKey } from '../../publishing/erasure/scan.js';
 import { deletedIn, featuresOf, type Subject, subjectKey } from '../../publishing/erasure/subject.js';
 import { FreshetError } from '../../runtime/errors.js';
-import type { Log, TransactionalWriter } from '../../runtime/log.js';
+import type { Log, TopicPartition, TransactionalWriter } from '../../runtime/log.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Erasure } from '../../schemas/records.js';
 import { erasures } from '../../topics/events.js';
@@ -34,7 +35,7 @@ export class Eraser {
   }
 
   /**
-   * Resolves with the subject's key once the transaction is committed. Errors: the log's own, and 'timeout'; repeating a
+   * Resolves with the subject's key once readers see the request. Errors: the log's own, and 'timeout'; repeating a
    * request is harmless.
    */
   async erase(subject: Subject, reason: string | null, nowMs: number): Promise<string> {
@@ -42,7 +43,9 @@ export class Eraser {
     const key = subjectKey(subject);
     const turn = this.#last.then(async () => {
       const request: Erasure = { subject: key, requested_at: nowMs, reason, after: await this.#ends(subject) };
+      const place = await this.#endOf(erasures.name, key);
       await this.#commit(subject, key, this.#codec.encode('Erasure', request));
+      await this.#shown(place, Buffer.from(key));
     });
     this.#last = turn.catch(() => undefined);
     await within(turn, this.#waitMsMax);
@@ -61,12 +64,28 @@ export class Eraser {
    */
   async #ends({ kind, id }: Subject): Promise<Erasure['after']> {
     const topics = [...deletedIn(kind), ...this.#versions.flatMap((version) => featuresOf(kind, version))];
-    return await Promise.all(
-      topics.map(async (topic) => {
-        const partition = partitionOf(await this.#log.partitionCount(topic), Buffer.from(id));
-        return { topic, partition, offset: (await this.#log.offsets({ topic, partition })).highWatermark };
-      }),
-    );
+    return await Promise.all(topics.map((topic) => this.#endOf(topic, id)));
+  }
+
+  async #endOf(topic: string, key: string): Promise<TopicPartition & { offset: number }> {
+    const partition = partitionOf(await this.#log.partitionCount(topic), Buffer.from(key));
+    return { topic, partition, offset: (await this.#log.offsets({ topic, partition })).highWatermark };
+  }
+
+  /**
+   * A commit is acknowledged before its partitions show it: whoever asks right after it would hear that nothing was asked
+   * for, or be told of an earlier request.
+   */
+  async #shown(from: TopicPartition & { offset: number }, key: Buffer): Promise<void> {
+    const until = performance.now() + this.#waitMsMax;
+    const reader = this.#log.reader([from], { isolation: 'read_committed' });
+    try {
+      while (!this.#closed && performance.now() < until)
+        for (const columns of await reader.poll())
+          for (let row = 0; row < columns.count; row++) if (hasKey(columns, row, key)) return;
+    } finally {
+      await reader.close();
+    }
   }
 
   async #commit(subject: Subject, key: string, value: Buffer): Promise<void> {

@@ -186,7 +186,7 @@ describe('runs', () => {
     await second.start();
     const run = await ended(second.runs, run_id);
     assert.deepEqual([run.status, run.attempt, run.result!['keys_updated']], ['succeeded', 2, 60]);
-    assert.ok(!existsSync(work));
+    await events.until('what it worked with is removed', () => !existsSync(work));
   });
 
   test('can be cancelled by whoever waits for them', async (t) => {

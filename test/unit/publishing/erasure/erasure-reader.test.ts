@@ -205,6 +205,18 @@ describe('an erasure of a user', () => {
     assert.equal(left.get('log users'), 'nothing');
   });
 
+  it('stays fulfilled while newer records of who goes on buying are on their way to the stores', async (t) => {
+    const rig = await rigOf(t);
+    await rig.erase(USER);
+    await rig.forgotten();
+    await rig.folded(5);
+    await rig.applied();
+    assert.deepEqual(await rig.waitsFor(USER), []);
+    await rig.features('affinity.v1', 'Affinity', USER.id, affinity(USER.id, { hats: 1 }));
+    await rig.features('interactions.v1', 'Interactions', USER.id, interactions(NOW));
+    assert.deepEqual(await rig.waitsFor(USER), []);
+  });
+
   it('has a cut of its own each time', async (t) => {
     const rig = await rigOf(t);
     await rig.erase(USER);
@@ -283,6 +295,27 @@ describe('an erasure of a product', () => {
       ],
     );
     assert.match(stays.join(), /affinity/);
+  });
+
+  it('is not done by a deletion that appears between two looks at the log', async (t) => {
+    const rig = await rigOf(t);
+    await rig.features('popularity.v1', 'Popularity', PRODUCT.id, popularity(PRODUCT.id));
+    await rig.applied();
+    await rig.erase(PRODUCT);
+    await rig.applied();
+    const { offsets } = rig.log;
+    let looks = 0;
+    rig.log.offsets = async (at) => {
+      if (at.topic === 'popularity.v1' && ++looks === 2)
+        await rig.features('popularity.v1', 'Popularity', PRODUCT.id, null);
+      return await offsets.call(rig.log, at);
+    };
+    assert.deepEqual(await rig.waitsFor(PRODUCT), ['topic popularity.v1 to show the deletion']);
+    assert.ok(looks >= 2);
+    assert.deepEqual(await rig.waitsFor(PRODUCT), [
+      'the online store to apply topic popularity.v1',
+      'the database to apply topic popularity.v1',
+    ]);
   });
 
   it('waits for nothing where it had no row, and for none that came back', async (t) => {

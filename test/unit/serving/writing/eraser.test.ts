@@ -1,0 +1,44 @@
+/** Whoever asks to forget can ask what became of it at once. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LogReader } from '../../../../runtime/log.js';
+import { Eraser } from '../../../../serving/writing/eraser.js';
+import { codec, memoryLog } from '../../../support/publishing.js';
+
+test('a request has been made once readers see it, not when its commit is acknowledged', async () => {
+  const log = await memoryLog(1);
+  const reader = log.reader.bind(log);
+  let show = (): void => undefined;
+  const shown = new Promise<void>((resolve) => {
+    show = resolve;
+  });
+  let asked = (): void => undefined;
+  const waits = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  // As a broker that still writes the markers of the transaction.
+  log.reader = (start, options): LogReader => {
+    const real = reader(start, options);
+    return new Proxy(real, {
+      get: (target, name) =>
+        name === 'poll'
+          ? async () => {
+              asked();
+              await shown;
+              return await target.poll();
+            }
+          : (Reflect.get(target, name) as () => unknown).bind(target),
+    });
+  };
+  const eraser = new Eraser(log, codec, [1], 10_000);
+  let done = false;
+  const request = eraser.erase({ kind: 'user', id: 'u1' }, null, Date.now()).then((key) => {
+    done = true;
+    return key;
+  });
+  await waits;
+  assert.equal(done, false);
+  show();
+  assert.equal(await request, 'user:u1');
+  await eraser.close();
+});
