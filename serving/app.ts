@@ -179,7 +179,9 @@ function refuseEncodedBodies(app: FastifyInstance): void {
 
 function sendProblem(logger: Logger, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error);
-  if (problem.status >= 500)
+  // A route's own 503 without a cause says that something is not there yet: nothing has failed.
+  const isExpected = problem === error && problem.status === 503 && problem.cause === undefined;
+  if (problem.status >= 500 && !isExpected)
     logger.error(
       { event: 'http_request_failed', request_id: request.id, route: routeOf(request), err: problem.cause ?? problem },
       problem.message,

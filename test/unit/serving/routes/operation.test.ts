@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import pino from 'pino';
 import { FreshetError } from '../../../../runtime/errors.js';
+import { Problem } from '../../../../serving/problem.js';
 import { OVERVIEW, servingFixture } from '../../../support/serving.js';
 
 describe('health', () => {
@@ -104,6 +105,14 @@ describe('every answer', () => {
     assert.match(JSON.stringify(lines[0]), /the reason/);
     assert.equal(lines[0]!['request_id'], failed.headers['x-request-id']);
     assert.ok(!JSON.stringify(lines).includes('somebody'));
+    lines.length = 0;
+    fixture.readers.failure = new Problem(503, 'It is not there yet.');
+    assert.equal((await fixture.app.inject('/v1/users/somebody/affinity')).statusCode, 503);
+    assert.deepEqual(
+      lines.map(({ event }) => event),
+      ['http_request'],
+      'what is not there yet has not failed',
+    );
   });
 
   it('says what a wrong path or method is', async (test) => {
