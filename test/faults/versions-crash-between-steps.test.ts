@@ -5,37 +5,20 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { systemClock } from '../../runtime/clock.js';
 import { takeFaultPoints } from '../../runtime/fault-points.js';
-import { silentLogger } from '../../runtime/logger.js';
-import type { Database } from '../../runtime/stores/database.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
-import { openRedis } from '../../runtime/stores/redis.js';
 import { compareTokens } from '../../runtime/stores/switch-token.js';
-import { Events, localStore } from '../support/publishing.js';
-import { startPostgres } from '../support/services/postgres.js';
-import { startRedis } from '../support/services/redis.js';
-import type { Service } from '../support/services/service.js';
+import { Events } from '../support/publishing.js';
 import { heldToken, lastRelease, type Scene, scene } from '../support/stopword-versions.js';
+import { realStores } from '../support/stores/real-stores.js';
 import { Crash, crashAt, History, PUBLISH_POINTS, REAP_POINTS, Witness } from '../support/version-chaos.js';
 
 const WEEK_MS = 7 * 86_400_000;
-const redis = await startRedis();
-let service: Service;
-let database: Database;
-before(async () => {
-  service = await startPostgres();
-  database = await openPostgres({ url: service.url }, silentLogger);
-});
-after(async () => {
-  await database?.close();
-  await service?.stop();
-  await redis?.stop();
-});
+const { database, online } = await realStores();
 const isCrash = (error: unknown) => error instanceof Crash;
 
-for (const kind of redis === null ? ['the local store'] : ['the local store', 'Redis'])
+for (const [kind, openStore] of online)
   describe(`a publisher with ${kind} cut off at`, () => {
     const events = new Events();
     const ahead = { ms: 0 };
@@ -44,9 +27,7 @@ for (const kind of redis === null ? ['the local store'] : ['the local store', 'R
     const open = async (t: TestContext) => {
       ahead.ms = 0;
       const keyPrefix = `steps${Math.random().toString(36).slice(2)}:`;
-      const store =
-        kind === 'Redis' ? await openRedis({ url: redis!.url, keyPrefix }, silentLogger) : await localStore(t);
-      if (kind === 'Redis') t.after(() => store.close());
+      const store = await openStore(t, keyPrefix);
       t.after(() => takeFaultPoints(null));
       const made = await scene(t, database, store, { clock, keyPrefix });
       const history = await History.record(database);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { CurrentFolders } from '../../publishing/current-folder.js';
 import { createModelReader, type ModelReader } from '../../publishing/models.js';
 import { indexRow } from '../../publishing/versions/artefacts/faiss.js';
@@ -14,43 +14,16 @@ import { systemClock } from '../../runtime/clock.js';
 import { FreshetError, hasCode } from '../../runtime/errors.js';
 import { silentLogger } from '../../runtime/logger.js';
 import { artifactsFolder, loadSettings } from '../../runtime/settings.js';
-import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
-import { openRedis } from '../../runtime/stores/redis.js';
 import { checksumKey } from '../../runtime/stores/versioned-keys.js';
 import { factorOf, indexBuild, type ModelBuild, modelBuild } from '../support/model-versions.js';
-import { Events, localStore } from '../support/publishing.js';
-import { startPostgres } from '../support/services/postgres.js';
-import { startRedis } from '../support/services/redis.js';
-import type { Service } from '../support/services/service.js';
+import { Events } from '../support/publishing.js';
 import { scene } from '../support/stopword-versions.js';
+import { realStores } from '../support/stores/real-stores.js';
 
 const HOUR_MS = 3_600_000;
 const NOW = Date.UTC(2026, 0, 3);
-const redis = await startRedis();
-let service: Service;
-let database: Database;
-before(async () => {
-  service = await startPostgres();
-  database = await openPostgres({ url: service.url }, silentLogger);
-});
-after(async () => {
-  await database?.close();
-  await service?.stop();
-  await redis?.stop();
-});
-
-async function redisStore(t: TestContext, keyPrefix: string): Promise<OnlineStore> {
-  const store = await openRedis({ url: redis!.url, keyPrefix }, silentLogger);
-  t.after(() => store.close());
-  return store;
-}
-
-const stores: [string, (t: TestContext, keyPrefix: string) => Promise<OnlineStore>][] = [
-  ['the local store', (t) => localStore(t)],
-];
-if (redis !== null) stores.push(['Redis', redisStore]);
+const { database, online } = await realStores();
 
 const withCode = (code: FreshetError['code'], sentence: RegExp) => (error: unknown) => {
   assert.ok(hasCode(error, code), String(error));
@@ -64,7 +37,7 @@ const factorsOf = async (reader: ModelReader, user: string, version?: number) =>
 const sorted = (ids: readonly string[]) => [...ids].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 const USERS = sorted(['ada', 'a:b', 'a%3Ab', '用户', '👩‍🚀', 'z z']);
 
-for (const [kind, openStore] of stores)
+for (const [kind, openStore] of online)
   describe(`versions of models in Postgres and ${kind}`, () => {
     async function set(t: TestContext) {
       const keyPrefix = `m${randomBytes(4).toString('hex')}:`;

@@ -3,18 +3,11 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { appendFile, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { systemClock } from '../../runtime/clock.js';
 import { FreshetError, hasCode } from '../../runtime/errors.js';
-import { silentLogger } from '../../runtime/logger.js';
-import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
-import { openRedis } from '../../runtime/stores/redis.js';
-import { Events, localStore } from '../support/publishing.js';
-import { startPostgres } from '../support/services/postgres.js';
-import { startRedis } from '../support/services/redis.js';
-import type { Service } from '../support/services/service.js';
+import { Events } from '../support/publishing.js';
 import {
   buildOf,
   emptyStore,
@@ -27,31 +20,10 @@ import {
   writeBuild,
   writeRelease,
 } from '../support/stopword-versions.js';
+import { realStores } from '../support/stores/real-stores.js';
 
 const DAY_MS = 86_400_000;
-const redis = await startRedis();
-let service: Service;
-let database: Database;
-before(async () => {
-  service = await startPostgres();
-  database = await openPostgres({ url: service.url }, silentLogger);
-});
-after(async () => {
-  await database?.close();
-  await service?.stop();
-  await redis?.stop();
-});
-
-async function redisStore(t: TestContext, keyPrefix: string): Promise<OnlineStore> {
-  const store = await openRedis({ url: redis!.url, keyPrefix }, silentLogger);
-  t.after(() => store.close());
-  return store;
-}
-
-const stores: [string, (t: TestContext, keyPrefix: string) => Promise<OnlineStore>][] = [
-  ['the local store', (t) => localStore(t)],
-];
-if (redis !== null) stores.push(['Redis', redisStore]);
+const { database, online } = await realStores();
 
 const read = async (made: Scene, language: string = LANGUAGES[0]) => {
   const found = await made.reader().stopwords(language);
@@ -63,7 +35,7 @@ const withCode = (code: FreshetError['code'], sentence: RegExp) => (error: unkno
   return true;
 };
 
-for (const [kind, openStore] of stores)
+for (const [kind, openStore] of online)
   describe(`versions of stopwords in Postgres and ${kind}`, () => {
     const events = new Events();
     const now = { ms: Date.UTC(2026, 0, 2) };

