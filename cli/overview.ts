@@ -3,6 +3,7 @@
  * this process are exact; those of others come from what their groups show.
  */
 
+import { EMBEDDINGS_APPLICATION } from '../processors/embeddings/main.js';
 import type { Publisher } from '../publishing/publisher.js';
 import type { Application } from '../runtime/application.js';
 import type { Clock } from '../runtime/clock.js';
@@ -10,7 +11,7 @@ import type { Log, TopicPartition } from '../runtime/log.js';
 import type { Metrics } from '../runtime/metrics.js';
 import type { Overview } from '../serving/ports.js';
 import { corpusTopics } from '../topics/corpus.js';
-import { documents, events } from '../topics/events.js';
+import { documents, events, products } from '../topics/events.js';
 import { featureTopics } from '../topics/features.js';
 
 const CORPUS_VERSION = 1;
@@ -25,8 +26,8 @@ export interface OverviewOptions {
   readonly demo: boolean;
   readonly mode: Overview['mode'];
   /** Those that run in this process. */
-  readonly applications: readonly Application[];
-  readonly publisher: Publisher | null;
+  readonly applications: readonly Pick<Application, 'name' | 'progress'>[];
+  readonly publisher: Pick<Publisher, 'positions'> | null;
 }
 
 type Sink = 'redis' | 'postgres';
@@ -81,6 +82,7 @@ export class OverviewSampler {
         activity: await this.#lag(application, ends),
         popularity: await this.#lag(application, await this.#endsOf(topics.productActivity.name)),
         corpus: await this.#corpusLag(),
+        embeddings: await this.#lag(EMBEDDINGS_APPLICATION, await this.#endsOf(products.name)),
         redis: await this.#sinkLag(`${application}.redis`, published, log),
         postgres: await this.#sinkLag(`${application}.postgres`, published, log),
       },
@@ -110,8 +112,10 @@ export class OverviewSampler {
 
   async #lag(group: string, ends: readonly (TopicPartition & { offset: number })[]): Promise<number> {
     const shown = await this.#o.log.shownOffsets(group, ends);
+    // Two applications may read one topic.
+    const running = this.#o.applications.filter(({ name }) => name === group);
     return ends.reduce((sum, end, i) => {
-      const own = this.#o.applications.map(({ progress }) => progress.reached(end));
+      const own = running.map(({ progress }) => progress.reached(end));
       const reached = Math.max(...own, shown[i] ?? 0);
       return sum + Math.max(0, end.offset - reached);
     }, 0);

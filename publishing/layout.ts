@@ -125,6 +125,11 @@ export class Layout {
     return this.erasedPrefix() + encodeId(subject);
   }
 
+  /** Hash product → '1': those that were deleted and not put again. */
+  deletedProducts(): string {
+    return `${this.#prefix}deleted:products`;
+  }
+
   /** What stands before the encoded user in the key of their factors. */
   factorsUserPrefix(version: number): string {
     return `${this.#prefix}als:v${version}:user:`;

@@ -1,5 +1,6 @@
 /**
- * What recommendations ask of the stores: a user's factors in one version of the model, and what the user has bought.
+ * What models ask of the stores: a user's factors in one version of the model, what the user has bought, and which
+ * products were deleted since the version was made.
  * Version and factors belong together because the version is taken once and stands in the key; whoever has loaded a
  * version's index asks for factors of that very version.
  */
@@ -28,6 +29,8 @@ export interface ModelReader {
   purchasedOf(userId: string): Promise<ReadonlySet<string>>;
   /** All that is known of the user, heaviest first; null for an unknown one. */
   interactionsOf(userId: string): Promise<StoredInteractions | null>;
+  /** Which of these products were deleted and not put again; any number of ids, one question to the online store. */
+  deletedOf(productIds: readonly string[]): Promise<ReadonlySet<string>>;
 }
 
 export interface ModelReaderOptions {
@@ -127,6 +130,11 @@ class StoredModels implements ModelReader {
       );
     const text = await this.#store.get(this.#layout.interactionsUser(version, userId));
     return text === null ? null : storedInteractions(text);
+  }
+
+  async deletedOf(productIds: readonly string[]): Promise<ReadonlySet<string>> {
+    const noted = await this.#store.hmget(this.#layout.deletedProducts(), productIds);
+    return new Set(productIds.filter((_, i) => noted[i] !== null));
   }
 }
 

@@ -17,6 +17,7 @@ import { type GroupSink, Materialiser, type SinkProgress } from './materialise.j
 import type { SinkPace } from './partition-sink.js';
 import { affinityOnline, affinityRows } from './sinks/affinity.js';
 import type { OnlineSink, TableSink } from './sinks/declaration.js';
+import { deletedOnline } from './sinks/deleted.js';
 import { erasedOnline, erasedRows } from './sinks/erased.js';
 import { onlineGroup, PRODUCER_TABLES_GROUP, tableGroup } from './sinks/groups.js';
 import { interactionsOnline } from './sinks/interactions.js';
@@ -117,6 +118,7 @@ class LivePublisher implements Publisher {
         this.#online(affinityOnline(version, layout)),
         this.#online(interactionsOnline(version, layout)),
         this.#online(erasedOnline(layout)),
+        this.#online(deletedOnline(layout)),
       ]),
       this.#group(tableGroup(version), this.#tablePace(), [
         this.#table(popularityRows(version)),

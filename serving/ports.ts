@@ -38,6 +38,7 @@ export interface Overview {
     readonly activity: number;
     readonly popularity: number;
     readonly corpus: number;
+    readonly embeddings: number;
     readonly redis: number;
     readonly postgres: number;
   };

@@ -202,6 +202,7 @@ export function staying(kind: SubjectKind): string[] {
     ? ["popularity: the user's past weight, as a sum in which nobody can be told apart", request]
     : [
         "affinity: what users did with the product counts on in their categories, as the event's own category or unknown",
+        'online store: the id alone, among the deleted products that readers of models pass over',
         request,
       ];
 }

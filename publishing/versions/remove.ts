@@ -29,7 +29,7 @@ export async function removeData(place: VersionsPlace, version: VersionName): Pr
 export async function removeKeys(place: VersionsPlace, version: VersionName): Promise<void> {
   const { store, layout } = place;
   const batches = await StagingBatches.open(place, version);
-  await store.discard(await contentsOf(version.artefact).keysOf(place, version));
+  for await (const keys of contentsOf(version.artefact).keysOf(place, version)) await store.discard(keys);
   await batches.send([{ op: 'hdel', key: layout.versionIndex(version.artefact), field: String(version.version) }]);
   await batches.finish();
   await store.discard([], [stagingSink(version)]);

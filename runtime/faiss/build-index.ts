@@ -1,28 +1,22 @@
 /** Builds an index file in a process of its own. */
-import { setPriority } from 'node:os';
 import { FreshetError } from '../errors.js';
 import { type BuildPlan, checkPlan } from './build-plan.js';
 import { FaissProcess } from './faiss-process.js';
 
 export interface BuildOptions {
   readonly plan: BuildPlan;
+  /** With one, the same rows give the same graph, byte for byte. */
   readonly threads: number;
-  /** Niceness of the process (os.constants.priority), where others must not be slowed down. */
-  readonly priority?: number;
   readonly progress?: (phase: string, done: number, total: number) => void;
-  /** Ends the build. */
-  readonly signal?: AbortSignal;
 }
 
 /**
  * Resolves once the file is written and its structure was read again. Errors: 'invalid_data' for a plan or rows that cannot
- * be; 'settings' when there is no native module; 'unavailable' when the process ended (memory, a full disk) or the signal
- * ended it.
+ * be; 'settings' when there is no native module; 'unavailable' when the process ended (memory, a full disk).
  */
-export async function buildIndex({ plan, threads, priority, progress, signal }: BuildOptions): Promise<void> {
+export async function buildIndex({ plan, threads, progress }: BuildOptions): Promise<void> {
   checkPlan(plan);
   let child: FaissProcess | null = null;
-  const kill = () => void child?.kill();
   try {
     await new Promise<void>((resolve, reject) => {
       child = new FaissProcess({
@@ -34,13 +28,9 @@ export async function buildIndex({ plan, threads, priority, progress, signal }: 
         },
         onEnd: (how) => reject(new FreshetError('unavailable', `The process that builds the index ended (${how}).`)),
       });
-      if (priority !== undefined && child.pid !== undefined) setPriority(child.pid, priority);
-      signal?.addEventListener('abort', kill, { once: true });
-      if (signal?.aborted) kill();
       child.send({ kind: 'build', plan });
     });
   } finally {
-    signal?.removeEventListener('abort', kill);
     await (child as FaissProcess | null)?.kill();
   }
 }

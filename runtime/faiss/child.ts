@@ -6,6 +6,7 @@ import { FreshetError, messageOf } from '../errors.js';
 import { openEngine, type SearchEngine } from './engines.js';
 import { buildWithFaiss } from './index-builder.js';
 import type { FromIndexChild, ToIndexChild } from './messages.js';
+import { verifyFile } from './verify-file.js';
 
 const PROGRESS_MS = 100;
 
@@ -24,6 +25,7 @@ process.on('message', (message: ToIndexChild) => {
 
 async function answer(message: ToIndexChild): Promise<void> {
   if (message.kind === 'open') {
+    for (const file of message.verify) await verifyFile(file);
     engine = await openEngine(message.path, message.engine);
     tell({ kind: 'ready', engine: engine.engine, dimension: engine.dimension, count: engine.count });
   } else if (message.kind === 'build') {

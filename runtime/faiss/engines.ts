@@ -1,4 +1,7 @@
-/** What a process of FAISS searches with: the native module, or our own exact code over a flat file. */
+/**
+ * What a process of FAISS searches with: the native module, or our own exact code over the vectors of a file, which a
+ * graph holds in order too.
+ */
 import { FreshetError, messageOf } from '../errors.js';
 import { BLOCK_ROWS, ExactSearch } from './exact-search.js';
 import { type IndexFile, readIndexFile } from './index-file.js';
@@ -31,7 +34,7 @@ export async function openEngine(path: string, choice: EngineChoice): Promise<Se
       throw new FreshetError('invalid_data', `FAISS reads ${path} as ${index.count} × ${index.dimension}.`);
     return new NativeEngine(index);
   }
-  if (choice === 'native' || file.kind !== 'flat')
+  if (choice === 'native' || !('at' in file.vectors))
     throw new FreshetError('settings', `An index of kind ${file.kind} cannot be searched here: ${loaded.missing}.`);
   return openExact(path, file);
 }
@@ -60,11 +63,11 @@ class NativeEngine implements SearchEngine {
   }
 }
 
-async function openExact(path: string, { kind, metric, dimension, count }: IndexFile): Promise<SearchEngine> {
-  if (kind !== 'flat')
-    throw new FreshetError('settings', `${path} is an index of kind ${kind}: the exact search reads flat ones only.`);
+async function openExact(path: string, { kind, metric, dimension, count, vectors }: IndexFile): Promise<SearchEngine> {
+  if (!('at' in vectors))
+    throw new FreshetError('settings', `${path} is an index of kind ${kind}, which the exact search does not read.`);
   const exact = new ExactSearch(dimension, metric);
-  const reader = await RowReader.open(path, dimension);
+  const reader = await RowReader.open(path, dimension, vectors.at);
   try {
     for (let from = 0; from < count; from += BLOCK_ROWS)
       exact.addBlock(await reader.rows(from, Math.min(count, from + BLOCK_ROWS)));

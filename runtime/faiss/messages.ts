@@ -6,8 +6,21 @@ import type { Engine } from './vector-index.js';
 /** `auto`: the native module where it can be had, else our own code. */
 export type EngineChoice = Engine | 'auto';
 
+/** A file that must be what somebody wrote down of it. */
+export interface FileToVerify {
+  readonly path: string;
+  readonly bytes: number;
+  /** Hex. */
+  readonly sha256: string;
+}
+
 export type ToIndexChild =
-  | { readonly kind: 'open'; readonly path: string; readonly engine: EngineChoice }
+  | {
+      readonly kind: 'open';
+      readonly path: string;
+      readonly engine: EngineChoice;
+      readonly verify: readonly FileToVerify[];
+    }
   | { readonly kind: 'search'; readonly vectors: Float32Array; readonly queries: number; readonly k: number }
   | { readonly kind: 'build'; readonly plan: BuildPlan };
 

@@ -10,7 +10,7 @@ import { FreshetError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { FaissProcess, lost } from './faiss-process.js';
 import { type IndexFile, readIndexFile } from './index-file.js';
-import type { EngineChoice, FromIndexChild } from './messages.js';
+import type { EngineChoice, FileToVerify, FromIndexChild } from './messages.js';
 import { firstNotFinite } from './row-reader.js';
 import { type Engine, type Found, NEIGHBOURS_MAX, QUERIES_MAX, type VectorIndex } from './vector-index.js';
 import { type Batch, deal, type WaitingSearch, WaitingSearches } from './waiting-searches.js';
@@ -27,6 +27,8 @@ export interface OpenIndexOptions {
   readonly timeoutMs?: number;
   /** A process that has not answered for so long is ended (default 15,000). */
   readonly stuckMs?: number;
+  /** Files that its process reads whole and compares before it loads the index (default none). */
+  readonly verify?: readonly FileToVerify[];
 }
 
 /** An index, and what its keeper may look at. */
@@ -46,7 +48,8 @@ const BATCH_QUERIES_MAX = 256;
 const EXACT_WORK_MAX = 5e8;
 
 /**
- * Resolves once the index can be searched. Errors: 'invalid_data' for a damaged or empty file, 'settings' when nobody here
+ * Resolves once the index can be searched. Errors: 'invalid_data' for a damaged or empty file, or one to
+ * verify that differs, 'settings' when nobody here
  * can search it, 'unavailable' when its process ended while it was loading.
  */
 export async function openIndex(options: OpenIndexOptions): Promise<OpenIndex> {
@@ -85,7 +88,15 @@ class ServedIndex implements OpenIndex {
     this.metric = metric;
     this.dimension = dimension;
     this.count = count;
-    this.#o = { engine: 'auto', threads: 1, waitingMax: 4096, timeoutMs: 2000, stuckMs: 15_000, ...options };
+    this.#o = {
+      engine: 'auto',
+      threads: 1,
+      waitingMax: 4096,
+      timeoutMs: 2000,
+      stuckMs: 15_000,
+      verify: [],
+      ...options,
+    };
     this.#waiting = new WaitingSearches(this.#o.waitingMax);
   }
 
@@ -166,13 +177,15 @@ class ServedIndex implements OpenIndex {
   }
 
   #begin(): void {
-    const { path, engine, threads } = this.#o;
+    const { path, engine, threads, verify } = this.#o;
     this.#process = new FaissProcess({
       threads,
       onMessage: (message) => this.#take(message),
       onEnd: (how) => this.#ended(how),
     });
-    this.#process.send({ kind: 'open', path, engine: this.#engine ?? engine });
+    // Once is enough: another process must be up as soon as can be.
+    const first = this.#engine === null;
+    this.#process.send({ kind: 'open', path, engine: this.#engine ?? engine, verify: first ? verify : [] });
   }
 
   #take(message: FromIndexChild): void {

@@ -8,7 +8,7 @@ import type { Metric } from './index-file.js';
 /** `flat` compares with every vector; `hnsw` walks a graph, `ivf` looks into some lists: faster, and not quite exact. */
 export type IndexKind = 'flat' | 'hnsw' | 'ivf';
 
-/** Who computes: FAISS's native module, or our own exact search where it is not to be had (flat only). */
+/** Who computes: FAISS's native module, or our own exact search where it is not to be had (not ivf). */
 export type Engine = 'native' | 'exact';
 
 /** The k nearest of every query, one query after another, nearest first; a position of -1: fewer were found (only hnsw and ivf). */

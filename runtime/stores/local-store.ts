@@ -30,6 +30,9 @@ export async function openLocalStore(
   return new LocalStore(state, journal);
 }
 
+/** Names in a page of keyPages(). */
+const PAGE_KEYS = 1_000;
+
 class LocalStore implements OnlineStore {
   readonly kind = 'local';
   readonly #state: LocalState;
@@ -159,6 +162,21 @@ class LocalStore implements OnlineStore {
   async keys(prefix: string): Promise<string[]> {
     this.#check();
     return [...this.#state.values.keys()].filter((key) => key.startsWith(prefix));
+  }
+
+  async *keyPages(prefix: string): AsyncGenerator<readonly string[]> {
+    this.#check();
+    let page: string[] = [];
+    // A Map may lose entries while it is walked: those that stay are all met.
+    for (const key of this.#state.values.keys()) {
+      if (!key.startsWith(prefix)) continue;
+      page.push(key);
+      if (page.length < PAGE_KEYS) continue;
+      yield page;
+      this.#check();
+      page = [];
+    }
+    if (page.length > 0) yield page;
   }
 
   async ping(): Promise<void> {

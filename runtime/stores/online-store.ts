@@ -110,6 +110,11 @@ export interface OnlineStore {
   zcard(key: string): Promise<number>;
   /** All keys with this prefix, in no order; for rebuilds and tests, not for requests. */
   keys(prefix: string): Promise<string[]>;
+  /**
+   * The same in pages, so that a million names are never held at once; a name may come twice. Names that are there from
+   * the beginning to the end are all met, whatever is discarded between two pages.
+   */
+  keyPages(prefix: string): AsyncIterable<readonly string[]>;
   ping(): Promise<void>;
   /** Sentences about settings of the store that endanger what it holds; empty when all is well. For start and doctor. */
   advice(): Promise<string[]>;

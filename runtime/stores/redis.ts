@@ -249,18 +249,23 @@ class RedisStore implements OnlineStore {
   }
 
   async keys(prefix: string): Promise<string[]> {
+    const found = new Set<string>();
+    for await (const page of this.keyPages(prefix)) for (const key of page) found.add(key);
+    return [...found];
+  }
+
+  async *keyPages(prefix: string): AsyncGenerator<readonly string[]> {
     const pattern = `${prefix.replace(/[\\*?[\]]/g, '\\$&')}*`;
     const fences = `${this.#keyPrefix}sink:`;
-    const found = new Set<string>();
     let cursor = '0';
     do {
       const [next, keys] = await this.#do('SCAN', () =>
         this.#redis.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT),
       );
-      for (const key of keys) if (!key.startsWith(fences)) found.add(key);
+      const page = keys.filter((key) => !key.startsWith(fences));
+      if (page.length > 0) yield page;
       cursor = next;
     } while (cursor !== '0');
-    return [...found];
   }
 
   async advice(): Promise<string[]> {

@@ -1,7 +1,8 @@
 /**
  * What models answer: similar products, recommendations, search. A request takes one version of each model it needs at
  * its beginning and asks no other. What one model cannot say now the other one, or popularity, says instead where that
- * is an answer; where it is not, a 503 says what is missing.
+ * is an answer; where it is not, a 503 says what is missing. Products that were deleted since the version was made are
+ * passed over: where too few are left, the model is asked for more.
  */
 import type { ModelReader } from '../../publishing/models.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -39,7 +40,7 @@ export interface ModelAnswers {
 export interface AnswersOptions {
   readonly als: Slot<FactorVersion>;
   readonly faiss: Slot<Pick<FaissVersion, 'model' | 'search' | 'similar' | 'close'>>;
-  readonly reader: Pick<ModelReader, 'userFactors' | 'purchasedOf'>;
+  readonly reader: Pick<ModelReader, 'userFactors' | 'purchasedOf' | 'deletedOf'>;
   readonly readers: Pick<FeatureReaders, 'popular' | 'stopwords' | 'stopwordLanguages'>;
   /** Turns queries into vectors; opened with the first one. */
   readonly embedder: () => Promise<Pick<Embedder, 'model' | 'embed'>>;
@@ -49,6 +50,8 @@ export interface AnswersOptions {
 const POPULAR_MAX = 1_000;
 const POPULAR_AGE_MS = 5_000;
 const RETRY_S = 1;
+/** How many times as many candidates are asked for when too many of the last ones were deleted. */
+const ROUND_FACTOR = 4;
 
 export function createAnswers(options: AnswersOptions): ModelAnswers {
   return new Answers(options);
@@ -72,7 +75,12 @@ class Answers implements ModelAnswers {
     try {
       const { factors } = await this.#o.reader.userFactors(userId, lease.version);
       if (factors === null) return await this.#popular(limit, leftOut);
-      const items = await lease.model.recommend(factors, limit, leftOut);
+      const { model } = lease;
+      const { items } = await inRounds(limit, limit, async (wanted) => {
+        const found = await model.recommend(factors, wanted, leftOut);
+        const left = without(found, await this.#deletedOf(idsOf(found)));
+        return { items: left.slice(0, limit), isAll: found.length < wanted };
+      });
       return { version: lease.version, items, reads: { als: lease.version } };
     } catch (error) {
       // Its index is being started again, or the version was taken away under us: popular products are an answer too.
@@ -89,12 +97,25 @@ class Answers implements ModelAnswers {
     try {
       const main = faiss ?? als;
       if (main === null) throw unpublished('similar products', 'faiss');
-      const wanted = candidates(limit);
-      const lists = await Promise.allSettled([
-        faiss?.model.similar(productId, wanted) ?? null,
-        als?.model.similar(productId, wanted) ?? null,
-      ]);
-      const [text, behaviour] = lists.map(listOf) as [Said, Said];
+      const found = await inRounds(limit, candidates(limit), async (wanted) => {
+        const lists = await Promise.allSettled([
+          faiss?.model.similar(productId, wanted) ?? null,
+          als?.model.similar(productId, wanted) ?? null,
+        ]);
+        const [text, behaviour] = lists.map(listOf) as [Said, Said];
+        const known = [text.list, behaviour.list].filter((list) => list !== null);
+        const deleted = await this.#deletedOf([productId, ...new Set(known.flatMap(idsOf))]);
+        const [textLeft, behaviourLeft] = [text.list, behaviour.list].map((list) => list && without(list, deleted));
+        return {
+          text,
+          behaviour,
+          isDeleted: deleted.has(productId),
+          items: blendSimilar(textLeft ?? null, behaviourLeft ?? null, limit),
+          isAll: known.every((list) => list.length < wanted),
+        };
+      });
+      const { text, behaviour, items } = found;
+      if (found.isDeleted) return null;
       if (text.list === null && behaviour.list === null) {
         const down = text.error ?? behaviour.error;
         if (down !== null) throw restarting(down);
@@ -103,7 +124,7 @@ class Answers implements ModelAnswers {
       const answered = text.list === null && als !== null ? als : main;
       return {
         version: answered.version,
-        items: blendSimilar(text.list, behaviour.list, limit),
+        items,
         reads: { ...readOf('faiss', faiss, text), ...readOf('als', als, behaviour) },
       };
     } finally {
@@ -124,8 +145,12 @@ class Answers implements ModelAnswers {
         // Without it, what fits best stands first.
         this.#popularity.get().catch(() => ({ scores: new Map<string, number>(), best: 0 })),
       ]);
-      const found = await model.search(vector, candidates(limit));
-      return { version, items: blendSearch(found, popularity, limit), reads: { faiss: version } };
+      const { items } = await inRounds(limit, candidates(limit), async (wanted) => {
+        const found = await model.search(vector, wanted);
+        const left = without(found, await this.#deletedOf(idsOf(found)));
+        return { items: blendSearch(left, popularity, limit), isAll: found.length < wanted };
+      });
+      return { version, items, reads: { faiss: version } };
     } catch (error) {
       throw isTransient(error) ? restarting(error) : error;
     } finally {
@@ -143,6 +168,16 @@ class Answers implements ModelAnswers {
     }
   }
 
+  /** While the online store is away nobody is known to be deleted: what a model says is still an answer. */
+  async #deletedOf(ids: readonly string[]): Promise<ReadonlySet<string>> {
+    try {
+      return await this.#o.reader.deletedOf(ids);
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      return new Set();
+    }
+  }
+
   async #popular(limit: number, leftOut: ReadonlySet<string>): Promise<ModelAnswer> {
     const { version, items } = await this.#o.readers.popular(null, limit + leftOut.size);
     return {
@@ -155,6 +190,31 @@ class Answers implements ModelAnswers {
       reads: { popularity: version },
     };
   }
+}
+
+interface Round {
+  readonly items: readonly Scored[];
+  /** The models have no more candidates than these. */
+  readonly isAll: boolean;
+}
+
+/**
+ * Asks with more candidates each time until `limit` items are left or the models have given all. It ends: no index gives
+ * more than NEIGHBOURS_MAX.
+ */
+async function inRounds<T extends Round>(limit: number, first: number, ask: (wanted: number) => Promise<T>) {
+  for (let wanted = first; ; wanted *= ROUND_FACTOR) {
+    const round = await ask(wanted);
+    if (round.items.length >= limit || round.isAll) return round;
+  }
+}
+
+function idsOf(list: readonly Scored[]): string[] {
+  return list.map(({ product_id }) => product_id);
+}
+
+function without(list: readonly Scored[], deleted: ReadonlySet<string>): readonly Scored[] {
+  return deleted.size === 0 ? list : list.filter(({ product_id }) => !deleted.has(product_id));
 }
 
 interface Said {

@@ -1,21 +1,20 @@
 /**
- * A published recommendation model, for serving: its products in two indexes (factor-files.ts says which), each in a
- * process of its own. The users' factors stay in the stores. From HNSW_FROM products on, the indexes are graphs, built
- * here beside the version that serves meanwhile; without FAISS's native module they are searched exactly.
+ * A published recommendation model, for serving: its products in the two indexes of its folder (snapshotters/als/layout.ts
+ * says which), each in a process of its own, which checks the files before it loads them. The users' factors stay in the
+ * stores.
  */
-import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
-import { constants, tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { ITEM_FACTORS_FILE, type OpenFactors, openFactors } from '../../publishing/versions/artefacts/factor-file.js';
+import { MANIFEST_FILE } from '../../publishing/versions/manifest.js';
 import { FreshetError } from '../../runtime/errors.js';
-import { buildIndex } from '../../runtime/faiss/build-index.js';
-import { planBuild } from '../../runtime/faiss/build-plan.js';
-import { FLAT_DATA_AT, FLOAT_BYTES, writeBreadth } from '../../runtime/faiss/index-file.js';
+import type { FileToVerify } from '../../runtime/faiss/messages.js';
 import { type OpenIndex, type OpenIndexOptions, openIndex } from '../../runtime/faiss/open-index.js';
 import { NEIGHBOURS_MAX } from '../../runtime/faiss/vector-index.js';
+import { directionOf, lengthOf, NEIGHBOURS_INDEX, PRODUCTS_INDEX, userVector } from '../../snapshotters/als/layout.js';
 import { IdTable } from '../../snapshotters/faiss/id-table.js';
-import { HNSW_FROM } from '../../snapshotters/faiss/kind.js';
 import type { Scored } from './blend.js';
-import { FACTOR_IDS, lengthOf, makeFactorFiles, NEIGHBOURS_FLAT, PRODUCTS_FLAT } from './factor-files.js';
 
 export interface FactorVersion {
   readonly count: number;
@@ -31,72 +30,74 @@ export interface FactorVersion {
   close(): Promise<void>;
 }
 
-export type OpenFactorsOptions = Omit<OpenIndexOptions, 'path'> & {
-  /** From so many products on a graph is built; for tests. */
-  readonly graphFrom?: number;
-  /** Gives up building a graph. */
-  readonly signal?: AbortSignal;
-};
+export type OpenFactorsOptions = Omit<OpenIndexOptions, 'path' | 'verify'>;
 
-/** Width of a search in a graph: more is more exact and slower. */
-const EF_SEARCH = 96;
-export const FOLDER_PREFIX = 'freshet-als-';
+const manifestSchema = z.object({
+  artefact: z.literal('als'),
+  figures: z.object({ indexes: z.object({ length_max: z.number().positive() }) }),
+  files: z.array(z.object({ name: z.string(), bytes: z.number(), sha256: z.string() })),
+});
 
-/** Errors: 'invalid_data' when the version is damaged or empty, 'unavailable' when a process ended while it loaded. */
+/**
+ * Errors: 'invalid_data' when a file is missing, or is not what the manifest says; 'unavailable' when a process ended
+ * while it loaded.
+ */
 export async function openFactorVersion(folder: string, options: OpenFactorsOptions): Promise<FactorVersion> {
-  const { graphFrom = HNSW_FROM, signal, ...searching } = options;
-  const work = await mkdtemp(join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
+  const manifest = await readManifest(folder);
+  const markOf = (name: string): FileToVerify => {
+    const mark = manifest.files.find((file) => file.name === name);
+    if (mark === undefined) throw new FreshetError('invalid_data', `The manifest in ${folder} does not name ${name}.`);
+    return { ...mark, path: join(folder, name) };
+  };
+  const items = markOf(ITEM_FACTORS_FILE);
   const opened: { close(): Promise<void> }[] = [];
   try {
-    const { count, factors, lengthMax } = await makeFactorFiles(folder, work);
-    const ids = await IdTable.read(join(work, FACTOR_IDS), count);
-    const rows = await open(join(work, NEIGHBOURS_FLAT), 'r');
-    opened.push(rows);
-    const indexes: OpenIndex[] = [];
-    for (const name of [PRODUCTS_FLAT, NEIGHBOURS_FLAT]) {
-      const wantsGraph = count >= graphFrom;
-      const index = await openBest(join(work, name), { wantsGraph, signal, searching });
+    const factors = await openItems(items.path);
+    opened.push(factors);
+    const ids = await IdTable.of(factors.ids, factors.ends, items.path);
+    const openOne = async (name: string, dimension: number, others: readonly FileToVerify[]) => {
+      const mark = markOf(name);
+      const index = await openIndex({ ...options, path: mark.path, verify: [mark, ...others] });
       opened.push(index);
-      indexes.push(index);
-    }
-    const [products, neighbours] = indexes as [OpenIndex, OpenIndex];
-    return new OpenVersion({ work, count, factors, lengthMax, ids, rows, products, neighbours });
+      if (index.count === factors.rows && index.dimension === dimension) return index;
+      throw new FreshetError('invalid_data', `${mark.path} and ${items.path} are of different models.`);
+    };
+    // One after the other: so little is loaded at a time beside what serves meanwhile.
+    const products = await openOne(PRODUCTS_INDEX, factors.factors + 1, [items]);
+    const neighbours = await openOne(NEIGHBOURS_INDEX, factors.factors, []);
+    return new OpenVersion({ lengthMax: manifest.figures.indexes.length_max, ids, factors, products, neighbours });
   } catch (error) {
     for (const one of opened) await one.close();
-    await rm(work, { recursive: true, force: true });
     throw error;
   }
 }
 
-interface Wanted {
-  readonly wantsGraph: boolean;
-  readonly signal: AbortSignal | undefined;
-  readonly searching: Omit<OpenIndexOptions, 'path'>;
+async function readManifest(folder: string): Promise<z.infer<typeof manifestSchema>> {
+  try {
+    return manifestSchema.parse(JSON.parse(await readFile(join(folder, MANIFEST_FILE), 'utf8')));
+  } catch (cause) {
+    const hint =
+      'Versions from before indexes were part of them cannot be served: "freshet snapshot als" makes a new one.';
+    throw new FreshetError('invalid_data', `${folder} holds no model with indexes that can be read. ${hint}`, {
+      cause,
+    });
+  }
 }
 
-/** A graph where the number of products asks for it and FAISS is there to build it. */
-async function openBest(flat: string, { wantsGraph, signal, searching }: Wanted): Promise<OpenIndex> {
-  const index = await openIndex({ ...searching, path: flat });
-  if (!wantsGraph || index.engine !== 'native') return index;
-  const { dimension, count } = index;
-  await index.close();
-  const out = `${flat}.hnsw`;
-  const plan = planBuild('hnsw', { vectors: flat, out, dimension, count });
-  // One thread, and that one last: the version that serves meanwhile goes first.
-  const priority = constants.priority.PRIORITY_LOW;
-  await buildIndex({ plan, threads: 1, priority, ...(signal === undefined ? {} : { signal }) });
-  await writeBreadth(out, EF_SEARCH);
-  return openIndex({ ...searching, path: out });
+async function openItems(path: string): Promise<OpenFactors> {
+  try {
+    return await openFactors(path);
+  } catch (cause) {
+    if (cause instanceof FreshetError) throw cause;
+    throw new FreshetError('invalid_data', `${path} cannot be read.`, { cause });
+  }
 }
 
 interface Parts {
-  readonly work: string;
-  readonly count: number;
-  readonly factors: number;
   readonly lengthMax: number;
   readonly ids: IdTable;
-  /** Of the flat file of cosines: where a product's own vector is read from. */
-  readonly rows: FileHandle;
+  /** Where a product's own factors are read from. */
+  readonly factors: OpenFactors;
   readonly products: OpenIndex;
   readonly neighbours: OpenIndex;
 }
@@ -109,33 +110,31 @@ class OpenVersion implements FactorVersion {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.count = parts.count;
+    this.count = parts.ids.count;
     this.indexes = [parts.products, parts.neighbours];
   }
 
-  async recommend(factors: Float32Array, limit: number, leftOut: ReadonlySet<string>): Promise<Scored[]> {
-    const { products, lengthMax, factors: width } = this.#parts;
-    if (factors.length !== width)
-      throw new FreshetError('invalid_data', `A user has ${factors.length} factors, the products have ${width}.`);
-    const length = lengthOf(factors);
+  async recommend(user: Float32Array, limit: number, leftOut: ReadonlySet<string>): Promise<Scored[]> {
+    const { products, lengthMax, factors } = this.#parts;
+    if (user.length !== factors.factors)
+      throw new FreshetError(
+        'invalid_data',
+        `A user has ${user.length} factors, the products have ${factors.factors}.`,
+      );
+    const length = lengthOf(user);
     if (length === 0) return [];
-    const query = new Float32Array(width + 1);
-    for (let i = 0; i < width; i++) query[i] = factors[i]! / length;
     const wanted = limit + leftOut.size;
-    return this.#nearest(products, query, wanted, limit, (id) => leftOut.has(id), length * lengthMax);
+    return this.#nearest(products, userVector(user), wanted, limit, (id) => leftOut.has(id), length * lengthMax);
   }
 
   async similar(productId: string, limit: number): Promise<Scored[] | null> {
-    const { ids, rows, neighbours, factors } = this.#parts;
+    const { ids, factors, neighbours } = this.#parts;
     const position = ids.positionOf(productId);
     if (position < 0) return null;
-    const query = new Float32Array(factors);
-    const bytes = factors * FLOAT_BYTES;
-    const { bytesRead } = await rows.read(new Uint8Array(query.buffer), 0, bytes, FLAT_DATA_AT + position * bytes);
-    if (bytesRead !== bytes) throw new FreshetError('internal', `The factors end before position ${position}.`);
+    const own = await factors.row(position);
     // Nobody has told it anything: it is near to nothing.
-    if (lengthOf(query) === 0) return null;
-    return this.#nearest(neighbours, query, limit + 1, limit, (id) => id === productId, 1);
+    if (lengthOf(own) === 0) return null;
+    return this.#nearest(neighbours, directionOf(own), limit + 1, limit, (id) => id === productId, 1);
   }
 
   close(): Promise<void> {
@@ -144,9 +143,8 @@ class OpenVersion implements FactorVersion {
   }
 
   async #close(): Promise<void> {
-    const { work, products, neighbours, rows } = this.#parts;
-    await Promise.all([products.close(), neighbours.close(), rows.close()]);
-    await rm(work, { recursive: true, force: true });
+    const { products, neighbours, factors } = this.#parts;
+    await Promise.all([products.close(), neighbours.close(), factors.close()]);
   }
 
   async #nearest(

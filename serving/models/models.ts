@@ -1,7 +1,4 @@
 /** The models that serving answers from, kept at the current versions: each is loaded beside the one before it. */
-import { readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type CurrentFolder, CurrentFolders } from '../../publishing/current-folder.js';
 import { createModelReader } from '../../publishing/models.js';
 import { pinnedBy } from '../../publishing/versions/pins.js';
@@ -18,7 +15,7 @@ import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { type FaissVersion, openFaissVersion } from '../../snapshotters/faiss/faiss-version.js';
 import type { FeatureReaders } from '../ports.js';
 import { createAnswers, type ModelAnswers } from './answers.js';
-import { type FactorVersion, FOLDER_PREFIX, openFactorVersion } from './factor-version.js';
+import { type FactorVersion, openFactorVersion } from './factor-version.js';
 import { type Closable, Slot } from './slot.js';
 
 export interface ModelsOptions {
@@ -47,11 +44,10 @@ export function createModels(options: ModelsOptions): Models {
   const faiss = new Slot<FaissVersion>(onError);
   const folders = new CurrentFolders({ store, database, settings, clock, logger });
   const searching = { logger, timeoutMs: SEARCH_MS_MAX };
-  const ending = new AbortController();
 
   const follow = <T extends Closable>(artefact: 'als' | 'faiss', slot: Slot<T>, load: (folder: string) => Promise<T>) =>
     folders.follow(artefact, async ({ folder, version }: CurrentFolder) => slot.put(version, await load(folder)));
-  follow('als', als, (folder) => openFactorVersion(folder, { ...searching, signal: ending.signal }));
+  follow('als', als, (folder) => openFactorVersion(folder, searching));
   follow('faiss', faiss, (folder) => openFaissVersion(folder, searching));
 
   let embedder: Promise<Embedder> | null = null;
@@ -67,35 +63,11 @@ export function createModels(options: ModelsOptions): Models {
   return {
     name: 'models',
     answers: createAnswers({ als, faiss, reader, readers, embedder: queries, clock }),
-    start: async () => {
-      await removeLeftovers();
-      await folders.start();
-    },
+    start: () => folders.start(),
     stop: async () => {
-      ending.abort();
       await folders.stop();
       await Promise.all([als.close(), faiss.close()]);
       await (await embedder?.catch(() => null))?.close();
     },
   };
-}
-
-/** Of processes that were killed. */
-async function removeLeftovers(): Promise<void> {
-  const folder = tmpdir();
-  for (const name of await readdir(folder)) {
-    if (!name.startsWith(FOLDER_PREFIX)) continue;
-    const pid = Number.parseInt(name.slice(FOLDER_PREFIX.length), 10);
-    if (Number.isInteger(pid) && !isAlive(pid)) await rm(join(folder, name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (pid === process.pid) return true;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -6,17 +6,25 @@ import { healthOf } from './health.js';
 import { byId, setText } from './page.js';
 
 const INTERVAL_MS = 1_000;
-const STEPS = ['activity', 'popularity', 'corpus', 'redis', 'postgres'];
+const STEPS = ['activity', 'popularity', 'corpus', 'embeddings', 'redis', 'postgres'];
 const STORES = ['redis', 'postgres'];
 const NAMES = {
   activity: 'Activity',
   popularity: 'Popularity',
   corpus: 'Documents',
+  embeddings: 'Embeddings',
   redis: 'To the online store',
   postgres: 'To the database',
 };
 const STORE_NAMES = { redis: 'Online store', postgres: 'Database' };
-const COLORS = { activity: '--accent', popularity: '--amber', corpus: '--blue', redis: '--violet', postgres: '--rose' };
+const COLORS = {
+  activity: '--accent',
+  popularity: '--amber',
+  corpus: '--blue',
+  embeddings: '--ink-2',
+  redis: '--violet',
+  postgres: '--rose',
+};
 /** One answer that is missing may be chance; the second is a state. */
 const MISSES = 2;
 

@@ -1,6 +1,7 @@
 /**
- * A recommendation model from the topic `interactions.v1`: factors of users and products as files, with figures of a
- * model that has not seen everybody's last interaction. The same captured records give the same factors.
+ * A recommendation model from the topic `interactions.v1`: factors of users and products as files, the index files that
+ * products are searched by, and figures of a model that has not seen everybody's last interaction. The same captured
+ * records give the same files.
  */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +18,7 @@ import type { Interner } from '../../runtime/state/interner.js';
 import { featureTopics } from '../../topics/features.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { checkModel, previousFigures } from './checks.js';
+import { type MadeIndexes, makeIndexes } from './indexes.js';
 import { InteractionsCapture } from './interactions-capture.js';
 import { type Model, type ModelSettings, makeModel } from './model.js';
 import { evaluationFigures, MODEL_CARD_FILE, modelCard, writeModelCard } from './model-card.js';
@@ -81,7 +83,7 @@ async function publishable(
 ): Promise<BuildReport> {
   const { host, places, selection, evaluation, users, products, seconds } = model;
   const before = previousFigures(previous);
-  const checks = checkModel({ users, products, evaluation, previous: before });
+  const modelChecks = checkModel({ users, products, evaluation, previous: before });
   const own = {
     ALS_FACTORS: settings.ALS_FACTORS,
     ALS_REGULARIZATION: settings.ALS_REGULARIZATION,
@@ -93,14 +95,23 @@ async function publishable(
   const source = (names: Interner, side: Side, place: SidePlace) =>
     sourceOf(names, side, new Float32Array(host.memory), place, places.width, settings.ALS_FACTORS);
   progress('write', 0, 2);
-  await writeFactors(join(folder, USER_FACTORS_FILE), source(capture.users, selection.users, places.users));
+  const sources = {
+    users: source(capture.users, selection.users, places.users),
+    products: source(capture.products, selection.products, places.products),
+  };
+  await writeFactors(join(folder, USER_FACTORS_FILE), sources.users);
   progress('write', 1, 2);
-  await writeFactors(join(folder, ITEM_FACTORS_FILE), source(capture.products, selection.products, places.products));
+  await writeFactors(join(folder, ITEM_FACTORS_FILE), sources.products);
   progress('write', 2, 2);
+  // Factors that nobody will search need no indexes, and may be none that can be indexed.
+  const indexes = modelChecks.every(({ passed }) => passed)
+    ? await makeIndexes({ folder, ...sources, progress: (done, total) => progress('indexes', done, total) })
+    : null;
+  const checks = [...modelChecks, ...(indexes?.checks ?? [])];
   const card = modelCard({ settings: own, selection, evaluation, users, products, previous: before });
   await writeModelCard(folder, card);
   return {
-    files: [USER_FACTORS_FILE, ITEM_FACTORS_FILE, MODEL_CARD_FILE],
+    files: [USER_FACTORS_FILE, ITEM_FACTORS_FILE, MODEL_CARD_FILE, ...(indexes?.files ?? [])],
     settings: own,
     counts: {
       users: selection.users.count,
@@ -113,6 +124,7 @@ async function publishable(
     figures: {
       evaluation: evaluationFigures({ evaluation, previous: before }),
       factors: { users, products },
+      ...(indexes === null ? {} : { indexes: indexes.figures }),
       kernel: host.kind,
       threads: host.threads,
       seconds,
@@ -120,7 +132,7 @@ async function publishable(
       model_card: card,
     },
     checks,
-    summary: summaryOf(capture, model, checks, settings),
+    summary: summaryOf(capture, model, checks, settings, indexes),
     result: { records_processed: selection.pairs },
   };
 }
@@ -150,6 +162,7 @@ function summaryOf(
   { host, places, selection, evaluation, seconds }: Model,
   checks: readonly Check[],
   settings: Settings,
+  indexes: MadeIndexes | null,
 ): string[] {
   const { users, products, pairs, pairsCaptured } = selection;
   const { model, popularity, asked } = evaluation;
@@ -164,6 +177,7 @@ function summaryOf(
       `${Math.ceil(places.bytes / MIB)} MiB).`,
     `Last interactions of ${counted(asked, 'user')}: ${quality(model)}; popularity alone: ${quality(popularity)}.`,
     ...checks.filter(({ passed }) => !passed).map(({ name, sentence }) => `Check ${name} failed: ${sentence}`),
+    ...(indexes === null ? [] : [indexes.summary]),
     `To be published: factors of ${counted(users.count, 'user')} and ${counted(products.count, 'product')}, ` +
       `${settings.ALS_FACTORS} each.`,
   ];

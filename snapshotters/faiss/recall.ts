@@ -1,6 +1,6 @@
 /**
- * How much of the truth an index finds. Asked are products of the index, spread evenly, for the ten nearest others; found
- * counts whatever is as near as the tenth of the exact answer, so that equal vectors may stand for each other.
+ * How much of the truth an index finds. Asked are products of the index, spread evenly, for the ten nearest others, or
+ * whatever else is searched for, for the ten nearest; found counts whatever is as near as the tenth of the exact answer, so that equal vectors may stand for each other.
  */
 import type { Found, VectorIndex } from '../../runtime/faiss/vector-index.js';
 
@@ -10,6 +10,7 @@ const TOLERANCE = 1e-5;
 const QUERIES_AT_ONCE = 32;
 
 export interface Sample {
+  /** Which product each query is; −1: none of the index. */
   readonly positions: Int32Array;
   readonly vectors: Float32Array;
 }

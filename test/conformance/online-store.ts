@@ -280,6 +280,26 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.deepEqual(await store.keys(key), []);
       });
 
+      test('keyPages meets every name with the prefix, though each page is discarded before the next', async () => {
+        const key = place();
+        const { mustWrite } = await bound();
+        const names = Array.from({ length: 5_000 }, (_, i) => `${key}user:[*]${i}`);
+        const set = (name: string) => ({ op: 'set', key: name, value: '1' }) as const;
+        await mustWrite(...names.map(set), set(`${key}other`));
+        const met = new Set<string>();
+        let pages = 0;
+        for await (const page of store.keyPages(`${key}user:[*]`)) {
+          assert.ok(page.length > 0 && page.length < names.length);
+          for (const name of page) met.add(name);
+          await store.discard(page);
+          pages++;
+        }
+        assert.deepEqual([...met].sort(), names.sort());
+        assert.ok(pages > 1);
+        assert.deepEqual(await store.keys(key), [`${key}other`]);
+        for await (const page of store.keyPages(`${key}none`)) assert.fail(`there is ${page}`);
+      });
+
       test('hnumbers: every number comes back as it was', async () => {
         const key = place();
         const { mustWrite, write } = await bound();

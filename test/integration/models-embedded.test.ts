@@ -169,6 +169,36 @@ describe('models, embedded', () => {
     for (const { product_id } of items) assert.ok(product_id.startsWith('lamp'), product_id);
   });
 
+  it('passes over a product from its deletion on, in the versions there are, until it is put again', async () => {
+    const gone = productId(2);
+    const paths = [
+      '/v1/users/u0/recommendations?limit=1000&include_seen=true',
+      `/v1/products/${productId(0)}/similar?limit=1000`,
+      '/v1/search?q=lamp&limit=1000',
+    ];
+    const lists = () =>
+      Promise.all(
+        paths.map(async (path) => {
+          const { version, fallback, items } = await answer(path);
+          assert.deepEqual([version, fallback], [1, undefined], path);
+          return items.map(({ product_id }) => product_id);
+        }),
+      );
+    const own = async () => (await ask(`/v1/products/${gone}/similar`)).status;
+    const before = await lists();
+    for (const [i, list] of before.entries()) assert.ok(list.includes(gone), paths[i]);
+    assert.equal((await fetch(`${running.address}/v1/products/${gone}`, { method: 'DELETE' })).status, 202);
+    await until(async () => (await own()) === 404, 'deleted');
+    const without = before.map((list) => list.filter((id) => id !== gone).sort());
+    assert.deepEqual(
+      (await lists()).map((list) => list.sort()),
+      without,
+    );
+    await put(2);
+    await until(async () => (await own()) === 200, 'put again');
+    for (const [i, list] of (await lists()).entries()) assert.ok(list.includes(gone), paths[i]);
+  });
+
   /** Asks everything again and again until told to stop; every answer is looked at. */
   function load(check: (path: string, response: Response, body: Answer) => void) {
     const paths = ['/v1/users/u1/recommendations', `/v1/products/${productId(0)}/similar`, '/v1/search?q=lamp'];

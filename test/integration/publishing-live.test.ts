@@ -244,7 +244,8 @@ describe('the publisher', () => {
     assert.deepEqual([...sinks].sort(), [
       ...['features.v1.postgres affinity.v1', 'features.v1.postgres popularity.v1'],
       ...['features.v1.redis affinity.v1', 'features.v1.redis erasures', 'features.v1.redis interactions.v1'],
-      ...['features.v1.redis popularity.v1', 'tables.postgres dead-letters', 'tables.postgres erasures'],
+      ...['features.v1.redis popularity.v1', 'features.v1.redis products'],
+      ...['tables.postgres dead-letters', 'tables.postgres erasures'],
       ...['tables.postgres products', 'tables.postgres users'],
     ]);
     const stop = new AbortController();

@@ -28,7 +28,7 @@ export const OVERVIEW: Overview = {
   demo: true,
   uptime_seconds: 12.5,
   events: { total: 1000, rate_per_second: 20.5 },
-  lag: { activity: 0, popularity: 1, corpus: 4, redis: 2, postgres: 3 },
+  lag: { activity: 0, popularity: 1, corpus: 4, embeddings: 5, redis: 2, postgres: 3 },
   freshness_ms: { redis: 120, postgres: null },
   intake: { counted: 990, duplicate: 5, late: 3, dead_letter: 2 },
 };

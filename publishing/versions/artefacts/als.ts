@@ -79,10 +79,10 @@ export const als: Contents = {
     for (const [table] of TABLES) await deleteRows(database, version, table);
   },
 
-  async keysOf({ layout, store }, { version }) {
+  async *keysOf({ layout, store }, { version }) {
     const keys = layout.versioned('als');
-    const users = await store.keys(layout.factorsUserPrefix(version));
-    return [checksumKey(keys, version), settingsKey(keys, version), ...users];
+    yield [checksumKey(keys, version), settingsKey(keys, version)];
+    yield* store.keyPages(layout.factorsUserPrefix(version));
   },
 };
 

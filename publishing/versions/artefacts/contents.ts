@@ -21,6 +21,10 @@ export interface Contents {
   stageKeys(place: VersionsPlace, version: VersionName, checksum: string): Promise<void>;
   /** Harmless when they are gone. */
   removeRows(place: VersionsPlace, version: VersionName): Promise<void>;
-  /** Names in the online store of a version that is not current there, what is noted about it included. */
-  keysOf(place: VersionsPlace, version: VersionName): Promise<string[]>;
+  /**
+   * Names in the online store of a version that is not current there, what is noted about it included, in the order in
+   * which they are to go: the checksum first, so that half a version is taken for none. In pages, each of which may be
+   * gone when the next one is asked for; a name may come twice.
+   */
+  keysOf(place: VersionsPlace, version: VersionName): AsyncIterable<readonly string[]>;
 }

@@ -130,6 +130,39 @@ export async function* readFactors(path: string): AsyncGenerator<FactorRow> {
   }
 }
 
+/** A file that stays open for single rows; its ids lie in memory, as they lie in the file. */
+export interface OpenFactors extends FactorFileHead {
+  /** UTF-8, end to end; neither their order nor their ends were looked at. */
+  readonly ids: Buffer;
+  /** Where each id ends in `ids`. */
+  readonly ends: Uint32Array;
+  /** One row of 0..rows − 1. */
+  row(position: number): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/** Errors: FreshetError 'invalid_data' when it is no whole file of factors; those of the disk. */
+export async function openFactors(path: string): Promise<OpenFactors> {
+  const file = await open(path, 'r');
+  try {
+    const { rows, factors, idsAt, factorsAt } = await headOf(file, path);
+    const ends = new Uint32Array(rows);
+    (await bytesAt(file, path, HEADER, rows * 4)).copy(new Uint8Array(ends.buffer));
+    const idBytes = ends.at(-1) ?? 0;
+    if (idsAt + idBytes > factorsAt) throw damaged(path, 'the end of its ids');
+    const ids = await bytesAt(file, path, idsAt, idBytes);
+    const rowBytes = factors * 4;
+    const row = async (position: number) => {
+      const bytes = await bytesAt(file, path, factorsAt + position * rowBytes, rowBytes);
+      return new Float32Array(bytes.buffer, bytes.byteOffset, factors);
+    };
+    return { rows, factors, ids, ends, row, close: () => file.close() };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
 async function headOf(file: FileHandle, path: string) {
   const { size } = await file.stat();
   if (size < HEADER) throw damaged(path, 'its length');

@@ -23,8 +23,8 @@ export const filesOnly: Contents = {
 
   async removeRows() {},
 
-  async keysOf({ layout }, { artefact, version }) {
+  async *keysOf({ layout }, { artefact, version }) {
     const keys = layout.versioned(artefact);
-    return [checksumKey(keys, version), settingsKey(keys, version)];
+    yield [checksumKey(keys, version), settingsKey(keys, version)];
   },
 };

@@ -81,13 +81,13 @@ export const stopwords: Contents = {
     await database.execute('DELETE FROM stopwords WHERE version = $1', [version]);
   },
 
-  async keysOf({ layout, store }, { version }: VersionName) {
+  async *keysOf({ layout, store }, { version }: VersionName) {
     const keys = layout.versioned('stopwords');
     const parts = partsKey(keys, version)!;
     const languages = [...(await store.hgetall(parts)).keys()];
     // What leads to the words goes last, so that an interrupted removal can go on.
     const words = languages.map((language) => stagedKey(keys.plain!, version, language));
-    return [checksumKey(keys, version), settingsKey(keys, version), ...words, parts];
+    yield [checksumKey(keys, version), settingsKey(keys, version), ...words, parts];
   },
 };
 

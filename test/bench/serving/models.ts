@@ -7,6 +7,7 @@ import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Layout } from '../../../publishing/layout.js';
 import {
+  type FactorSource,
   ITEM_FACTORS_FILE,
   USER_FACTORS_FILE,
   writeFactors,
@@ -21,6 +22,7 @@ import { writeBreadth } from '../../../runtime/faiss/index-file.js';
 import { loadNative } from '../../../runtime/faiss/native.js';
 import { artifactsFolder, type Settings } from '../../../runtime/settings.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
+import { type MadeIndexes, makeIndexes } from '../../../snapshotters/als/indexes.js';
 import { IdTableWriter } from '../../../snapshotters/faiss/id-table.js';
 import { HNSW_FROM } from '../../../snapshotters/faiss/kind.js';
 import { IDS_FILE, INDEX_FILE } from '../../../snapshotters/faiss/layout.js';
@@ -94,23 +96,33 @@ export async function modelOf(
   number: number,
   { users, products }: { readonly users: number; readonly products: number },
   random: Random,
-): Promise<Build> {
+): Promise<{ readonly build: Build; readonly indexes: MadeIndexes['figures'] }> {
   const folder = await workFolder(settings, `als-${number}`);
+  const sources: FactorSource[] = [];
   const clusters = new Clusters(random, FACTORS);
   for (const [file, count, idOf] of [
     [USER_FACTORS_FILE, users, userId],
     [ITEM_FACTORS_FILE, products, productId],
   ] as const) {
     const ids = inOrder(count, idOf);
-    await writeFactors(join(folder, file), {
+    // Popular products have long vectors.
+    const drawn = ids.map(() => clusters.draw(Math.exp(2 * random.unit() - 2)));
+    const source: FactorSource = {
       rows: count,
       factors: FACTORS,
       idOf: (row) => Buffer.from(ids[row]!),
-      // Popular products have long vectors.
-      copyFactors: (_row, target, at) => target.set(clusters.draw(Math.exp(2 * random.unit() - 2)), at),
-    });
+      copyFactors: (row, target, at) => target.set(drawn[row]!, at),
+    };
+    await writeFactors(join(folder, file), source);
+    sources.push(source);
   }
-  return finish(folder, 'als', { ALS_FACTORS: FACTORS }, { users, products }, [USER_FACTORS_FILE, ITEM_FACTORS_FILE]);
+  const [ofUsers, ofProducts] = sources as [FactorSource, FactorSource];
+  const indexes = await makeIndexes({ folder, users: ofUsers, products: ofProducts });
+  const names = [USER_FACTORS_FILE, ITEM_FACTORS_FILE, ...indexes.files];
+  const build = await finish(folder, 'als', { ALS_FACTORS: FACTORS }, { users, products }, names, {
+    indexes: indexes.figures,
+  });
+  return { build, indexes: indexes.figures };
 }
 
 /** What users have been at, as the publisher writes it. */
@@ -151,6 +163,7 @@ async function finish(
   settings: Manifest['settings'],
   counts: Manifest['counts'],
   names: readonly string[],
+  figures: Manifest['figures'] = {},
 ): Promise<Build> {
   const files = names.map(async (name) => {
     const hash = createHash('sha256');
@@ -159,7 +172,7 @@ async function finish(
   });
   const manifest: Manifest = {
     ...{ artefact, run_id: basename(folder), created_at: new Date().toISOString(), code_version: 'bench' },
-    ...{ inputs: [], settings, counts, figures: {}, checks: [], files: await Promise.all(files) },
+    ...{ inputs: [], settings, counts, figures, checks: [], files: await Promise.all(files) },
   };
   await writeFile(join(folder, MANIFEST_FILE), JSON.stringify(manifest));
   return { artefact, folder, manifest };

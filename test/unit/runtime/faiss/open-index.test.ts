@@ -1,6 +1,7 @@
 /** The life of an index process: killed, stopped, overrun, damaged, and replaced by the next one. */
 import assert from 'node:assert/strict';
-import { copyFile, mkdtemp, rm, truncate } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { copyFile, mkdtemp, open, readFile, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -163,6 +164,29 @@ test('a damaged file is refused when it is opened', async () => {
   const empty = join(folder, 'empty.faiss');
   await writeFlat(empty, new Float32Array(0), DIMENSION);
   await assert.rejects(openIndex({ path: empty, logger: silentLogger }), /holds no vectors/);
+});
+
+test('files to verify are compared before the index is loaded, and only then', async () => {
+  const own = join(folder, 'verified.faiss');
+  await copyFile(path, own);
+  const bytes = await readFile(own);
+  const mark = { path: own, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
+  await opened({ path: own, verify: [mark] }, async (index) => {
+    const file = await open(own, 'r+');
+    await file.write(Buffer.of(1), 0, 1, bytes.length - 4);
+    await file.close();
+    process.kill(index.pid!, 'SIGKILL');
+    while (index.restarts === 0) await index.search(query(0), 1, 1).catch(() => undefined);
+    await index.search(query(0), 1, 1);
+  });
+  const refused = (verify: typeof mark, what: RegExp) =>
+    assert.rejects(
+      openIndex({ path: own, logger: silentLogger, engine: 'exact', verify: [verify] }),
+      (error: Error) => hasCode(error, 'invalid_data') && what.test(error.message),
+    );
+  await refused(mark, /checksum is not that of its manifest/);
+  await refused({ ...mark, bytes: mark.bytes + 1 }, /has \d+ bytes, its manifest says/);
+  await refused({ ...mark, path: join(folder, 'nowhere') }, /nowhere cannot be opened/);
 });
 
 test('a file that was damaged later stops no healthy process; once it is needed, searches fail with a reason', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FreshetError } from '../../../../runtime/errors.js';
+import { NEIGHBOURS_MAX } from '../../../../runtime/faiss/vector-index.js';
 import { createAnswers } from '../../../../serving/models/answers.js';
 import type { Scored } from '../../../../serving/models/blend.js';
 import type { FactorVersion } from '../../../../serving/models/factor-version.js';
@@ -19,17 +20,17 @@ class FakeFactors implements FactorVersion {
   readonly count = 3;
   readonly indexes = [];
   readonly asked: { readonly factors: number[]; readonly limit: number; readonly leftOut: string[] }[] = [];
-  recommended: () => Promise<Scored[]> = async () => [item('p3', 2), item('p1', 1)];
-  alike: () => Promise<Scored[] | null> = async () => [item('p3', 0.6)];
+  recommended: (limit: number) => Promise<Scored[]> = async () => [item('p3', 2), item('p1', 1)];
+  alike: (limit: number) => Promise<Scored[] | null> = async () => [item('p3', 0.6)];
   closed = false;
 
   recommend(factors: Float32Array, limit: number, leftOut: ReadonlySet<string>) {
     this.asked.push({ factors: [...factors], limit, leftOut: [...leftOut] });
-    return this.recommended();
+    return this.recommended(limit);
   }
 
-  similar() {
-    return this.alike();
+  similar(_productId: string, limit: number) {
+    return this.alike(limit);
   }
 
   async close() {
@@ -40,16 +41,16 @@ class FakeFactors implements FactorVersion {
 class FakeIndex implements Index {
   readonly model = 'm1';
   readonly searched: { readonly vector: number[]; readonly limit: number }[] = [];
-  alike: () => Promise<Scored[] | null> = async () => [item('p2', 0.8), item('p3', 0.4)];
-  found: () => Promise<Scored[]> = async () => [item('p1', 0.5), item('p2', 0.49)];
+  alike: (limit: number) => Promise<Scored[] | null> = async () => [item('p2', 0.8), item('p3', 0.4)];
+  found: (limit: number) => Promise<Scored[]> = async () => [item('p1', 0.5), item('p2', 0.49)];
 
   search(vector: Float32Array, limit: number) {
     this.searched.push({ vector: [...vector], limit });
-    return this.found();
+    return this.found(limit);
   }
 
-  similar() {
-    return this.alike();
+  similar(_productId: string, limit: number) {
+    return this.alike(limit);
   }
 
   async close() {}
@@ -71,7 +72,8 @@ function scene(given: { als?: boolean; faiss?: boolean } = {}) {
     });
   const users = new Map([['u1', Float32Array.of(1, 2)]]);
   const purchased = new Map<string, Set<string>>();
-  const state = { embedder: 'm1', texts: [] as string[], versions: [] as (number | undefined)[] };
+  const deleted = new Set<string>();
+  const state = { embedder: 'm1', texts: [] as string[], versions: [] as (number | undefined)[], storeDown: false };
   const answers = createAnswers({
     als,
     faiss,
@@ -82,6 +84,10 @@ function scene(given: { als?: boolean; faiss?: boolean } = {}) {
         return { version: version!, factors: users.get(userId) ?? null };
       },
       purchasedOf: async (userId) => purchased.get(userId) ?? new Set(),
+      deletedOf: async (ids) => {
+        if (state.storeDown) throw new FreshetError('connection', 'down');
+        return new Set(ids.filter((id) => deleted.has(id)));
+      },
     },
     embedder: async () => ({
       model: state.embedder,
@@ -92,7 +98,7 @@ function scene(given: { als?: boolean; faiss?: boolean } = {}) {
     }),
     clock: { elapsed: () => 0 },
   });
-  return { answers, als, faiss, factors, index, readers, purchased, state };
+  return { answers, als, faiss, factors, index, readers, purchased, deleted, state };
 }
 
 const isProblem = (status: number, says: RegExp, retryAfterS: number) => (error: unknown) => {
@@ -245,5 +251,67 @@ describe('search', () => {
     const { answers, index } = scene();
     index.found = () => Promise.reject(gone);
     await assert.rejects(answers.search('x', 1), isProblem(503, /Try again in a second/, 1));
+  });
+});
+
+describe('products that were deleted after the version was made', () => {
+  /** Best first; of `all` of them, the first `gone` are deleted. */
+  function shop(all: number, gone: number) {
+    const made = scene();
+    const list = Array.from({ length: all }, (_, i) => item(`q${String(i).padStart(4, '0')}`, 1 - i / all));
+    for (const { product_id } of list.slice(0, gone)) made.deleted.add(product_id);
+    const first = async (limit: number) => list.slice(0, Math.min(limit, NEIGHBOURS_MAX));
+    made.factors.recommended = first;
+    made.factors.alike = first;
+    made.index.alike = first;
+    made.index.found = first;
+    const ask = async (limit: number) => [
+      (await made.answers.recommendations('u1', limit, true)).items,
+      (await made.answers.similar('p1', limit))!.items,
+      (await made.answers.search('lamp', limit)).items,
+    ];
+    return { ...made, list, ask };
+  }
+
+  it('are in no answer, and the lists are full all the same', async () => {
+    for (const { all, gone, limit } of [
+      { all: 20, gone: 1, limit: 5 },
+      { all: 1_000, gone: 990, limit: 10 },
+      { all: 2_500, gone: 1_048, limit: 1_000 },
+    ]) {
+      const { ask, list } = shop(all, gone);
+      const wanted = list.slice(gone, gone + limit).map(({ product_id }) => product_id);
+      for (const items of await ask(limit))
+        assert.deepEqual(
+          items.map(({ product_id }) => product_id),
+          wanted,
+        );
+    }
+  });
+
+  it('leave a shorter list where no others are', async () => {
+    for (const items of await shop(20, 18).ask(5)) assert.equal(items.length, 2);
+    for (const items of await shop(60, 60).ask(5)) assert.deepEqual(items, []);
+  });
+
+  it('cost no second question while there are none', async () => {
+    const { ask, factors, index } = shop(1_000, 0);
+    await ask(5);
+    assert.equal(factors.asked.length, 1);
+    assert.equal(index.searched.length, 1);
+  });
+
+  it('have nothing like them, as those that no model knows', async () => {
+    const { answers, deleted } = scene();
+    deleted.add('p1');
+    assert.equal(await answers.similar('p1', 5), null);
+    deleted.delete('p1');
+    assert.equal((await answers.similar('p1', 5))!.items.length, 2, 'put again');
+  });
+
+  it('are answered still while the store cannot say which they are', async () => {
+    const { ask, state, list } = shop(20, 1);
+    state.storeDown = true;
+    for (const items of await ask(1)) assert.equal(items[0]!.product_id, list[0]!.product_id);
   });
 });

@@ -1,13 +1,31 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { ITEM_FACTORS_FILE, writeFactors } from '../../../../publishing/versions/artefacts/factor-file.js';
+import {
+  type FactorSource,
+  ITEM_FACTORS_FILE,
+  writeFactors,
+} from '../../../../publishing/versions/artefacts/factor-file.js';
+import { MANIFEST_FILE } from '../../../../publishing/versions/manifest.js';
+import { hasCode } from '../../../../runtime/errors.js';
 import type { EngineChoice } from '../../../../runtime/faiss/messages.js';
 import { loadNative } from '../../../../runtime/faiss/native.js';
 import { silentLogger } from '../../../../runtime/logger.js';
-import { FOLDER_PREFIX, openFactorVersion } from '../../../../serving/models/factor-version.js';
+import { openFactorVersion } from '../../../../serving/models/factor-version.js';
+import { makeIndexes } from '../../../../snapshotters/als/indexes.js';
+import { NEIGHBOURS_INDEX, PRODUCTS_INDEX } from '../../../../snapshotters/als/layout.js';
 
 const base = mkdtempSync(join(tmpdir(), 'freshet-factors-'));
 after(() => rmSync(base, { recursive: true, force: true }));
@@ -29,14 +47,25 @@ function factorsOf(count: number): Float32Array[] {
 
 const idOf = (i: number) => `p${String(i).padStart(4, '0')}`;
 
-async function folderOf(rows: readonly Float32Array[]): Promise<string> {
+/** A version's folder, as far as serving reads it. */
+async function folderOf(rows: readonly Float32Array[], graphFrom = Number.POSITIVE_INFINITY): Promise<string> {
   const folder = mkdtempSync(join(base, `${folders++}-`));
-  await writeFactors(join(folder, ITEM_FACTORS_FILE), {
+  const products: FactorSource = {
     rows: rows.length,
     factors: FACTORS,
     idOf: (row) => Buffer.from(idOf(row)),
     copyFactors: (row, target, at) => target.set(rows[row]!, at),
+  };
+  await writeFactors(join(folder, ITEM_FACTORS_FILE), products);
+  const { files, figures } = await makeIndexes({ folder, users: products, products, graphFrom });
+  const marks = [ITEM_FACTORS_FILE, ...files].map((name) => {
+    const bytes = readFileSync(join(folder, name));
+    return { name, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
   });
+  writeFileSync(
+    join(folder, MANIFEST_FILE),
+    JSON.stringify({ artefact: 'als', figures: { indexes: figures }, files: marks }),
+  );
   return folder;
 }
 
@@ -52,11 +81,12 @@ function best(rows: readonly Float32Array[], score: (row: Float32Array) => numbe
 
 const native = await loadNative();
 const engines: { engine: EngineChoice; graphFrom: number; name: string }[] = [
-  { engine: 'exact', graphFrom: 1, name: 'exact search' },
+  { engine: 'exact', graphFrom: 1e9, name: 'exact search' },
   ...('native' in native
     ? ([
         { engine: 'native', graphFrom: 1e9, name: 'FAISS' },
         { engine: 'native', graphFrom: 1, name: 'a graph of FAISS' },
+        { engine: 'exact', graphFrom: 1, name: 'exact search of a graph that FAISS has made' },
       ] as const)
     : []),
 ];
@@ -64,10 +94,10 @@ const engines: { engine: EngineChoice; graphFrom: number; name: string }[] = [
 for (const { engine, graphFrom, name } of engines)
   describe(`factors of a version, by ${name}`, () => {
     const rows = factorsOf(300);
-    const options = { engine, graphFrom, logger: silentLogger };
+    const options = { engine, logger: silentLogger };
 
     it('recommends by the inner product with the user’s factors, without what is left out', async () => {
-      const version = await openFactorVersion(await folderOf(rows), options);
+      const version = await openFactorVersion(await folderOf(rows, graphFrom), options);
       try {
         for (const user of [rows[3]!, rows[50]!, Float32Array.from({ length: FACTORS }, (_, i) => i - 3)]) {
           const all = best(rows, (row) => dot(row, user), new Set());
@@ -90,7 +120,7 @@ for (const { engine, graphFrom, name } of engines)
     });
 
     it('finds similar products by cosine, never the product itself', async () => {
-      const version = await openFactorVersion(await folderOf(rows), options);
+      const version = await openFactorVersion(await folderOf(rows, graphFrom), options);
       try {
         for (const i of [0, 77, 299]) {
           const wanted = best(rows, (row) => cosine(row, rows[i]!), new Set([i])).slice(0, 5);
@@ -109,20 +139,76 @@ for (const { engine, graphFrom, name } of engines)
     });
   });
 
-it('takes its files away when it is closed, and when it cannot be opened', async () => {
-  const own = () => readdirSync(tmpdir()).filter((name) => name.startsWith(`${FOLDER_PREFIX}${process.pid}-`));
+describe('a folder that is not what it should be', () => {
   const options = { engine: 'exact', logger: silentLogger } as const;
-  const version = await openFactorVersion(await folderOf(factorsOf(3)), options);
-  assert.equal(own().length, 1);
+  const spoilt: [what: string, spoil: (folder: string) => void, said: RegExp][] = [
+    ['no manifest', (folder) => rmSync(join(folder, MANIFEST_FILE)), /no model with indexes.*"freshet snapshot als"/],
+    ['an index that is missing', (folder) => rmSync(join(folder, PRODUCTS_INDEX)), /products\.faiss cannot be opened/],
+    [
+      'an index that is cut short',
+      (folder) => truncateSync(join(folder, NEIGHBOURS_INDEX), 100),
+      /neighbours.*cut short/,
+    ],
+    [
+      'an index with one byte changed',
+      (folder) => {
+        const path = join(folder, NEIGHBOURS_INDEX);
+        const bytes = readFileSync(path);
+        bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
+        writeFileSync(path, bytes);
+      },
+      /neighbours\.faiss is damaged: its checksum/,
+    ],
+    [
+      'factors with one byte changed',
+      (folder) => {
+        const path = join(folder, ITEM_FACTORS_FILE);
+        const bytes = readFileSync(path);
+        bytes.writeUInt8(bytes.readUInt8(bytes.length - 4) ^ 1, bytes.length - 4);
+        writeFileSync(path, bytes);
+      },
+      /item_factors\.bin is damaged: its checksum/,
+    ],
+    [
+      'factors that are missing',
+      (folder) => rmSync(join(folder, ITEM_FACTORS_FILE)),
+      /item_factors\.bin cannot be read/,
+    ],
+    ['factors cut short', (folder) => truncateSync(join(folder, ITEM_FACTORS_FILE), 90), /no whole file of factors/],
+  ];
+  for (const [what, spoil, said] of spoilt)
+    it(`${what}: refused with what is wrong`, async () => {
+      const folder = await folderOf(factorsOf(30));
+      spoil(folder);
+      await assert.rejects(
+        openFactorVersion(folder, options),
+        (error: Error) => hasCode(error, 'invalid_data') && said.test(error.message),
+      );
+    });
+
+  it('an index of another model is refused', async () => {
+    const folder = await folderOf(factorsOf(30));
+    const other = await folderOf(factorsOf(29));
+    copyFileSync(join(other, PRODUCTS_INDEX), join(folder, PRODUCTS_INDEX));
+    const manifest = readFileSync(join(folder, MANIFEST_FILE), 'utf8');
+    const marks = (text: string) => (JSON.parse(text) as { files: { name: string }[] }).files;
+    const [its, own] = [readFileSync(join(other, MANIFEST_FILE), 'utf8'), manifest].map((text) =>
+      JSON.stringify(marks(text).find(({ name }) => name === PRODUCTS_INDEX)),
+    );
+    writeFileSync(join(folder, MANIFEST_FILE), manifest.replace(own!, its!));
+    await assert.rejects(openFactorVersion(folder, options), /are of different models/);
+  });
+});
+
+it('ends its processes when it is closed, and writes nothing', async () => {
+  const folder = await folderOf(factorsOf(3));
+  const before = readdirSync(folder);
+  const version = await openFactorVersion(folder, { engine: 'exact', logger: silentLogger });
   const pids = version.indexes.map(({ pid }) => pid!);
   await version.close();
   await version.close();
-  assert.deepEqual(own(), []);
   if (existsSync('/proc')) for (const pid of pids) assert.ok(!existsSync(`/proc/${pid}`), 'its processes have ended');
-  await assert.rejects(openFactorVersion(await folderOf([]), options), /holds no products/);
-  await assert.rejects(openFactorVersion(await folderOf([new Float32Array(FACTORS)]), options), /nothing but zeros/);
-  await assert.rejects(openFactorVersion(base, options), /item_factors/);
-  assert.deepEqual(own(), []);
+  assert.deepEqual(readdirSync(folder), before);
 });
 
 it('knows nothing similar to a product without any factor', async () => {

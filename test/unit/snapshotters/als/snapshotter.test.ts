@@ -44,7 +44,7 @@ describe('the ALS snapshotter', () => {
     ];
     const report = await build({ ...context, progress: (phase) => phases.add(phase) }, [...rows, ...strangers]);
     assert.deepEqual((await readdir(context.folder)).sort(), [...report.files].sort());
-    assert.deepEqual([...phases], ['train', 'write']);
+    assert.deepEqual([...phases], ['train', 'write', 'indexes']);
     const users: string[] = [];
     for await (const { id, factors } of readFactors(join(context.folder, 'user_factors.bin'))) {
       assert.equal(factors.length, 16);
@@ -104,7 +104,13 @@ describe('the ALS snapshotter', () => {
     assert.equal(built!.manifest.artefact, 'als');
     assert.equal(built!.manifest.inputs.length, 3);
     const names = built!.manifest.files.map(({ name }) => name);
-    assert.deepEqual(names, ['item_factors.bin', 'model_card.json', 'user_factors.bin']);
+    assert.deepEqual(names, [
+      'item_factors.bin',
+      'model_card.json',
+      'neighbours.faiss',
+      'products.faiss',
+      'user_factors.bin',
+    ]);
     // The order in which partitions are read makes no difference.
     const direct = await buildContext(t);
     await build(direct, rows);
@@ -154,6 +160,7 @@ describe('the ALS snapshotter', () => {
     );
     const report = await build(await buildContext(t), half);
     assert.deepEqual(failed(report.checks), ['ndcg']);
+    assert.ok(!report.files.includes('products.faiss'), 'nobody will search it');
   });
 
   test('only ten products: a small model that is not judged', async (t) => {

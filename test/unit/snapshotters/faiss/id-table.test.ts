@@ -43,6 +43,23 @@ test('every id is found at its position, and no other', async () => {
   );
 });
 
+test('ids that lie in memory already are taken as they are, in order and whole only', async () => {
+  const bytes = Buffer.from('abbé');
+  const table = await IdTable.of(bytes, Uint32Array.of(1, 5), 'here');
+  assert.deepEqual([table.idAt(0), table.idAt(1), table.positionOf('bbé'), table.positionOf('b')], ['a', 'bbé', 1, -1]);
+  for (const ends of [
+    [2, 1],
+    [1, 2, 3],
+    [1, 6],
+    [3, 3],
+  ])
+    await assert.rejects(
+      IdTable.of(bytes, Uint32Array.from(ends), 'here'),
+      (error: Error) =>
+        hasCode(error, 'invalid_data') && /here is damaged: line \d is not in order/.test(error.message),
+    );
+});
+
 test('a damaged table is refused with what is wrong', async () => {
   const refused = async (text: string, count: number, what: RegExp) => {
     await writeFile(path, text);

@@ -1,0 +1,28 @@
+/** The lag of the parts of a deployment, as the page shows it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { OverviewSampler } from '../../../cli/overview.js';
+import { EMBEDDINGS_APPLICATION } from '../../../processors/embeddings/main.js';
+import { systemClock } from '../../../runtime/clock.js';
+import { createMetrics } from '../../../runtime/metrics.js';
+import { Progress } from '../../../runtime/progress.js';
+import { memoryLog, write } from '../../support/publishing.js';
+
+test('embeddings lag behind the products, by what their own application has reached', async () => {
+  const log = await memoryLog(1);
+  const deleted = Array.from({ length: 5 }, (_, i) => [`p${i}`, null] as const);
+  await write(log, 'products', 'Product', deleted);
+  const applications = ['features.v1', EMBEDDINGS_APPLICATION].map((name) => ({ name, progress: new Progress() }));
+  const [features, embeddings] = applications;
+  const mode = { log: 'embedded', online_store: 'local', database: 'private' };
+  const lag = async () => {
+    const options = { log, metrics: createMetrics(), clock: systemClock, version: 1, demo: false, mode };
+    return (await new OverviewSampler({ ...options, applications, publisher: null }).current()).lag.embeddings;
+  };
+  features!.progress.advance([{ topic: 'products', partition: 0, offset: 5 }]);
+  assert.equal(await lag(), 5, 'another application has read them');
+  embeddings!.progress.advance([{ topic: 'products', partition: 0, offset: 3 }]);
+  assert.equal(await lag(), 2);
+  embeddings!.progress.advance([{ topic: 'products', partition: 0, offset: 5 }]);
+  assert.equal(await lag(), 0);
+});
