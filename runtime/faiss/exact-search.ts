@@ -2,8 +2,7 @@
  * Exact search in plain JavaScript: what serves where FAISS's native module cannot be had, and the oracle where it can.
  * A block of rows is read once for four queries, whose sums do not wait for each other.
  */
-import type { Metric } from './index-file.js';
-import type { Found } from './vector-index.js';
+import type { Found, Metric } from './vector-index.js';
 
 const QUERIES_PER_PASS = 4;
 /** Rows that lie together in memory; also what is kept in the cache for all queries of a call. */

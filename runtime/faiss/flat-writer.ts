@@ -1,8 +1,9 @@
 /** Writes a flat index file row by row, without FAISS. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { FreshetError } from '../errors.js';
-import { FLOAT_BYTES, flatHeader, type Metric } from './index-file.js';
+import { FLOAT_BYTES, flatHeader } from './index-file.js';
 import { firstNotFinite } from './row-reader.js';
+import type { Metric } from './vector-index.js';
 import { COUNT_MAX, DIMENSION_MAX } from './vector-index.js';
 
 const BUFFER_BYTES = 1 << 20;

@@ -13,9 +13,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { FreshetError } from '../errors.js';
-import { COUNT_MAX, DIMENSION_MAX, type IndexKind } from './vector-index.js';
-
-export type Metric = 'inner_product' | 'l2';
+import { COUNT_MAX, DIMENSION_MAX, type IndexKind, type Metric } from './vector-index.js';
 
 export const FLOAT_BYTES = 4;
 const HEADER_BYTES = 37;

@@ -3,7 +3,8 @@
  * Scores are inner products, larger is nearer: cosines where vectors have length 1, as all that we publish do. (Files with
  * the metric `l2` are read too; their scores are squared distances, smaller is nearer.)
  */
-import type { Metric } from './index-file.js';
+
+export type Metric = 'inner_product' | 'l2';
 
 /** `flat` compares with every vector; `hnsw` walks a graph, `ivf` looks into some lists: faster, and not quite exact. */
 export type IndexKind = 'flat' | 'hnsw' | 'ivf';

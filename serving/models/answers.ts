@@ -5,11 +5,11 @@
  * passed over: where too few are left, the model is asked for more.
  */
 import type { ModelReader } from '../../publishing/models.js';
+import type { FeatureReader } from '../../publishing/reader.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Embedder } from '../../runtime/embedder/embedder.js';
 import { hasCode, isTransient } from '../../runtime/errors.js';
 import type { FaissVersion } from '../../snapshotters/faiss/faiss-version.js';
-import type { FeatureReaders } from '../ports.js';
 import { Problem } from '../problem.js';
 import { blendSearch, blendSimilar, candidates, type Popularity, type Scored } from './blend.js';
 import type { FactorVersion } from './factor-version.js';
@@ -41,7 +41,7 @@ export interface AnswersOptions {
   readonly als: Slot<FactorVersion>;
   readonly faiss: Slot<Pick<FaissVersion, 'model' | 'search' | 'similar' | 'close'>>;
   readonly reader: Pick<ModelReader, 'userFactors' | 'purchasedOf' | 'deletedOf'>;
-  readonly readers: Pick<FeatureReaders, 'popular' | 'stopwords' | 'stopwordLanguages'>;
+  readonly readers: Pick<FeatureReader, 'popular' | 'stopwords' | 'stopwordLanguages'>;
   /** Turns queries into vectors; opened with the first one. */
   readonly embedder: () => Promise<Pick<Embedder, 'model' | 'embed'>>;
   readonly clock: Pick<Clock, 'elapsed'>;
@@ -234,7 +234,7 @@ function readOf(artefact: ModelArtefact, lease: Lease<unknown> | null, { list }:
   return list === null || lease === null ? {} : { [artefact]: lease.version };
 }
 
-async function popularityOf(readers: Pick<FeatureReaders, 'popular'>): Promise<Popularity> {
+async function popularityOf(readers: Pick<FeatureReader, 'popular'>): Promise<Popularity> {
   const { items } = await readers.popular(null, POPULAR_MAX);
   const scores = new Map(items.map(({ productId, score }) => [productId, score]));
   return { scores, best: Math.max(0, ...scores.values()) };

@@ -5,8 +5,8 @@
  * A query of nothing else is searched for as it stands.
  */
 import { termsOf } from '../../processors/corpus/words.js';
+import type { FeatureReader } from '../../publishing/reader.js';
 import type { Clock } from '../../runtime/clock.js';
-import type { FeatureReaders } from '../ports.js';
 import { KeptFresh } from './kept-fresh.js';
 
 const CONFIDENCE_MIN = 0.7;
@@ -16,7 +16,7 @@ const WORD = /[\p{L}\p{M}\p{N}]+/gu;
 export class QueryWords {
   readonly #stopwords: KeptFresh<ReadonlySet<string>>;
 
-  constructor(readers: Pick<FeatureReaders, 'stopwords' | 'stopwordLanguages'>, clock: Pick<Clock, 'elapsed'>) {
+  constructor(readers: Pick<FeatureReader, 'stopwords' | 'stopwordLanguages'>, clock: Pick<Clock, 'elapsed'>) {
     this.#stopwords = new KeptFresh(() => surest(readers), clock, MAX_AGE_MS);
   }
 
@@ -41,7 +41,7 @@ function isStopword(word: string, stopwords: ReadonlySet<string>): boolean {
   return terms.length > 0 && terms.every((term) => stopwords.has(term));
 }
 
-async function surest(readers: Pick<FeatureReaders, 'stopwords' | 'stopwordLanguages'>): Promise<ReadonlySet<string>> {
+async function surest(readers: Pick<FeatureReader, 'stopwords' | 'stopwordLanguages'>): Promise<ReadonlySet<string>> {
   const words = new Set<string>();
   for (const language of await readers.stopwordLanguages()) {
     const found = await readers.stopwords(language);

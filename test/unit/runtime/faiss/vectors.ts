@@ -1,6 +1,6 @@
 /** Seeded vectors of length 1 that lie in clusters, as embeddings do, and files of them. */
 import { FlatWriter } from '../../../../runtime/faiss/flat-writer.js';
-import type { Metric } from '../../../../runtime/faiss/index-file.js';
+import type { Metric } from '../../../../runtime/faiss/vector-index.js';
 import { Random } from '../../../support/random.js';
 
 export interface VectorsOptions {
