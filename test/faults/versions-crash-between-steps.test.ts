@@ -1,25 +1,69 @@
 /**
- * I22, I23: a publisher is cut off between every two steps of a publication, one place after the other, and comes back,
+ * I22, I23, of words and of a model's factors: a publisher is cut off between every two steps of a publication, one place after the other, and comes back,
  * or never does. The version before is served until the new one is, and nothing of what was cut off stays.
  */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { Layout } from '../../publishing/layout.js';
+import { createModelReader } from '../../publishing/models.js';
+import type { Build } from '../../publishing/versions/versions.js';
 import { systemClock } from '../../runtime/clock.js';
 import { takeFaultPoints } from '../../runtime/fault-points.js';
 import { compareTokens } from '../../runtime/stores/switch-token.js';
+import { modelBuild, readingFactors } from '../support/model-versions.js';
 import { Events } from '../support/publishing.js';
 import { heldToken, lastRelease, type Scene, scene } from '../support/stopword-versions.js';
 import { realStores } from '../support/stores/real-stores.js';
-import { Crash, crashAt, History, PUBLISH_POINTS, REAP_POINTS, Witness } from '../support/version-chaos.js';
+import {
+  Crash,
+  crashAt,
+  History,
+  PUBLISH_POINTS,
+  REAP_POINTS,
+  readingWords,
+  Witness,
+  type WitnessedRead,
+} from '../support/version-chaos.js';
 
 const WEEK_MS = 7 * 86_400_000;
 const { database, online } = await realStores();
 const isCrash = (error: unknown) => error instanceof Crash;
+/** More than a page of rows, and of keys. */
+const USERS = Array.from({ length: 1_200 }, (_, i) => `u${String(i).padStart(4, '0')}`);
 
-for (const [kind, openStore] of online)
-  describe(`a publisher with ${kind} cut off at`, () => {
+interface Kind {
+  readonly artefact: 'stopwords' | 'als';
+  build(made: Scene, number: number, runId?: string): Promise<Build>;
+  reading(made: Scene, keyPrefix: string): WitnessedRead;
+  readonly tables: readonly string[];
+  /** Of data in the online store, all versions that are not current. */
+  keyPrefixes(layout: Layout, version: number): readonly string[];
+}
+
+const KINDS: readonly Kind[] = [
+  {
+    artefact: 'stopwords',
+    build: (made, number, runId) => made.build(number, runId),
+    reading: (made) => readingWords(made.reader()),
+    tables: ['stopwords'],
+    keyPrefixes: () => [],
+  },
+  {
+    artefact: 'als',
+    build: (made, number, runId) => modelBuild(made.work, { number, users: USERS, ...(runId && { runId }) }),
+    reading: ({ store }, keyPrefix) => readingFactors(createModelReader({ store, database, keyPrefix }), USERS),
+    tables: ['als_user_factors', 'als_item_factors'],
+    keyPrefixes: (layout, version) => [layout.factorsUserPrefix(version)],
+  },
+];
+
+for (const [store, openStore, kind] of [...online].flatMap(([name, open]) =>
+  KINDS.map((kind) => [name, open, kind] as const),
+))
+  describe(`a publisher of ${kind.artefact} with ${store} cut off at`, () => {
+    const { artefact } = kind;
     const events = new Events();
     const ahead = { ms: 0 };
     const clock = { ...systemClock, now: () => Date.now() + ahead.ms };
@@ -32,8 +76,9 @@ for (const [kind, openStore] of online)
       const made = await scene(t, database, store, { clock, keyPrefix });
       const history = await History.record(database);
       const quiet = made.machine();
-      await quiet.publish(await made.build(1), { epoch: 1 });
-      return { made, quiet, witness: new Witness(made.reader()), history };
+      await quiet.publish(await kind.build(made, 1), { epoch: 1 });
+      const read = kind.reading(made, keyPrefix);
+      return { made, quiet, read, witness: new Witness(read), history };
     };
     const everybodyFollows = async (made: Scene) => {
       const head = async () => {
@@ -42,41 +87,62 @@ for (const [kind, openStore] of online)
         );
         return row!;
       };
-      await events.until('followed', async () => compareTokens(await heldToken(made), await head()) === 0);
-      await events.until('told', async () => compareTokens(await lastRelease(made.log), await head()) === 0);
+      await events.until('followed', async () => compareTokens(await heldToken(made, artefact), await head()) === 0);
+      await events.until('told', async () => compareTokens(await lastRelease(made.log, artefact), await head()) === 0);
       return (await head()).current;
     };
     const leftOf = async (made: Scene) => ({
-      folders: (await readdir(join(made.root, 'artifacts', 'stopwords'))).sort(),
-      keys: [...(await made.store.hgetall(made.layout.versionIndex('stopwords'))).keys()].sort(),
-      rows: (await database.query<{ v: number }>('SELECT DISTINCT version AS v FROM stopwords ORDER BY 1')).map(
-        ({ v }) => v,
+      folders: (await readdir(join(made.root, 'artifacts', artefact))).sort(),
+      keys: [...(await made.store.hgetall(made.layout.versionIndex(artefact))).keys()].sort(),
+      rows: await Promise.all(
+        kind.tables.map(async (table) => {
+          const rows = await database.query<{ v: number }>(`SELECT DISTINCT version AS v FROM ${table} ORDER BY 1`);
+          return rows.map(({ v }) => v);
+        }),
       ),
+      data: (
+        await Promise.all(
+          [1, 2, 3].map(async (version) => {
+            const keys = kind.keyPrefixes(made.layout, version).map((prefix) => made.store.keys(prefix));
+            return (await Promise.all(keys)).some((found) => found.length > 0) ? [version] : [];
+          }),
+        )
+      ).flat(),
+    });
+    const only = (...versions: number[]) => ({
+      folders: versions.map((version) => `v${version}`),
+      keys: versions.map(String),
+      rows: kind.tables.map(() => versions),
+      data: versions.filter((version) => kind.keyPrefixes(new Layout(''), version).length > 0),
     });
 
     for (const point of PUBLISH_POINTS) {
       test(`${point} comes back and goes on with the same version`, async (t) => {
-        const { made, witness, history } = await open(t);
-        const build = await made.build(2, 'cut');
+        const { made, read, witness, history } = await open(t);
+        const build = await kind.build(made, 2, 'cut');
         takeFaultPoints(crashAt(point));
         await assert.rejects(made.machine().publish(build, { epoch: 2 }), isCrash);
         assert.deepEqual(await made.machine().publish(build, { epoch: 3 }), { version: 2, state: 'current' });
-        assert.equal((await made.reader().stopwords('de'))?.version, 2);
+        assert.equal((await read(0)).version, 2);
         assert.equal(await everybodyFollows(made), 2);
-        assert.deepEqual(await leftOf(made), { folders: ['v1', 'v2'], keys: ['1', '2'], rows: [1, 2] });
+        assert.deepEqual(await leftOf(made), only(1, 2));
         await witness.stop(await history.versions());
       });
 
       test(`${point} never comes back`, async (t) => {
-        const { made, quiet, witness, history } = await open(t);
+        const { made, quiet, read, witness, history } = await open(t);
+        const build = await kind.build(made, 2, 'cut');
         takeFaultPoints(crashAt(point));
-        await assert.rejects(made.machine().publish(await made.build(2, 'cut'), { epoch: 2 }), isCrash);
+        await assert.rejects(made.machine().publish(build, { epoch: 2 }), isCrash);
         const isDecided = PUBLISH_POINTS.indexOf(point) >= PUBLISH_POINTS.indexOf('version.decided');
         const reconcilers = [made.machine(), made.machine()];
         for (const reconciler of reconcilers) await reconciler.start();
         assert.equal(await everybodyFollows(made), isDecided ? 2 : 1);
-        assert.equal((await made.reader().stopwords('de'))?.version, isDecided ? 2 : 1);
-        assert.deepEqual(await quiet.publish(await made.build(3), { epoch: 3 }), { version: 3, state: 'current' });
+        assert.equal((await read(0)).version, isDecided ? 2 : 1);
+        assert.deepEqual(await quiet.publish(await kind.build(made, 3), { epoch: 3 }), {
+          version: 3,
+          state: 'current',
+        });
         ahead.ms = 61_000;
         await events.until('cleared up', async () => {
           const [row] = await database.query(
@@ -85,12 +151,7 @@ for (const [kind, openStore] of online)
           return row === undefined;
         });
         const isKept = PUBLISH_POINTS.indexOf(point) >= PUBLISH_POINTS.indexOf('version.verified');
-        const kept = isKept ? [1, 2, 3] : [1, 3];
-        assert.deepEqual(await leftOf(made), {
-          folders: kept.map((version) => `v${version}`),
-          keys: kept.map(String),
-          rows: kept,
-        });
+        assert.deepEqual(await leftOf(made), isKept ? only(1, 2, 3) : only(1, 3));
         await witness.stop(await history.versions());
       });
     }
@@ -98,7 +159,7 @@ for (const [kind, openStore] of online)
     for (const point of REAP_POINTS)
       test(`${point} is followed by somebody who goes on`, async (t) => {
         const { made, quiet, witness, history } = await open(t);
-        for (const number of [2, 3]) await quiet.publish(await made.build(number), { epoch: 1 });
+        for (const number of [2, 3]) await quiet.publish(await kind.build(made, number), { epoch: 1 });
         ahead.ms = WEEK_MS + 1_000;
         const met: unknown[] = [];
         const crash = crashAt(point);
@@ -119,9 +180,9 @@ for (const [kind, openStore] of online)
           return row !== undefined;
         });
         assert.equal(met.length, 1);
-        assert.deepEqual(await leftOf(made), { folders: ['v2', 'v3'], keys: ['2', '3'], rows: [2, 3] });
-        await assert.rejects(quiet.rollback('stopwords', { to: 1 }), /kept no longer/);
-        assert.equal((await quiet.rollback('stopwords')).current, 2);
+        assert.deepEqual(await leftOf(made), only(2, 3));
+        await assert.rejects(quiet.rollback(artefact, { to: 1 }), /kept no longer/);
+        assert.equal((await quiet.rollback(artefact)).current, 2);
         await witness.stop(await history.versions());
       });
   });

@@ -21,7 +21,7 @@ import { Random } from '../support/random.js';
 import { startPostgres } from '../support/services/postgres.js';
 import { startRedis } from '../support/services/redis.js';
 import { buildOf, heldToken, LANGUAGES, lastRelease, scene } from '../support/stopword-versions.js';
-import { Crash, History, lossy, storm, Witness, watchTokens } from '../support/version-chaos.js';
+import { Crash, History, lossy, readingWords, storm, Witness, watchTokens } from '../support/version-chaos.js';
 import { isFull, report, seed } from './harness/report.js';
 
 const PUBLISHERS = 8;
@@ -58,7 +58,7 @@ test('a race of publishers, rollbacks and reconcilers', { timeout: 280_000 }, as
   const met = { crashes: 0 };
   takeFaultPoints(storm(random, SHARES, met));
   t.after(() => takeFaultPoints(null));
-  const witnesses = Array.from({ length: READERS }, () => new Witness(made.reader()));
+  const witnesses = Array.from({ length: READERS }, () => new Witness(readingWords(made.reader())));
   let isOver = false;
   const tokens = watchTokens(made, () => isOver);
   tokens.catch(() => undefined);

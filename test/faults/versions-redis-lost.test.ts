@@ -15,7 +15,7 @@ import { Events } from '../support/publishing.js';
 import { startPostgres } from '../support/services/postgres.js';
 import { buildOf, heldToken, LANGUAGES, scene } from '../support/stopword-versions.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
-import { History, Witness } from '../support/version-chaos.js';
+import { History, readingWords, Witness } from '../support/version-chaos.js';
 
 for (const fault of ['emptied', 'put back to an older copy'] as const)
   test(`a Redis that is ${fault}`, { timeout: 60_000 }, async (t) => {
@@ -36,7 +36,7 @@ for (const fault of ['emptied', 'put back to an older copy'] as const)
     const copy = fault === 'emptied' ? null : await redis.copyData();
     await versions.publish(await made.build(3), { epoch: 1 });
     await versions.publish(await made.build(4), { epoch: 1 });
-    const witnesses = [1, 2, 3].map(() => new Witness(made.reader()));
+    const witnesses = [1, 2, 3].map(() => new Witness(readingWords(made.reader())));
     const events = new Events();
     await events.until('everybody reads', () => witnesses.every(({ reads }) => reads > 5));
     for (const machine of [made.machine(), made.machine()]) await machine.start();

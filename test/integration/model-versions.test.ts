@@ -13,7 +13,7 @@ import type { Build } from '../../publishing/versions/versions.js';
 import { systemClock } from '../../runtime/clock.js';
 import { FreshetError, hasCode } from '../../runtime/errors.js';
 import { silentLogger } from '../../runtime/logger.js';
-import { artifactsFolder, loadSettings } from '../../runtime/settings.js';
+import { loadSettings } from '../../runtime/settings.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { checksumKey } from '../../runtime/stores/versioned-keys.js';
 import { factorOf, indexBuild, type ModelBuild, modelBuild } from '../support/model-versions.js';
@@ -43,13 +43,11 @@ for (const [kind, openStore] of online)
       const keyPrefix = `m${randomBytes(4).toString('hex')}:`;
       const store = await openStore(t, keyPrefix);
       const made = await scene(t, database, store, { keyPrefix });
-      await database.execute('TRUNCATE als_user_factors, als_item_factors, faiss_indexes, erased_subjects');
       const settings = loadSettings({ REDIS_KEY_PREFIX: keyPrefix, ARTIFACTS_DIR: join(made.root, 'artifacts') });
-      const work = join(artifactsFolder(settings), '.work');
       const reader = (pinned: Pinned = {}, from = store) =>
         createModelReader({ store: from, database, keyPrefix, pinned });
-      const model = (build: ModelBuild) => modelBuild(work, build);
-      return { ...made, settings, work, reader, model };
+      const model = (build: ModelBuild) => modelBuild(made.work, build);
+      return { ...made, settings, reader, model };
     }
 
     test('factors of every user are read together with the version they are of', async (t) => {

@@ -1,13 +1,18 @@
 /** Versions of models for tests: builds as the snapshotters make them, whose factors say of which build they are. */
+import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ModelReader } from '../../publishing/models.js';
 import { ITEM_FACTORS_FILE, USER_FACTORS_FILE, writeFactors } from '../../publishing/versions/artefacts/factor-file.js';
 import { INDEX_FILE } from '../../publishing/versions/artefacts/faiss.js';
 import { MANIFEST_FILE, type Manifest } from '../../publishing/versions/manifest.js';
 import type { Build } from '../../publishing/versions/versions.js';
+import type { WitnessedRead } from './version-chaos.js';
 
 export interface ModelBuild {
+  /** Its folder's name; another one each time by default. */
+  readonly runId?: string;
   /** Every factor of user i is this plus i hundredths. */
   readonly number: number;
   readonly users: readonly string[];
@@ -25,7 +30,7 @@ export function factorOf(number: number, i: number): number {
 /** A finished folder of a recommendation model under `work`. Ids must be in the order of their bytes. */
 export async function modelBuild(work: string, build: ModelBuild): Promise<Build> {
   const { number, users, products = ['p1', 'p2'], factors = 3, capturedMs = Date.UTC(2026, 0, 2) } = build;
-  const runId = `als-${number}-${randomBytes(3).toString('hex')}`;
+  const { runId = `als-${number}-${randomBytes(3).toString('hex')}` } = build;
   const folder = join(work, runId);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   for (const [file, ids] of [
@@ -43,6 +48,18 @@ export async function modelBuild(work: string, build: ModelBuild): Promise<Build
     USER_FACTORS_FILE,
     ITEM_FACTORS_FILE,
   ]);
+}
+
+/** The factors of one user after the other, of models with these users. */
+export function readingFactors(reader: ModelReader, users: readonly string[]): WitnessedRead {
+  return async (turn) => {
+    const i = turn % users.length;
+    const { version, factors } = await reader.userFactors(users[i]!);
+    assert.ok(factors !== null, `${users[i]} was not there in version ${version}`);
+    const build = Math.floor(factors[0]!);
+    for (const factor of factors) assert.equal(factor, factorOf(build, i), `factors of ${users[i]} in ${version}`);
+    return { version, build };
+  };
 }
 
 /** A finished folder of a search index, whose file is no index but tells its number. */

@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { Layout } from '../../publishing/layout.js';
+import { type Artefact, Layout } from '../../publishing/layout.js';
 import { migrateUp } from '../../publishing/migrate.js';
 import { createReader, type FeatureReader } from '../../publishing/reader.js';
 import { createVersions, type VersionsOptions, type VersionsPace } from '../../publishing/versions/create.js';
@@ -39,6 +39,8 @@ export interface Scene {
   readonly layout: Layout;
   readonly log: MemoryLog;
   readonly root: string;
+  /** Where unfinished folders lie. */
+  readonly work: string;
   /** One process's machine; `over` exchanges parts of it. */
   machine(over?: Partial<VersionsOptions>): Versions;
   reader(pinned?: Pinned, store?: OnlineStore): FeatureReader;
@@ -59,8 +61,11 @@ export async function scene(
   const root = await mkdtemp(join(tmpdir(), 'freshet-versions-'));
   t.after(() => rm(root, { recursive: true, force: true }));
   await migrateUp(database);
-  await database.execute('TRUNCATE versions, version_heads, version_pins, stopwords');
+  await database.execute(
+    'TRUNCATE versions, version_heads, version_pins, stopwords, als_user_factors, als_item_factors, faiss_indexes, erased_subjects',
+  );
   const settings = loadSettings({ REDIS_KEY_PREFIX: keyPrefix, ARTIFACTS_DIR: join(root, 'artifacts') });
+  const work = join(artifactsFolder(settings), '.work');
   const log = await memoryLog(1);
   const machine = (over: Partial<VersionsOptions> = {}) => {
     const made = createVersions({
@@ -71,10 +76,10 @@ export async function scene(
     return made;
   };
   return {
-    ...{ database, store, layout: new Layout(keyPrefix), log, root, machine },
+    ...{ database, store, layout: new Layout(keyPrefix), log, root, work, machine },
     reader: (pinned = {}, from = store) => createReader({ store: from, database, keyPrefix, clock, pinned }),
     build: (number, runId = `run-${number}-${randomBytes(3).toString('hex')}`) =>
-      finishedFolder(join(artifactsFolder(settings), '.work', runId), number, runId),
+      finishedFolder(join(work, runId), number, runId),
   };
 }
 
@@ -159,8 +164,11 @@ export async function writeRelease(log: MemoryLog, release: Partial<Release>): P
 }
 
 /** What the store has followed. */
-export async function heldToken({ store, layout }: Scene): Promise<SwitchToken | null> {
-  return parseToken(await store.get(layout.versionSequence('stopwords')));
+export async function heldToken(
+  { store, layout }: Scene,
+  artefact: Artefact = 'stopwords',
+): Promise<SwitchToken | null> {
+  return parseToken(await store.get(layout.versionSequence(artefact)));
 }
 
 /** Everything under the scene's prefix, fences too: as FLUSHALL would, but for nobody else. */

@@ -95,18 +95,31 @@ export class History {
   }
 }
 
+/** One read: its version, and the build that all of it is of. Throws when it is of two, or only a part. */
+export type WitnessedRead = (turn: number) => Promise<{ readonly version: number; readonly build: number }>;
+
+/** The words of one language after the other. */
+export function readingWords(reader: FeatureReader): WitnessedRead {
+  return async (turn) => {
+    const language = LANGUAGES[turn % LANGUAGES.length]!;
+    const found = await reader.stopwords(language);
+    assert.ok(found !== null, `${language} was not there`);
+    return { version: found.version, build: buildOf(found.words) };
+  };
+}
+
 /** Reads all the time until told to stop; whatever is wrong is thrown by `stop`. */
 export class Witness {
-  readonly #reader: FeatureReader;
+  readonly #next: WitnessedRead;
   readonly #versions: number[] = [];
   readonly #running: Promise<void>;
   #isOver = false;
-  /** The build whose words each version was seen with. */
+  /** The build that each version was seen with. */
   readonly builds = new Map<number, number>();
   reads = 0;
 
-  constructor(reader: FeatureReader) {
-    this.#reader = reader;
+  constructor(read: WitnessedRead) {
+    this.#next = read;
     this.#running = this.#read();
     this.#running.catch(() => undefined);
   }
@@ -124,13 +137,10 @@ export class Witness {
 
   async #read(): Promise<void> {
     while (!this.#isOver) {
-      const language = LANGUAGES[this.reads % LANGUAGES.length]!;
-      const found = await this.#reader.stopwords(language);
-      assert.ok(found !== null, `${language} was not there`);
-      const build = buildOf(found.words);
-      assert.equal(this.builds.get(found.version) ?? build, build, 'words of another version');
-      this.builds.set(found.version, build);
-      if (this.#versions.at(-1) !== found.version) this.#versions.push(found.version);
+      const { version, build } = await this.#next(this.reads);
+      assert.equal(this.builds.get(version) ?? build, build, `version ${version} was read as of another build`);
+      this.builds.set(version, build);
+      if (this.#versions.at(-1) !== version) this.#versions.push(version);
       this.reads++;
       await pause(1);
     }
