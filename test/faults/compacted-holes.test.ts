@@ -72,19 +72,30 @@ test('readers reach the end of a topic with holes, emptied batches and aborted r
       batches.some(({ records }) => records === 0) && (await readFrom(log, topic, 0, 'read_committed')).length < 45
     );
   });
-  const left = await readFrom(log, topic, 0, 'read_committed');
+  let left = await readFrom(log, topic, 0, 'read_committed');
   assert.ok(left.length < written.size);
-  for (const row of left) assert.deepEqual(row, written.get(row.offset), 'what is left is as it was');
   const newest = new Map([...written.values()].map((row) => [row.key, row.offset]));
-  const offsets = left.map(({ offset }) => offset);
-  for (const [key, offset] of newest) assert.ok(offsets.includes(offset), `the newest of ${key} is there`);
   for (let from = 0; from <= end; from++) {
     const rows = await readFrom(log, topic, from, 'read_committed');
+    // The cleaner goes on meanwhile: what was there before may be gone, what is there afterwards was there.
+    const after = await readFrom(log, topic, 0, 'read_committed');
+    const offsets = rows.map(({ offset }) => offset);
+    const since = (all: readonly Row[]) => all.map(({ offset }) => offset).filter((offset) => offset >= from);
+    const [before, still] = [since(left), since(after)];
     assert.deepEqual(
-      rows.map(({ offset }) => offset),
-      offsets.filter((offset) => offset >= from),
-      `from ${from}`,
+      offsets.filter((offset) => !before.includes(offset)),
+      [],
+      `from ${from}: what is not there`,
     );
+    assert.deepEqual(
+      still.filter((offset) => !offsets.includes(offset)),
+      [],
+      `from ${from}: passed over`,
+    );
+    for (const row of rows) assert.deepEqual(row, written.get(row.offset), 'what is left is as it was');
+    for (const [key, offset] of newest)
+      assert.ok(offset < from || offsets.includes(offset), `from ${from}: the newest of ${key} is there`);
+    left = after;
   }
 });
 
