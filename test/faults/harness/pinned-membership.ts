@@ -1,6 +1,6 @@
 /**
- * A membership that asks no group: it has its tasks from the start and keeps them. Of another application than the one
- * that is tried it has none.
+ * A membership that asks no group: it has its tasks from the start and keeps them. Sinks have all of theirs; of another
+ * application than the one that is tried there are none.
  */
 import type { Membership, MembershipOptions } from '../../../runtime/log.js';
 import { APPLICATION } from './member.js';
@@ -19,7 +19,8 @@ export class PinnedMembership implements Membership {
       this.#end = resolve;
     });
     const all = Array.from({ length: options.tasks }, (_, task) => task);
-    const wanted = options.group === APPLICATION ? (tasks ?? all) : [];
+    const pinned = options.group === APPLICATION ? (tasks ?? all) : [];
+    const wanted = options.group.endsWith('-sink') ? all : pinned;
     // As in a group, tasks come after the join has been answered.
     setImmediate(() => {
       options.onAssigned({ generation: 1, tasks: wanted }).catch(options.onFailed);
