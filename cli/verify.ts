@@ -33,7 +33,7 @@ export function verifyCommand(shell: Shell): Command {
   return new Command('verify')
     .summary('compare what is served with a recount from the raw log')
     .description(
-      'Reads events from the beginning, recounts a sample of users and products the slow way, and compares with what Redis and Postgres serve: popularity rows and rankings, affinity rows and hashes, each at its own time. A difference counts only when it remains after everything that was in the log at the first look has passed. Exit code 1 when something differs, or when nothing could be compared.',
+      'Reads events from the beginning, recounts a sample of users and products the slow way, and compares with what Redis and Postgres serve: popularity rows and rankings, affinity rows and hashes, interactions, each at its own time. A difference counts only when it remains after everything that was in the log at the first look has passed. Exit code 1 when something differs, or when nothing could be compared.',
     )
     .addOption(
       new Option('--sample <share>', 'how many of all users and products: a percentage, or "all"')

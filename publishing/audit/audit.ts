@@ -8,17 +8,11 @@ import type { Log } from '../../runtime/log.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events } from '../../topics/events.js';
 import { type CatalogueView, readCatalogue } from './catalogue.js';
-import {
-  type Artefact,
-  compareAffinity,
-  comparePopularityRank,
-  comparePopularityRow,
-  type Known,
-  type Outcome,
-} from './compare.js';
+import { compareAffinity, comparePopularityRank, comparePopularityRow, type Known, type Outcome } from './compare.js';
+import { compareInteractions } from './compare-interactions.js';
 import { Fold, type FoldOptions } from './fold.js';
 import { KeptEvents, type SampleOptions } from './kept-events.js';
-import { Passage, type Passed, type SinkPositions, Standstill, type StoreName } from './passage.js';
+import { type Artefact, Passage, type Passed, type SinkPositions, Standstill, type StoreName } from './passage.js';
 import { recount } from './recount.js';
 import { type ReferenceSettings, utcDay, WINDOW_DAYS } from './reference.js';
 import { type AuditReport, REPORTED_MAX, reported, Tally } from './report.js';
@@ -199,6 +193,10 @@ export class Audit {
       lane('redis', 'affinity', users, async (ids) => {
         const hashes = await served.affinityHashes(ids);
         return (known) => compareAffinity(known, 'redis', hashes.get(known.key) ?? null);
+      }),
+      lane('redis', 'interactions', users, async (ids) => {
+        const rows = await served.interactions(ids);
+        return (known) => compareInteractions(known, rows.get(known.key) ?? null);
       }),
     ];
   }

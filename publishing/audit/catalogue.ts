@@ -11,6 +11,8 @@ import { readSpans } from './tail.js';
 export interface CatalogueEntry {
   /** Null: deleted. */
   readonly category: string | null;
+  /** A deletion is among the records that are still there. */
+  readonly wasDeleted: boolean;
   readonly partition: number;
   readonly offset: number;
   /** Time of the record, ms. */
@@ -54,11 +56,11 @@ export async function readCatalogue(
       if (!matters(key)) return;
       const at = { partition, offset, changedAt: columns.timestamps[row]! };
       const start = columns.valueStart[row]!;
-      if (start < 0) entries.set(key, { ...at, category: null });
+      if (start < 0) entries.set(key, { ...at, category: null, wasDeleted: true });
       else {
         try {
           const { category } = codec.decode('Product', bytes, start, columns.valueEnd[row]!) as Product;
-          entries.set(key, { ...at, category });
+          entries.set(key, { ...at, category, wasDeleted: entries.get(key)?.wasDeleted ?? false });
         } catch (error) {
           // A record that nobody can read leaves the former value.
           if (!(error instanceof SchemaError)) throw error;

@@ -8,7 +8,7 @@ import { DAY_MS } from '../../topics/topic.js';
 import { popularityAt } from '../layout.js';
 import { withinDay } from '../utc-day.js';
 import type { CatalogueEntry, CatalogueView } from './catalogue.js';
-import type { Passed, StoreName } from './passage.js';
+import type { Artefact, Passed, StoreName } from './passage.js';
 import {
   affinityOf,
   CATEGORIES_MAX,
@@ -22,13 +22,11 @@ import {
 } from './reference.js';
 import type { AffinityShares, PopularityRank, PopularityRow } from './served.js';
 
-export type Artefact = 'popularity' | 'affinity';
-
 export interface Difference {
   readonly store: StoreName;
   readonly artefact: Artefact;
   readonly key: string;
-  /** What differs: row, score, views, category, share of <category>, … */
+  /** What differs: row, score, views, category, share of <category>, count of <product>, … */
   readonly what: string;
   readonly served: string | number | null;
   readonly expected: string | number | null;
@@ -63,7 +61,7 @@ export interface Known {
   readonly now: number;
   readonly halfLifeMs: number;
   readonly catalogue: CatalogueView;
-  readonly passed: Pick<Passed, 'sweptDayOf' | 'hasSeen'>;
+  readonly passed: Pick<Passed, 'sweptDayOf' | 'interactionsWrittenTo' | 'hasSeen'>;
 }
 
 /** What "unchanged" and "equal" mean. */
@@ -71,14 +69,14 @@ export const TOLERANCE = 1e-9;
 /** Sums so small have lost digits already. */
 const NEGLIGIBLE = 1e-290;
 const CUTS_MAX = 5_000;
-const CLOCKS_APART_MS = 10 * 60_000;
+export const CLOCKS_APART_MS = 10 * 60_000;
 /** Records of the catalogue carry their producers' time. */
 const CATALOGUE_CLOCKS_APART_MS = 60 * 60_000;
 const UNKNOWN_CATEGORY = 'unknown';
 /** No category of an event: none holds a NUL. */
 const LOOSE = '\0';
 
-const SAME: Outcome = { kind: 'same', relativeError: 0 };
+export const SAME: Outcome = { kind: 'same', relativeError: 0 };
 
 /** The row in Postgres. */
 export function comparePopularityRow(known: Known, row: PopularityRow | null): Outcome {
@@ -269,8 +267,11 @@ function isExplainedByCatalogue(
   return false;
 }
 
-/** A user's row keeps the category that a product had when the user was last active. */
-function mayHaveChanged({ key, catalogue, passed }: Known, product: string, asOf: number): boolean {
+/**
+ * Whether the catalogue may have said something else of a product at `asOf`: a user's rows keep what it said when the
+ * user was last active.
+ */
+export function mayHaveChanged({ key, catalogue, passed }: Known, product: string, asOf: number): boolean {
   const entry: CatalogueEntry | undefined = catalogue.get(product);
   if (entry === undefined) return !catalogue.isWhole;
   return entry.changedAt >= asOf - CATALOGUE_CLOCKS_APART_MS || !passed.hasSeen('affinity', key, entry);
@@ -337,17 +338,18 @@ function sharesError(served: ReadonlyMap<string, number>, right: ReadonlyMap<str
   return most;
 }
 
-function errorOf(served: number, right: number): number {
+/** Relative error, 0 to 1; Infinity where one is no finite number. */
+export function errorOf(served: number, right: number): number {
   if (Math.abs(served) < NEGLIGIBLE && Math.abs(right) < NEGLIGIBLE) return 0;
   return relativeError(served, right);
 }
 
-interface Differences {
+export interface Differences {
   one(what: string, served: string | number | null, expected: string | number | null): Difference;
   all(differences: readonly Difference[]): Extract<Outcome, { kind: 'different' }>;
 }
 
-function differencesOf(known: Known, store: StoreName, artefact: Artefact, asOf: number | null): Differences {
+export function differencesOf(known: Known, store: StoreName, artefact: Artefact, asOf: number | null): Differences {
   return {
     one: (what, served, expected) => ({
       store,
@@ -366,6 +368,6 @@ function differencesOf(known: Known, store: StoreName, artefact: Artefact, asOf:
   };
 }
 
-function isoDay(day: number): string {
+export function isoDay(day: number): string {
   return new Date(day * DAY_MS).toISOString().slice(0, 10);
 }

@@ -31,9 +31,9 @@ export interface AuditSources {
 
 const HOUR_MS = 3_600_000;
 
-/** The continuous audit: 20 bytes for each event kept, some 40 MB at the most. */
+/** The continuous audit: 20 bytes for each event kept of a product, 80 to 120 of a user, some 70 MB at the most. */
 const FOLLOWING = { keysMax: 2_000, eventsMax: 500_000, busyShare: 0.25, depth: 'some' } as const;
-/** One verification: as many keys as asked for, up to some 400 MB of events. */
+/** One verification: as many keys as asked for, up to some 700 MB of events. */
 const ONCE = { keysMax: Number.POSITIVE_INFINITY, eventsMax: 5_000_000, depth: 'all' } as const;
 
 /** What a process with stores offers: verifications when asked for, and the auditor where it publishes. */

@@ -29,23 +29,32 @@ class KeyEvents {
   /** Largest day of an event or erasure; a key without events is kept for a while, for what must be gone by now. */
   touchedDay = -1;
   length = 0;
-  /** ts · 8 + type, + 4 where the label is the event's own category. */
+  /** ts · 4 + type. */
   #when = new Float64Array(4);
   #offsets = new Float64Array(4);
   #partitions = new Int32Array(4);
-  /** The category, or the product whose category is to be looked up; of users only. */
-  readonly #labels: string[] = [];
+  /** Of users only, as is the next. */
+  readonly #products: string[] = [];
+  /** Null: to be looked up. */
+  readonly #categories: (string | null)[] = [];
 
   constructor(hash: number) {
     this.hash = hash;
   }
 
-  add({ ts, type, offset, partition }: CountedEvent, label: string | null, isCategory: boolean): void {
+  /** `names`: what a user's event was about. */
+  add(
+    { ts, type, offset, partition }: CountedEvent,
+    names: { readonly product: string; readonly category: string | null } | null,
+  ): void {
     if (this.length === this.#when.length) this.#grow();
-    this.#when[this.length] = ts * 8 + TYPES.indexOf(type) + (isCategory ? 4 : 0);
+    this.#when[this.length] = ts * 4 + TYPES.indexOf(type);
     this.#offsets[this.length] = offset;
     this.#partitions[this.length] = partition;
-    if (label !== null) this.#labels[this.length] = label;
+    if (names !== null) {
+      this.#products[this.length] = names.product;
+      this.#categories[this.length] = names.category;
+    }
     this.length++;
   }
 
@@ -55,41 +64,41 @@ class KeyEvents {
     return events;
   }
 
-  /** Products of events without a category of their own. */
-  *lookedUp(): Iterable<string> {
-    for (let i = 0; i < this.length; i++)
-      if (this.#when[i]! % 8 < 4 && this.#labels[i] !== undefined) yield this.#labels[i]!;
+  get products(): readonly string[] {
+    return this.#products;
   }
 
   /** Forgets events before `ms`. Returns how many. */
   dropBefore(ms: number): number {
     let kept = 0;
     for (let i = 0; i < this.length; i++) {
-      if (this.#when[i]! < ms * 8) continue;
+      if (this.#when[i]! < ms * 4) continue;
       this.#when[kept] = this.#when[i]!;
       this.#offsets[kept] = this.#offsets[i]!;
       this.#partitions[kept] = this.#partitions[i]!;
-      if (this.#labels.length > 0) this.#labels[kept] = this.#labels[i]!;
+      if (this.#products.length > 0) {
+        this.#products[kept] = this.#products[i]!;
+        this.#categories[kept] = this.#categories[i]!;
+      }
       kept++;
     }
     const dropped = this.length - kept;
     this.length = kept;
-    if (this.#labels.length > kept) this.#labels.length = kept;
+    if (this.#products.length > kept) this.#products.length = this.#categories.length = kept;
     return dropped;
   }
 
   #at(i: number): CountedEvent {
     const when = this.#when[i]!;
-    const bits = when % 8;
-    const label = this.#labels[i] ?? '';
+    const type = when % 4;
     return {
       partition: this.#partitions[i]!,
       offset: this.#offsets[i]!,
       user: '',
-      product: bits >= 4 ? '' : label,
-      category: bits >= 4 ? label : null,
-      type: TYPES[(bits % 4) as 0 | 1 | 2],
-      ts: (when - bits) / 8,
+      product: this.#products[i] ?? '',
+      category: this.#categories[i] ?? null,
+      type: TYPES[type as 0 | 1 | 2],
+      ts: (when - type) / 4,
       forgotten: false,
     };
   }
@@ -110,14 +119,14 @@ export class KeptEvents {
   readonly #o: SampleOptions;
   /** Null: by hash. */
   readonly #only: ReadonlySet<string> | null;
-  /** Of users the category of an event counts, of products nothing but its weight. */
+  /** Of users the product and the category of an event count, of products nothing but its weight. */
   readonly #kind: 'users' | 'products';
   readonly #keys = new Map<string, KeyEvents>();
   #threshold: number;
   #events = 0;
   readonly #scratch: Buffer;
   readonly #saltBytes: number;
-  /** Categories repeat: one string instead of one per event. */
+  /** Products and categories repeat: one string instead of one per event. */
   #strings = new Map<string, string>();
 
   /** With `only`, exactly these keys, without bounds. */
@@ -166,19 +175,17 @@ export class KeptEvents {
     return this.#keys.get(id)?.erased ?? -1;
   }
 
-  /** Products whose categories decide what a user's row shows. */
+  /** Products of users' events: what the catalogue says of them decides what a user's rows show. */
   lookedUp(): Set<string> {
     const products = new Set<string>();
-    for (const key of this.#keys.values()) for (const product of key.lookedUp()) products.add(product);
+    for (const key of this.#keys.values()) for (const product of key.products) products.add(product);
     return products;
   }
 
   /** Adds an event of a key that the sample holds. */
   add(id: string, day: number, event: CountedEvent): void {
     const key = this.#obtain(id, day);
-    const isCategory = this.#kind === 'users' && event.category !== null;
-    const label = this.#kind === 'users' ? this.#shared(event.category ?? event.product) : null;
-    key.add(event, label, isCategory);
+    key.add(event, this.#kind === 'users' ? this.#namesOf(event) : null);
     this.#events++;
     this.#shrink();
   }
@@ -227,6 +234,10 @@ export class KeptEvents {
       this.#events -= key.length;
       this.#keys.delete(id);
     }
+  }
+
+  #namesOf({ product, category }: CountedEvent): { product: string; category: string | null } {
+    return { product: this.#shared(product), category: category === null ? null : this.#shared(category) };
   }
 
   #shared(text: string): string {

@@ -20,6 +20,8 @@ import { newestPerPartition } from './tail.js';
 export const STORES = ['redis', 'postgres'] as const;
 export type StoreName = (typeof STORES)[number];
 
+export type Artefact = 'popularity' | 'affinity' | 'interactions';
+
 /** Where a sink stands in its store; null where nothing is. */
 export type SinkPositions = Readonly<Record<StoreName, (id: SinkId) => Promise<SinkPosition | null>>>;
 
@@ -41,9 +43,14 @@ export interface Passed {
   /** The earliest of all days up to which tasks have swept; Infinity before any commit. */
   readonly sweptDayLeast: number;
   /** Last UTC day whose midnight sweep is finished and visible for the key. */
-  sweptDayOf(artefact: 'popularity' | 'affinity', id: string): number;
+  sweptDayOf(artefact: Artefact, id: string): number;
+  /**
+   * Offset of `events`: whatever a user's records before it changed is in the user's interactions. They are written once
+   * in a while, so later ones may still wait for their turn.
+   */
+  interactionsWrittenTo(user: string): number;
   /** Whether the tasks had read this record of the catalogue, and shown it, before what is visible now. */
-  hasSeen(artefact: 'popularity' | 'affinity', id: string, entry: CatalogueEntry): boolean;
+  hasSeen(artefact: Artefact, id: string, entry: CatalogueEntry): boolean;
 }
 
 type Newest = ReadonlyMap<number, Marker>;
@@ -91,8 +98,9 @@ export class Passage {
   }
 
   /**
-   * Resolves when everything that `events` held below the offsets `next` (one per partition) is visible in both stores.
-   * Throws Standstill when nothing moves for too long; errors of the log and the stores.
+   * Resolves when everything that `events` held below the offsets `next` (one per partition) is visible in both stores;
+   * of interactions, whatever was written by then. Throws Standstill when nothing moves for too long; errors of the log
+   * and the stores.
    */
   async passed(next: readonly number[], signal?: AbortSignal): Promise<Passed> {
     const { log } = this.#o;
@@ -107,9 +115,13 @@ export class Passage {
       signal,
     );
     const ends: (SinkId & { store: StoreName; offset: number })[] = [];
-    for (const topic of [topics.popularity.name, topics.affinity.name]) {
+    for (const [topic, stores] of [
+      [topics.popularity.name, STORES],
+      [topics.affinity.name, STORES],
+      [topics.interactions.name, ['redis']],
+    ] as const) {
       for (const [partition, offset] of (await this.#visibleEnds(topic)).entries())
-        for (const store of STORES) {
+        for (const store of stores) {
           const sink = store === 'redis' ? onlineGroup(this.#o.version) : tableGroup(this.#o.version);
           if (offset > 0) ends.push({ store, sink, topic, partition, offset });
         }
@@ -120,7 +132,7 @@ export class Passage {
       hop.length,
       await log.partitionCount(products.name),
     ];
-    const partOf = (artefact: 'popularity' | 'affinity', id: string) => {
+    const partOf = (artefact: Artefact, id: string) => {
       const key = Buffer.from(id);
       return artefact === 'popularity'
         ? { markers: popularity, topic: topics.productActivity.name, partition: partitionOf(hopPartitions, key) }
@@ -133,6 +145,10 @@ export class Passage {
         const { markers, topic, partition } = partOf(artefact, id);
         // A task that has never committed has nothing to sweep.
         return partIn(markers, topic, partition)?.swept_day ?? Number.MAX_SAFE_INTEGER;
+      },
+      interactionsWrittenTo: (user) => {
+        const { markers, topic, partition } = partOf('interactions', user);
+        return partIn(markers, topic, partition)?.oldest_due ?? 0;
       },
       hasSeen: (artefact, id, entry) => {
         const { markers, topic, partition } = partOf(artefact, id);

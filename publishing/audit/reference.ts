@@ -53,7 +53,7 @@ export const WINDOW_DAYS = 90;
 export const AHEAD_MS_MAX = 5 * 60_000;
 const ID_BYTES_MAX = 256;
 export const CATEGORIES_MAX = 256;
-const INTERACTIONS_MAX = 1000;
+export const INTERACTIONS_MAX = 1000;
 
 /** An accepted event that is no duplicate. */
 export interface CountedEvent {
@@ -101,8 +101,19 @@ export interface PopularityAnswer extends PopularitySums {
   readonly category: string;
 }
 
+/** What interactions ask of an event. */
+export type InteractionsInput = Pick<CountedEvent, 'ts' | 'type' | 'product'>;
+
+export interface InteractionItem {
+  readonly product_id: string;
+  readonly weight: number;
+  readonly count: number;
+  readonly last_ts: number;
+  readonly purchases: number;
+}
+
 export interface InteractionsAnswer {
-  readonly items: readonly { product_id: string; weight: number; count: number; last_ts: number; purchases: number }[];
+  readonly items: readonly InteractionItem[];
   readonly truncated: number;
 }
 
@@ -283,19 +294,8 @@ export class Reference {
 
   /** The heaviest products that were not deleted, heaviest first; null where none is in the window. */
   interactions(user: string, asOf: number): InteractionsAnswer | null {
-    const events = inWindow(this.#byUser.get(user) ?? [], asOf).filter(
-      ({ product }) => !this.#catalogue.deleted.has(product),
-    );
-    if (events.length === 0) return null;
-    const items = [...groupBy(events, (event) => event.product)].map(([product_id, part]) => ({
-      product_id,
-      weight: decayedSum(part, asOf, this.#settings.affinityHalfLifeMs),
-      count: part.length,
-      last_ts: part.reduce((latest, event) => Math.max(latest, event.ts), Number.NEGATIVE_INFINITY),
-      purchases: part.filter(({ type }) => type === 'purchase').length,
-    }));
-    items.sort((a, b) => b.weight - a.weight || compareBytes(a.product_id, b.product_id));
-    return { items: items.slice(0, INTERACTIONS_MAX), truncated: Math.max(0, items.length - INTERACTIONS_MAX) };
+    const events = this.#byUser.get(user) ?? [];
+    return interactionsOf(events, asOf, this.#settings.affinityHalfLifeMs, this.#catalogue.deleted);
   }
 
   #categoryOf(product: string): string {
@@ -341,6 +341,37 @@ export function affinityOf(
   const result = new Map(shares.slice(0, CATEGORIES_MAX));
   for (const [, share] of shares.slice(CATEGORIES_MAX)) result.set('other', (result.get('other') ?? 0) + share);
   return result;
+}
+
+/** Of the events of one user: the heaviest products, heaviest first; null where none is in the window. */
+export function interactionsOf(
+  events: readonly InteractionsInput[],
+  asOf: number,
+  halfLifeMs: number,
+  deleted: ReadonlySet<string>,
+): InteractionsAnswer | null {
+  const kept = events.filter(({ product }) => !deleted.has(product));
+  const items = [...itemsOf(kept, asOf, halfLifeMs).values()];
+  if (items.length === 0) return null;
+  items.sort((a, b) => b.weight - a.weight || compareBytes(a.product_id, b.product_id));
+  return { items: items.slice(0, INTERACTIONS_MAX), truncated: Math.max(0, items.length - INTERACTIONS_MAX) };
+}
+
+/** What interactions are chosen from: every product with an event in the window, in no order. */
+export function itemsOf(
+  events: readonly InteractionsInput[],
+  asOf: number,
+  halfLifeMs: number,
+): Map<string, InteractionItem> {
+  const byProduct = groupBy(inWindow(events, asOf), (event) => event.product);
+  const items = [...byProduct].map(([product_id, part]) => ({
+    product_id,
+    weight: decayedSum(part, asOf, halfLifeMs),
+    count: part.length,
+    last_ts: part.reduce((latest, event) => Math.max(latest, event.ts), Number.NEGATIVE_INFINITY),
+    purchases: part.filter(({ type }) => type === 'purchase').length,
+  }));
+  return new Map(items.map((item) => [item.product_id, item]));
 }
 
 /** Events in the 90 UTC days that end with the day of `asOf`. */

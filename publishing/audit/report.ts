@@ -1,6 +1,6 @@
 /** What a comparison found, as it is printed, logged and answered over HTTP. */
-import type { Artefact, Difference, Outcome } from './compare.js';
-import type { StoreName } from './passage.js';
+import type { Difference, Outcome } from './compare.js';
+import type { Artefact, StoreName } from './passage.js';
 
 export interface ReportedDifference {
   readonly store: StoreName;

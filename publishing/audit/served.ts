@@ -2,6 +2,7 @@
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { affinityTable, decodeId, encodeId, Layout, popularityTable } from '../layout.js';
+import { type StoredInteractions, storedInteractions } from '../sinks/interactions-row.js';
 
 /** A row of Postgres; times in ms, here and below. */
 export interface PopularityRow {
@@ -47,6 +48,8 @@ export interface Served {
   ): Promise<ReadonlyMap<string, PopularityRank | 'changing'>>;
   affinityRows(ids: readonly string[]): Promise<ReadonlyMap<string, AffinityShares>>;
   affinityHashes(ids: readonly string[]): Promise<ReadonlyMap<string, AffinityShares | 'changing' | 'ragged'>>;
+  /** Of the online store; `unreadable`: nothing that a reader could read. */
+  interactions(ids: readonly string[]): Promise<ReadonlyMap<string, StoredInteractions | 'unreadable'>>;
   /** Keys of the sample that the stores hold, as far as `depth` goes. */
   list(holds: { user(id: string): boolean; product(id: string): boolean }, depth: Depth): Promise<Listing>;
 }
@@ -73,6 +76,9 @@ export interface ServedOptions {
   readonly keyPrefix: string;
   readonly version: number;
 }
+
+/** The largest time that a Date can hold, ms. */
+const TIME_MAX = 8.64e15;
 
 export class StoredFeatures implements Served {
   readonly #store: OnlineStore;
@@ -176,6 +182,14 @@ export class StoredFeatures implements Served {
     return found;
   }
 
+  async interactions(ids: readonly string[]): Promise<Map<string, StoredInteractions | 'unreadable'>> {
+    const layout = this.#layout;
+    const texts = await Promise.all(ids.map((id) => this.#store.get(layout.interactionsUser(this.#version, id))));
+    const found = new Map<string, StoredInteractions | 'unreadable'>();
+    for (const [i, id] of ids.entries()) if (texts[i] !== null) found.set(id, readInteractions(texts[i]!));
+    return found;
+  }
+
   async list(
     holds: { user(id: string): boolean; product(id: string): boolean },
     depth: Depth,
@@ -207,6 +221,8 @@ export class StoredFeatures implements Served {
       const userPrefix = layout.affinityUserPrefix(version);
       for (const key of await store.keys(userPrefix)) user(decodeId(key.slice(userPrefix.length)));
       for (const id of (await store.hgetall(layout.affinityAsOf(version))).keys()) user(id);
+      const itemsPrefix = layout.interactionsUserPrefix(version);
+      for (const key of await store.keys(itemsPrefix)) user(decodeId(key.slice(itemsPrefix.length)));
     }
     return { products, users };
   }
@@ -243,5 +259,14 @@ export class StoredFeatures implements Served {
       if (depth === 'some') this.#listedTo.set(table, after);
       if (after === '' || depth === 'some') return;
     }
+  }
+}
+
+function readInteractions(text: string): StoredInteractions | 'unreadable' {
+  try {
+    const row = storedInteractions(text);
+    return Number.isInteger(row.asOf) && Math.abs(row.asOf) <= TIME_MAX ? row : 'unreadable';
+  } catch {
+    return 'unreadable';
   }
 }

@@ -13,6 +13,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { AuditReport, ReportedDifference } from '../../publishing/audit/report.js';
 import { silentLogger } from '../../runtime/logger.js';
+import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { openPostgres } from '../../runtime/stores/postgres.js';
 import { openRedis } from '../../runtime/stores/redis.js';
 import type { Event, EventType } from '../../schemas/records.js';
@@ -31,6 +32,8 @@ const USERS = 60;
 const PRODUCTS = 25;
 const DAY_MS = 86_400_000;
 const TYPES: readonly EventType[] = ['view', 'add_to_cart', 'purchase'];
+/** The others are known by their events only. */
+const CATALOGUED = 22;
 const CATEGORIES = [null, 'shoes', 'hats', 'a:b'];
 const SEED = 7;
 
@@ -70,6 +73,7 @@ async function verifies(t: TestContext, over: Readonly<Record<string, string>>):
     DATABASE_URL: postgres.url,
     AUDIT_SAMPLE: '1',
     AUDIT_INTERVAL_S: '1',
+    INTERACTIONS_INTERVAL_S: '2',
     ...over,
   };
   const deployment = new Deployment(settings);
@@ -91,7 +95,9 @@ async function verifies(t: TestContext, over: Readonly<Record<string, string>>):
     } finally {
       await traffic.stop();
     }
-    // A row that is written once more is whole again, so what is spoiled below must be at rest: verify waits for that.
+    // A row that is written once more is whole again, so what is spoiled below must be at rest: verify waits for that,
+    // but not for interactions, which are written when their time has come.
+    await sendLast(deployment, async (user) => store.get(`${prefix}interactions:v1:user:${user}`));
     assert.equal((await verify(settings)).code, 0);
     await deployment.until(async () => (await lastAudit(deployment))?.differences.length === 0, 'audited');
 
@@ -111,7 +117,28 @@ async function verifies(t: TestContext, over: Readonly<Record<string, string>>):
     await database.execute(
       "INSERT INTO user_affinity_v1 (user_id, as_of, scores) VALUES ('nobody', now(), '{\"shoes\": 1}')",
     );
+    const item = (user: string, change: (items: [string, number, number, number][]) => unknown) =>
+      spoilItems(store, redisDo, key(`interactions:v1:user:${user}`), change);
+    await item('u10', ([first]) => first![2]++);
+    await item('u11', ([first]) => first![3]++);
+    await item('u12', ([first]) => (first![1] *= 1.000001));
+    // Whether one that was deleted just now is shown cannot be told.
+    await item('u13', (items) =>
+      items.splice(
+        items.findIndex(([product]) => product !== 'p2'),
+        1,
+      ),
+    );
+    await item('u14', (items) => items.push(['never', 0, 1, 0]));
+    await redisDo('DEL', key('interactions:v1:user:u15'));
+    await redisDo('SET', key('interactions:v1:user:u16'), 'nonsense');
+    await redisDo(
+      'SET',
+      key('interactions:v1:user:noone'),
+      quoted({ as_of: 1, items: [['p1', 1, 1, 0]], truncated: 0 }),
+    );
     const spoiled = [
+      ...['noone', 'u10', 'u11', 'u12', 'u13', 'u14', 'u15', 'u16'].map((user) => `redis interactions ${user}`),
       'postgres affinity nobody',
       'postgres affinity u7',
       'postgres popularity p10',
@@ -129,10 +156,18 @@ async function verifies(t: TestContext, over: Readonly<Record<string, string>>):
     const p9 = found.report.differences.find(({ key: product }) => product === 'p9')!;
     assert.equal(p9.what, 'score');
     assert.ok(Math.abs(p9.relative_error! - 1e-6) < 1e-8 && p9.as_of !== null);
-    // The auditor looks at what it knows and at what readers are shown; a set nobody is led to is left to the command.
+    const interactions = found.report.differences.flatMap(({ artefact, key: user, what }) =>
+      artefact === 'interactions' ? [`${user} ${what}`] : [],
+    );
+    for (const one of [/^u10 count of /, /^u11 purchases of /, /^u12 weight of /, /^u13 item /, /^u14 item never$/])
+      assert.equal(interactions.filter((text) => one.test(text)).length, 1, `${one} in ${interactions.join(', ')}`);
+    for (const user of ['u15', 'u16', 'noone'])
+      assert.ok(interactions.includes(`${user} row`), interactions.join(', '));
+    // The auditor looks at what it knows and at what readers are shown; what nobody is led to is left to the command.
+    const unseen = ['redis popularity p4', 'redis interactions noone'];
     await deployment.until(async () => {
       const seen = named((await lastAudit(deployment))?.differences ?? []);
-      return spoiled.every((one) => one === 'redis popularity p4' || seen.includes(one));
+      return spoiled.every((one) => unseen.includes(one) || seen.includes(one));
     }, 'found by the auditor');
     assert.match(
       await metrics(deployment),
@@ -154,11 +189,41 @@ async function verifies(t: TestContext, over: Readonly<Record<string, string>>):
   }
 }
 
+async function spoilItems(
+  store: OnlineStore,
+  redisDo: (...words: string[]) => Promise<unknown>,
+  key: string,
+  change: (items: [string, number, number, number][]) => unknown,
+): Promise<void> {
+  const row = JSON.parse((await store.get(key))!) as { items: [string, number, number, number][] };
+  change(row.items);
+  await redisDo('SET', key, quoted(row));
+}
+
+/** One more event of every user; resolves when it is in the interactions of all of them. */
+async function sendLast(deployment: Deployment, stored: (user: string) => Promise<string | null>): Promise<void> {
+  const users = Array.from({ length: USERS }, (_, n) => `u${n}`);
+  const ts = Date.now();
+  const last = users.map((user_id): Event => {
+    return { event_id: 'last', user_id, product_id: 'last', category: null, event_type: 'view', ts };
+  });
+  assert.ok(await deployment.send(last));
+  await deployment.until(async () => {
+    const rows = await Promise.all(users.map(stored));
+    return rows.every((row) => row?.includes('["last",'));
+  }, 'interactions written');
+}
+
+/** JSON as one word of a command. */
+function quoted(row: object): string {
+  return JSON.stringify(JSON.stringify(row));
+}
+
 /** Events of three months, some twice, late ones, a changed and a deleted product, and a user who is forgotten. */
 async function fill(deployment: Deployment): Promise<void> {
   const random = new Random(SEED);
   console.log(`seed ${SEED}`);
-  for (let n = 0; n < PRODUCTS; n++) await put(deployment, `p${n}`, n % 2 === 0 ? 'shoes' : 'hats');
+  for (let n = 0; n < CATALOGUED; n++) await put(deployment, `p${n}`, n % 2 === 0 ? 'shoes' : 'hats');
   const now = Date.now();
   const events = Array.from({ length: EVENTS }, (_, n) => anEvent(n, random, now - random.below(95) * DAY_MS));
   for (let at = 0; at < EVENTS; at += 500) assert.ok(await deployment.send(events.slice(at, at + 500)));

@@ -8,9 +8,14 @@ import type {
   Served,
 } from '../../publishing/audit/served.js';
 import { rankScore } from '../../publishing/layout.js';
+import {
+  interactionsReader,
+  type StoredInteractions,
+  storedInteractions,
+} from '../../publishing/sinks/interactions-row.js';
 import { utcDay } from '../../publishing/utc-day.js';
-import type { SinkPosition } from '../../runtime/stores/online-store.js';
-import type { Affinity, Popularity } from '../../schemas/records.js';
+import type { SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
+import type { Affinity, Interactions, Popularity } from '../../schemas/records.js';
 import type { Driver } from './driver.js';
 
 export interface StoredRows {
@@ -18,6 +23,7 @@ export interface StoredRows {
   readonly popularityRanks: Map<string, PopularityRank>;
   readonly affinityRows: Map<string, AffinityShares>;
   readonly affinityHashes: Map<string, AffinityShares | 'ragged'>;
+  readonly interactions: Map<string, StoredInteractions | 'unreadable'>;
 }
 
 const NOTHING: PopularityRank = { rank: null, day: null, category: null, categoryRank: null, elsewhere: [] };
@@ -25,12 +31,15 @@ const NOTHING: PopularityRank = { rank: null, day: null, category: null, categor
 export class ServedTopics implements Served {
   readonly #driver: Driver;
   readonly #halfLifeMs: number;
+  readonly #readText = interactionsReader();
   /** Spoils what was read, at every read. */
   spoil: (rows: StoredRows) => void = () => undefined;
   /** What happens just before rows of Postgres are read. */
   beforeRead: () => Promise<void> = async () => undefined;
   /** Whether the online store says that it holds everything, or nothing. */
   applied = true;
+  /** A topic of which it holds nothing even so. */
+  missing: string | null = null;
 
   constructor(driver: Driver, popularityHalfLifeMs: number) {
     this.#driver = driver;
@@ -39,7 +48,8 @@ export class ServedTopics implements Served {
 
   /** Sinks that have applied everything. */
   readonly positions = {
-    redis: async (): Promise<SinkPosition | null> => (this.applied ? ALL_APPLIED : null),
+    redis: async ({ topic }: SinkId): Promise<SinkPosition | null> =>
+      this.applied && topic !== this.missing ? ALL_APPLIED : null,
     postgres: async (): Promise<SinkPosition> => ALL_APPLIED,
   };
 
@@ -47,11 +57,13 @@ export class ServedTopics implements Served {
     const { topics } = this.#driver;
     const popularity = await this.#driver.table<Popularity>(topics.popularity.name);
     const affinity = await this.#driver.table<Affinity>(topics.affinity.name);
+    const interactions = await this.#driver.table<Interactions>(topics.interactions.name);
     const rows: StoredRows = {
       popularityRows: new Map(),
       popularityRanks: new Map(),
       affinityRows: new Map(),
       affinityHashes: new Map(),
+      interactions: new Map(),
     };
     for (const [id, { as_of, category, score, views, add_to_carts, purchases }] of popularity) {
       const rank = rankScore(score, as_of, this.#halfLifeMs);
@@ -62,8 +74,16 @@ export class ServedTopics implements Served {
       rows.affinityRows.set(id, { asOf: as_of, scores: new Map(Object.entries(scores)) });
       rows.affinityHashes.set(id, { asOf: as_of, scores: new Map(Object.entries(scores)) });
     }
+    for (const [id, row] of interactions) rows.interactions.set(id, storedInteractions(this.#textOf(row)));
     this.spoil(rows);
     return rows;
+  }
+
+  /** As the sink writes it. */
+  #textOf(row: Interactions): string {
+    const { codec } = this.#driver;
+    const bytes = codec.encode('Interactions', row);
+    return this.#readText(codec, bytes, 0, bytes.length).text;
   }
 
   async popularityRows(): Promise<Map<string, PopularityRow>> {
@@ -84,10 +104,15 @@ export class ServedTopics implements Served {
     return (await this.rows()).affinityHashes;
   }
 
+  async interactions(): Promise<Map<string, StoredInteractions | 'unreadable'>> {
+    return (await this.rows()).interactions;
+  }
+
   async list(holds: { user(id: string): boolean; product(id: string): boolean }, _depth: Depth): Promise<Listing> {
     const rows = await this.rows();
     const products = [...rows.popularityRows.keys(), ...rows.popularityRanks.keys()].filter(holds.product);
-    const users = [...rows.affinityRows.keys(), ...rows.affinityHashes.keys()].filter(holds.user);
+    const { affinityRows, affinityHashes, interactions } = rows;
+    const users = [affinityRows, affinityHashes, interactions].flatMap((held) => [...held.keys()]).filter(holds.user);
     return { products: new Map(products.map((id) => [id, new Set()])), users: new Set(users) };
   }
 }

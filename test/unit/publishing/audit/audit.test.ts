@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Audit } from '../../../../publishing/audit/audit.js';
 import { type AuditReport, isClean } from '../../../../publishing/audit/report.js';
+import type { StoredInteraction, StoredInteractions } from '../../../../publishing/sinks/interactions-row.js';
 import type { Event, Product } from '../../../../schemas/records.js';
 import { events, products } from '../../../../topics/events.js';
 import { Driver } from '../../../support/driver.js';
@@ -80,7 +81,7 @@ function assertClean(report: AuditReport): void {
   assert.ok(isClean(report) && report.largest_relative_error <= 1e-9);
 }
 
-/** Keys compared and found equal in all four comparisons. */
+/** Keys compared and found equal, in all comparisons together. */
 function same(report: AuditReport): number {
   return report.compared.reduce((sum, compared) => sum + compared.same, 0);
 }
@@ -119,6 +120,34 @@ const SPOILERS: Readonly<Record<string, (rows: StoredRows, pick: number, now: nu
     rows.set(`ghost-${pick}`, { asOf: now, scores: new Map([['shoes', 1]]) });
     return true;
   },
+  'the weight of an interaction': ({ interactions: rows }, pick) =>
+    changeItem(rows, pick, (item) => ({ ...item, weight: item.weight * (1 - 1e-6) })),
+  'the count of an interaction': ({ interactions: rows }, pick) =>
+    changeItem(rows, pick, (item) => ({ ...item, count: item.count + 1 })),
+  'the purchases of an interaction': ({ interactions: rows }, pick) =>
+    changeItem(rows, pick, (item) => ({ ...item, purchases: item.purchases + 1 })),
+  'an interaction that never was': ({ interactions: rows }, pick) =>
+    changeItems(rows, pick, (items) => [...items, { productId: 'ghost', weight: 0, count: 1, purchases: 0 }]),
+  'an interaction told twice': ({ interactions: rows }, pick) =>
+    changeItems(rows, pick, (items) => [...items, items.at(-1)!]),
+  'interactions said to be left out': ({ interactions: rows }, pick) =>
+    changeRow(rows, pick, (row) => ({ ...row, truncated: 1 })),
+  'interactions without items': ({ interactions: rows }, pick) => changeItems(rows, pick, () => []),
+  'interactions that nobody can read': ({ interactions: rows }, pick) =>
+    change(rows, pick, () => 'unreadable' as const),
+  'interactions of a user who never was': ({ interactions: rows }, pick, now) => {
+    const items = [{ productId: 'p', weight: 1, count: 1, purchases: 0 }];
+    rows.set(`ghost-${pick}`, { asOf: now, items, truncated: 0 });
+    return true;
+  },
+};
+
+/** These are found where the catalogue has said of the product for a while what it says now. */
+const AT_REST: typeof SPOILERS = {
+  'an interaction that is gone': ({ interactions: rows }, pick) => changeItems(rows, pick, (items) => items.slice(1)),
+  'interactions in another order': ({ interactions: rows }, pick) =>
+    changeItems(rows, pick, (items) => [...items].reverse()),
+  'interactions that are gone': ({ interactions: rows }, pick) => change(rows, pick, () => null),
 };
 
 function change<V>(rows: Map<string, V>, pick: number, spoiled: (row: V) => V | null): boolean {
@@ -129,6 +158,24 @@ function change<V>(rows: Map<string, V>, pick: number, spoiled: (row: V) => V | 
   if (value === null) rows.delete(key);
   else rows.set(key, value);
   return true;
+}
+
+type InteractionRows = StoredRows['interactions'];
+
+function changeRow(rows: InteractionRows, pick: number, spoiled: (row: StoredInteractions) => StoredInteractions) {
+  return change(rows, pick, (row) => (row === 'unreadable' ? row : spoiled(row)));
+}
+
+function changeItems(
+  rows: InteractionRows,
+  pick: number,
+  spoiled: (items: readonly StoredInteraction[]) => readonly StoredInteraction[],
+) {
+  return changeRow(rows, pick, (row) => ({ ...row, items: spoiled(row.items) }));
+}
+
+function changeItem(rows: InteractionRows, pick: number, spoiled: (item: StoredInteraction) => StoredInteraction) {
+  return changeItems(rows, pick, (items) => items.map((item, i) => (i === pick % items.length ? spoiled(item) : item)));
 }
 
 function spoilShare(rows: Map<string, { asOf: number; scores: ReadonlyMap<string, number> } | 'ragged'>, pick: number) {
@@ -202,13 +249,16 @@ test('every kind of spoiled value is found, and named', async () => {
   const one = await rig(NOON);
   try {
     await one.driver.pipe(products.name, 'p', product('p', 'shoes'));
+    await one.driver.crash();
+    one.driver.clock.advance(2 * HOUR_MS);
     await send(one, { event_id: '1' });
     await send(one, { event_id: '2', event_type: 'purchase', category: 'hats' });
+    await send(one, { event_id: '3', product_id: 'q' });
     await one.driver.run();
     const clean = await run(one.audit());
     assertClean(clean);
-    assert.equal(same(clean), 4);
-    for (const [name, spoil] of Object.entries(SPOILERS)) {
+    assert.equal(same(clean), 7);
+    for (const [name, spoil] of Object.entries({ ...SPOILERS, ...AT_REST })) {
       one.served.spoil = (rows) => void spoil(rows, 0, NOON);
       const report = await run(one.audit());
       assert.ok(!isClean(report), name);
@@ -287,11 +337,15 @@ test('a store that was emptied is waited for: rows that are not there yet are no
     const report = await run(one.audit());
     assert.match(
       report.behind ?? '',
-      /^Nothing moves: redis has \d+ records of (popularity|affinity)\.v1 before it\.$/,
+      /^Nothing moves: redis has \d+ records of (popularity|affinity|interactions)\.v1 before it\.$/,
     );
     assert.deepEqual(report.differences, []);
-    // Emptied only after everything had passed, while rows are read.
     served.applied = true;
+    served.missing = 'interactions.v1';
+    served.spoil = (rows) => rows.interactions.clear();
+    assert.equal((await run(one.audit())).behind, 'Nothing moves: redis has 1 records of interactions.v1 before it.');
+    served.missing = null;
+    // Emptied only after everything had passed, while rows are read.
     served.beforeRead = async () => {
       served.applied = false;
     };
@@ -402,5 +456,105 @@ test('a sample over its bounds shrinks and stays complete', async () => {
     assert.ok(same(report) >= 16);
   } finally {
     await one.driver.close();
+  }
+});
+
+test('interactions wait for their turn: a row lacks what is newer than what is written, and no more than that', async () => {
+  const one = await rig(NOON);
+  const { driver, served } = one;
+  try {
+    for (let i = 0; i < 3; i++) await send(one, { event_id: `${i}`, product_id: `p${i % 2}` });
+    await driver.run();
+    driver.clock.advance(60_000);
+    for (let i = 3; i < 9; i++) await send(one, { event_id: `${i}`, product_id: `p${i % 4}`, event_type: 'purchase' });
+    await driver.run();
+    const held = (await served.rows()).interactions.get('u') as StoredInteractions;
+    assert.equal(held.items.length, 2, 'the row is the first one still');
+    const waiting = await run(one.audit());
+    assertClean(waiting);
+    assert.equal(waiting.compared.at(-1)!.same, 1);
+    served.spoil = ({ interactions: rows }) => changeItem(rows, 0, (item) => ({ ...item, count: item.count - 1 }));
+    assert.deepEqual(
+      (await run(one.audit())).differences.map(({ what, served: is, expected }) => [what, is, expected]),
+      [['count of p0', 1, 2]],
+    );
+    served.spoil = () => undefined;
+    driver.clock.advance(600_000);
+    await driver.run();
+    assertClean(await run(one.audit()));
+    // The row that was right ten minutes ago is not right any more.
+    served.spoil = ({ interactions: rows }) => rows.set('u', held);
+    const late = await run(one.audit());
+    assert.deepEqual(
+      late.differences.map(({ artefact, what }) => [artefact, what]).sort(),
+      ['count of p0', 'count of p1', 'item p2', 'item p3', 'purchases of p0', 'purchases of p1']
+        .map((what) => ['interactions', what])
+        .concat([
+          ['interactions', 'weight of p0'],
+          ['interactions', 'weight of p1'],
+        ]),
+    );
+  } finally {
+    await driver.close();
+  }
+});
+
+test('a product deleted or put back since: an interaction may be there or not, but not with wrong numbers', async () => {
+  const one = await rig(NOON);
+  const { driver, served } = one;
+  const told = async (id: string, value: Product | null) => {
+    await driver.pipe(products.name, id, value);
+    await driver.crash();
+    await driver.run();
+  };
+  const items = async () => {
+    const report = await run(one.audit());
+    const { same, left_out, different } = report.compared.at(-1)!;
+    return { same, left_out, different, whats: report.differences.map(({ what }) => what) };
+  };
+  const clean = { same: 1, left_out: 0, different: 0, whats: [] };
+  try {
+    await told('p', product('p', 'shoes'));
+    driver.clock.advance(2 * HOUR_MS);
+    await send(one, { event_id: '1' });
+    await send(one, { event_id: '2', product_id: 'q' });
+    await driver.run();
+    assert.deepEqual(await items(), clean);
+    driver.clock.advance(2 * HOUR_MS);
+    await told('p', null);
+    // The row was written before: it shows the product still.
+    assert.deepEqual(await items(), clean);
+    served.spoil = ({ interactions: rows }) => changeItem(rows, 0, (item) => ({ ...item, count: 7 }));
+    assert.equal((await items()).different, 1);
+    served.spoil = () => undefined;
+    driver.clock.advance(2 * HOUR_MS);
+    await send(one, { event_id: '3', product_id: 'q' });
+    await driver.run();
+    const without = (await served.rows()).interactions.get('u') as StoredInteractions;
+    assert.deepEqual(
+      without.items.map(({ productId }) => productId),
+      ['q'],
+    );
+    assert.deepEqual(await items(), clean);
+    // Deleted for long, so it must not be there.
+    const ghost = { productId: 'p', weight: without.items[0]!.weight / 4, count: 1, purchases: 0 };
+    served.spoil = (rows) => rows.interactions.set('u', { ...without, items: [...without.items, ghost] });
+    assert.deepEqual((await items()).whats, ['item p']);
+    served.spoil = () => undefined;
+    driver.clock.advance(2 * HOUR_MS);
+    await told('p', product('p', 'shoes'));
+    assert.deepEqual(await items(), clean);
+    // A user with nothing but products that were put back: nothing is written of the user, nor is that wrong.
+    await told('p', null);
+    driver.clock.advance(2 * HOUR_MS);
+    await send(one, { event_id: '4', user_id: 'v' });
+    await driver.run();
+    assert.equal((await served.rows()).interactions.has('v'), false);
+    assert.deepEqual(await items(), { ...clean, same: 2 });
+    driver.clock.advance(2 * HOUR_MS);
+    await told('p', product('p', 'shoes'));
+    assert.deepEqual(await items(), { ...clean, left_out: 1 });
+  } finally {
+    await driver.close();
   }
 });

@@ -18,19 +18,19 @@ function add(kept: KeptEvents, id: string, over: Partial<CountedEvent> = {}): vo
   kept.add(id, utcDay(one.ts), one);
 }
 
-test('events of users keep time, type, place, and their category or else their product', () => {
+test('events of users keep time, type, place, product, and the category if there is one', () => {
   const kept = new KeptEvents('users', ALL);
   add(kept, 'u', { type: 'purchase', category: 'hats', product: 'p1', ts: NOON + 1 });
   add(kept, 'u', { type: 'add_to_cart', product: 'p2', partition: 11, offset: 2 ** 40 });
-  for (let i = 0; i < 20; i++) add(kept, 'u', { category: 'shoes', offset: i });
+  for (let i = 0; i < 20; i++) add(kept, 'u', { category: 'shoes', product: 'p1', offset: i });
   const [first, second] = kept.of('u');
-  assert.deepEqual(first, event({ type: 'purchase', category: 'hats', ts: NOON + 1 }));
+  assert.deepEqual(first, event({ type: 'purchase', category: 'hats', product: 'p1', ts: NOON + 1 }));
   assert.deepEqual(second, event({ type: 'add_to_cart', product: 'p2', partition: 11, offset: 2 ** 40 }));
   assert.deepEqual(
     kept.of('u').map(({ offset }) => offset),
     [7, 2 ** 40, ...Array.from({ length: 20 }, (_, i) => i)],
   );
-  assert.deepEqual([...kept.lookedUp()], ['p2']);
+  assert.deepEqual([...kept.lookedUp()], ['p1', 'p2']);
   assert.equal(kept.events, 22);
 });
 
