@@ -12,6 +12,7 @@ import { FreshetError } from '../../runtime/errors.js';
 import type { FileToVerify } from '../../runtime/faiss/messages.js';
 import { type OpenIndex, type OpenIndexOptions, openIndex } from '../../runtime/faiss/open-index.js';
 import { NEIGHBOURS_MAX } from '../../runtime/faiss/vector-index.js';
+import { fileToVerify } from '../../runtime/faiss/verify-file.js';
 import { directionOf, lengthOf, NEIGHBOURS_INDEX, PRODUCTS_INDEX, userVector } from '../../snapshotters/als/layout.js';
 import { IdTable } from '../../snapshotters/faiss/id-table.js';
 import type { Scored } from './blend.js';
@@ -44,11 +45,7 @@ const manifestSchema = z.object({
  */
 export async function openFactorVersion(folder: string, options: OpenFactorsOptions): Promise<FactorVersion> {
   const manifest = await readManifest(folder);
-  const markOf = (name: string): FileToVerify => {
-    const mark = manifest.files.find((file) => file.name === name);
-    if (mark === undefined) throw new FreshetError('invalid_data', `The manifest in ${folder} does not name ${name}.`);
-    return { ...mark, path: join(folder, name) };
-  };
+  const markOf = (name: string) => fileToVerify(folder, manifest.files, name);
   const items = markOf(ITEM_FACTORS_FILE);
   const opened: { close(): Promise<void> }[] = [];
   try {

@@ -1,18 +1,16 @@
 /**
- * A published version of the index, for serving: its folder checked against its manifest, its products by id, its vectors
- * in a process of their own. The next version is opened beside it and takes over between two requests.
+ * A published version of the index, for serving: its products by id, its vectors in a process of their own, which checks
+ * the folder against its manifest before it loads them. The next version is opened beside it and takes over between two requests.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { MANIFEST_FILE } from '../../publishing/versions/manifest.js';
 import { FreshetError } from '../../runtime/errors.js';
 import { readIndexFile, vectorOffsets } from '../../runtime/faiss/index-file.js';
 import { type OpenIndex, type OpenIndexOptions, openIndex } from '../../runtime/faiss/open-index.js';
 import { NEIGHBOURS_MAX } from '../../runtime/faiss/vector-index.js';
+import { fileToVerify } from '../../runtime/faiss/verify-file.js';
 import { IdTable } from './id-table.js';
 import { IDS_FILE, INDEX_FILE } from './layout.js';
 
@@ -39,7 +37,7 @@ export interface FaissVersion {
   close(): Promise<void>;
 }
 
-export type OpenVersionOptions = Omit<OpenIndexOptions, 'path'>;
+export type OpenVersionOptions = Omit<OpenIndexOptions, 'path' | 'verify'>;
 
 const manifestSchema = z.object({
   artefact: z.literal('faiss'),
@@ -54,21 +52,23 @@ const manifestSchema = z.object({
  */
 export async function openFaissVersion(folder: string, options: OpenVersionOptions): Promise<FaissVersion> {
   const manifest = await readManifest(folder);
-  const path = join(folder, INDEX_FILE);
-  for (const name of [INDEX_FILE, IDS_FILE]) await checkFile(folder, name, manifest.files);
   const { model, dimension } = manifest.settings;
   const count = manifest.counts.products;
-  const file = await readIndexFile(path);
-  if (file.dimension !== dimension || file.count !== count)
-    throw damaged(folder, `its index is ${file.count} × ${file.dimension}, its manifest says ${count} × ${dimension}`);
-  const ids = await IdTable.read(join(folder, IDS_FILE), count);
-  const offsetOf = await vectorOffsets(path, file);
-  const handle = await open(path, 'r');
+  const [file, idsFile] = [INDEX_FILE, IDS_FILE].map((name) => fileToVerify(folder, manifest.files, name));
+  const { path } = file!;
+  const index = await openIndex({ ...options, path, verify: [file!, idsFile!] });
   try {
-    const index = await openIndex({ ...options, path });
+    if (index.dimension !== dimension || index.count !== count)
+      throw damaged(
+        folder,
+        `its index is ${index.count} × ${index.dimension}, its manifest says ${count} × ${dimension}`,
+      );
+    const ids = await IdTable.read(idsFile!.path, count);
+    const offsetOf = await vectorOffsets(path, await readIndexFile(path));
+    const handle = await open(path, 'r');
     return new OpenVersion({ model, dimension, count, ids, index, handle, offsetOf });
   } catch (error) {
-    await handle.close();
+    await index.close();
     throw error;
   }
 }
@@ -150,32 +150,6 @@ async function readManifest(folder: string): Promise<z.infer<typeof manifestSche
       cause: error,
     });
   }
-}
-
-async function checkFile(
-  folder: string,
-  name: string,
-  files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[],
-): Promise<void> {
-  const said = files.find((file) => file.name === name);
-  if (said === undefined) throw damaged(folder, `its manifest does not name ${name}`);
-  const sha = createHash('sha256');
-  let bytes = 0;
-  try {
-    await pipeline(
-      createReadStream(join(folder, name), { highWaterMark: 1 << 20 }),
-      async (chunks: AsyncIterable<Buffer>) => {
-        for await (const chunk of chunks) {
-          sha.update(chunk);
-          bytes += chunk.length;
-        }
-      },
-    );
-  } catch (error) {
-    throw new FreshetError('invalid_data', `${join(folder, name)} cannot be read.`, { cause: error });
-  }
-  if (bytes !== said.bytes || sha.digest('hex') !== said.sha256)
-    throw damaged(folder, `${name} is not what its manifest says`);
 }
 
 function damaged(folder: string, what: string): FreshetError {

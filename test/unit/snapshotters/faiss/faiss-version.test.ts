@@ -145,9 +145,15 @@ test('a folder that is not what its manifest says is refused', async () => {
     await rm(folder, { recursive: true });
   };
   const manifest = join(folder, 'manifest.json');
-  await refused(() => appendFile(join(folder, 'index.faiss'), 'x'), /index.faiss is not what its manifest says/);
-  await refused(() => appendFile(join(folder, 'ids.jsonl'), '"z"\n'), /ids.jsonl is not what its manifest says/);
-  await refused(() => rm(join(folder, 'ids.jsonl')), /cannot be read/);
+  await refused(() => appendFile(join(folder, 'index.faiss'), 'x'), /index.faiss is damaged: 1 bytes follow its end/);
+  const changed = async () => {
+    const bytes = await readFile(join(folder, 'index.faiss'));
+    bytes[bytes.length - 3]! ^= 1;
+    await writeFile(join(folder, 'index.faiss'), bytes);
+  };
+  await refused(changed, /index.faiss is damaged: its checksum is not that of its manifest/);
+  await refused(() => appendFile(join(folder, 'ids.jsonl'), '"z"\n'), /ids.jsonl has \d+ bytes, its manifest says/);
+  await refused(() => rm(join(folder, 'ids.jsonl')), /ids.jsonl cannot be opened/);
   await refused(() => rm(manifest), /no version of the index/);
   await refused(
     async () => writeFile(manifest, (await readFile(manifest, 'utf8')).slice(5)),
