@@ -138,7 +138,7 @@ async function publishable(
 }
 
 /** Rows in the order of their ids' bytes, without the padding. */
-function sourceOf(
+export function sourceOf(
   names: Interner,
   side: Side,
   f32: Float32Array,

@@ -62,7 +62,7 @@ export const serving: Bench = {
       options.say(`factors of ${users} users and ${products} products`);
       const figures: Figure[] = [];
       for (const number of [1, 2]) {
-        const { build, indexes } = await modelOf(settings, number, { users, products }, random);
+        const { build, indexes } = await modelOf(settings, number, { users, products });
         await machine.publish(build, { epoch: 1 });
         if (number === 1) figures.push(...indexFigures(indexes));
       }

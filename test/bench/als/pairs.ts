@@ -18,11 +18,22 @@ const DAY_MS = 86_400_000;
 const HALF_LIFE_MS = 30 * DAY_MS;
 const EVENT_WEIGHTS = { view: 1, add_to_cart: 2, purchase: 3 } as const;
 
+interface Names {
+  userId(i: number): string;
+  productId(i: number): string;
+}
+
 /**
  * Products stand in groups of 100, popular ones in each; a user has three tastes, a quarter of what they do is what
  * everybody does. Which pair is a user's last is chance.
  */
-export function madeUp(seed: number, users: number, products: number, pairs: number): Captured {
+export function madeUp(
+  seed: number,
+  users: number,
+  products: number,
+  pairs: number,
+  { userId, productId }: Names = { userId: (i) => `user-${i}`, productId: (i) => `product-${i}` },
+): Captured {
   const random = new Random(seed);
   const captured = { users: new Interner(users), products: new Interner(products), pairs: new PairStore() };
   const perGroup = Math.min(PER_GROUP, products);
@@ -35,7 +46,7 @@ export function madeUp(seed: number, users: number, products: number, pairs: num
     const j = random.below(i + 1);
     [place[i], place[j]] = [place[j]!, place[i]!];
   }
-  for (let product = 0; product < products; product++) captured.products.intern(Buffer.from(`product-${product}`));
+  for (let product = 0; product < products; product++) captured.products.intern(Buffer.from(productId(product)));
   const list = pairList();
   const position = new Int32Array(products).fill(-1);
   const mean = pairs / users;
@@ -60,7 +71,7 @@ export function madeUp(seed: number, users: number, products: number, pairs: num
     }
     for (let i = 0; i < list.length; i++) position[list.products[i]!] = -1;
     swap(random.below(list.length), list.length - 1);
-    captured.pairs.write(captured.users.intern(Buffer.from(`user-${user}`)), list);
+    captured.pairs.write(captured.users.intern(Buffer.from(userId(user))), list);
   }
   return captured;
 

@@ -1,4 +1,4 @@
-/** Models of any size as finished folders: vectors in clusters, as texts and tastes are, of lengths that differ. */
+/** Models of any size as finished folders: texts' vectors in clusters, factors trained on made-up interactions. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -7,7 +7,6 @@ import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Layout } from '../../../publishing/layout.js';
 import {
-  type FactorSource,
   ITEM_FACTORS_FILE,
   USER_FACTORS_FILE,
   writeFactors,
@@ -23,13 +22,19 @@ import { loadNative } from '../../../runtime/faiss/native.js';
 import { artifactsFolder, type Settings } from '../../../runtime/settings.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
 import { type MadeIndexes, makeIndexes } from '../../../snapshotters/als/indexes.js';
+import { makeModel } from '../../../snapshotters/als/model.js';
+import { sourceOf } from '../../../snapshotters/als/snapshotter.js';
 import { IdTableWriter } from '../../../snapshotters/faiss/id-table.js';
 import { HNSW_FROM } from '../../../snapshotters/faiss/kind.js';
 import { IDS_FILE, INDEX_FILE } from '../../../snapshotters/faiss/layout.js';
 import { productId, userId } from '../../support/load.js';
 import type { Random } from '../../support/random.js';
+import { madeUp } from '../als/pairs.js';
 
 export const FACTORS = 64;
+const ITERATIONS = 8;
+const PAIRS_PER_USER = 100;
+const MODEL_BYTES_MAX = 4 * 2 ** 30;
 const CLUSTERS = 200;
 const NOISE = 0.6;
 const EF_SEARCH = 64;
@@ -91,38 +96,37 @@ export async function indexOf(settings: Settings, products: number, random: Rand
   return finish(folder, 'faiss', told, { products }, [INDEX_FILE, IDS_FILE]);
 }
 
+/** Trained on what made-up users did: factors drawn at random are harder to search than any that a model has. */
 export async function modelOf(
   settings: Settings,
   number: number,
   { users, products }: { readonly users: number; readonly products: number },
-  random: Random,
 ): Promise<{ readonly build: Build; readonly indexes: MadeIndexes['figures'] }> {
   const folder = await workFolder(settings, `als-${number}`);
-  const sources: FactorSource[] = [];
-  const clusters = new Clusters(random, FACTORS);
-  for (const [file, count, idOf] of [
-    [USER_FACTORS_FILE, users, userId],
-    [ITEM_FACTORS_FILE, products, productId],
-  ] as const) {
-    const ids = inOrder(count, idOf);
-    // Popular products have long vectors.
-    const drawn = ids.map(() => clusters.draw(Math.exp(2 * random.unit() - 2)));
-    const source: FactorSource = {
-      rows: count,
-      factors: FACTORS,
-      idOf: (row) => Buffer.from(ids[row]!),
-      copyFactors: (row, target, at) => target.set(drawn[row]!, at),
-    };
-    await writeFactors(join(folder, file), source);
-    sources.push(source);
-  }
-  const [ofUsers, ofProducts] = sources as [FactorSource, FactorSource];
-  const indexes = await makeIndexes({ folder, users: ofUsers, products: ofProducts });
-  const names = [USER_FACTORS_FILE, ITEM_FACTORS_FILE, ...indexes.files];
-  const build = await finish(folder, 'als', { ALS_FACTORS: FACTORS }, { users, products }, names, {
-    indexes: indexes.figures,
+  const captured = madeUp(number, users, products, users * PAIRS_PER_USER, { userId, productId });
+  const { host, places, selection } = await makeModel({
+    captured,
+    settings: {
+      ...{ factors: FACTORS, iterations: ITERATIONS, seed: number, threads: availableParallelism() },
+      ...{ regularization: settings.ALS_REGULARIZATION, alpha: settings.ALS_ALPHA },
+      ...{ interactionsMin: settings.ALS_INTERACTIONS_MIN, bytesMax: MODEL_BYTES_MAX },
+    },
   });
-  return { build, indexes: indexes.figures };
+  try {
+    const source = (side: 'users' | 'products') =>
+      sourceOf(captured[side], selection[side], new Float32Array(host.memory), places[side], places.width, FACTORS);
+    const [ofUsers, ofProducts] = [source('users'), source('products')];
+    await writeFactors(join(folder, USER_FACTORS_FILE), ofUsers);
+    await writeFactors(join(folder, ITEM_FACTORS_FILE), ofProducts);
+    const indexes = await makeIndexes({ folder, users: ofUsers, products: ofProducts });
+    const names = [USER_FACTORS_FILE, ITEM_FACTORS_FILE, ...indexes.files];
+    const counts = { users: ofUsers.rows, products: ofProducts.rows };
+    const figures = { indexes: indexes.figures };
+    const build = await finish(folder, 'als', { ALS_FACTORS: FACTORS }, counts, names, figures);
+    return { build, indexes: indexes.figures };
+  } finally {
+    await host.close();
+  }
 }
 
 /** What users have been at, as the publisher writes it. */
