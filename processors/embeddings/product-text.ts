@@ -6,8 +6,7 @@ import { createHash } from 'node:crypto';
 import type { RecordColumns } from '../../runtime/log.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Product } from '../../schemas/records.js';
-import { partitionOf } from '../../topics/partition.js';
-import { type IntakeProblem, wrongId } from '../intake/event-view.js';
+import { type IntakeProblem, wrongId, wrongPartition } from '../intake/event-view.js';
 
 /** The text; null when the product has none. */
 export function productText({ title, description }: Pick<Product, 'title' | 'description'>): string | null {
@@ -49,14 +48,5 @@ function keyProblem(partitions: number, batch: RecordColumns, i: number): Intake
   const start = batch.keyStart[i]!;
   const end = batch.keyEnd[i]!;
   if (start < 0) return { code: 'missing_key', message: 'the record has no key; it must be the product_id' };
-  const problem = wrongId('key', batch.bytes, start, end);
-  if (problem !== null) return problem;
-  const wanted = partitionOf(partitions, batch.bytes, start, end);
-  if (wanted === batch.partition) return null;
-  return {
-    code: 'wrong_partition',
-    message:
-      `the key belongs to partition ${wanted} by murmur2, the record lies in ${batch.partition}; ` +
-      'librdkafka producers must set partitioner=murmur2_random',
-  };
+  return wrongId('key', batch.bytes, start, end) ?? wrongPartition(batch, i, partitions);
 }

@@ -4,12 +4,11 @@
  */
 import { join } from 'node:path';
 import type { FactorSource } from '../../publishing/versions/artefacts/factor-file.js';
-import type { Check } from '../../publishing/versions/manifest.js';
 import { FreshetError } from '../../runtime/errors.js';
 import { FlatWriter } from '../../runtime/faiss/flat-writer.js';
 import { HNSW_FROM } from '../faiss/kind.js';
 import { type Sample, samplePositions } from '../faiss/recall.js';
-import { type Graph, type GraphOptions, RECALL_MIN, tryGraph } from './graph.js';
+import { type Graph, type GraphOptions, tryGraph } from './graph.js';
 import { directionOf, lengthOf, NEIGHBOURS_INDEX, PRODUCTS_INDEX, productVector, userVector } from './layout.js';
 
 /** Queries that a graph's recall is measured by. */
@@ -27,7 +26,7 @@ export interface IndexesOptions extends GraphOptions {
 
 export interface MadeIndexes {
   readonly files: readonly string[];
-  /** Of the manifest: `length_max` is M of layout.ts, which serving needs; null: no graph was asked for. */
+  /** Of the manifest. `length_max` is M of layout.ts, which serving needs; a graph of null: so few are searched exactly. */
   readonly figures: {
     readonly length_max: number;
     readonly products: Graph | null;
@@ -35,7 +34,6 @@ export interface MadeIndexes {
     readonly sample: number;
     readonly seconds: number;
   };
-  readonly checks: readonly Check[];
   /** A line for people. */
   readonly summary: string;
 }
@@ -73,7 +71,6 @@ export async function makeIndexes(options: IndexesOptions): Promise<MadeIndexes>
   return {
     files: [PRODUCTS_INDEX, NEIGHBOURS_INDEX],
     figures: { length_max: lengthMax, products: found, neighbours: near, sample: positions.length, seconds },
-    checks: [...checkRecall('recommendations', found), ...checkRecall('similar', near)],
     summary: summaryOf(found, near, seconds),
   };
 }
@@ -104,20 +101,6 @@ function vectorsAt(rows: Int32Array, dimension: number, vectorAt: (row: number) 
   const vectors = new Float32Array(rows.length * dimension);
   for (const [i, row] of rows.entries()) vectors.set(vectorAt(row), i * dimension);
   return vectors;
-}
-
-/** Of what is published: where no graph finds enough, exact search does. Nothing where no graph was tried. */
-function checkRecall(what: 'recommendations' | 'similar', graph: Graph | null): Check[] {
-  const last = graph?.tried.at(-1);
-  if (last === undefined) return [];
-  const { ef_search, recall_at_10: recall } = last;
-  const isGraph = graph?.ef_search === ef_search;
-  const figure = isGraph ? recall : 1;
-  const told = `a graph with efSearch ${ef_search} finds ${recall.toFixed(4)} of what exact search finds`;
-  const sentence = isGraph
-    ? `${told}, at least ${RECALL_MIN} is asked for.`
-    : `${told}, which is less than ${RECALL_MIN}: searched exactly instead.`;
-  return [{ name: `recall_${what}`, passed: figure >= RECALL_MIN, figure, sentence }];
 }
 
 function summaryOf(products: Graph | null, neighbours: Graph | null, seconds: number): string {

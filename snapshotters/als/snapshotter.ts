@@ -83,7 +83,7 @@ async function publishable(
 ): Promise<BuildReport> {
   const { host, places, selection, evaluation, users, products, seconds } = model;
   const before = previousFigures(previous);
-  const modelChecks = checkModel({ users, products, evaluation, previous: before });
+  const checks = checkModel({ users, products, evaluation, previous: before });
   const own = {
     ALS_FACTORS: settings.ALS_FACTORS,
     ALS_REGULARIZATION: settings.ALS_REGULARIZATION,
@@ -104,10 +104,9 @@ async function publishable(
   await writeFactors(join(folder, ITEM_FACTORS_FILE), sources.products);
   progress('write', 2, 2);
   // Factors that nobody will search need no indexes, and may be none that can be indexed.
-  const indexes = modelChecks.every(({ passed }) => passed)
+  const indexes = checks.every(({ passed }) => passed)
     ? await makeIndexes({ folder, ...sources, progress: (done, total) => progress('indexes', done, total) })
     : null;
-  const checks = [...modelChecks, ...(indexes?.checks ?? [])];
   const card = modelCard({ settings: own, selection, evaluation, users, products, previous: before });
   await writeModelCard(folder, card);
   return {
