@@ -48,9 +48,8 @@ const BATCH_QUERIES_MAX = 256;
 const EXACT_WORK_MAX = 5e8;
 
 /**
- * Resolves once the index can be searched. Errors: 'invalid_data' for a damaged or empty file, or one to
- * verify that differs, 'settings' when nobody here
- * can search it, 'unavailable' when its process ended while it was loading.
+ * Resolves once the index can be searched. Errors: 'invalid_data' for a damaged or empty file, or one to verify that
+ * differs, 'settings' when nobody here can search it, 'unavailable' when its process ended while it was loading.
  */
 export async function openIndex(options: OpenIndexOptions): Promise<OpenIndex> {
   const file = await readIndexFile(options.path);

@@ -10,9 +10,7 @@ import type { FileToVerify } from './messages.js';
 const READ_BYTES = 1 << 18;
 const PAUSE_MS = 1;
 
-/**
- * What a version's manifest says of one of its files. Errors: 'invalid_data' when it does not name it.
- */
+/** What a version's manifest says of one of its files. Errors: 'invalid_data' when it does not name it. */
 export function fileToVerify(
   folder: string,
   files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[],

@@ -1,6 +1,7 @@
 /**
- * I22, I23, of words and of a model's factors: a publisher is cut off between every two steps of a publication, one place after the other, and comes back,
- * or never does. The version before is served until the new one is, and nothing of what was cut off stays.
+ * I22, I23, of words and of a model's factors: a publisher is cut off between every two steps of a publication, one place
+ * after the other, and comes back, or never does. The version before is served until the new one is, and nothing of what
+ * was cut off stays.
  */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
