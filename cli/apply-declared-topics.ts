@@ -1,8 +1,9 @@
 /** Creates the declared topics in a log, in the terms of the settings; the rules are in topics/apply.ts. */
-import { FreshetError } from '../runtime/errors.js';
+
 import type { Log } from '../runtime/log.js';
-import type { Logger } from '../runtime/logger.js';
-import type { Settings } from '../runtime/settings.js';
+import { FreshetError } from '../runtime/process/errors.js';
+import type { Logger } from '../runtime/process/logger.js';
+import type { Settings } from '../runtime/process/settings.js';
 import { type ApplyOptions, applyTopics, type TopicReport, TopicsRefusedError } from '../topics/apply.js';
 import type { TopicDeclaration } from '../topics/topic.js';
 

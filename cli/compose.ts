@@ -1,7 +1,7 @@
 /** The seam between the command `up` and what it starts. */
-import type { Logger } from '../runtime/logger.js';
-import type { Service } from '../runtime/service.js';
-import type { Role, Settings } from '../runtime/settings.js';
+import type { Logger } from '../runtime/process/logger.js';
+import type { Service } from '../runtime/process/service.js';
+import type { Role, Settings } from '../runtime/process/settings.js';
 
 export interface ComposeOptions {
   readonly roles: readonly Role[];

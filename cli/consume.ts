@@ -1,6 +1,6 @@
 /** `freshet consume`: records of a topic, decoded. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { FreshetError } from '../runtime/errors.js';
+import { FreshetError } from '../runtime/process/errors.js';
 import type { RawRecord } from '../serving/reading/decode.js';
 import type { Position } from '../serving/reading/raw-reader.js';
 import type { LogAccess, ReadAnswer, TopicState } from './access/access.js';

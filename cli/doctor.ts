@@ -1,7 +1,7 @@
 /** `freshet doctor`: what is set, what is there, and what is wrong with it. */
 import { Command } from 'commander';
-import { messageOf } from '../runtime/errors.js';
-import { givenSettings, isSecret, SETTING_NAMES, type Settings } from '../runtime/settings.js';
+import { messageOf } from '../runtime/process/errors.js';
+import { givenSettings, isSecret, SETTING_NAMES, type Settings } from '../runtime/process/settings.js';
 import { type Check, fail, ok } from './doctor/check.js';
 import { checkAddress, checkDataFolder } from './doctor/local-checks.js';
 import { checkLog } from './doctor/log-checks.js';

@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Certificate, ErasureStatus } from '../publishing/erasure/certificate.js';
 import type { Subject, SubjectKind } from '../publishing/erasure/subject.js';
-import { FreshetError } from '../runtime/errors.js';
+import { FreshetError } from '../runtime/process/errors.js';
 import { checkId } from '../serving/input/fields.js';
 import { InputError } from '../serving/input/input-error.js';
 import { type ErasureAccess, openErasing } from './access/erasing.js';

@@ -1,6 +1,6 @@
 /** What a certificate says of times and keys, from the settings. */
 import type { LookOptions } from '../publishing/erasure/look.js';
-import type { Settings } from '../runtime/settings.js';
+import type { Settings } from '../runtime/process/settings.js';
 
 export function erasureSettings(
   settings: Settings,

@@ -4,12 +4,12 @@
  */
 import { join } from 'node:path';
 import { migrateUp } from '../publishing/migrate.js';
-import { type DataFolder, openDataFolder } from '../runtime/data-folder.js';
 import { openEmbeddedLog } from '../runtime/embedded/log.js';
 import { openKafkaLog } from '../runtime/kafka/log.js';
 import type { Log } from '../runtime/log.js';
-import type { Logger } from '../runtime/logger.js';
-import type { Settings } from '../runtime/settings.js';
+import { type DataFolder, openDataFolder } from '../runtime/process/data-folder.js';
+import type { Logger } from '../runtime/process/logger.js';
+import type { Settings } from '../runtime/process/settings.js';
 import { openStores, type Stores } from '../runtime/stores/open-stores.js';
 import type { Codec } from '../schemas/codec.js';
 import { allTopics } from '../topics/all.js';

@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { Command, CommanderError } from 'commander';
-import { asError } from '../runtime/errors.js';
+import { asError } from '../runtime/process/errors.js';
 import { type Compose, composeUp } from './compose.js';
 import { consumeCommand } from './consume.js';
 import { doctorCommand } from './doctor.js';

@@ -1,6 +1,7 @@
 /** The codec of a process that writes: with a registry, public topics are written in its framing. */
+
+import type { Settings } from '../runtime/process/settings.js';
 import { freshetError, lookupIn, openRegistry } from '../runtime/reading-codec.js';
-import type { Settings } from '../runtime/settings.js';
 import { Codec } from '../schemas/codec.js';
 import { registerSchemas, type SubjectSchema } from '../schemas/register.js';
 import type { TopicDeclaration } from '../topics/topic.js';

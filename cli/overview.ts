@@ -6,9 +6,9 @@
 import { EMBEDDINGS_APPLICATION } from '../processors/embeddings/main.js';
 import type { Publisher } from '../publishing/publisher.js';
 import type { Application } from '../runtime/application.js';
-import type { Clock } from '../runtime/clock.js';
 import type { Log, TopicPartition } from '../runtime/log.js';
-import type { Metrics } from '../runtime/metrics.js';
+import type { Clock } from '../runtime/process/clock.js';
+import type { Metrics } from '../runtime/process/metrics.js';
 import type { Overview } from '../serving/ports.js';
 import { corpusTopics } from '../topics/corpus.js';
 import { documents, events, products } from '../topics/events.js';

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { Command } from 'commander';
-import { FreshetError, messageOf } from '../runtime/errors.js';
+import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import { InputError } from '../serving/input/input-error.js';
 import { type InputKind, inputKinds } from '../serving/input/records.js';
 import type { LineProblem, RecordSink } from './access/access.js';

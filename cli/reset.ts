@@ -2,8 +2,8 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { DATA_FOLDER_OWN_FILES, isDataFolder, openDataFolder } from '../runtime/data-folder.js';
-import { FreshetError } from '../runtime/errors.js';
+import { DATA_FOLDER_OWN_FILES, isDataFolder, openDataFolder } from '../runtime/process/data-folder.js';
+import { FreshetError } from '../runtime/process/errors.js';
 import { removePrivateStores } from '../runtime/stores/open-stores.js';
 import { confirm } from './confirm.js';
 import type { Shell } from './shell.js';

@@ -1,8 +1,8 @@
 /** What every command is given: streams, settings and a logger; and how a command ends in failure. */
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
-import { createLogger, type Logger } from '../runtime/logger.js';
-import { loadSettings, type Settings } from '../runtime/settings.js';
+import { createLogger, type Logger } from '../runtime/process/logger.js';
+import { loadSettings, type Settings } from '../runtime/process/settings.js';
 
 export interface Terminal {
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -1,5 +1,5 @@
 /** The snapshotters there are, by role; each is loaded where it runs. */
-import type { Role } from '../runtime/settings.js';
+import type { Role } from '../runtime/process/settings.js';
 import type { PlacedSnapshotter } from '../snapshotters/main.js';
 import type { Snapshotter } from '../snapshotters/snapshotter.js';
 

@@ -1,7 +1,7 @@
 /** `freshet topics apply`: creates what is missing, compares the rest, deletes only what it is told to. */
 import { Command } from 'commander';
-import { FreshetError } from '../runtime/errors.js';
 import type { Log } from '../runtime/log.js';
+import { FreshetError } from '../runtime/process/errors.js';
 import { allTopics } from '../topics/all.js';
 import { applyTopics, type TopicReport } from '../topics/apply.js';
 import type { TopicDeclaration } from '../topics/topic.js';

@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Artefact } from '../publishing/layout.js';
 import type { VersionEntry, VersionList } from '../publishing/versions/versions.js';
-import { FreshetError } from '../runtime/errors.js';
+import { FreshetError } from '../runtime/process/errors.js';
 import { openPublications } from './access/open-publications.js';
 import type { Publications } from './access/publications.js';
 import { localTime } from './local-time.js';

@@ -4,11 +4,11 @@
  */
 import { Application, TASKS_MAX } from '../runtime/application.js';
 import { Checkpoints } from '../runtime/checkpoints.js';
-import { systemClock } from '../runtime/clock.js';
-import { FreshetError } from '../runtime/errors.js';
 import type { FeatureDefinition } from '../runtime/feature.js';
-import { createMetrics } from '../runtime/metrics.js';
-import type { Service } from '../runtime/service.js';
+import { systemClock } from '../runtime/process/clock.js';
+import { FreshetError } from '../runtime/process/errors.js';
+import { createMetrics } from '../runtime/process/metrics.js';
+import type { Service } from '../runtime/process/service.js';
 import { Codec } from '../schemas/codec.js';
 import { applyTopics, TopicsRefusedError } from '../topics/apply.js';
 import type { TypedTopic } from '../topics/typed.js';

@@ -2,14 +2,14 @@
 import { join } from 'node:path';
 import { applyDeclaredTopics } from '../cli/apply-declared-topics.js';
 import { inOurTerms, lookupIn, openRegistry } from '../cli/open-codec.js';
-import { type DataFolder, openDataFolder, readLock } from '../runtime/data-folder.js';
 import { openEmbeddedLog } from '../runtime/embedded/log.js';
-import { FreshetError } from '../runtime/errors.js';
 import { ValueCodecs } from '../runtime/feature.js';
 import { openKafkaLog } from '../runtime/kafka/log.js';
 import type { Log } from '../runtime/log.js';
-import { type Logger, silentLogger } from '../runtime/logger.js';
-import { loadSettings, type Settings } from '../runtime/settings.js';
+import { type DataFolder, openDataFolder, readLock } from '../runtime/process/data-folder.js';
+import { FreshetError } from '../runtime/process/errors.js';
+import { type Logger, silentLogger } from '../runtime/process/logger.js';
+import { loadSettings, type Settings } from '../runtime/process/settings.js';
 import { explainIncompatibility } from '../schemas/incompatibility.js';
 import type { Registry } from '../schemas/registry.js';
 import { allTopics } from '../topics/all.js';

@@ -1,7 +1,8 @@
 /** A feature's newest value per key: one version's topic read whole, and the next one's in its place once it is current. */
-import { systemClock } from '../runtime/clock.js';
-import { FreshetError } from '../runtime/errors.js';
+
 import type { Log } from '../runtime/log.js';
+import { systemClock } from '../runtime/process/clock.js';
+import { FreshetError } from '../runtime/process/errors.js';
 import type { Affinity, Interactions, Popularity } from '../schemas/records.js';
 import type { ValueCodec } from '../schemas/value-codec.js';
 import type { TypedTopic } from '../topics/typed.js';

@@ -3,7 +3,7 @@
  * that murmur2 gives its key, and counts as written once all replicas have it. What is sent while a write is under way
  * gathers for the next one.
  */
-import { FreshetError, messageOf } from '../runtime/errors.js';
+import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import { SchemaError } from '../schemas/codec.js';
 import type { Document, Event, Product, User } from '../schemas/records.js';
 import type { ValueCodec } from '../schemas/value-codec.js';

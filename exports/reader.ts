@@ -6,10 +6,10 @@
 
 import { Layout } from '../publishing/layout.js';
 import { createReader as createStoreReader, type FeatureReader, popularItem } from '../publishing/reader.js';
-import { systemClock } from '../runtime/clock.js';
-import { FreshetError } from '../runtime/errors.js';
-import { silentLogger } from '../runtime/logger.js';
-import { loadSettings } from '../runtime/settings.js';
+import { systemClock } from '../runtime/process/clock.js';
+import { FreshetError } from '../runtime/process/errors.js';
+import { silentLogger } from '../runtime/process/logger.js';
+import { loadSettings } from '../runtime/process/settings.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { OnlineStore } from '../runtime/stores/online-store.js';
 import { openRedis } from '../runtime/stores/redis.js';

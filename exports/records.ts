@@ -1,6 +1,7 @@
 /** Records of a topic as they come, decoded; and a topic's newest value per key. */
-import { FreshetError } from '../runtime/errors.js';
+
 import type { Log, LogReader, RecordColumns, TopicPartition } from '../runtime/log.js';
+import { FreshetError } from '../runtime/process/errors.js';
 import { SchemaError } from '../schemas/codec.js';
 import type { ValueCodec } from '../schemas/value-codec.js';
 import type { TypedTopic } from '../topics/typed.js';

@@ -1,13 +1,13 @@
 /** Starts the applications, features and corpus: the tasks of every processor that this member is given. */
 import { Application } from '../runtime/application.js';
 import { Checkpoints } from '../runtime/checkpoints.js';
-import type { Clock } from '../runtime/clock.js';
 import type { Log } from '../runtime/log.js';
-import type { Logger } from '../runtime/logger.js';
-import type { Metrics } from '../runtime/metrics.js';
+import type { Clock } from '../runtime/process/clock.js';
+import type { Logger } from '../runtime/process/logger.js';
+import type { Metrics } from '../runtime/process/metrics.js';
+import { type Service, startAll, stopAll } from '../runtime/process/service.js';
+import type { Settings } from '../runtime/process/settings.js';
 import type { ProcessorDeclaration } from '../runtime/processor.js';
-import { type Service, startAll, stopAll } from '../runtime/service.js';
-import type { Settings } from '../runtime/settings.js';
 import type { Codec } from '../schemas/codec.js';
 import { corpusTopics } from '../topics/corpus.js';
 import { featureTopics } from '../topics/features.js';

@@ -4,12 +4,12 @@
  * membership and one reader serve all sinks of a store.
  */
 import { setMaxListeners } from 'node:events';
-import type { Clock } from '../runtime/clock.js';
-import { hasCode, messageOf } from '../runtime/errors.js';
 import type { Assignment, Log, LogReader, Membership, TopicPartition } from '../runtime/log.js';
-import type { Logger } from '../runtime/logger.js';
-import type { Metrics } from '../runtime/metrics.js';
-import type { Service } from '../runtime/service.js';
+import type { Clock } from '../runtime/process/clock.js';
+import { hasCode, messageOf } from '../runtime/process/errors.js';
+import type { Logger } from '../runtime/process/logger.js';
+import type { Metrics } from '../runtime/process/metrics.js';
+import type { Service } from '../runtime/process/service.js';
 import type { Codec } from '../schemas/codec.js';
 import type { DeadLetterWriter } from './dead-letters.js';
 import { PartitionSink, type SinkPace } from './partition-sink.js';

@@ -4,7 +4,7 @@
  * Version and factors belong together because the version is taken once and stands in the key; whoever has loaded a
  * version's index asks for factors of that very version.
  */
-import { FreshetError, isTransient } from '../runtime/errors.js';
+import { FreshetError, isTransient } from '../runtime/process/errors.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { OnlineStore } from '../runtime/stores/online-store.js';
 import { checksumKey } from '../runtime/stores/versioned-keys.js';

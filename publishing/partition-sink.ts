@@ -14,12 +14,13 @@
  * The age of a position counts from the moment up to which the store has all of the log, not from its last batch: a
  * sink that works off a long outage writes all the time and may still come too late for a deletion.
  */
-import type { Clock } from '../runtime/clock.js';
-import { hasCode, isTransient, messageOf } from '../runtime/errors.js';
-import { faultPoint } from '../runtime/fault-points.js';
+
 import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../runtime/log.js';
-import type { Logger } from '../runtime/logger.js';
-import type { Metrics } from '../runtime/metrics.js';
+import type { Clock } from '../runtime/process/clock.js';
+import { hasCode, isTransient, messageOf } from '../runtime/process/errors.js';
+import { faultPoint } from '../runtime/process/fault-points.js';
+import type { Logger } from '../runtime/process/logger.js';
+import type { Metrics } from '../runtime/process/metrics.js';
 import type { SinkId, SinkPosition } from '../runtime/stores/online-store.js';
 import type { Codec } from '../schemas/codec.js';
 import { partitionOf } from '../topics/partition.js';

@@ -3,7 +3,7 @@
  * Postgres where it cannot say. A reader never goes back to an older switch than one it has seen: a store that was put
  * back to an older copy is passed over until it has followed again.
  */
-import { isTransient } from '../runtime/errors.js';
+import { isTransient } from '../runtime/process/errors.js';
 import type { Queryable } from '../runtime/stores/database.js';
 import type { OnlineStore } from '../runtime/stores/online-store.js';
 import { compareTokens, type SwitchToken } from '../runtime/stores/switch-token.js';

@@ -1,11 +1,12 @@
 /** Everything that brings the live features into the stores, as one service: the version, then three groups of sinks. */
-import type { Clock } from '../runtime/clock.js';
-import { isTransient, messageOf } from '../runtime/errors.js';
+
 import type { Log } from '../runtime/log.js';
-import type { Logger } from '../runtime/logger.js';
-import type { Metrics } from '../runtime/metrics.js';
-import { type Service, startAll, stopAll } from '../runtime/service.js';
-import type { Settings } from '../runtime/settings.js';
+import type { Clock } from '../runtime/process/clock.js';
+import { isTransient, messageOf } from '../runtime/process/errors.js';
+import type { Logger } from '../runtime/process/logger.js';
+import type { Metrics } from '../runtime/process/metrics.js';
+import { type Service, startAll, stopAll } from '../runtime/process/service.js';
+import type { Settings } from '../runtime/process/settings.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { OnlineStore } from '../runtime/stores/online-store.js';
 import type { Codec } from '../schemas/codec.js';

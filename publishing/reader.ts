@@ -3,8 +3,8 @@
  * only; stopwords come together with their version in one step. Scores are recomputed for the moment of the answer within the UTC day of their row and never across midnight:
  * what left the window then, no formula knows.
  */
-import type { Clock } from '../runtime/clock.js';
-import { FreshetError } from '../runtime/errors.js';
+import type { Clock } from '../runtime/process/clock.js';
+import { FreshetError } from '../runtime/process/errors.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { OnlineStore } from '../runtime/stores/online-store.js';
 import { decodeId, Layout, popularityAt, popularityTable } from './layout.js';

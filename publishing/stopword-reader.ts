@@ -3,7 +3,7 @@
  * from Postgres in one statement. A reader never goes back to an older switch than one it has seen: a store that was
  * put back to an older copy is passed over until it has followed again.
  */
-import { FreshetError, isTransient } from '../runtime/errors.js';
+import { FreshetError, isTransient } from '../runtime/process/errors.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { OnlineStore } from '../runtime/stores/online-store.js';
 import { compareTokens, type SwitchToken } from '../runtime/stores/switch-token.js';

@@ -4,14 +4,14 @@
  */
 import type { Codec } from '../schemas/codec.js';
 import type { Checkpoints } from './checkpoints.js';
-import type { Clock } from './clock.js';
-import { asError, FreshetError, isTransient } from './errors.js';
 import type { Assignment, Log, Membership, TopicPartition } from './log.js';
-import type { Logger } from './logger.js';
-import type { Metrics } from './metrics.js';
+import type { Clock } from './process/clock.js';
+import { asError, FreshetError, isTransient } from './process/errors.js';
+import type { Logger } from './process/logger.js';
+import type { Metrics } from './process/metrics.js';
+import type { Service } from './process/service.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
 import { Progress } from './progress.js';
-import type { Service } from './service.js';
 import { Task, type TaskOptions } from './task.js';
 
 /** More tasks than this cost more transactions than they bring. */

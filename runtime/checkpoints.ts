@@ -7,11 +7,11 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32c } from '@node-rs/crc32';
 import { CheckpointFile, type CheckpointHeader, writeCheckpoint } from './checkpoint-file.js';
-import type { Clock } from './clock.js';
-import { messageOf } from './errors.js';
-import { faultPoint } from './fault-points.js';
-import type { Logger } from './logger.js';
-import type { Metrics } from './metrics.js';
+import type { Clock } from './process/clock.js';
+import { messageOf } from './process/errors.js';
+import { faultPoint } from './process/fault-points.js';
+import type { Logger } from './process/logger.js';
+import type { Metrics } from './process/metrics.js';
 import { SavedColumns } from './state/saved-columns.js';
 
 /** A large state on a slow disk is written less often, so that at most this share of the time goes into writing it. */

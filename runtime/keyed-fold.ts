@@ -15,9 +15,9 @@ import { partitionOf } from '../topics/partition.js';
 import { CHANGELOG_SETTINGS } from '../topics/topic.js';
 import { deadLetterTopic, ownTopic, type TypedTopic } from '../topics/typed.js';
 import { deadLetterOf } from './dead-letter.js';
-import { FreshetError, messageOf } from './errors.js';
 import type { FeatureContext, FeatureDefinition } from './feature.js';
 import type { RecordColumns, TopicPartition } from './log.js';
+import { FreshetError, messageOf } from './process/errors.js';
 import type { FoldMode, Output, Part, PartOptions, ProcessorDeclaration } from './processor.js';
 import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
 

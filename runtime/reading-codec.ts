@@ -1,8 +1,8 @@
 /** The codec of a process that reads: every framing, foreign writers looked up where there is a registry. */
 import { Codec, type SchemaLookup } from '../schemas/codec.js';
 import { Registry, RegistryError } from '../schemas/registry.js';
-import { FreshetError } from './errors.js';
-import type { Settings } from './settings.js';
+import { FreshetError } from './process/errors.js';
+import type { Settings } from './process/settings.js';
 
 /** Null without SCHEMA_REGISTRY_URL. */
 export async function openRegistry(settings: Settings): Promise<Registry | null> {

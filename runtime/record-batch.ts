@@ -3,8 +3,8 @@
  * buffer. The Kafka data plane and the embedded log's files use the same bytes.
  */
 import { crc32c } from '@node-rs/crc32';
-import { FreshetError } from './errors.js';
 import type { RecordColumns } from './log.js';
+import { FreshetError } from './process/errors.js';
 
 export const BATCH_HEADER_BYTES = 61;
 const OFFSET_BASE = 0;

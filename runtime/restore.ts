@@ -13,8 +13,6 @@ import { randomUUID } from 'node:crypto';
 import { type Changelog, checkStopped } from './changelog.js';
 import type { CheckpointFile, CheckpointHeader } from './checkpoint-file.js';
 import type { TaskCheckpoints } from './checkpoints.js';
-import { FreshetError, messageOf } from './errors.js';
-import { faultPoint } from './fault-points.js';
 import type { Log, LogReader, RecordColumns } from './log.js';
 import type { Marker } from './marker.js';
 import {
@@ -25,6 +23,8 @@ import {
   prepareBatch,
   progressOf,
 } from './part-progress.js';
+import { FreshetError, messageOf } from './process/errors.js';
+import { faultPoint } from './process/fault-points.js';
 import { LIVE, type ProcessorDeclaration } from './processor.js';
 
 export const READER_WAIT_MS = 250;

@@ -4,12 +4,12 @@
  */
 import type { Codec } from '../schemas/codec.js';
 import { partitionOf } from '../topics/partition.js';
-import type { Clock } from './clock.js';
-import { asError, isTransient } from './errors.js';
 import type { Log, LogReader, RecordColumns } from './log.js';
-import type { Logger } from './logger.js';
+import type { Clock } from './process/clock.js';
+import { asError, isTransient } from './process/errors.js';
+import type { Logger } from './process/logger.js';
+import type { Service } from './process/service.js';
 import type { TaskTable } from './processor.js';
-import type { Service } from './service.js';
 
 export interface GlobalTableOptions<T> {
   readonly topic: string;

@@ -1,7 +1,7 @@
 /** Errors as the caller sees them: application/problem+json (RFC 9457) with a sentence a person can act on. */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError } from 'fastify';
-import { FreshetError } from '../runtime/errors.js';
+import { FreshetError } from '../runtime/process/errors.js';
 import { BODY_BYTES_MAX, ID_BYTES_MAX } from './limits.js';
 
 export interface ProblemOptions extends ErrorOptions {

@@ -1,8 +1,8 @@
 /** The HTTP server as a service: listens on start, and on stop lets requests under way finish, but not for long. */
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { FreshetError, messageOf } from '../runtime/errors.js';
-import type { Service } from '../runtime/service.js';
+import { FreshetError, messageOf } from '../runtime/process/errors.js';
+import type { Service } from '../runtime/process/service.js';
 import { isAnyAddress } from './access/hosts.js';
 import { buildApp } from './app.js';
 import { LAST_WRITES_MS_MAX, STOP_MS_MAX } from './limits.js';

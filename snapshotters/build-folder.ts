@@ -12,8 +12,8 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { MANIFEST_FILE, type Manifest, type ManifestFile } from '../publishing/versions/manifest.js';
-import { FreshetError } from '../runtime/errors.js';
-import { faultPoint } from '../runtime/fault-points.js';
+import { FreshetError } from '../runtime/process/errors.js';
+import { faultPoint } from '../runtime/process/fault-points.js';
 import type { BuildReport } from './snapshotter.js';
 
 /** A finished folder and what is told of it. */

@@ -8,8 +8,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { messageOf } from '../runtime/errors.js';
-import type { Logger } from '../runtime/logger.js';
+import { messageOf } from '../runtime/process/errors.js';
+import type { Logger } from '../runtime/process/logger.js';
 
 const MAGIC = Buffer.from('FRESHSN1', 'latin1');
 const SHA_BYTES = 32;

@@ -8,11 +8,11 @@
  *   else: ends noted now, positions at the logs' starts ────────┴─► read ─► checkpoint ─► read ─► … ─► whole
  */
 import type { ManifestInput } from '../publishing/versions/manifest.js';
-import type { Clock } from '../runtime/clock.js';
-import { FreshetError, messageOf } from '../runtime/errors.js';
-import { faultPoint } from '../runtime/fault-points.js';
 import type { Log, LogAdmin, LogReader, RecordColumns } from '../runtime/log.js';
-import type { Logger } from '../runtime/logger.js';
+import type { Clock } from '../runtime/process/clock.js';
+import { FreshetError, messageOf } from '../runtime/process/errors.js';
+import { faultPoint } from '../runtime/process/fault-points.js';
+import type { Logger } from '../runtime/process/logger.js';
 import type { Codec } from '../schemas/codec.js';
 import type { CaptureCheckpoint, CapturePlace, CheckpointHead } from './capture-checkpoint.js';
 import type { Capture } from './snapshotter.js';

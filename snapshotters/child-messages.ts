@@ -1,5 +1,5 @@
 /** What the process of a snapshot and its parent say to each other. */
-import type { Settings } from '../runtime/settings.js';
+import type { Settings } from '../runtime/process/settings.js';
 import type { Built } from './build-folder.js';
 import type { LogAsk, Refusal } from './remote-log.js';
 

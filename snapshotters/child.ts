@@ -4,15 +4,15 @@
  * checkpoint first.
  */
 import { constants, setPriority } from 'node:os';
-import { systemClock } from '../runtime/clock.js';
-import { FreshetError } from '../runtime/errors.js';
 import { openKafkaLog } from '../runtime/kafka/log.js';
-import { createLogger } from '../runtime/logger.js';
+import { systemClock } from '../runtime/process/clock.js';
+import { FreshetError } from '../runtime/process/errors.js';
+import { createLogger } from '../runtime/process/logger.js';
+import { checkMemory } from '../runtime/process/memory.js';
 import { openReadingCodec } from '../runtime/reading-codec.js';
 import type { CaptureLog } from './capture.js';
 import type { ChildJob, FromChild, ToChild } from './child-messages.js';
 import { makeSnapshot } from './make.js';
-import { checkMemory } from './memory.js';
 import { type LogAsk, RemoteLog, refusalOf } from './remote-log.js';
 import type { Snapshotter } from './snapshotter.js';
 

@@ -1,8 +1,8 @@
 /** Runs for those who ask for them. The request in the log is what counts; the row makes it visible at once. */
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../runtime/clock.js';
-import { FreshetError } from '../runtime/errors.js';
 import type { Log } from '../runtime/log.js';
+import type { Clock } from '../runtime/process/clock.js';
+import { FreshetError } from '../runtime/process/errors.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import type { RunRequest } from '../schemas/records.js';

@@ -6,9 +6,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Clock } from '../runtime/clock.js';
-import { FreshetError, messageOf } from '../runtime/errors.js';
-import type { Logger } from '../runtime/logger.js';
+import type { Clock } from '../runtime/process/clock.js';
+import { FreshetError, messageOf } from '../runtime/process/errors.js';
+import type { Logger } from '../runtime/process/logger.js';
 import type { Database } from '../runtime/stores/database.js';
 
 export interface LeaseOptions {

@@ -1,11 +1,11 @@
 /** The snapshotters put together: requests in, runs done in processes of their own, versions out. */
 import type { Versions } from '../publishing/versions/versions.js';
-import type { Clock } from '../runtime/clock.js';
 import type { Log } from '../runtime/log.js';
-import type { Logger } from '../runtime/logger.js';
-import type { Metrics } from '../runtime/metrics.js';
-import type { Service } from '../runtime/service.js';
-import type { Settings } from '../runtime/settings.js';
+import type { Clock } from '../runtime/process/clock.js';
+import type { Logger } from '../runtime/process/logger.js';
+import type { Metrics } from '../runtime/process/metrics.js';
+import type { Service } from '../runtime/process/service.js';
+import type { Settings } from '../runtime/process/settings.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import type { Progress } from './child-messages.js';

@@ -3,8 +3,9 @@
  * captures is another. It serves what a capture needs and nothing else, of the topics it was told; one poll of a reader
  * is under way at a time, so the asker's pace is the pace.
  */
-import { type ErrorCode, FreshetError, messageOf } from '../runtime/errors.js';
+
 import type { LogReader, PartitionOffsets, ReaderOptions, RecordColumns, TopicPartition } from '../runtime/log.js';
+import { type ErrorCode, FreshetError, messageOf } from '../runtime/process/errors.js';
 import type { CaptureLog } from './capture.js';
 
 type Place = TopicPartition & { readonly offset: number };

@@ -1,8 +1,8 @@
 /** What is said of runs: log lines by fixed names, metrics, and the record in run-results. */
 import type { Check } from '../publishing/versions/manifest.js';
-import { messageOf } from '../runtime/errors.js';
-import type { Logger } from '../runtime/logger.js';
-import type { Metrics } from '../runtime/metrics.js';
+import { messageOf } from '../runtime/process/errors.js';
+import type { Logger } from '../runtime/process/logger.js';
+import type { Metrics } from '../runtime/process/metrics.js';
 import type { RunResult } from '../schemas/records.js';
 import type { RunRow, RunStore } from './run-store.js';
 import type { RunWriter } from './run-topics.js';

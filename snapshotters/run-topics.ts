@@ -1,8 +1,9 @@
 /** Requests and results as the log has them. Whoever follows them keeps no offsets: what has ended is known by its row. */
-import type { Clock } from '../runtime/clock.js';
-import { hasCode, messageOf } from '../runtime/errors.js';
+
 import type { Log, LogReader, LogWriter, RecordColumns } from '../runtime/log.js';
-import type { Logger } from '../runtime/logger.js';
+import type { Clock } from '../runtime/process/clock.js';
+import { hasCode, messageOf } from '../runtime/process/errors.js';
+import type { Logger } from '../runtime/process/logger.js';
 import type { Codec, SchemaName } from '../schemas/codec.js';
 import type { RunRequest, RunResult } from '../schemas/records.js';
 import { runRequests, runResults } from '../topics/jobs.js';

@@ -3,11 +3,11 @@
  * the log's order, under the job's lease. Workers on several machines all follow; one has the lease, the others wait for
  * it and find the run ended.
  */
-import type { Clock } from '../runtime/clock.js';
-import { FreshetError, messageOf } from '../runtime/errors.js';
-import { faultPoint } from '../runtime/fault-points.js';
-import type { Logger } from '../runtime/logger.js';
-import type { Service } from '../runtime/service.js';
+import type { Clock } from '../runtime/process/clock.js';
+import { FreshetError, messageOf } from '../runtime/process/errors.js';
+import { faultPoint } from '../runtime/process/fault-points.js';
+import type { Logger } from '../runtime/process/logger.js';
+import type { Service } from '../runtime/process/service.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { RunRequest, RunResult } from '../schemas/records.js';
 import { takeLease } from './lease.js';

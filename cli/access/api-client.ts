@@ -1,7 +1,7 @@
 /** Requests to the Freshet that holds the data folder. Its sentences are shown as they stand. */
 import { z } from 'zod';
-import { systemClock } from '../../runtime/clock.js';
-import { type ErrorCode, FreshetError, messageOf } from '../../runtime/errors.js';
+import { systemClock } from '../../runtime/process/clock.js';
+import { type ErrorCode, FreshetError, messageOf } from '../../runtime/process/errors.js';
 
 const problem = z.looseObject({ detail: z.string() });
 /** A token may use up its requests for a minute; then a command waits instead of failing halfway. */

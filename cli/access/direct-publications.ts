@@ -1,7 +1,7 @@
 /** Versions and runs through log and stores that this command opens itself. */
 import { createVersions } from '../../publishing/versions/create.js';
-import { systemClock } from '../../runtime/clock.js';
-import { createMetrics } from '../../runtime/metrics.js';
+import { systemClock } from '../../runtime/process/clock.js';
+import { createMetrics } from '../../runtime/process/metrics.js';
 import { createRuns } from '../../snapshotters/create-runs.js';
 import { createSnapshotters } from '../../snapshotters/main.js';
 import { openFoundation } from '../foundation.js';

@@ -1,6 +1,7 @@
 /** Access through the log port: Kafka, or the log on disk while nobody else holds it. */
-import { FreshetError } from '../../runtime/errors.js';
+
 import { type Log, type LogWriter, RECORD_BYTES_MAX } from '../../runtime/log.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import { InputError } from '../../serving/input/input-error.js';
 import { type InputKind, readKeyed } from '../../serving/input/records.js';

@@ -3,8 +3,8 @@
  * on disk, which this command then holds itself. The logs are loaded when needed: most commands need neither or one.
  */
 import { join } from 'node:path';
-import { type DataFolder, type LockRecord, openDataFolder, readLock } from '../../runtime/data-folder.js';
-import { FreshetError } from '../../runtime/errors.js';
+import { type DataFolder, type LockRecord, openDataFolder, readLock } from '../../runtime/process/data-folder.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { Codec } from '../../schemas/codec.js';
 import { allTopics } from '../../topics/all.js';
 import type { TopicDeclaration } from '../../topics/topic.js';

@@ -2,8 +2,8 @@
  * Ways to the versions and to the jobs that make them: through the Freshet that holds the data folder, else this command
  * opens log and stores itself.
  */
-import { systemClock } from '../../runtime/clock.js';
-import { readLock } from '../../runtime/data-folder.js';
+import { systemClock } from '../../runtime/process/clock.js';
+import { readLock } from '../../runtime/process/data-folder.js';
 import type { VersionSwitch } from '../../serving/ports.js';
 import type { Run } from '../../snapshotters/runs.js';
 import type { Shell } from '../shell.js';

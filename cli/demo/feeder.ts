@@ -1,8 +1,8 @@
 /** Brings the demo shop and its history into the log, once, whatever interrupts it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { FreshetError, isTransient, messageOf } from '../../runtime/errors.js';
 import type { Log, LogWriter } from '../../runtime/log.js';
-import type { Logger } from '../../runtime/logger.js';
+import { FreshetError, isTransient, messageOf } from '../../runtime/process/errors.js';
+import type { Logger } from '../../runtime/process/logger.js';
 import type { Codec } from '../../schemas/codec.js';
 import * as topics from '../../topics/events.js';
 import { partitionOf } from '../../topics/partition.js';

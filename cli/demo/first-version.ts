@@ -1,7 +1,7 @@
 /** The demo has versions to show without waiting for a schedule: one run makes the first where none is current yet. */
 import type { Versions } from '../../publishing/versions/versions.js';
-import type { Clock } from '../../runtime/clock.js';
-import type { Logger } from '../../runtime/logger.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import type { Logger } from '../../runtime/process/logger.js';
 import type { Run, Runs } from '../../snapshotters/runs.js';
 
 const ASK_MS = 50;

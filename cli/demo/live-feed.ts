@@ -1,9 +1,10 @@
 /** Sends the demo shop's live traffic to the log, a tenth of a second's worth at a time. */
-import { type Clock, systemClock } from '../../runtime/clock.js';
-import { messageOf } from '../../runtime/errors.js';
+
 import type { Log, LogWriter } from '../../runtime/log.js';
-import type { Logger } from '../../runtime/logger.js';
-import type { Service } from '../../runtime/service.js';
+import { type Clock, systemClock } from '../../runtime/process/clock.js';
+import { messageOf } from '../../runtime/process/errors.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Service } from '../../runtime/process/service.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Event } from '../../schemas/records.js';
 import { events } from '../../topics/events.js';

@@ -1,5 +1,5 @@
 /** One finding of the doctor. */
-import { messageOf } from '../../runtime/errors.js';
+import { messageOf } from '../../runtime/process/errors.js';
 
 export interface Check {
   readonly name: string;

@@ -2,9 +2,9 @@
 import { access, constants } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
-import { isDataFolder, readLock } from '../../runtime/data-folder.js';
-import { messageOf } from '../../runtime/errors.js';
-import type { Settings } from '../../runtime/settings.js';
+import { isDataFolder, readLock } from '../../runtime/process/data-folder.js';
+import { messageOf } from '../../runtime/process/errors.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import { isLoopback } from '../../serving/access/hosts.js';
 import { type Check, fail, ok, warn } from './check.js';
 

@@ -1,7 +1,8 @@
 /** Is the log there, are the topics as declared, and what do they mean for memory and restarts. */
-import { isDataFolder } from '../../runtime/data-folder.js';
+
 import type { Log } from '../../runtime/log.js';
-import type { Settings } from '../../runtime/settings.js';
+import { isDataFolder } from '../../runtime/process/data-folder.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics, type TopicReport, TopicsRefusedError } from '../../topics/apply.js';
 import { events, products } from '../../topics/events.js';

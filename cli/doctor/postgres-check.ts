@@ -1,6 +1,6 @@
 /** Is Postgres there, and may we make our tables in it. */
-import type { Logger } from '../../runtime/logger.js';
-import type { Settings } from '../../runtime/settings.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import { openPostgres, postgresAddress } from '../../runtime/stores/postgres.js';
 import { installedPostgres } from '../../runtime/stores/postgres-programs.js';
 import { type Check, examine, fail, ok, warn } from './check.js';

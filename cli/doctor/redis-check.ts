@@ -1,6 +1,6 @@
 /** Is Redis there, and will it keep what it is given. */
-import type { Logger } from '../../runtime/logger.js';
-import type { Settings } from '../../runtime/settings.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import { openRedis, redisAddress } from '../../runtime/stores/redis.js';
 import { type Check, examine, fail, ok } from './check.js';
 

@@ -1,5 +1,5 @@
 /** Is the schema registry there, and would it take our schemas. */
-import type { Settings } from '../../runtime/settings.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import { incompatibilityOf } from '../../schemas/register.js';
 import { allTopics } from '../../topics/all.js';
 import { openRegistry, subjectsOf } from '../open-codec.js';

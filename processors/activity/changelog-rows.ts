@@ -2,8 +2,9 @@
  * The (user, day) state as rows of the changelog. Key `<day>/<user>`; a row with more entries than a record may carry
  * goes on in further chunks, `<day>.<chunk>/<user>`.
  */
-import { FreshetError } from '../../runtime/errors.js';
+
 import type { RecordColumns } from '../../runtime/log.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { Output } from '../../runtime/processor.js';
 import type { EntityDays } from '../../runtime/state/entity-days.js';
 import type { Interner } from '../../runtime/state/interner.js';

@@ -23,8 +23,8 @@
  * `covers` of a row is the input offset after its commit; rows of one commit share it. What is live lies above.
  */
 import { createHash } from 'node:crypto';
-import { FreshetError } from '../../runtime/errors.js';
 import type { RecordColumns, TopicPartition } from '../../runtime/log.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { FoldMode, Output, Part } from '../../runtime/processor.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { CorpusTopics } from '../../topics/corpus.js';

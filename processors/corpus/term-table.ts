@@ -6,7 +6,7 @@
  * without counts: with nothing there, a restore would fold records from before into a fresh count, and take from it what
  * was never added. Once none of them can be read again, the row goes too (`emptied` knows when).
  */
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { capacityFor, enlarged } from '../../runtime/state/columns.js';
 import { Interner } from '../../runtime/state/interner.js';
 import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';

@@ -3,7 +3,7 @@
  * have the hash already, with each term's shard. A term that no document holds any more keeps its number until the task
  * starts anew.
  */
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { enlarged } from '../../runtime/state/columns.js';
 import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
 import { fnv1a, shardOf } from './shards.js';

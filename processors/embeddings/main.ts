@@ -1,15 +1,15 @@
 /** Starts the embeddings application: the model, then the tasks that this member is given. */
 import { Application } from '../../runtime/application.js';
-import type { Clock } from '../../runtime/clock.js';
 import type { Embedder } from '../../runtime/embedder/embedder.js';
 import { openEmbedder } from '../../runtime/embedder/open-embedder.js';
-import { FreshetError } from '../../runtime/errors.js';
 import type { Log } from '../../runtime/log.js';
-import type { Logger } from '../../runtime/logger.js';
-import type { Metrics } from '../../runtime/metrics.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { FreshetError } from '../../runtime/process/errors.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
+import type { Service } from '../../runtime/process/service.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import type { ProcessorDeclaration } from '../../runtime/processor.js';
-import type { Service } from '../../runtime/service.js';
-import type { Settings } from '../../runtime/settings.js';
 import type { Codec } from '../../schemas/codec.js';
 import { embeddings, embeddingsChangelog } from '../../topics/embeddings.js';
 import { deadLetters, products } from '../../topics/events.js';

@@ -3,8 +3,9 @@
  * again and again, each time after everything that the log held before had passed tasks, hop and sinks, and differs only
  * if it does so every time.
  */
-import type { Clock } from '../../runtime/clock.js';
+
 import type { Log } from '../../runtime/log.js';
+import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events } from '../../topics/events.js';
 import { type CatalogueView, readCatalogue } from './catalogue.js';

@@ -2,11 +2,11 @@
  * The auditor: follows the log with a small sample all the time and compares it with what the stores serve every few
  * minutes. It begins at the start of the window, slowly, and starts over with another sample when the process does.
  */
-import type { Clock } from '../../runtime/clock.js';
-import { messageOf } from '../../runtime/errors.js';
-import type { Logger } from '../../runtime/logger.js';
-import type { Metrics } from '../../runtime/metrics.js';
-import type { Service } from '../../runtime/service.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { messageOf } from '../../runtime/process/errors.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
+import type { Service } from '../../runtime/process/service.js';
 import type { Audit } from './audit.js';
 import { type AuditReport, isClean } from './report.js';
 

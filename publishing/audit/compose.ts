@@ -1,11 +1,11 @@
 /** Audits as the product runs them: over the real stores, within bounds. */
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '../../runtime/clock.js';
 import type { Log } from '../../runtime/log.js';
-import type { Logger } from '../../runtime/logger.js';
-import type { Metrics } from '../../runtime/metrics.js';
-import { type Service, startAll, stopAll } from '../../runtime/service.js';
-import type { Settings } from '../../runtime/settings.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
+import { type Service, startAll, stopAll } from '../../runtime/process/service.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Codec } from '../../schemas/codec.js';

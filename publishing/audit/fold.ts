@@ -8,8 +8,9 @@
  * to be kept, 2 GB at 5,000 events/s, for what only a producer does that gives one id to two events. So a product that
  * differs is counted again with all bearers of its ids (recount.ts) before anybody hears of it.
  */
-import type { Clock } from '../../runtime/clock.js';
+
 import type { Log, LogReader, RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events } from '../../topics/events.js';
 import { DAY_MS } from '../../topics/topic.js';

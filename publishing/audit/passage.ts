@@ -2,10 +2,11 @@
  * How far the pipeline has come, told by what it writes itself: the markers of its tasks, the ends of its topics, the
  * positions of its sinks. So it can be asked from any process, and a part that stands still shows.
  */
-import type { Clock } from '../../runtime/clock.js';
-import { FreshetError } from '../../runtime/errors.js';
+
 import type { Log } from '../../runtime/log.js';
 import { decodeMarker, isMarker, type Marker } from '../../runtime/marker.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events, products } from '../../topics/events.js';

@@ -1,8 +1,8 @@
 /** Comparisons asked for by people: one at a time, in the background of the process that has the log and the stores. */
 import { randomUUID } from 'node:crypto';
-import { messageOf } from '../../runtime/errors.js';
-import type { Logger } from '../../runtime/logger.js';
-import type { Service } from '../../runtime/service.js';
+import { messageOf } from '../../runtime/process/errors.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Service } from '../../runtime/process/service.js';
 import type { Audit } from './audit.js';
 import type { AuditReport } from './report.js';
 

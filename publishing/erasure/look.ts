@@ -2,9 +2,10 @@
  * One look after another at the same request to forget. What was found once is not sought again, so that waiting has an
  * end even for a user who goes on buying.
  */
-import type { Clock } from '../../runtime/clock.js';
+
 import type { Log, TopicPartition } from '../../runtime/log.js';
 import type { MarkerPart } from '../../runtime/marker.js';
+import type { Clock } from '../../runtime/process/clock.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Codec } from '../../schemas/codec.js';

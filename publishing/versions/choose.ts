@@ -1,5 +1,5 @@
 /** Which version a promotion or a rollback means. */
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { Wish } from './switch.js';
 
 type Choose = Wish['choose'];

@@ -1,11 +1,12 @@
 /** Versions of a deployment: publishing, switching, looking at them, and everything that goes on beside. */
-import type { Clock } from '../../runtime/clock.js';
-import { FreshetError, hasCode, isTransient, messageOf } from '../../runtime/errors.js';
-import { faultPoint } from '../../runtime/fault-points.js';
+
 import type { Log } from '../../runtime/log.js';
-import type { Logger } from '../../runtime/logger.js';
-import type { Metrics } from '../../runtime/metrics.js';
-import { artifactsFolder, type Settings } from '../../runtime/settings.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { FreshetError, hasCode, isTransient, messageOf } from '../../runtime/process/errors.js';
+import { faultPoint } from '../../runtime/process/fault-points.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
+import { artifactsFolder, type Settings } from '../../runtime/process/settings.js';
 import { Artifacts } from '../../runtime/stores/artifacts.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';

@@ -5,8 +5,8 @@
  * The store is asked before Postgres. What it has followed was decided earlier, so Postgres must know it; if it does not,
  * it was put back to an older copy. Asked the other way round, every switch in between would look the same at first.
  */
-import { FreshetError } from '../../runtime/errors.js';
-import { faultPoint } from '../../runtime/fault-points.js';
+import { FreshetError } from '../../runtime/process/errors.js';
+import { faultPoint } from '../../runtime/process/fault-points.js';
 import { compareTokens } from '../../runtime/stores/switch-token.js';
 import { checksumKey, settingsKey, type VersionSwitch } from '../../runtime/stores/versioned-keys.js';
 import type { Artefact } from '../layout.js';

@@ -3,7 +3,7 @@
  * that the version is not reaped under it.
  */
 import { hostname } from 'node:os';
-import type { Settings } from '../../runtime/settings.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { Artefact } from '../layout.js';
 import { AT, type StorePlace, type VersionName } from './place.js';

@@ -1,7 +1,7 @@
 /** What every step of publishing works with. */
-import type { Clock } from '../../runtime/clock.js';
-import type { Logger } from '../../runtime/logger.js';
-import type { Metrics } from '../../runtime/metrics.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Artifacts } from '../../runtime/stores/artifacts.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';

@@ -3,8 +3,8 @@
  * run comes through here again and goes on: every step is harmless when repeated.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { FreshetError, hasCode, messageOf } from '../../runtime/errors.js';
-import { faultPoint } from '../../runtime/fault-points.js';
+import { FreshetError, hasCode, messageOf } from '../../runtime/process/errors.js';
+import { faultPoint } from '../../runtime/process/fault-points.js';
 import { contentsOf } from './artefacts/all.js';
 import { lockHead } from './heads.js';
 import { MANIFEST_FILE } from './manifest.js';

@@ -3,7 +3,7 @@
  * newest record of `releases`, and what differs is put right. Any number of processes may do this at once; each step
  * gives way to a newer token.
  */
-import { isTransient, messageOf } from '../../runtime/errors.js';
+import { isTransient, messageOf } from '../../runtime/process/errors.js';
 import { compareTokens } from '../../runtime/stores/switch-token.js';
 import type { Artefact } from '../layout.js';
 import { type Followed, follow, type Restage } from './follow.js';

@@ -4,9 +4,9 @@
  * reads the topic and writes again what is missing or was overtaken.
  */
 
-import { hasCode } from '../../runtime/errors.js';
 import type { Log, LogReader, LogWriter, RecordColumns } from '../../runtime/log.js';
 import { RECORD_BYTES_MAX } from '../../runtime/log.js';
+import { hasCode } from '../../runtime/process/errors.js';
 import { compareTokens, type SwitchToken } from '../../runtime/stores/switch-token.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Release } from '../../schemas/records.js';

@@ -2,8 +2,8 @@
  * A current version that the online store has lost, brought back from Postgres. One process does it at a time: two would
  * stop each other over and over.
  */
-import type { Clock } from '../../runtime/clock.js';
-import { FreshetError } from '../../runtime/errors.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import { contentsOf } from './artefacts/all.js';
 import type { Restage } from './follow.js';

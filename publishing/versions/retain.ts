@@ -3,7 +3,7 @@
  * retired for the time that its policy says. First Postgres says that it is gone, under the lock of the head, so that
  * no rollback can choose it any more; then the data go, and if that is interrupted the next look goes on.
  */
-import { faultPoint } from '../../runtime/fault-points.js';
+import { faultPoint } from '../../runtime/process/fault-points.js';
 import type { Artefact } from '../layout.js';
 import { lockHead } from './heads.js';
 import { PIN_MS_MAX } from './pins.js';

@@ -2,7 +2,7 @@
  * Writing a version into the online store under its own names. A sink of its own fences every batch: whoever opens it
  * later (a second attempt, the removal of what failed) stops the one before at its next batch.
  */
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { OnlineStore, SinkId, StoreOperation } from '../../runtime/stores/online-store.js';
 import type { StorePlace, VersionName } from './place.js';
 

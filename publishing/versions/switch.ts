@@ -2,7 +2,7 @@
  * The decision: one transaction in Postgres takes a token and says which version is current. Everything after it may
  * crash; whoever looks next makes the stores follow.
  */
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { Artefact } from '../layout.js';
 import { type Head, lockHead } from './heads.js';

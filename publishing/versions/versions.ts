@@ -1,5 +1,5 @@
 /** Versions as everybody else sees them: publish one, look at them, switch between them. */
-import type { Service } from '../../runtime/service.js';
+import type { Service } from '../../runtime/process/service.js';
 import type { Artefact } from '../layout.js';
 import type { Manifest } from './manifest.js';
 

@@ -6,9 +6,9 @@
  * A commit that was acknowledged survives the death of the process. It survives a power loss once the background has
  * brought it to the medium, at most about a second later: as with Kafka, whose brokers do not wait for the disk either.
  */
-import type { Clock } from '../clock.js';
-import { asError, FreshetError, messageOf } from '../errors.js';
-import type { Logger } from '../logger.js';
+import type { Clock } from '../process/clock.js';
+import { asError, FreshetError, messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { NO_PRODUCER, type RecordBatchBuilder } from '../record-batch.js';
 import { batchMaxTimestamp, COMMITTED_EPOCH } from './batch-header.js';
 import { type Disk, diskError } from './disk.js';

@@ -5,7 +5,7 @@
 import fs from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { FreshetError, messageOf } from '../errors.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 
 export interface Disk {
   /** `r+` for a file that must exist, `w+` for a new or emptied one. */

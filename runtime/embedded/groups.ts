@@ -2,9 +2,10 @@
  * Groups whose members all live in this process. A change of members is one round: every member gives its tasks up,
  * then everyone gets its share: equal parts, and what it had before where that fits.
  */
-import { asError, FreshetError, messageOf } from '../errors.js';
+
 import type { Membership, MembershipOptions, TopicPartition } from '../log.js';
-import type { Logger } from '../logger.js';
+import { asError, FreshetError, messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { SerialQueue } from './queue.js';
 import type { ShownOffsets } from './shown-offsets.js';
 

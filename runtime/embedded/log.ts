@@ -10,8 +10,6 @@
  * Nobody else may have the folder open; the lock is taken by who opens it.
  */
 import { randomInt } from 'node:crypto';
-import { type Clock, systemClock } from '../clock.js';
-import { FreshetError } from '../errors.js';
 import type {
   Log,
   LogAdmin,
@@ -25,7 +23,9 @@ import type {
   TopicPartition,
   TransactionalWriter,
 } from '../log.js';
-import type { Logger } from '../logger.js';
+import { type Clock, systemClock } from '../process/clock.js';
+import { FreshetError } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { Committer } from './committer.js';
 import { type Disk, diskError, nodeDisk } from './disk.js';
 import { Groups } from './groups.js';

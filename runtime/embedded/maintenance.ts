@@ -1,8 +1,8 @@
 /** What keeps a log from growing for ever: segments that are due are closed, old ones removed, compacted ones joined. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Clock } from '../clock.js';
-import { messageOf } from '../errors.js';
-import type { Logger } from '../logger.js';
+import type { Clock } from '../process/clock.js';
+import { messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import type { Committer } from './committer.js';
 import { closedSegments, compactPartition } from './compaction.js';
 import type { Disk } from './disk.js';

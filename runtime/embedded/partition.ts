@@ -1,5 +1,5 @@
 /** One partition: its segments in offset order, the last of them active, and the readers that wait for its end to move. */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import { type Disk, replaceFile } from './disk.js';
 import { Segment } from './segment.js';
 import { noFacts, SegmentIndex } from './segment-index.js';

@@ -1,6 +1,7 @@
 /** Reads partitions in chunks of whole batches. Waits by being told of commits, never by asking again and again. */
-import { FreshetError } from '../errors.js';
+
 import type { LogReader, ReaderOptions, RecordColumns, TopicPartition } from '../log.js';
+import { FreshetError } from '../process/errors.js';
 import { walkBatches } from '../record-batch.js';
 import { BATCH_SIZE_BYTES, batchSize, completeBatchesEnd } from './batch-header.js';
 import { type Disk, diskError } from './disk.js';

@@ -6,9 +6,10 @@
  * noted yet. After a power loss the medium may lack any part of the last second: then the last commit that is whole in
  * all its partitions, as are all before it, is the end. What a checkpoint called safe must be there, else opening stops.
  */
-import { FreshetError } from '../errors.js';
+
 import type { TopicConfig } from '../log.js';
-import type { Logger } from '../logger.js';
+import { FreshetError } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { type Disk, readJson, replaceFile, UNFINISHED_SUFFIX } from './disk.js';
 import { type BasePlace, decodeJournal, type Journal, type JournalContents, type Place } from './journal.js';
 import { Partition, START_FILE } from './partition.js';

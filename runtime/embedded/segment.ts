@@ -2,7 +2,7 @@
  * One segment file of a partition: record batches, appended to while it is the active one, then closed and only ever
  * replaced as a whole. A closed segment's file is open only while somebody reads it.
  */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import { batchBaseOffset, batchMaxTimestamp, batchStamp } from './batch-header.js';
 import { type Disk, replaceFile } from './disk.js';
 import { type Scanned, scanBatches } from './scan.js';

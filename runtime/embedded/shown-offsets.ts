@@ -1,7 +1,8 @@
 /** Offsets of groups for lag displays: kept in memory, written to a small file now and then. Losing some harms nobody. */
-import { messageOf } from '../errors.js';
+
 import type { TopicPartition } from '../log.js';
-import type { Logger } from '../logger.js';
+import { messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { type Disk, replaceFile } from './disk.js';
 import { SerialQueue } from './queue.js';
 

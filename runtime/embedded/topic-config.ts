@@ -1,6 +1,7 @@
 /** What the embedded log understands of a topic's settings, with Kafka's names and defaults, checked at creation. */
-import { FreshetError } from '../errors.js';
+
 import type { TopicConfig } from '../log.js';
+import { FreshetError } from '../process/errors.js';
 
 /** The settings that change what the embedded log does; others are kept and described, like those only brokers need. */
 export interface TopicLimits {

@@ -1,8 +1,8 @@
 /** Both writers of the log: they gather records into batches; the committer gives them their offsets. */
 import { partitionOf } from '../../topics/partition.js';
-import type { Clock } from '../clock.js';
-import { FreshetError } from '../errors.js';
 import { type AddOptions, type LogWriter, RECORD_BYTES_MAX, type TransactionalWriter } from '../log.js';
+import type { Clock } from '../process/clock.js';
+import { FreshetError } from '../process/errors.js';
 import { RecordBatchBuilder } from '../record-batch.js';
 import type { Committer } from './committer.js';
 import type { Partition } from './partition.js';

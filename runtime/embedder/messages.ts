@@ -1,5 +1,5 @@
 /** What the embedder and its thread say to each other. */
-import type { ErrorCode } from '../errors.js';
+import type { ErrorCode } from '../process/errors.js';
 import type { ModelInfo } from './embedder.js';
 
 /** How the thread is to open its model. */

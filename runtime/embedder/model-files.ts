@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 
 export type Pooling = 'mean' | 'cls';
 

@@ -3,7 +3,7 @@
  * files say. Batches hold texts of about one length, or most of the work would be padding.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { FreshetError, messageOf } from '../errors.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 import { badRow, type Encoder, type EncoderBatch, normalise } from './embedder.js';
 import { identityOf, type ModelFiles, type Pooling, readModelFiles } from './model-files.js';
 import { Tokens } from './tokens.js';

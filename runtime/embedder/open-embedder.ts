@@ -1,8 +1,8 @@
 /** Opens the embedder that the settings ask for, in a thread of its own, and says loudly when it is only the hashed one. */
 import { Worker } from 'node:worker_threads';
-import { FreshetError, messageOf } from '../errors.js';
-import type { Logger } from '../logger.js';
-import type { Metrics } from '../metrics.js';
+import { FreshetError, messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
+import type { Metrics } from '../process/metrics.js';
 import type { Embedder, ModelInfo } from './embedder.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
 

@@ -6,7 +6,7 @@
  * batch, not for the thousands of products before it.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { FreshetError, messageOf } from '../errors.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 import type { Encoder, EncoderBatch } from './embedder.js';
 import type { FromThread, Refusal, ThreadOptions, ToThread } from './messages.js';
 

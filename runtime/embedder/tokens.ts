@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { FreshetError, messageOf } from '../errors.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 import { type ModelFiles, readJson } from './model-files.js';
 
 /** A token stands for far fewer characters than this; what lies beyond is not even looked at. */

@@ -1,5 +1,5 @@
 /** Builds an index file in a process of its own. */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import { type BuildPlan, checkPlan } from './build-plan.js';
 import { FaissProcess } from './faiss-process.js';
 

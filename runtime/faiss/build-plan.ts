@@ -1,5 +1,5 @@
 /** What an index is built of, checked before FAISS sees any of it. */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import { COUNT_MAX, DIMENSION_MAX, type IndexKind } from './vector-index.js';
 
 export interface BuildPlan {

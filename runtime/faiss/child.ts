@@ -2,7 +2,7 @@
  * A process that has FAISS in it. It serves one index, or builds one; it ends with whoever started it. All arguments were
  * checked before they came here, because FAISS ends the process on a wrong one.
  */
-import { FreshetError, messageOf } from '../errors.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 import { openEngine, type SearchEngine } from './engines.js';
 import { buildWithFaiss } from './index-builder.js';
 import type { FromIndexChild, ToIndexChild } from './messages.js';

@@ -2,7 +2,7 @@
  * What a process of FAISS searches with: the native module, or our own exact code over the vectors of a file, which a
  * graph holds in order too.
  */
-import { FreshetError, messageOf } from '../errors.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 import { BLOCK_ROWS, ExactSearch } from './exact-search.js';
 import { type IndexFile, readIndexFile } from './index-file.js';
 import type { EngineChoice } from './messages.js';

@@ -1,7 +1,7 @@
 /** Starts a process of FAISS and says how it ended. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import type { FromIndexChild, ToIndexChild } from './messages.js';
 
 const ENTRY = fileURLToPath(new URL('./child.js', import.meta.url));

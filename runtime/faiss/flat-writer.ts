@@ -1,6 +1,6 @@
 /** Writes a flat index file row by row, without FAISS. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import { FLOAT_BYTES, flatHeader } from './index-file.js';
 import { firstNotFinite } from './row-reader.js';
 import type { Metric } from './vector-index.js';

@@ -1,6 +1,6 @@
 /** Builds an index with FAISS, in the process that is there for it. */
 import { rename, rm } from 'node:fs/promises';
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import { type BuildPlan, checkPlan } from './build-plan.js';
 import { readIndexFile } from './index-file.js';
 import { loadNative } from './native.js';

@@ -12,7 +12,7 @@
  * Source: faiss/impl/index_write.cpp of FAISS 1.7.3; 1.15.1 reads and writes the same.
  */
 import { type FileHandle, open } from 'node:fs/promises';
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import { COUNT_MAX, DIMENSION_MAX, type IndexKind, type Metric } from './vector-index.js';
 
 export const FLOAT_BYTES = 4;

@@ -1,5 +1,5 @@
 /** What crosses between a process of FAISS and whoever started it. */
-import type { ErrorCode } from '../errors.js';
+import type { ErrorCode } from '../process/errors.js';
 import type { BuildPlan } from './build-plan.js';
 import type { Engine } from './vector-index.js';
 

@@ -3,7 +3,7 @@
  * loaded in two threads it crashes, and every call blocks.
  */
 import type { Index } from 'faiss-node';
-import { messageOf } from '../errors.js';
+import { messageOf } from '../process/errors.js';
 
 /** One index inside FAISS. Arguments must be right: a wrong one may end the process. */
 export interface NativeIndex {

@@ -6,8 +6,8 @@
  * What was under way when the process ended is rejected with a transient error; what comes meanwhile waits until the next
  * one is up, or its time is over. A second index is a second process: loading it holds up nobody.
  */
-import { FreshetError } from '../errors.js';
-import type { Logger } from '../logger.js';
+import { FreshetError } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { FaissProcess, lost } from './faiss-process.js';
 import { type IndexFile, readIndexFile } from './index-file.js';
 import type { EngineChoice, FileToVerify, FromIndexChild } from './messages.js';

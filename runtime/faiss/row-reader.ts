@@ -1,6 +1,6 @@
 /** Rows of an index file that lie one after another, some at a time, every number looked at. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import { FLAT_DATA_AT, FLOAT_BYTES } from './index-file.js';
 
 export class RowReader {

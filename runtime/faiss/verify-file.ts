@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import type { FileToVerify } from './messages.js';
 
 /** A fraction of a millisecond of work, then a pause: whoever answers requests on the same cores goes first. */

@@ -2,7 +2,7 @@
  * Searches that wait for the process, and how they are put together: what came in while one batch was under way goes
  * into the next, because FAISS answers 32 queries at once in a fraction of the time of 32 single ones.
  */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import type { Found } from './vector-index.js';
 
 export interface WaitingSearch {

@@ -1,8 +1,8 @@
 /** Topics: list, describe, create with all settings at once, delete. Settings of an existing topic are never changed. */
 
-import { systemClock } from '../clock.js';
-import { FreshetError } from '../errors.js';
 import type { Cleanup, LogAdmin, TopicConfig } from '../log.js';
+import { systemClock } from '../process/clock.js';
+import { FreshetError } from '../process/errors.js';
 import { type Cluster, unknownTopic } from './cluster.js';
 import { check, KafkaError, TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC_OR_PARTITION } from './errors.js';
 import { pauseMs, persist } from './retry.js';

@@ -2,9 +2,9 @@
  * What we know of the cluster: which brokers there are, which one leads each partition, who coordinates whom. Knowledge
  * is asked for again when a request proves it wrong, never on a timer.
  */
-import { systemClock } from '../clock.js';
-import { FreshetError, messageOf } from '../errors.js';
-import type { Logger } from '../logger.js';
+import { systemClock } from '../process/clock.js';
+import { FreshetError, messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { type ClusterMetadata, type CoordinatorKind, findCoordinator, metadata } from './cluster-messages.js';
 import { check, KafkaError, LEADER_NOT_AVAILABLE, LinkError, passes, UNKNOWN_TOPIC_OR_PARTITION } from './errors.js';
 import type { ConnectionOptions } from './kafkajs.js';

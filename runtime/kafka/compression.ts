@@ -1,7 +1,7 @@
 /** Decompression of what other producers write: gzip, snappy, lz4, zstd. We write uncompressed. */
 import { createRequire } from 'node:module';
 import zlib from 'node:zlib';
-import { FreshetError, messageOf } from '../errors.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 
 const require = createRequire(import.meta.url);
 

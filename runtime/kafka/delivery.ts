@@ -3,9 +3,10 @@
  * each of its partitions; a partition's next batch leaves only when the one before is in the log. Batches carry sequence
  * numbers, so a repeated one is recognised by the broker: repeating never doubles and never reorders.
  */
-import { systemClock } from '../clock.js';
-import { FreshetError, messageOf } from '../errors.js';
+
 import type { TopicPartition } from '../log.js';
+import { systemClock } from '../process/clock.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 import type { Cluster } from './cluster.js';
 import { unknownTopic } from './cluster.js';
 import { DUPLICATE_SEQUENCE_NUMBER, KafkaError, LEADER_NOT_AVAILABLE, LinkError, passes } from './errors.js';

@@ -2,7 +2,7 @@
  * Kafka's error codes that we meet, and what each means for the one who asked. Everything that decides whether a call is
  * worth repeating looks here.
  */
-import { type ErrorCode, FreshetError } from '../errors.js';
+import { type ErrorCode, FreshetError } from '../process/errors.js';
 
 /**
  * - `retry`: the same request may succeed later at the same broker.

@@ -3,7 +3,7 @@
  * into fresh chunks that are joined later costs twice the memory, and garbage collection was the largest part of the
  * reader's time.
  */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 
 const SIZE_BYTES = 4;
 /** Above every answer we ask for; a larger size means that these are not Kafka's bytes. */

@@ -1,6 +1,6 @@
 /** The heartbeats of one generation of one member. */
-import { systemClock } from '../clock.js';
-import { asError } from '../errors.js';
+import { systemClock } from '../process/clock.js';
+import { asError } from '../process/errors.js';
 import type { Coordinator } from './coordinator.js';
 import { ILLEGAL_GENERATION, KafkaError, passes, REBALANCE_IN_PROGRESS } from './errors.js';
 import { heartbeat, type MemberKey } from './group-messages.js';

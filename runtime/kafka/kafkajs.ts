@@ -8,8 +8,8 @@
 import { createRequire } from 'node:module';
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
-import { asError } from '../errors.js';
-import type { Logger } from '../logger.js';
+import { asError } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { FrameAssembler } from './frames.js';
 
 const require = createRequire(import.meta.url);

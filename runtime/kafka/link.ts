@@ -3,7 +3,7 @@
  * other, and a fetch, a produce with acks=all or a join may take long: so every reader, writer and membership has
  * connections of its own, and a link sends one request at a time.
  */
-import { FreshetError, messageOf } from '../errors.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 import { LinkError } from './errors.js';
 import { type ConnectionOptions, type KafkajsConnection, newBroker } from './kafkajs.js';
 import { closedError } from './retry.js';

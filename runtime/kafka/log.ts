@@ -10,8 +10,8 @@ import type {
   TopicPartition,
   TransactionalWriter,
 } from '../log.js';
-import type { Logger } from '../logger.js';
-import type { Settings } from '../settings.js';
+import type { Logger } from '../process/logger.js';
+import type { Settings } from '../process/settings.js';
 import { KafkaAdmin } from './admin.js';
 import { Cluster } from './cluster.js';
 import { Coordinator } from './coordinator.js';

@@ -7,10 +7,11 @@
  * A member that cannot reach the coordinator keeps its tasks until the coordinator says otherwise: what it writes is
  * fenced by transactional ids, and a broker that restarts gives every member a fresh session.
  */
-import { systemClock } from '../clock.js';
-import { asError, messageOf } from '../errors.js';
+
 import type { Assignment, Membership, MembershipOptions, TopicPartition } from '../log.js';
-import type { Logger } from '../logger.js';
+import { systemClock } from '../process/clock.js';
+import { asError, messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { assignTasks } from './assignment.js';
 import type { Cluster } from './cluster.js';
 import { Coordinator } from './coordinator.js';

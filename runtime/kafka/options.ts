@@ -1,9 +1,9 @@
 /** How we connect, from the settings. */
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { FreshetError, messageOf } from '../errors.js';
-import type { Logger } from '../logger.js';
-import type { Settings } from '../settings.js';
+import { FreshetError, messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
+import type { Settings } from '../process/settings.js';
 import type { ConnectionOptions, SaslOptions } from './kafkajs.js';
 import type { Address } from './link.js';
 

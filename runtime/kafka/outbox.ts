@@ -1,7 +1,7 @@
 /** Records on their way out: per partition, encoded at once into the batches that will be sent. */
 import { partitionOf } from '../../topics/partition.js';
-import { FreshetError } from '../errors.js';
 import { type AddOptions, RECORD_BYTES_MAX } from '../log.js';
+import { FreshetError } from '../process/errors.js';
 import { RecordBatchBuilder } from '../record-batch.js';
 
 /** Below the brokers' default limit of 1 MiB (`max.message.bytes`), with room for what they count themselves. */

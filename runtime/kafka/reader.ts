@@ -3,9 +3,10 @@
  * next fetch leaves when poll() hands out what the last one brought, so that the broker works while the caller does.
  * Moving leaders and broken connections are waited out; only what waiting cannot mend comes out of poll().
  */
-import { systemClock } from '../clock.js';
-import { asError, FreshetError, hasCode } from '../errors.js';
+
 import type { Isolation, LogReader, PartitionOffsets, ReaderOptions, RecordColumns, TopicPartition } from '../log.js';
+import { systemClock } from '../process/clock.js';
+import { asError, FreshetError, hasCode } from '../process/errors.js';
 import { walkBatches } from '../record-batch.js';
 import type { Cluster } from './cluster.js';
 import { CodecLoading, decompress } from './compression.js';

@@ -1,6 +1,6 @@
 /** Trying again: with growing pauses, up to a time limit, and no longer than the owner lives. */
-import { systemClock } from '../clock.js';
-import { FreshetError, messageOf } from '../errors.js';
+import { systemClock } from '../process/clock.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 import { CONCURRENT_TRANSACTIONS, KafkaError, passes } from './errors.js';
 
 export interface Patience {

@@ -3,9 +3,10 @@
  * a new writer's init() ends the broken transaction for certain (an EndTxn that was delayed on its way could otherwise
  * end a later one).
  */
-import { type ErrorCode, FreshetError, hasCode, messageOf } from '../errors.js';
-import { faultPoint } from '../fault-points.js';
+
 import type { AddOptions, TransactionalWriter } from '../log.js';
+import { type ErrorCode, FreshetError, hasCode, messageOf } from '../process/errors.js';
+import { faultPoint } from '../process/fault-points.js';
 import type { Cluster } from './cluster.js';
 import { Coordinator } from './coordinator.js';
 import { deliver } from './delivery.js';

@@ -3,7 +3,7 @@
  * array_recv): as text every element would be quoted, joined into one long string and parsed again. Name the type in the
  * statement as well (`$1::float8[]`), the server then knows what the bytes are.
  */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import { writeInt64 } from '../record-batch.js';
 import { ByteWriter } from './byte-writer.js';
 

@@ -7,7 +7,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import * as files from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { FreshetError, messageOf } from '../errors.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 
 /** What a manifest says of a file. */
 export interface FileMark {

@@ -5,7 +5,7 @@
  * touched its key since. Everything that can be wrong in a batch by itself is refused here, so that a store has
  * to compare only the kinds of keys it already holds before it writes.
  */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import type { FencedBatch, SinkId, StoreOperation } from './online-store.js';
 
 /** One or more operations of a kind on one key, in order. Arrays of a step have the same length. */

@@ -3,8 +3,8 @@
  * the event loop, so batches and reads never see each other half done.
  */
 import { setImmediate } from 'node:timers/promises';
-import { FreshetError } from '../errors.js';
-import type { Logger } from '../logger.js';
+import { FreshetError } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { checkFence, planBatch, sinkName } from './batch-plan.js';
 import type { JournalOptions } from './journal.js';
 import { Journal } from './journal.js';

@@ -1,8 +1,8 @@
 /** Both stores, as the settings want them. Unset means: a private one. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Logger, silentLogger } from '../logger.js';
-import type { Settings } from '../settings.js';
+import { type Logger, silentLogger } from '../process/logger.js';
+import type { Settings } from '../process/settings.js';
 import type { Database } from './database.js';
 import { openLocalStore } from './local-store.js';
 import type { OnlineStore } from './online-store.js';

@@ -1,7 +1,7 @@
 /** The Postgres port over a pool of connections. The only import of pg is here. */
 import pg from 'pg';
-import { FreshetError } from '../errors.js';
-import type { Logger } from '../logger.js';
+import { FreshetError } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import type { Database, Queryable, SqlValue } from './database.js';
 import { postgresError, sqlState } from './postgres-errors.js';
 

@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import * as files from 'node:fs/promises';
 import { join } from 'node:path';
-import { FreshetError, messageOf } from '../errors.js';
-import type { Logger } from '../logger.js';
-import { silentLogger } from '../logger.js';
+import { FreshetError, messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
+import { silentLogger } from '../process/logger.js';
 import { openPostgres, type PostgresOptions } from './postgres.js';
 import { sqlState } from './postgres-errors.js';
 import {

@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import * as files from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { FreshetError } from '../errors.js';
-import type { Logger } from '../logger.js';
-import { silentLogger } from '../logger.js';
+import { FreshetError } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
+import { silentLogger } from '../process/logger.js';
 import {
   freePort,
   inPath,

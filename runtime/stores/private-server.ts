@@ -15,8 +15,8 @@ import { basename, delimiter, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { FreshetError, messageOf } from '../errors.js';
-import type { Logger } from '../logger.js';
+import { FreshetError, messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 
 const POLL_MS = 20;
 const STOP_MS_MAX = 20_000;

@@ -5,7 +5,7 @@
  *
  *   [sorted sets: n, key…] [hashes: n, key…] then per step: code, key, …
  */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import type { BatchPlan, Step } from './batch-plan.js';
 import { ByteWriter } from './byte-writer.js';
 

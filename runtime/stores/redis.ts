@@ -5,8 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { FreshetError } from '../errors.js';
-import type { Logger } from '../logger.js';
+import { FreshetError } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import { checkFence, planBatch, sinkName } from './batch-plan.js';
 import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition, StoreOperation } from './online-store.js';
 import { redisError } from './redis-errors.js';

@@ -3,7 +3,7 @@
  * older one however late it arrives. The timeline grows only when the place of decisions was itself put back to an
  * older copy and counts numbers a second time.
  */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 
 export interface SwitchToken {
   /** From 1. */

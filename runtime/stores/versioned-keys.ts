@@ -2,7 +2,7 @@
  * Versions of one artefact in the online store: where the pointer and its token lie, what is noted about each version,
  * and under which names a version's data are found. Both stores and whoever stages data ask here.
  */
-import { FreshetError } from '../errors.js';
+import { FreshetError } from '../process/errors.js';
 import { checkToken, type SwitchToken } from './switch-token.js';
 
 export interface VersionedKeys {

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock } from '../process/clock.js';
 
 /** Time that moves only when a test says so. Sleepers wake in order of their time. */
 export class ManualClock implements Clock {

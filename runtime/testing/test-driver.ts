@@ -14,8 +14,8 @@ import { openEmbeddedLog } from '../embedded/log.js';
 import { type FeatureDefinition, ValueCodecs } from '../feature.js';
 import type { KeyedFold } from '../keyed-fold.js';
 import type { Log } from '../log.js';
-import { silentLogger } from '../logger.js';
-import { createMetrics } from '../metrics.js';
+import { silentLogger } from '../process/logger.js';
+import { createMetrics } from '../process/metrics.js';
 import { Task } from '../task.js';
 import { ManualClock } from './manual-clock.js';
 

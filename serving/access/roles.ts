@@ -1,5 +1,5 @@
 /** Who may do what: one table of roles and classes of routes. Every route names its class; one without is refused. */
-import type { AccessToken } from '../../runtime/settings.js';
+import type { AccessToken } from '../../runtime/process/settings.js';
 import type { AccessClass } from '../limits.js';
 
 export type TokenRole = AccessToken['role'];

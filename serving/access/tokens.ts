@@ -1,8 +1,8 @@
 /** Bearer tokens. Only their SHA-256 is ever known here; comparison takes the same time whichever matches. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { FreshetError, messageOf } from '../../runtime/errors.js';
-import { type AccessToken, loadSettings } from '../../runtime/settings.js';
+import { FreshetError, messageOf } from '../../runtime/process/errors.js';
+import { type AccessToken, loadSettings } from '../../runtime/process/settings.js';
 import type { ServingSettings } from '../ports.js';
 import { isLoopback } from './hosts.js';
 import type { TokenRole } from './roles.js';

@@ -6,9 +6,9 @@
  */
 import type { ModelReader } from '../../publishing/models.js';
 import type { FeatureReader } from '../../publishing/reader.js';
-import type { Clock } from '../../runtime/clock.js';
 import type { Embedder } from '../../runtime/embedder/embedder.js';
-import { hasCode, isTransient } from '../../runtime/errors.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { hasCode, isTransient } from '../../runtime/process/errors.js';
 import type { FaissVersion } from '../../snapshotters/faiss/faiss-version.js';
 import { Problem } from '../problem.js';
 import { blendSearch, blendSimilar, candidates, type Popularity, type Scored } from './blend.js';

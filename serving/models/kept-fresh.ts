@@ -2,7 +2,7 @@
  * A value that many requests use and that may be some seconds old: the first one waits for it, later ones get what there
  * is while it is asked for anew. A failure leaves the last good one standing.
  */
-import type { Clock } from '../../runtime/clock.js';
+import type { Clock } from '../../runtime/process/clock.js';
 
 export class KeptFresh<T> {
   readonly #load: () => Promise<T>;

@@ -6,7 +6,7 @@
  */
 import { termsOf } from '../../processors/corpus/words.js';
 import type { FeatureReader } from '../../publishing/reader.js';
-import type { Clock } from '../../runtime/clock.js';
+import type { Clock } from '../../runtime/process/clock.js';
 import { KeptFresh } from './kept-fresh.js';
 
 const CONFIDENCE_MIN = 0.7;

@@ -1,6 +1,6 @@
 /** PUT and DELETE of what has one current state: products, documents, users. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Clock } from '../../runtime/clock.js';
+import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { User } from '../../schemas/records.js';
 import { refuseTenant, type Tenants } from '../access/tenants.js';

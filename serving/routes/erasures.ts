@@ -1,7 +1,7 @@
 /** Requests to forget a user or a product, and what has become of them. */
 import type { FastifyInstance } from 'fastify';
 import { parseSubject, type Subject } from '../../publishing/erasure/subject.js';
-import type { Clock } from '../../runtime/clock.js';
+import type { Clock } from '../../runtime/process/clock.js';
 import type { Tenants } from '../access/tenants.js';
 import { Fields } from '../input/fields.js';
 import { InputError } from '../input/input-error.js';

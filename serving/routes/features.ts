@@ -1,6 +1,6 @@
 /** Published features: popular products, one product's popularity, one user's affinity. */
 import type { FastifyInstance } from 'fastify';
-import type { Metrics } from '../../runtime/metrics.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
 import { type Tenants, unknownUser } from '../access/tenants.js';
 import { READ_MS_MAX } from '../limits.js';
 import type { FeatureReaders } from '../ports.js';

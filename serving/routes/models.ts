@@ -1,6 +1,6 @@
 /** What models answer: recommendations, similar products, search. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Metrics } from '../../runtime/metrics.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Tenants } from '../access/tenants.js';
 import { READ_MS_MAX } from '../limits.js';
 import type { ModelAnswer, ModelAnswers } from '../models/answers.js';

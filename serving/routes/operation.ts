@@ -1,7 +1,7 @@
 /** For operators and machines: health, metrics, the figures of the page, the description of this API. */
 import type { FastifyInstance } from 'fastify';
-import type { Clock } from '../../runtime/clock.js';
-import type { Metrics } from '../../runtime/metrics.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
 import { ALLOWED } from '../access/roles.js';
 import { READ_MS_MAX } from '../limits.js';
 import type { Overview, Readiness } from '../ports.js';

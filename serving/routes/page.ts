@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { projectRoot } from '../../schemas/project-root.js';
 
 export const WEB_FOLDER = join(projectRoot, 'serving', 'web');

@@ -1,8 +1,8 @@
 /** Stopwords of one language, as the current version has them. */
 import type { FastifyInstance } from 'fastify';
 import { primaryLanguage } from '../../processors/corpus/language.js';
-import { hasCode } from '../../runtime/errors.js';
-import type { Metrics } from '../../runtime/metrics.js';
+import { hasCode } from '../../runtime/process/errors.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
 import { READ_MS_MAX } from '../limits.js';
 import type { FeatureReaders } from '../ports.js';
 import { Problem } from '../problem.js';

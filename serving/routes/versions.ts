@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Artefact } from '../../publishing/layout.js';
 import type { VersionEntry, VersionList } from '../../publishing/versions/versions.js';
-import { hasCode, messageOf } from '../../runtime/errors.js';
+import { hasCode, messageOf } from '../../runtime/process/errors.js';
 import type { Runs } from '../../snapshotters/runs.js';
 import { Fields } from '../input/fields.js';
 import { InputError } from '../input/input-error.js';

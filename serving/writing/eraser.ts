@@ -6,8 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { hasKey } from '../../publishing/erasure/scan.js';
 import { deletedIn, featuresOf, type Subject, subjectKey } from '../../publishing/erasure/subject.js';
-import { FreshetError } from '../../runtime/errors.js';
 import type { Log, TopicPartition, TransactionalWriter } from '../../runtime/log.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Erasure } from '../../schemas/records.js';
 import { erasures } from '../../topics/events.js';

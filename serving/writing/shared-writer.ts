@@ -3,8 +3,9 @@
  * next one: under load a flush carries many requests, at rest a request waits for nobody. One flush at a time also
  * keeps the order of writes to one key.
  */
-import { asError, FreshetError } from '../../runtime/errors.js';
+
 import { type Log, type LogWriter, RECORD_BYTES_MAX } from '../../runtime/log.js';
+import { asError, FreshetError } from '../../runtime/process/errors.js';
 
 /** Two lengths and an empty header list beside key and value, with room to spare. */
 const RECORD_OVERHEAD_BYTES = 64;

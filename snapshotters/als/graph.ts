@@ -6,7 +6,7 @@ import { writeBreadth } from '../../runtime/faiss/index-file.js';
 import type { EngineChoice } from '../../runtime/faiss/messages.js';
 import { openIndex } from '../../runtime/faiss/open-index.js';
 import type { VectorIndex } from '../../runtime/faiss/vector-index.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { exactAnswers, measure, type Sample } from '../faiss/recall.js';
 
 /**

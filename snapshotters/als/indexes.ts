@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import type { FactorSource } from '../../publishing/versions/artefacts/factor-file.js';
-import { FreshetError } from '../../runtime/errors.js';
 import { FlatWriter } from '../../runtime/faiss/flat-writer.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { HNSW_FROM } from '../faiss/kind.js';
 import { type Sample, samplePositions } from '../faiss/recall.js';
 import { type Graph, type GraphOptions, tryGraph } from './graph.js';

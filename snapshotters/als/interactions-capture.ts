@@ -3,8 +3,9 @@
  * sight; what is made of the capture must not depend on that order. A record that cannot be used takes the user's pairs
  * away and is remembered until a better one of the same user comes.
  */
-import { FreshetError } from '../../runtime/errors.js';
+
 import type { RecordColumns } from '../../runtime/log.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { Interner } from '../../runtime/state/interner.js';
 import { SavedColumns } from '../../runtime/state/saved-columns.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';

@@ -3,7 +3,7 @@
  * The first 64 bytes of the memory belong to the threads.
  */
 import { Worker } from 'node:worker_threads';
-import { FreshetError, messageOf } from '../../runtime/errors.js';
+import { FreshetError, messageOf } from '../../runtime/process/errors.js';
 import { type Kernel, SCRATCH_ROWS } from './kernel.js';
 import { PlainKernel } from './plain-kernel.js';
 import { piecesOf, runPiece, type Task } from './tasks.js';

@@ -5,7 +5,7 @@
  *
  *   bytes ≈ 4·width·(users + products + max(users, products)) + 16·pairs + 12·(users + products)      width: factors, padded
  */
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { FACTORS_STEP, SCRATCH_ROWS } from './kernel.js';
 import { MEMORY_BYTES_MAX, RESERVED_BYTES } from './kernel-host.js';
 import { pairList } from './pair-store.js';

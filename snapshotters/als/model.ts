@@ -1,5 +1,5 @@
 /** From captured pairs to a trained and judged model in memory. */
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { type Distribution, distributionOf } from './distribution.js';
 import { ASKED_MAX, chooseAsked, type Evaluation, evaluate } from './evaluation.js';
 import { type KernelHost, openKernelHost } from './kernel-host.js';

@@ -1,5 +1,5 @@
 /** Columns as one run of bytes and back: `count | per column: type, name length, bytes | names and contents`, little endian. */
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { NumberColumn } from '../../runtime/state/columns.js';
 import { SavedColumns } from '../../runtime/state/saved-columns.js';
 

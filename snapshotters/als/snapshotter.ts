@@ -12,8 +12,8 @@ import {
   writeFactors,
 } from '../../publishing/versions/artefacts/factor-file.js';
 import type { Check } from '../../publishing/versions/manifest.js';
-import { FreshetError } from '../../runtime/errors.js';
-import type { Settings } from '../../runtime/settings.js';
+import { FreshetError } from '../../runtime/process/errors.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import type { Interner } from '../../runtime/state/interner.js';
 import { featureTopics } from '../../topics/features.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';

@@ -1,5 +1,5 @@
 /** Alternating least squares over a model's memory: factors from a seed, then both sides by turns. */
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { cholesky, inverseOfLower } from './cholesky.js';
 import type { KernelHost } from './kernel-host.js';
 import type { Places, SidePlace } from './model-memory.js';

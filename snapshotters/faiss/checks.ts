@@ -12,7 +12,7 @@
  * FAISS_CHANGE_ALLOWED lets the last three pass, for the run that is meant to bring such a change.
  */
 import type { Check } from '../../publishing/versions/manifest.js';
-import type { Settings } from '../../runtime/settings.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import { counted, thousands } from '../stopwords/figures.js';
 import type { Measured } from './recall.js';
 

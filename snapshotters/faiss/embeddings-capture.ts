@@ -3,10 +3,10 @@
  * on disk. Nothing is judged here but whether a record can be read: which model is indexed is decided when all are there.
  */
 import { wrongId } from '../../processors/intake/event-view.js';
-import { FreshetError } from '../../runtime/errors.js';
 import { FLOAT_BYTES } from '../../runtime/faiss/index-file.js';
 import { DIMENSION_MAX } from '../../runtime/faiss/vector-index.js';
 import type { RecordColumns } from '../../runtime/log.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { Interner } from '../../runtime/state/interner.js';
 import { SavedColumns } from '../../runtime/state/saved-columns.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';

@@ -6,11 +6,11 @@ import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { MANIFEST_FILE } from '../../publishing/versions/manifest.js';
-import { FreshetError } from '../../runtime/errors.js';
 import { readIndexFile, vectorOffsets } from '../../runtime/faiss/index-file.js';
 import { type OpenIndex, type OpenIndexOptions, openIndex } from '../../runtime/faiss/open-index.js';
 import { NEIGHBOURS_MAX } from '../../runtime/faiss/vector-index.js';
 import { fileToVerify } from '../../runtime/faiss/verify-file.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { IdTable } from './id-table.js';
 import { IDS_FILE, INDEX_FILE } from './layout.js';
 

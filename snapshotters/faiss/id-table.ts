@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 
 /** Less than a millisecond of work. */
 const IDS_AT_ONCE = 1_000;

@@ -1,7 +1,8 @@
 /** Which kind of index so many products get. */
-import { FreshetError } from '../../runtime/errors.js';
+
 import type { Engine, IndexKind } from '../../runtime/faiss/vector-index.js';
-import type { Settings } from '../../runtime/settings.js';
+import { FreshetError } from '../../runtime/process/errors.js';
+import type { Settings } from '../../runtime/process/settings.js';
 
 /** Below, comparing with everything takes as long as walking a graph. */
 export const HNSW_FROM = 20_000;

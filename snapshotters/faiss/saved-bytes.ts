@@ -1,5 +1,5 @@
 /** Columns and a few words as bytes, and back: a length, JSON that names the columns, then the columns end to end. */
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { NumberColumn } from '../../runtime/state/columns.js';
 import { SavedColumns } from '../../runtime/state/saved-columns.js';
 

@@ -18,7 +18,7 @@
  */
 import type { Word } from '../../publishing/versions/artefacts/words.js';
 import type { Check } from '../../publishing/versions/manifest.js';
-import type { Settings } from '../../runtime/settings.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import { type Comparison, stabilityByChance } from './comparison.js';
 import { counted, thousands } from './figures.js';
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { type LanguageWords, WORDS_FILE, wordsOfLines } from '../../publishing/versions/artefacts/words.js';
-import { FreshetError, messageOf } from '../../runtime/errors.js';
+import { FreshetError, messageOf } from '../../runtime/process/errors.js';
 import type { BuildContext } from '../snapshotter.js';
 import type { Basis } from './checks.js';
 

@@ -6,8 +6,8 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UNKNOWN_LANGUAGE } from '../../processors/corpus/language.js';
 import { WORDS_FILE, type Word } from '../../publishing/versions/artefacts/words.js';
-import { FreshetError } from '../../runtime/errors.js';
-import type { Settings } from '../../runtime/settings.js';
+import { FreshetError } from '../../runtime/process/errors.js';
+import type { Settings } from '../../runtime/process/settings.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { candidatesMax, candidatesPerShard } from './candidates.js';
 import {

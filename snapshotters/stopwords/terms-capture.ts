@@ -5,8 +5,8 @@
  * records have shown by then; that it went, and with how many documents, is remembered.
  */
 import { SHARDS } from '../../processors/corpus/shards.js';
-import { FreshetError } from '../../runtime/errors.js';
 import type { RecordColumns } from '../../runtime/log.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
 import { avroType, type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Terms } from '../../schemas/records.js';

@@ -1,11 +1,11 @@
 /** Runs the features application until it has folded what lies in the log at the start, and tells what that took. */
 
 import { createProcessors } from '../../processors/main.js';
-import { systemClock } from '../../runtime/clock.js';
 import { openKafkaLog } from '../../runtime/kafka/log.js';
-import { createLogger } from '../../runtime/logger.js';
-import { createMetrics } from '../../runtime/metrics.js';
-import { loadSettings } from '../../runtime/settings.js';
+import { systemClock } from '../../runtime/process/clock.js';
+import { createLogger } from '../../runtime/process/logger.js';
+import { createMetrics } from '../../runtime/process/metrics.js';
+import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import { featureTopics } from '../../topics/features.js';
 import { peakMemoryMib, stopwatch } from './cpu.js';

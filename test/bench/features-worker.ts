@@ -3,11 +3,11 @@
  * they are, what they take, and sets their clock wrong when it is told to.
  */
 import { createProcessors } from '../../processors/main.js';
-import { systemClock } from '../../runtime/clock.js';
 import { openKafkaLog } from '../../runtime/kafka/log.js';
-import { createLogger } from '../../runtime/logger.js';
-import { createMetrics } from '../../runtime/metrics.js';
-import { loadSettings } from '../../runtime/settings.js';
+import { systemClock } from '../../runtime/process/clock.js';
+import { createLogger } from '../../runtime/process/logger.js';
+import { createMetrics } from '../../runtime/process/metrics.js';
+import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import { featureTopics } from '../../topics/features.js';
 import { SkewedClock } from '../support/manual-clock.js';

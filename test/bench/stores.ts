@@ -10,7 +10,7 @@ import type { Change } from '../../publishing/sinks/keyed-topic.js';
 import { popularityOnline, popularityRows } from '../../publishing/sinks/popularity.js';
 import { onlineSinkStore, type SinkStore } from '../../publishing/sinks/sink-store.js';
 import { tableSinkStore } from '../../publishing/sinks/table-sink-store.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { openLocalStore } from '../../runtime/stores/local-store.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Popularity } from '../../schemas/records.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openEmbeddedLog } from '../../runtime/embedded/log.js';
 import type { Log } from '../../runtime/log.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { applyTopics } from '../../topics/apply.js';
 import { topic } from '../../topics/topic.js';
 import { type LoadChunk, load } from '../support/load.js';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { type ErrorCode, FreshetError } from '../../runtime/errors.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { type ErrorCode, FreshetError } from '../../runtime/process/errors.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database, Queryable } from '../../runtime/stores/database.js';
 import { openPostgres } from '../../runtime/stores/postgres.js';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { type EmbeddedLog, openEmbeddedLog } from '../../runtime/embedded/log.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { logConformance } from './log.js';
 
 const folders: string[] = [];

@@ -6,7 +6,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { FreshetError, hasCode } from '../../runtime/errors.js';
 import type {
   Assignment,
   Log,
@@ -19,6 +18,7 @@ import type {
   TransactionalWriter,
 } from '../../runtime/log.js';
 import { RECORD_BYTES_MAX } from '../../runtime/log.js';
+import { FreshetError, hasCode } from '../../runtime/process/errors.js';
 import { partitionOf } from '../../topics/partition.js';
 import { eventually, inPartition, readRows } from './log-rows.js';
 

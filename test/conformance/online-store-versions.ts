@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { hasCode } from '../../runtime/errors.js';
+import { hasCode } from '../../runtime/process/errors.js';
 import type { OnlineStore, StoreOperation } from '../../runtime/stores/online-store.js';
 import {
   checksumKey,

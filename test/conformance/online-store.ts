@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { type ErrorCode, FreshetError } from '../../runtime/errors.js';
+import { type ErrorCode, FreshetError } from '../../runtime/process/errors.js';
 import type { OnlineStore, SinkId, SinkPosition, StoreOperation } from '../../runtime/stores/online-store.js';
 import { NaiveStore, rankedNaively } from './naive-store.js';
 import { versionConformance } from './online-store-versions.js';

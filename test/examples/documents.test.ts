@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { isDataFolder } from '../../runtime/data-folder.js';
+import { isDataFolder } from '../../runtime/process/data-folder.js';
 import { projectRoot } from '../../schemas/project-root.js';
 import { freshetUp, type RunningFreshet } from '../bench/freshet.js';
 import { type Block, blocksOf } from '../support/documents.js';

@@ -5,11 +5,11 @@
  */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { hasCode } from '../../runtime/errors.js';
 import { openKafkaLog } from '../../runtime/kafka/log.js';
 import type { Log } from '../../runtime/log.js';
-import { silentLogger } from '../../runtime/logger.js';
-import { loadSettings } from '../../runtime/settings.js';
+import { hasCode } from '../../runtime/process/errors.js';
+import { silentLogger } from '../../runtime/process/logger.js';
+import { loadSettings } from '../../runtime/process/settings.js';
 import { readRows } from '../conformance/log-rows.js';
 import { FakeKafka } from '../support/services/fake-kafka.js';
 import { ANSWER } from '../support/services/fake-transactions.js';

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { FaultPoint } from '../../runtime/fault-points.js';
+import type { FaultPoint } from '../../runtime/process/fault-points.js';
 import { Random } from '../support/random.js';
 import type { Verdict } from './harness/checker.js';
 import type { Member } from './harness/member.js';

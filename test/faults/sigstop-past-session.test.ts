@@ -3,7 +3,7 @@
  * another takes its tasks; then it wakes up. It is fenced, at most once per task, and gives in: nobody fences back.
  */
 import { test } from 'node:test';
-import type { FaultPoint } from '../../runtime/fault-points.js';
+import type { FaultPoint } from '../../runtime/process/fault-points.js';
 import { Random } from '../support/random.js';
 import { assertFencedOnce } from './harness/fencing.js';
 import { report, seed } from './harness/report.js';

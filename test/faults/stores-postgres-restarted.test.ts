@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { migrateUp } from '../../publishing/migrate.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { openPostgres } from '../../runtime/stores/postgres.js';
 import { removePrivatePostgres, startPrivatePostgres } from '../../runtime/stores/private-postgres.js';
 import { untilGone } from '../support/processes.js';

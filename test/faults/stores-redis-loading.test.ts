@@ -1,7 +1,7 @@
 /** I12: after a restart Redis reads its data for a while and answers everything with LOADING. Its sinks wait for it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { openRedis } from '../../runtime/stores/redis.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
 import { onlineScene } from '../support/stores/sink-scene.js';

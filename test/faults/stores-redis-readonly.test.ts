@@ -1,7 +1,7 @@
 /** I12: after a failover the address leads to a replica, which refuses every write. Its sinks wait for a master. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { freePort } from '../../runtime/stores/private-server.js';
 import { openRedis } from '../../runtime/stores/redis.js';
 import { OwnRedis } from '../support/stores/own-redis.js';

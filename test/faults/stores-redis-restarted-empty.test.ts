@@ -1,7 +1,7 @@
 /** I5, I12: Redis is killed, loses its disk, and comes back with nothing. Its sinks notice and write everything again. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { openRedis } from '../../runtime/stores/redis.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
 import { layout, onlineScene } from '../support/stores/sink-scene.js';

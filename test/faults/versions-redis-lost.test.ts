@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isTransient } from '../../runtime/errors.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { isTransient } from '../../runtime/process/errors.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { openPostgres } from '../../runtime/stores/postgres.js';
 import { openRedis } from '../../runtime/stores/redis.js';
 import { compareTokens } from '../../runtime/stores/switch-token.js';

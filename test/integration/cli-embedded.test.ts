@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { openDataFolder } from '../../runtime/data-folder.js';
+import { openDataFolder } from '../../runtime/process/data-folder.js';
 import { runCommand, type Said } from '../unit/cli/run-command.js';
 
 let base: string;

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { readLock } from '../../runtime/data-folder.js';
+import { readLock } from '../../runtime/process/data-folder.js';
 import { runCommand } from '../unit/cli/run-command.js';
 
 const PROGRAM = fileURLToPath(new URL('../../cli/main.js', import.meta.url));

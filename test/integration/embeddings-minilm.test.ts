@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openEmbedder } from '../../runtime/embedder/open-embedder.js';
-import { messageOf } from '../../runtime/errors.js';
-import { silentLogger } from '../../runtime/logger.js';
-import { createMetrics } from '../../runtime/metrics.js';
+import { messageOf } from '../../runtime/process/errors.js';
+import { silentLogger } from '../../runtime/process/logger.js';
+import { createMetrics } from '../../runtime/process/metrics.js';
 import { fetchMiniLm } from '../support/minilm.js';
 
 /** Published with the model: similarity of "That is a happy person" with each. */

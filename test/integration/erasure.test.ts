@@ -12,7 +12,7 @@ import { test } from 'node:test';
 import { type Catalogue, Reference, relativeError } from '../../publishing/audit/reference.js';
 import type { Certificate, ErasureStatus } from '../../publishing/erasure/certificate.js';
 import { Layout } from '../../publishing/layout.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { removePrivateStores } from '../../runtime/stores/open-stores.js';

@@ -10,7 +10,7 @@ import {
   typedFeatureTopics,
 } from '../../exports/index.js';
 import { Layout } from '../../publishing/layout.js';
-import { messageOf } from '../../runtime/errors.js';
+import { messageOf } from '../../runtime/process/errors.js';
 import { ValueCodec } from '../../schemas/value-codec.js';
 import { applyTopics } from '../../topics/apply.js';
 import { type BrokerPlace, openBroker, openRedisStore, type RedisPlace } from '../bench/places.js';

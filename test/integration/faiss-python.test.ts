@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { readIndexFile, writeBreadth } from '../../runtime/faiss/index-file.js';
 import { openIndex } from '../../runtime/faiss/open-index.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { projectRoot } from '../../schemas/project-root.js';
 import { PYTHON_SETTINGS, pythonPackages } from '../support/python.js';
 import { ENGINES, withoutNative } from '../unit/runtime/faiss/native.js';

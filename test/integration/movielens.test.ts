@@ -7,7 +7,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { messageOf } from '../../runtime/errors.js';
+import { messageOf } from '../../runtime/process/errors.js';
 import type { Event, Product } from '../../schemas/records.js';
 import { freshet, freshetUp, type RunningFreshet } from '../bench/freshet.js';
 import {

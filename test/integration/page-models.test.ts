@@ -1,7 +1,7 @@
 /** What models find, on the page, in a real browser. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { showPage, type Tab } from '../support/browser.js';
 import { type Fixture, NOW_MS } from '../support/serving.js';
 

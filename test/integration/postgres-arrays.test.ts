@@ -1,7 +1,7 @@
 /** Arrays in the binary form of Postgres: every type, nulls, nothing at all, and what would need quoting as text. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { arrayParameter, type ElementType, type ElementValue } from '../../runtime/stores/array-parameter.js';
 import type { Database } from '../../runtime/stores/database.js';
 import { openPostgres } from '../../runtime/stores/postgres.js';

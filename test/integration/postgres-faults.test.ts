@@ -1,8 +1,8 @@
 /** What a caller is told when Postgres is away, slow, or ends a connection. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type ErrorCode, FreshetError, isTransient } from '../../runtime/errors.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { type ErrorCode, FreshetError, isTransient } from '../../runtime/process/errors.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';
 import { openPostgres, postgresAddress } from '../../runtime/stores/postgres.js';
 import { freePort } from '../../runtime/stores/private-server.js';

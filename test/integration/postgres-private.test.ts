@@ -4,8 +4,8 @@ import { cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { hasCode } from '../../runtime/errors.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { hasCode } from '../../runtime/process/errors.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { openStores, removePrivateStores } from '../../runtime/stores/open-stores.js';
 import { openPostgres, type PostgresOptions } from '../../runtime/stores/postgres.js';
 import { existingPlace, runsAsRoot } from '../../runtime/stores/postgres-place.js';

@@ -10,13 +10,13 @@ import { createLiveTables, installLiveVersion } from '../../publishing/live-vers
 import { migrateUp } from '../../publishing/migrate.js';
 import { createPublisher, type PublisherOptions } from '../../publishing/publisher.js';
 import { createReader } from '../../publishing/reader.js';
-import { systemClock } from '../../runtime/clock.js';
 import { openEmbeddedLog } from '../../runtime/embedded/log.js';
-import { FreshetError, hasCode } from '../../runtime/errors.js';
 import type { Log } from '../../runtime/log.js';
-import { silentLogger } from '../../runtime/logger.js';
-import { createMetrics } from '../../runtime/metrics.js';
-import { loadSettings } from '../../runtime/settings.js';
+import { systemClock } from '../../runtime/process/clock.js';
+import { FreshetError, hasCode } from '../../runtime/process/errors.js';
+import { silentLogger } from '../../runtime/process/logger.js';
+import { createMetrics } from '../../runtime/process/metrics.js';
+import { loadSettings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import { openLocalStore } from '../../runtime/stores/local-store.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';

@@ -8,7 +8,7 @@ import type { TableSink } from '../../publishing/sinks/declaration.js';
 import { popularityRows } from '../../publishing/sinks/popularity.js';
 import { tableSinkStore } from '../../publishing/sinks/table-sink-store.js';
 import { catalogueRows, deadLetterRows, userRows } from '../../publishing/sinks/tables.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { FencedBatch } from '../../runtime/stores/online-store.js';
 import { openPostgres } from '../../runtime/stores/postgres.js';

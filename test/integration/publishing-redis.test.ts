@@ -6,7 +6,7 @@ import { encodeId, Layout, rankScore } from '../../publishing/layout.js';
 import { affinityOnline } from '../../publishing/sinks/affinity.js';
 import { popularityOnline } from '../../publishing/sinks/popularity.js';
 import { onlineSinkStore } from '../../publishing/sinks/sink-store.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { openRedis } from '../../runtime/stores/redis.js';
 import type { Popularity } from '../../schemas/records.js';

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { type PrivateRedis, removePrivateRedis, startPrivateRedis } from '../../runtime/stores/private-redis.js';
 import { openRedis, type RedisOptions } from '../../runtime/stores/redis.js';
 import { killHard, nextLine, runScript, untilGone, watcherOf } from '../support/processes.js';

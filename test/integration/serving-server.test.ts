@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { hasCode, messageOf } from '../../runtime/errors.js';
+import { hasCode, messageOf } from '../../runtime/process/errors.js';
 import { STOP_MS_MAX } from '../../serving/limits.js';
 import { createServer, type Server } from '../../serving/server.js';
 import { keysOf, servingOptions } from '../support/serving.js';

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { packageVersion } from '../../cli/package-version.js';
-import { hasCode } from '../../runtime/errors.js';
+import { hasCode } from '../../runtime/process/errors.js';
 import type { Progress } from '../../snapshotters/child-messages.js';
 import { childSettings } from '../../snapshotters/child-messages.js';
 import { Events } from '../support/publishing.js';

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { AuditReport, ReportedDifference } from '../../publishing/audit/report.js';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { openPostgres } from '../../runtime/stores/postgres.js';
 import { openRedis } from '../../runtime/stores/redis.js';

@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { appendFile, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { systemClock } from '../../runtime/clock.js';
-import { FreshetError, hasCode } from '../../runtime/errors.js';
+import { systemClock } from '../../runtime/process/clock.js';
+import { FreshetError, hasCode } from '../../runtime/process/errors.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { Events } from '../support/publishing.js';
 import {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { openDataFolder } from '../../runtime/data-folder.js';
+import { openDataFolder } from '../../runtime/process/data-folder.js';
 import { createServer } from '../../serving/server.js';
 import { runCommand, type Said } from '../unit/cli/run-command.js';
 import { servingOptions } from './serving.js';

@@ -1,6 +1,6 @@
 /** What the code under test says of itself: its log lines, kept as objects. */
 import { pino } from 'pino';
-import type { Logger } from '../../runtime/logger.js';
+import type { Logger } from '../../runtime/process/logger.js';
 
 export interface Said {
   readonly event?: string;

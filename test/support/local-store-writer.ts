@@ -4,7 +4,7 @@
  * from which a snapshot is written.
  */
 import { writeSync } from 'node:fs';
-import { silentLogger } from '../../runtime/logger.js';
+import { silentLogger } from '../../runtime/process/logger.js';
 import { openLocalStore } from '../../runtime/stores/local-store.js';
 import type { StoreOperation } from '../../runtime/stores/online-store.js';
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../../runtime/clock.js';
+import type { Clock } from '../../runtime/process/clock.js';
 
 /** Shipped to users with the test driver; ours are among them. */
 export { ManualClock } from '../../runtime/testing/manual-clock.js';

@@ -3,7 +3,7 @@
  * offset each), the last stable offset, log time, group membership. Nothing is kept; compaction is a call. Faults are
  * set by the test.
  */
-import { FreshetError } from '../../runtime/errors.js';
+
 import type {
   AddOptions,
   Log,
@@ -20,6 +20,7 @@ import type {
   TransactionalWriter,
 } from '../../runtime/log.js';
 import { RECORD_BYTES_MAX } from '../../runtime/log.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import { partitionOf } from '../../topics/partition.js';
 import { columnsOf } from './columns.js';
 

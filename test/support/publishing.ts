@@ -8,10 +8,10 @@ import { type GroupSink, Materialiser, type MaterialiserOptions } from '../../pu
 import type { SinkPace } from '../../publishing/partition-sink.js';
 import type { Change } from '../../publishing/sinks/keyed-topic.js';
 import type { SinkStore } from '../../publishing/sinks/sink-store.js';
-import { type Clock, systemClock } from '../../runtime/clock.js';
 import type { Log } from '../../runtime/log.js';
-import { silentLogger } from '../../runtime/logger.js';
-import { createMetrics, type Metrics } from '../../runtime/metrics.js';
+import { type Clock, systemClock } from '../../runtime/process/clock.js';
+import { silentLogger } from '../../runtime/process/logger.js';
+import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';
 import { openLocalStore } from '../../runtime/stores/local-store.js';
 import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import { Codec, type SchemaName } from '../../schemas/codec.js';

@@ -15,10 +15,10 @@ import { createVersions, type VersionsOptions, type VersionsPace } from '../../p
 import { MANIFEST_FILE, type Manifest } from '../../publishing/versions/manifest.js';
 import type { Pinned } from '../../publishing/versions/pins.js';
 import type { Build, Versions } from '../../publishing/versions/versions.js';
-import { type Clock, systemClock } from '../../runtime/clock.js';
-import { silentLogger } from '../../runtime/logger.js';
-import { createMetrics } from '../../runtime/metrics.js';
-import { artifactsFolder, loadSettings } from '../../runtime/settings.js';
+import { type Clock, systemClock } from '../../runtime/process/clock.js';
+import { silentLogger } from '../../runtime/process/logger.js';
+import { createMetrics } from '../../runtime/process/metrics.js';
+import { artifactsFolder, loadSettings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { parseToken, type SwitchToken } from '../../runtime/stores/switch-token.js';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FeatureReader } from '../../publishing/reader.js';
-import { FreshetError } from '../../runtime/errors.js';
-import type { FaultHook, FaultPoint } from '../../runtime/fault-points.js';
+import { FreshetError } from '../../runtime/process/errors.js';
+import type { FaultHook, FaultPoint } from '../../runtime/process/fault-points.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { compareTokens, type SwitchToken } from '../../runtime/stores/switch-token.js';

@@ -2,7 +2,7 @@
 import type { Artefact } from '../../publishing/layout.js';
 import type { Manifest } from '../../publishing/versions/manifest.js';
 import type { VersionEntry, VersionList, VersionState } from '../../publishing/versions/versions.js';
-import { FreshetError } from '../../runtime/errors.js';
+import { FreshetError } from '../../runtime/process/errors.js';
 import type { VersionSwitch } from '../../serving/ports.js';
 import type { Run, Runs } from '../../snapshotters/runs.js';
 

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { FreshetError } from '../../../runtime/errors.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
 import { checksumKey, settingsKey } from '../../../runtime/stores/versioned-keys.js';
 import type { VersionName, VersionsPlace } from '../place.js';
 import { StagingBatches } from '../staging.js';

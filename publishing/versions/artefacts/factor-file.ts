@@ -14,7 +14,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { TextDecoder } from 'node:util';
-import { FreshetError } from '../../../runtime/errors.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
 
 export const USER_FACTORS_FILE = 'user_factors.bin';
 export const ITEM_FACTORS_FILE = 'item_factors.bin';

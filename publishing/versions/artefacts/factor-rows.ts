@@ -4,7 +4,7 @@
  * ids' bytes, PAGE_ROWS each.
  */
 import { createHash } from 'node:crypto';
-import { FreshetError } from '../../../runtime/errors.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
 import { arrayParameter } from '../../../runtime/stores/array-parameter.js';
 import type { Database, SqlValue } from '../../../runtime/stores/database.js';
 import { AT, type VersionsPlace } from '../place.js';

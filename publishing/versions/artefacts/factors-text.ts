@@ -3,7 +3,7 @@
  * in text (342 characters for 64 factors), and one step for every reader: `numpy.frombuffer(base64.b64decode(text),
  * '<f4')`.
  */
-import { FreshetError } from '../../../runtime/errors.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
 
 const BYTES = 4;
 

@@ -1,5 +1,5 @@
 /** A search index in the stores: a row in Postgres that says what it is; the index stays a file in its folder. */
-import { FreshetError } from '../../../runtime/errors.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
 import type { Queryable } from '../../../runtime/stores/database.js';
 import type { Manifest } from '../manifest.js';
 import { AT } from '../place.js';

@@ -1,5 +1,5 @@
 /** Stopwords in the stores: rows per version and word in Postgres, a hash per language in the online store. */
-import { FreshetError } from '../../../runtime/errors.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
 import { arrayParameter } from '../../../runtime/stores/array-parameter.js';
 import type { SqlValue } from '../../../runtime/stores/database.js';
 import type { StoreOperation } from '../../../runtime/stores/online-store.js';

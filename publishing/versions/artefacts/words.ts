@@ -1,6 +1,6 @@
 /** Stopwords as they travel: one language at a time, from the file of a version or from Postgres. */
 import { createHash } from 'node:crypto';
-import { FreshetError } from '../../../runtime/errors.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
 import type { Queryable } from '../../../runtime/stores/database.js';
 
 export interface Word {

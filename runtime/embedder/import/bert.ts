@@ -1,5 +1,5 @@
 /** A BERT encoder: what config.json says of it, and its weights by name. */
-import { FreshetError } from '../../errors.js';
+import { FreshetError } from '../../process/errors.js';
 import type { Safetensors, Tensor } from './safetensors.js';
 
 export interface BertConfig {

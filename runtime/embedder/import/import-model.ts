@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { FreshetError } from '../../errors.js';
+import { FreshetError } from '../../process/errors.js';
 import { type Pooling, readModelFolder } from '../model-files.js';
 import { type Bert, type BertConfig, bertConfig, bertWeights } from './bert.js';
 import { bertGraph } from './bert-graph.js';

@@ -3,7 +3,7 @@
  * the numbers. Half and bfloat precision become float32, which loses nothing.
  */
 import { open } from 'node:fs/promises';
-import { FreshetError } from '../../errors.js';
+import { FreshetError } from '../../process/errors.js';
 
 const HEADER_BYTES_MAX = 100_000_000;
 

@@ -19,7 +19,7 @@ import { planBuild } from '../../../runtime/faiss/build-plan.js';
 import { FlatWriter } from '../../../runtime/faiss/flat-writer.js';
 import { writeBreadth } from '../../../runtime/faiss/index-file.js';
 import { loadNative } from '../../../runtime/faiss/native.js';
-import { artifactsFolder, type Settings } from '../../../runtime/settings.js';
+import { artifactsFolder, type Settings } from '../../../runtime/process/settings.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
 import { type MadeIndexes, makeIndexes } from '../../../snapshotters/als/indexes.js';
 import { makeModel } from '../../../snapshotters/als/model.js';

@@ -1,5 +1,5 @@
 /** Killing at named steps, one after the other. */
-import type { FaultPoint } from '../../../runtime/fault-points.js';
+import type { FaultPoint } from '../../../runtime/process/fault-points.js';
 import { Random } from '../../support/random.js';
 import type { FaultPlan } from './plan.js';
 import { seed } from './report.js';

@@ -3,8 +3,8 @@
  * the same ids, as producers do, so the log may hold an event twice. Some records are late, dead or duplicates on purpose.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { FreshetError } from '../../../runtime/errors.js';
 import type { Log } from '../../../runtime/log.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
 import { Codec } from '../../../schemas/codec.js';
 import type { Event, EventType } from '../../../schemas/records.js';
 import { events, products } from '../../../topics/events.js';

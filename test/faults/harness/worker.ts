@@ -4,8 +4,8 @@
  *   node worker.js <plan as JSON> up --roles processor
  */
 import { runProcess } from '../../../cli/main.js';
-import { takeFaultPoints } from '../../../runtime/fault-points.js';
 import { KafkaMembership } from '../../../runtime/kafka/membership.js';
+import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { PinnedMembership } from './pinned-membership.js';
 import { type FaultPlan, hookOf } from './plan.js';
 

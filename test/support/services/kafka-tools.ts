@@ -8,8 +8,8 @@ import { Coordinator } from '../../../runtime/kafka/coordinator.js';
 import { leaveGroup } from '../../../runtime/kafka/group-messages.js';
 import { connectionOptions } from '../../../runtime/kafka/options.js';
 import type { TopicPartition } from '../../../runtime/log.js';
-import { silentLogger } from '../../../runtime/logger.js';
-import { loadSettings } from '../../../runtime/settings.js';
+import { silentLogger } from '../../../runtime/process/logger.js';
+import { loadSettings } from '../../../runtime/process/settings.js';
 
 const require = createRequire(import.meta.url);
 

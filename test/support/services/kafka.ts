@@ -1,6 +1,6 @@
 /** A real Kafka for tests: TEST_KAFKA_BROKERS or KAFKA_BROKERS, else a container, else a broker from its jars. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../../../runtime/errors.js';
+import { messageOf } from '../../../runtime/process/errors.js';
 import { kafkaJars } from './kafka-jars.js';
 import { type BrokerOptions, freePort, LocalBroker } from './local-broker.js';
 import { announce, isRequired, refuseStandIn } from './service.js';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentLogger } from '../../../runtime/logger.js';
+import { silentLogger } from '../../../runtime/process/logger.js';
 import { openPostgres } from '../../../runtime/stores/postgres.js';
 import { installedPostgres, type PostgresPrograms } from '../../../runtime/stores/postgres-programs.js';
 import { removePrivatePostgres, startPrivatePostgres } from '../../../runtime/stores/private-postgres.js';

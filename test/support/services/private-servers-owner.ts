@@ -2,7 +2,7 @@
  * A process that starts the private stores of a data folder, says how to reach them in one line of JSON, and stays until
  * it is killed. Arguments: data folder, what to start (redis, postgres, stores).
  */
-import { silentLogger } from '../../../runtime/logger.js';
+import { silentLogger } from '../../../runtime/process/logger.js';
 import { openStores } from '../../../runtime/stores/open-stores.js';
 import { startPrivatePostgres } from '../../../runtime/stores/private-postgres.js';
 import { startPrivateRedis } from '../../../runtime/stores/private-redis.js';

@@ -1,5 +1,5 @@
 /** A broker, a Redis and a Postgres, all real and empty, for tests that run the product as it is deployed. */
-import { messageOf } from '../../../runtime/errors.js';
+import { messageOf } from '../../../runtime/process/errors.js';
 import {
   type BrokerPlace,
   type DatabasePlace,

@@ -1,6 +1,6 @@
 /** Loaded by `node --import <this>?<steps as JSON>` before a snapshot's process begins: the faults it is to meet. */
 import { once } from 'node:events';
-import { type FaultPoint, takeFaultPoints } from '../../../runtime/fault-points.js';
+import { type FaultPoint, takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
 
 /** Waits at a passing of a point until the process is told to end. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { openEmbeddedLog } from '../../../runtime/embedded/log.js';
 import type { Log } from '../../../runtime/log.js';
-import { silentLogger } from '../../../runtime/logger.js';
+import { silentLogger } from '../../../runtime/process/logger.js';
 import type { Built } from '../../../snapshotters/build-folder.js';
 import type { Progress } from '../../../snapshotters/child-messages.js';
 import { runChild } from '../../../snapshotters/child-process.js';

@@ -4,8 +4,8 @@
  */
 import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FreshetError } from '../../../runtime/errors.js';
 import type { RecordColumns } from '../../../runtime/log.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
 import type { BuildContext, BuildReport, Capture, Snapshotter } from '../../../snapshotters/snapshotter.js';
 
 /** Another one where the module's URL says so: `?topic=<name>`. */

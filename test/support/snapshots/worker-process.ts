@@ -6,11 +6,11 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createVersions } from '../../../publishing/versions/create.js';
-import { systemClock } from '../../../runtime/clock.js';
 import { openEmbeddedLog } from '../../../runtime/embedded/log.js';
-import { takeFaultPoints } from '../../../runtime/fault-points.js';
-import { silentLogger } from '../../../runtime/logger.js';
-import { createMetrics } from '../../../runtime/metrics.js';
+import { systemClock } from '../../../runtime/process/clock.js';
+import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
+import { silentLogger } from '../../../runtime/process/logger.js';
+import { createMetrics } from '../../../runtime/process/metrics.js';
 import { openLocalStore } from '../../../runtime/stores/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres.js';
 import type { Progress } from '../../../snapshotters/child-messages.js';

@@ -3,12 +3,12 @@
  * `settled` when both stores have it, unless its plan ends it before. Argument: PublisherJob as JSON.
  */
 import { createPublisher } from '../../../publishing/publisher.js';
-import { systemClock } from '../../../runtime/clock.js';
 import { openEmbeddedLog } from '../../../runtime/embedded/log.js';
-import { takeFaultPoints } from '../../../runtime/fault-points.js';
-import { silentLogger } from '../../../runtime/logger.js';
-import { createMetrics } from '../../../runtime/metrics.js';
-import { loadSettings } from '../../../runtime/settings.js';
+import { systemClock } from '../../../runtime/process/clock.js';
+import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
+import { silentLogger } from '../../../runtime/process/logger.js';
+import { createMetrics } from '../../../runtime/process/metrics.js';
+import { loadSettings } from '../../../runtime/process/settings.js';
 import { openPostgres } from '../../../runtime/stores/postgres.js';
 import { openRedis, type RedisOptions } from '../../../runtime/stores/redis.js';
 import { type FaultStep, hookOf } from '../../faults/harness/plan.js';

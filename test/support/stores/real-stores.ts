@@ -1,6 +1,6 @@
 /** A real Postgres and a real Redis for all tests of a file, and every kind of online store there is to try. */
 import { after, type TestContext } from 'node:test';
-import { silentLogger } from '../../../runtime/logger.js';
+import { silentLogger } from '../../../runtime/process/logger.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres.js';

@@ -12,7 +12,7 @@ import { onlineSinkStore, type SinkStore } from '../../../publishing/sinks/sink-
 import { tableSinkStore } from '../../../publishing/sinks/table-sink-store.js';
 import { openEmbeddedLog } from '../../../runtime/embedded/log.js';
 import type { Log } from '../../../runtime/log.js';
-import { silentLogger } from '../../../runtime/logger.js';
+import { silentLogger } from '../../../runtime/process/logger.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
 import { allTopics } from '../../../topics/all.js';

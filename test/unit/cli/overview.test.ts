@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OverviewSampler } from '../../../cli/overview.js';
 import { EMBEDDINGS_APPLICATION } from '../../../processors/embeddings/main.js';
-import { systemClock } from '../../../runtime/clock.js';
-import { createMetrics } from '../../../runtime/metrics.js';
+import { systemClock } from '../../../runtime/process/clock.js';
+import { createMetrics } from '../../../runtime/process/metrics.js';
 import { Progress } from '../../../runtime/progress.js';
 import { memoryLog, write } from '../../support/publishing.js';
 

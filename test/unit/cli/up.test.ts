@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Compose, ComposeOptions, Running } from '../../../cli/compose.js';
-import { FreshetError } from '../../../runtime/errors.js';
-import type { Settings } from '../../../runtime/settings.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
+import type { Settings } from '../../../runtime/process/settings.js';
 import { runCommand } from './run-command.js';
 
 interface Script {

@@ -1,8 +1,8 @@
 /** The hook of a fault plan: the step named, at the passing named, once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hasCode } from '../../../runtime/errors.js';
-import { faultPoint, takeFaultPoints } from '../../../runtime/fault-points.js';
+import { hasCode } from '../../../runtime/process/errors.js';
+import { faultPoint, takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { hookOf } from '../../faults/harness/plan.js';
 
 test('a step happens at its passing, where it is wanted, and once', async (t) => {

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createProcessors, type Processors } from '../../../processors/main.js';
-import { FreshetError, hasCode } from '../../../runtime/errors.js';
 import type { Membership, MembershipOptions } from '../../../runtime/log.js';
-import { createMetrics } from '../../../runtime/metrics.js';
-import { loadSettings } from '../../../runtime/settings.js';
+import { FreshetError, hasCode } from '../../../runtime/process/errors.js';
+import { createMetrics } from '../../../runtime/process/metrics.js';
+import { loadSettings } from '../../../runtime/process/settings.js';
 import { Codec } from '../../../schemas/codec.js';
 import { events } from '../../../topics/events.js';
 import { partitionOf } from '../../../topics/partition.js';

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { crc32c } from '@node-rs/crc32';
 import fc from 'fast-check';
-import { hasCode } from '../../../runtime/errors.js';
+import { hasCode } from '../../../runtime/process/errors.js';
 import {
   BATCH_HEADER_BYTES,
   type ProducerStamp,

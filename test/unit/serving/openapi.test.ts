@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { InjectOptions } from 'fastify';
 import type { ErasureStatus } from '../../../publishing/erasure/certificate.js';
-import { FreshetError } from '../../../runtime/errors.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
 import { buildApp } from '../../../serving/app.js';
 import { FakeAudits, REPORT } from '../../support/audits.js';
 import { AnswerChecker, type OpenApi, type Operation } from '../../support/openapi.js';

@@ -5,7 +5,7 @@ import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { hasCode } from '../../../runtime/errors.js';
+import { hasCode } from '../../../runtime/process/errors.js';
 import { type Built, beginAttempt, finishBuild, finishedBuild } from '../../../snapshotters/build-folder.js';
 import type { BuildReport } from '../../../snapshotters/snapshotter.js';
 

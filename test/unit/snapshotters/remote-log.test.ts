@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { deserialize, serialize } from 'node:v8';
-import { FreshetError, hasCode } from '../../../runtime/errors.js';
 import type { RecordColumns } from '../../../runtime/log.js';
+import { FreshetError, hasCode } from '../../../runtime/process/errors.js';
 import { LogHost, RemoteLog, refusalOf } from '../../../snapshotters/remote-log.js';
 import { MemoryLog } from '../../support/memory-log.js';
 

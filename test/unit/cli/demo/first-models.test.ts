@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { makeFirstModels } from '../../../../cli/demo/first-models.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { events, products } from '../../../../topics/events.js';
 import { append, ScriptedLog } from '../../../support/scripted-log.js';
 import { FakeRuns, succeeded } from '../../../support/versions.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { awaitFirstVersion } from '../../../../cli/demo/first-version.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { FakeRuns, FakeVersions, runOf, succeeded } from '../../../support/versions.js';
 
 const NONE = { current: null, versions: [] };

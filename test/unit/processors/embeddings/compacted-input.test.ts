@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { FreshetError, hasCode } from '../../../../runtime/errors.js';
-import { takeFaultPoints } from '../../../../runtime/fault-points.js';
+import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
+import { takeFaultPoints } from '../../../../runtime/process/fault-points.js';
 import { products } from '../../../../topics/events.js';
 import { CountingEmbedder, numbersOf, Stage, vectorOf } from './stage.js';
 

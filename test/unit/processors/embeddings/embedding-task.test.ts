@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { contentHash } from '../../../../processors/embeddings/product-text.js';
-import { FreshetError, hasCode } from '../../../../runtime/errors.js';
-import { takeFaultPoints } from '../../../../runtime/fault-points.js';
+import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
+import { takeFaultPoints } from '../../../../runtime/process/fault-points.js';
 import { embeddings, embeddingsChangelog } from '../../../../topics/embeddings.js';
 import { products } from '../../../../topics/events.js';
 import { partitionOf } from '../../../../topics/partition.js';

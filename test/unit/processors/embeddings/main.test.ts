@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createEmbeddings } from '../../../../processors/embeddings/main.js';
-import { systemClock } from '../../../../runtime/clock.js';
-import { FreshetError, hasCode } from '../../../../runtime/errors.js';
-import { silentLogger } from '../../../../runtime/logger.js';
-import { loadSettings } from '../../../../runtime/settings.js';
+import { systemClock } from '../../../../runtime/process/clock.js';
+import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
+import { loadSettings } from '../../../../runtime/process/settings.js';
 import { listener, type Said } from '../../../support/listener.js';
 import { Stage } from './stage.js';
 

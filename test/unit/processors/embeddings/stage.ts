@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { EmbeddingTask } from '../../../../processors/embeddings/embedding-task.js';
 import type { Embedder } from '../../../../runtime/embedder/embedder.js';
-import { silentLogger } from '../../../../runtime/logger.js';
-import { createMetrics } from '../../../../runtime/metrics.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
+import { createMetrics } from '../../../../runtime/process/metrics.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { DeadLetter, Embedding, Product } from '../../../../schemas/records.js';
 import { embeddings, embeddingsChangelog } from '../../../../topics/embeddings.js';

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Auditor } from '../../../../publishing/audit/auditor.js';
 import type { AuditReport } from '../../../../publishing/audit/report.js';
-import type { Logger } from '../../../../runtime/logger.js';
-import { createMetrics } from '../../../../runtime/metrics.js';
+import type { Logger } from '../../../../runtime/process/logger.js';
+import { createMetrics } from '../../../../runtime/process/metrics.js';
 import { REPORT } from '../../../support/audits.js';
 import { ManualClock } from '../../../support/manual-clock.js';
 

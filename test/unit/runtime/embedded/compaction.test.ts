@@ -7,7 +7,7 @@ import { cp, readdir, rm, stat } from 'node:fs/promises';
 import { test } from 'node:test';
 import { type EmbeddedLog, openEmbeddedLog } from '../../../../runtime/embedded/log.js';
 import type { Log } from '../../../../runtime/log.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { type Row, rowsOf } from '../../../conformance/log-rows.js';
 import { ManualClock } from '../../../support/manual-clock.js';
 import { Random } from '../../../support/random.js';

@@ -5,7 +5,7 @@
  */
 import { writeSync } from 'node:fs';
 import { type EmbeddedLog, openEmbeddedLog } from '../../../../runtime/embedded/log.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { PARTITIONS, WRITERS } from './crash-plan.js';
 import { readPartition, tableOf, topicConfig } from './support.js';
 

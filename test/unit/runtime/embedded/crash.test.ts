@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type EmbeddedLog, openEmbeddedLog } from '../../../../runtime/embedded/log.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { Random } from '../../../support/random.js';
 import { DeadError, FaultyDisk } from './faulty-disk.js';
 import { makeFolder } from './folders.js';

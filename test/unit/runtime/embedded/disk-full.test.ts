@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openEmbeddedLog } from '../../../../runtime/embedded/log.js';
-import { FreshetError, hasCode, isTransient } from '../../../../runtime/errors.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { FreshetError, hasCode, isTransient } from '../../../../runtime/process/errors.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { FaultyDisk } from './faulty-disk.js';
 import { makeFolder } from './folders.js';
 import { readPartition, topicConfig } from './support.js';

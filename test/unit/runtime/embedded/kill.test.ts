@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openEmbeddedLog } from '../../../../runtime/embedded/log.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { Random } from '../../../support/random.js';
 import { PARTITIONS, WRITERS } from './crash-plan.js';
 import { makeFolder } from './folders.js';

@@ -4,8 +4,8 @@ import { appendFile, cp, mkdir, open, readdir, readFile, rename, rm, truncate, w
 import { test } from 'node:test';
 import { decodeJournal } from '../../../../runtime/embedded/journal.js';
 import { type EmbeddedLog, openEmbeddedLog } from '../../../../runtime/embedded/log.js';
-import { hasCode } from '../../../../runtime/errors.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { readRows } from '../../../conformance/log-rows.js';
 import { ManualClock } from '../../../support/manual-clock.js';
 import { FaultyDisk } from './faulty-disk.js';

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { COSINE_MIN, importModel } from '../../../../runtime/embedder/import/import-model.js';
 import { OnnxModel } from '../../../../runtime/embedder/onnx-model.js';
-import { type ErrorCode, hasCode } from '../../../../runtime/errors.js';
+import { type ErrorCode, hasCode } from '../../../../runtime/process/errors.js';
 import { plainBert } from './plain-bert.js';
 import { HIDDEN, idsOf, safetensorsOf, TINY_CONFIG, type TinyModel, tinyWeights, withTinyModel } from './tiny-model.js';
 

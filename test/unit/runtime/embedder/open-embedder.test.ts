@@ -9,8 +9,8 @@ import { badRow } from '../../../../runtime/embedder/embedder.js';
 import { importModel } from '../../../../runtime/embedder/import/import-model.js';
 import { batchesOf } from '../../../../runtime/embedder/onnx-model.js';
 import { openEmbedder } from '../../../../runtime/embedder/open-embedder.js';
-import { hasCode } from '../../../../runtime/errors.js';
-import { createMetrics } from '../../../../runtime/metrics.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
+import { createMetrics } from '../../../../runtime/process/metrics.js';
 import { listener, type Said } from '../../../support/listener.js';
 import { HIDDEN, type TinyModel, withTinyModel } from './tiny-model.js';
 

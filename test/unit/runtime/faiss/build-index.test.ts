@@ -5,12 +5,12 @@ import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { hasCode } from '../../../../runtime/errors.js';
 import { buildIndex } from '../../../../runtime/faiss/build-index.js';
 import { type BuildPlan, planBuild } from '../../../../runtime/faiss/build-plan.js';
 import { FLAT_DATA_AT, writeBreadth } from '../../../../runtime/faiss/index-file.js';
 import { openIndex } from '../../../../runtime/faiss/open-index.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { withoutNative } from './native.js';
 import { clusteredVectors, nearest, writeFlat } from './vectors.js';
 

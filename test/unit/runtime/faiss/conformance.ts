@@ -4,10 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { hasCode } from '../../../../runtime/errors.js';
 import { type OpenIndex, openIndex } from '../../../../runtime/faiss/open-index.js';
 import type { Engine } from '../../../../runtime/faiss/vector-index.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { clusteredVectors, nearest, writeFlat } from './vectors.js';
 
 const DIMENSION = 32;

@@ -4,11 +4,11 @@ import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { hasCode } from '../../../../runtime/errors.js';
 import { buildIndex } from '../../../../runtime/faiss/build-index.js';
 import { planBuild } from '../../../../runtime/faiss/build-plan.js';
 import { FlatWriter } from '../../../../runtime/faiss/flat-writer.js';
 import { FLAT_DATA_AT, readIndexFile, vectorOffsets, writeBreadth } from '../../../../runtime/faiss/index-file.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
 import { withoutNative } from './native.js';
 import { clusteredVectors, writeFlat } from './vectors.js';
 

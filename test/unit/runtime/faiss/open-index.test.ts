@@ -5,9 +5,9 @@ import { copyFile, mkdtemp, open, readFile, rm, truncate } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { FreshetError, hasCode, isTransient } from '../../../../runtime/errors.js';
 import { type OpenIndex, openIndex } from '../../../../runtime/faiss/open-index.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { FreshetError, hasCode, isTransient } from '../../../../runtime/process/errors.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { ENGINES } from './native.js';
 import { clusteredVectors, nearest, writeFlat } from './vectors.js';
 

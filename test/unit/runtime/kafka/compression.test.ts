@@ -4,8 +4,8 @@ import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { compressFrameSync } from 'lz4-napi';
 import { compressSync } from 'snappy';
-import { hasCode } from '../../../../runtime/errors.js';
 import { CodecLoading, decompress } from '../../../../runtime/kafka/compression.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
 import { javaSnappy, zstd } from '../../../support/services/kafka-tools.js';
 
 const data = Buffer.from('freshness is a promise; '.repeat(5000));

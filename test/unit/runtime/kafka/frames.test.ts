@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { hasCode } from '../../../../runtime/errors.js';
 import { FrameAssembler } from '../../../../runtime/kafka/frames.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
 
 const frame = (body: Uint8Array) => {
   const size = Buffer.alloc(4);

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
-import { hasCode } from '../../../../runtime/errors.js';
 import { newBroker } from '../../../../runtime/kafka/kafkajs.js';
 import { openKafkaLog } from '../../../../runtime/kafka/log.js';
-import { silentLogger } from '../../../../runtime/logger.js';
-import { loadSettings } from '../../../../runtime/settings.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
+import { loadSettings } from '../../../../runtime/process/settings.js';
 import { FakeKafka } from '../../../support/services/fake-kafka.js';
 
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;

@@ -1,12 +1,12 @@
 /** The reader against a cluster that plays tricks: moving leaders, cut answers, holes in the log. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { hasCode } from '../../../../runtime/errors.js';
 import { openKafkaLog } from '../../../../runtime/kafka/log.js';
 import type { Log, ReaderOptions } from '../../../../runtime/log.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
+import { loadSettings } from '../../../../runtime/process/settings.js';
 import { RecordBatchBuilder } from '../../../../runtime/record-batch.js';
-import { loadSettings } from '../../../../runtime/settings.js';
 import { eventually, inPartition, readRows } from '../../../conformance/log-rows.js';
 import { FakeKafka, type FakePartition } from '../../../support/services/fake-kafka.js';
 

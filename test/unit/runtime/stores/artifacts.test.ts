@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { type ErrorCode, hasCode } from '../../../../runtime/errors.js';
+import { type ErrorCode, hasCode } from '../../../../runtime/process/errors.js';
 import { Artifacts, type FileMark } from '../../../../runtime/stores/artifacts.js';
 
 async function rooted(t: TestContext) {

@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { openLocalStore } from '../../../../runtime/stores/local-store.js';
 import type { OnlineStore, StoreOperation } from '../../../../runtime/stores/online-store.js';
 import { WRITER_KEYS, WRITER_SINK, writerBatch } from '../../../support/local-store-writer.js';

@@ -1,7 +1,7 @@
 /** Errors of the drivers end in the closed list of codes: what is worth another try must be told from what is not. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ErrorCode, FreshetError } from '../../../../runtime/errors.js';
+import { type ErrorCode, FreshetError } from '../../../../runtime/process/errors.js';
 import { postgresError, sqlState } from '../../../../runtime/stores/postgres-errors.js';
 import { redisError } from '../../../../runtime/stores/redis-errors.js';
 

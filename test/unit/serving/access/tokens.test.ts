@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { hasCode, messageOf } from '../../../../runtime/errors.js';
+import { hasCode, messageOf } from '../../../../runtime/process/errors.js';
 import { loadTokens, tokenOf } from '../../../../serving/access/tokens.js';
 import type { ServingSettings } from '../../../../serving/ports.js';
 import { temporaryFolder, tokenEntry } from '../../../support/serving.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FreshetError } from '../../../../runtime/errors.js';
 import { NEIGHBOURS_MAX } from '../../../../runtime/faiss/vector-index.js';
+import { FreshetError } from '../../../../runtime/process/errors.js';
 import { createAnswers } from '../../../../serving/models/answers.js';
 import type { Scored } from '../../../../serving/models/blend.js';
 import type { FactorVersion } from '../../../../serving/models/factor-version.js';

@@ -19,10 +19,10 @@ import {
   writeFactors,
 } from '../../../../publishing/versions/artefacts/factor-file.js';
 import { MANIFEST_FILE } from '../../../../publishing/versions/manifest.js';
-import { hasCode } from '../../../../runtime/errors.js';
 import type { EngineChoice } from '../../../../runtime/faiss/messages.js';
 import { loadNative } from '../../../../runtime/faiss/native.js';
-import { silentLogger } from '../../../../runtime/logger.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
+import { silentLogger } from '../../../../runtime/process/logger.js';
 import { openFactorVersion } from '../../../../serving/models/factor-version.js';
 import { makeIndexes } from '../../../../snapshotters/als/indexes.js';
 import { NEIGHBOURS_INDEX, PRODUCTS_INDEX } from '../../../../snapshotters/als/layout.js';

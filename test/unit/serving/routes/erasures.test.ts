@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ErasureStatus } from '../../../../publishing/erasure/certificate.js';
-import { FreshetError } from '../../../../runtime/errors.js';
+import { FreshetError } from '../../../../runtime/process/errors.js';
 import type { Erasure } from '../../../../schemas/records.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import { append, written } from '../../../support/scripted-log.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FreshetError } from '../../../../runtime/errors.js';
+import { FreshetError } from '../../../../runtime/process/errors.js';
 import { FakeReaders, type Fixture, NOW_MS, servingFixture, tokenEntry, withTokens } from '../../../support/serving.js';
 
 const AS_OF = '2025-06-01T12:00:00.000Z';

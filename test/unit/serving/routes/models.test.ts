@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FreshetError } from '../../../../runtime/errors.js';
+import { FreshetError } from '../../../../runtime/process/errors.js';
 import { servingFixture, tokenEntry, withTokens } from '../../../support/serving.js';
 
 describe('routes of models', () => {

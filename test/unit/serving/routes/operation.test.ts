@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import pino from 'pino';
-import { FreshetError } from '../../../../runtime/errors.js';
+import { FreshetError } from '../../../../runtime/process/errors.js';
 import { Problem } from '../../../../serving/problem.js';
 import { OVERVIEW, servingFixture } from '../../../support/serving.js';
 

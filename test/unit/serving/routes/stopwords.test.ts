@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { FreshetError } from '../../../../runtime/errors.js';
+import { FreshetError } from '../../../../runtime/process/errors.js';
 import { servingFixture } from '../../../support/serving.js';
 
 it('answers the words of a language in the order of the reader, with the version they are from', async (test) => {

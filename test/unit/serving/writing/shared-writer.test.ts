@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FreshetError, hasCode } from '../../../../runtime/errors.js';
+import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
 import { SharedWriter } from '../../../../serving/writing/shared-writer.js';
 import { ScriptedLog, written } from '../../../support/scripted-log.js';
 

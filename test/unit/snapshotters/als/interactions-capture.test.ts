@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { hasCode } from '../../../../runtime/errors.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
 import type { InteractionsCapture } from '../../../../snapshotters/als/interactions-capture.js';
 import { pairList } from '../../../../snapshotters/als/pair-store.js';
 import { columnsOf } from '../../../support/columns.js';

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
-import { hasCode } from '../../../../runtime/errors.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
 import { openKernelHost } from '../../../../snapshotters/als/kernel-host.js';
 import { type Model, makeModel } from '../../../../snapshotters/als/model.js';
 import { select } from '../../../../snapshotters/als/selection.js';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { MANIFEST_FILE, type Manifest } from '../../../../publishing/versions/manifest.js';
 import type { EngineChoice } from '../../../../runtime/faiss/messages.js';
 import type { RecordColumns } from '../../../../runtime/log.js';
-import { loadSettings, type Settings } from '../../../../runtime/settings.js';
+import { loadSettings, type Settings } from '../../../../runtime/process/settings.js';
 import { Codec } from '../../../../schemas/codec.js';
 import { createFaissSnapshotter } from '../../../../snapshotters/faiss/snapshotter.js';
 import type { BuildContext, BuildReport } from '../../../../snapshotters/snapshotter.js';

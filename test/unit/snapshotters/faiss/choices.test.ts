@@ -1,8 +1,8 @@
 /** Which model, which kind, how widely: decisions without any index. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hasCode } from '../../../../runtime/errors.js';
 import { planBuild } from '../../../../runtime/faiss/build-plan.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
 import { chooseModel } from '../../../../snapshotters/faiss/choose-model.js';
 import { breadths, chooseKind } from '../../../../snapshotters/faiss/kind.js';
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import { hasCode } from '../../../../runtime/errors.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
 import { EmbeddingsCapture } from '../../../../snapshotters/faiss/embeddings-capture.js';
 import { columnsOf } from '../../../support/columns.js';
 import { codec, type EmbeddingRecord, embeddingColumns } from './build.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import { hasCode } from '../../../../runtime/errors.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
 import { IdTable, IdTableWriter } from '../../../../snapshotters/faiss/id-table.js';
 
 let folder: string;

@@ -4,8 +4,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { hasCode } from '../../../../runtime/errors.js';
 import { readIndexFile } from '../../../../runtime/faiss/index-file.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
 import { ENGINES, withoutNative } from '../../runtime/faiss/native.js';
 import { type EmbeddingRecord, failedChecks, products, Workshop } from './build.js';
 

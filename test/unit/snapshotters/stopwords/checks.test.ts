@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Check } from '../../../../publishing/versions/manifest.js';
-import { loadSettings } from '../../../../runtime/settings.js';
+import { loadSettings } from '../../../../runtime/process/settings.js';
 import { checkChanges, checkedList, checkLists, checkRecords } from '../../../../snapshotters/stopwords/checks.js';
 import { compare, stabilityByChance, stabilityIndex } from '../../../../snapshotters/stopwords/comparison.js';
 import { histogramOf } from '../../../../snapshotters/stopwords/figures.js';

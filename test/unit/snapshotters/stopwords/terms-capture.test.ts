@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { hasCode } from '../../../../runtime/errors.js';
+import { hasCode } from '../../../../runtime/process/errors.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { Terms } from '../../../../schemas/records.js';
 import { type CaptureBounds, TermsCapture } from '../../../../snapshotters/stopwords/terms-capture.js';

@@ -13,7 +13,7 @@ import {
   readFactorsHead,
   writeFactors,
 } from '../../../../../publishing/versions/artefacts/factor-file.js';
-import { hasCode } from '../../../../../runtime/errors.js';
+import { hasCode } from '../../../../../runtime/process/errors.js';
 
 const run = promisify(execFile);
 

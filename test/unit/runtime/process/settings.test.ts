@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { describe, it } from 'node:test';
-import { hasCode, messageOf } from '../../../runtime/errors.js';
-import { givenSettings, isSecret, loadSettings } from '../../../runtime/settings.js';
+import { hasCode, messageOf } from '../../../../runtime/process/errors.js';
+import { givenSettings, isSecret, loadSettings } from '../../../../runtime/process/settings.js';
 
 type Environment = Record<string, string | undefined>;
 

@@ -2,7 +2,7 @@
  * The bound on a snapshot's memory. node ends a process whose own heap grows past it; buffers and typed arrays, which
  * captures are made of, lie beside that heap and are counted here.
  */
-import { FreshetError } from '../runtime/errors.js';
+import { FreshetError } from './errors.js';
 
 const MB = 1024 * 1024;
 

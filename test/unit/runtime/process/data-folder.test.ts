@@ -15,9 +15,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { isDataFolder, openDataFolder, readLock } from '../../../runtime/data-folder.js';
-import { hasCode, messageOf } from '../../../runtime/errors.js';
-import { ownIdentity } from '../../../runtime/process-identity.js';
+import { isDataFolder, openDataFolder, readLock } from '../../../../runtime/process/data-folder.js';
+import { hasCode, messageOf } from '../../../../runtime/process/errors.js';
+import { ownIdentity } from '../../../../runtime/process/process-identity.js';
 
 let base: string;
 let path: string;
@@ -28,7 +28,7 @@ beforeEach(() => {
 afterEach(() => rmSync(base, { recursive: true, force: true }));
 
 const HOLDER = `
-import { openDataFolder } from ${JSON.stringify(new URL('../../../runtime/data-folder.js', import.meta.url).href)};
+import { openDataFolder } from ${JSON.stringify(new URL('../../../../runtime/process/data-folder.js', import.meta.url).href)};
 try {
   const folder = await openDataFolder(process.argv[1]);
   await folder.announce('http://127.0.0.1:4711', 'secret');
