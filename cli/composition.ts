@@ -15,7 +15,7 @@ import { createVersions } from '../publishing/versions/create.js';
 import { pinnedBy } from '../publishing/versions/pins.js';
 import type { Versions } from '../publishing/versions/versions.js';
 import type { Application } from '../runtime/application.js';
-import type { Log } from '../runtime/log.js';
+import type { Log } from '../runtime/log/log.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { type DataFolder, prepareDataFolder } from '../runtime/process/data-folder.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';

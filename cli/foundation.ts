@@ -4,17 +4,17 @@
  */
 import { join } from 'node:path';
 import { migrateUp } from '../publishing/migrate.js';
-import { openEmbeddedLog } from '../runtime/embedded/log.js';
-import { openKafkaLog } from '../runtime/kafka/log.js';
-import type { Log } from '../runtime/log.js';
+import { applyDeclaredTopics } from '../runtime/log/apply-topics.js';
+import { openEmbeddedLog } from '../runtime/log/embedded/log.js';
+import { openKafkaLog } from '../runtime/log/kafka/log.js';
+import type { Log } from '../runtime/log/log.js';
+import { openWritingCodec } from '../runtime/log/writing-codec.js';
 import { type DataFolder, openDataFolder } from '../runtime/process/data-folder.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Settings } from '../runtime/process/settings.js';
 import { openStores, type Stores } from '../runtime/stores/open-stores.js';
 import type { Codec } from '../schemas/codec.js';
 import { allTopics } from '../topics/all.js';
-import { applyDeclaredTopics } from './apply-declared-topics.js';
-import { openWritingCodec } from './open-codec.js';
 
 /** Version of the features application that runs. */
 export const FEATURES_VERSION = 1;

@@ -1,6 +1,6 @@
 /** Lines of a stream as bytes: a bad line, even one that is no text, is told apart from its neighbours. */
 import type { Readable } from 'node:stream';
-import { RECORD_BYTES_MAX } from '../runtime/log.js';
+import { RECORD_BYTES_MAX } from '../runtime/log/log.js';
 import { InputError } from '../serving/input/input-error.js';
 
 /** A record's JSON may be longer than the record (escapes); what is much longer cannot be one. */

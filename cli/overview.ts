@@ -6,7 +6,7 @@
 import { EMBEDDINGS_APPLICATION } from '../processors/embeddings/main.js';
 import type { Publisher } from '../publishing/publisher.js';
 import type { Application } from '../runtime/application.js';
-import type { Log, TopicPartition } from '../runtime/log.js';
+import type { Log, TopicPartition } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Overview } from '../serving/ports.js';

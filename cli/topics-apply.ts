@@ -1,13 +1,13 @@
 /** `freshet topics apply`: creates what is missing, compares the rest, deletes only what it is told to. */
 import { Command } from 'commander';
-import type { Log } from '../runtime/log.js';
+import { applyOptionsOf, refusalsAsErrors } from '../runtime/log/apply-topics.js';
+import type { Log } from '../runtime/log/log.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { allTopics } from '../topics/all.js';
 import { applyTopics, type TopicReport } from '../topics/apply.js';
 import type { TopicDeclaration } from '../topics/topic.js';
 import type { LogAccess } from './access/access.js';
 import { openLogAccess } from './access/open.js';
-import { applyOptionsOf, refusalsAsErrors } from './apply-declared-topics.js';
 import { type Shell, UsageError } from './shell.js';
 import { drawTable } from './table.js';
 

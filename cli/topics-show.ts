@@ -1,12 +1,12 @@
 /** `freshet topics show`: one topic, as it is declared and as it is. */
 import { Command } from 'commander';
+import { applyOptionsOf } from '../runtime/log/apply-topics.js';
 import { avroType } from '../schemas/codec.js';
 import { allTopics } from '../topics/all.js';
 import { compareTopic, declaredState, partitionsOf } from '../topics/apply.js';
 import type { TopicDeclaration } from '../topics/topic.js';
 import type { LogAccess, TopicState } from './access/access.js';
 import { openLogAccess } from './access/open.js';
-import { applyOptionsOf } from './apply-declared-topics.js';
 import { type Shell, UsageError } from './shell.js';
 import { drawTable } from './table.js';
 

@@ -6,12 +6,12 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import { newSalt, singleAudit } from '../publishing/audit/compose.js';
 import { type AuditReport, isClean, type ReportedDifference } from '../publishing/audit/report.js';
+import { openReadingCodec } from '../runtime/log/writing-codec.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { readLock } from '../runtime/process/data-folder.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { openStores } from '../runtime/stores/open-stores.js';
 import { ApiClient } from './access/api-client.js';
-import { openReadingCodec } from './open-codec.js';
 import { format, Progress } from './progress.js';
 import { Failed, type Shell } from './shell.js';
 import { listenForStop } from './stop-signal.js';
@@ -88,7 +88,7 @@ async function here(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<AuditReport> {
-  const { openKafkaLog } = await import('../runtime/kafka/log.js');
+  const { openKafkaLog } = await import('../runtime/log/kafka/log.js');
   const codec = await openReadingCodec(settings);
   const log = await openKafkaLog(settings, logger);
   try {

@@ -1,11 +1,11 @@
 /** What producers, readers and applications have in common: the log, the registry, and how topics are written. */
 import { join } from 'node:path';
-import { applyDeclaredTopics } from '../cli/apply-declared-topics.js';
-import { inOurTerms, lookupIn, openRegistry } from '../cli/open-codec.js';
-import { openEmbeddedLog } from '../runtime/embedded/log.js';
 import { ValueCodecs } from '../runtime/feature.js';
-import { openKafkaLog } from '../runtime/kafka/log.js';
-import type { Log } from '../runtime/log.js';
+import { applyDeclaredTopics } from '../runtime/log/apply-topics.js';
+import { openEmbeddedLog } from '../runtime/log/embedded/log.js';
+import { openKafkaLog } from '../runtime/log/kafka/log.js';
+import type { Log } from '../runtime/log/log.js';
+import { inOurTerms, lookupIn, openRegistry } from '../runtime/log/writing-codec.js';
 import { type DataFolder, openDataFolder, readLock } from '../runtime/process/data-folder.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { type Logger, silentLogger } from '../runtime/process/logger.js';

@@ -1,6 +1,6 @@
 /** A feature's newest value per key: one version's topic read whole, and the next one's in its place once it is current. */
 
-import type { Log } from '../runtime/log.js';
+import type { Log } from '../runtime/log/log.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import type { Affinity, Interactions, Popularity } from '../schemas/records.js';

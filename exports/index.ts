@@ -2,7 +2,7 @@
 
 export type { FeatureContext, FeatureDefinition, ValueCodecs } from '../runtime/feature.js';
 export { defineKeyedFold, type KeyedFold, type KeyedFoldOptions, type KeyedRecord } from '../runtime/keyed-fold.js';
-export type { RecordColumns, TopicPartition } from '../runtime/log.js';
+export type { RecordColumns, TopicPartition } from '../runtime/log/log.js';
 export { type ErrorCode, FreshetError } from '../runtime/process/errors.js';
 export { createLogger, type Logger, silentLogger } from '../runtime/process/logger.js';
 export type { FoldMode, Output, Part, PartOptions, ProcessorDeclaration, TaskTable } from '../runtime/processor.js';

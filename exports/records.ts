@@ -1,6 +1,6 @@
 /** Records of a topic as they come, decoded; and a topic's newest value per key. */
 
-import type { Log, LogReader, RecordColumns, TopicPartition } from '../runtime/log.js';
+import type { Log, LogReader, RecordColumns, TopicPartition } from '../runtime/log/log.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { SchemaError } from '../schemas/codec.js';
 import type { ValueCodec } from '../schemas/value-codec.js';

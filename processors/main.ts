@@ -1,7 +1,7 @@
 /** Starts the applications, features and corpus: the tasks of every processor that this member is given. */
 import { Application } from '../runtime/application.js';
 import { Checkpoints } from '../runtime/checkpoints.js';
-import type { Log } from '../runtime/log.js';
+import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';

@@ -4,7 +4,7 @@
  * membership and one reader serve all sinks of a store.
  */
 import { setMaxListeners } from 'node:events';
-import type { Assignment, Log, LogReader, Membership, TopicPartition } from '../runtime/log.js';
+import type { Assignment, Log, LogReader, Membership, TopicPartition } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { hasCode, messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';

@@ -15,7 +15,7 @@
  * sink that works off a long outage writes all the time and may still come too late for a deletion.
  */
 
-import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../runtime/log.js';
+import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { hasCode, isTransient, messageOf } from '../runtime/process/errors.js';
 import { faultPoint } from '../runtime/process/fault-points.js';

@@ -1,5 +1,5 @@
 /** Where a sink goes on from what its store says: a pure decision. */
-import type { PartitionOffsets } from '../runtime/log.js';
+import type { PartitionOffsets } from '../runtime/log/log.js';
 import type { SinkPosition } from '../runtime/stores/online-store.js';
 import { DAY_MS } from '../topics/topic.js';
 

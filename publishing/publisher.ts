@@ -1,6 +1,6 @@
 /** Everything that brings the live features into the stores, as one service: the version, then three groups of sinks. */
 
-import type { Log } from '../runtime/log.js';
+import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { isTransient, messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';

@@ -4,7 +4,7 @@
  */
 import type { Codec } from '../schemas/codec.js';
 import type { Checkpoints } from './checkpoints.js';
-import type { Assignment, Log, Membership, TopicPartition } from './log.js';
+import type { Assignment, Log, Membership, TopicPartition } from './log/log.js';
 import type { Clock } from './process/clock.js';
 import { asError, FreshetError, isTransient } from './process/errors.js';
 import type { Logger } from './process/logger.js';

@@ -1,6 +1,6 @@
 /** A task's own partition of its changelog: read to its end by whoever restores the task or settles a commit. */
 import type { Codec } from '../schemas/codec.js';
-import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from './log.js';
+import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from './log/log.js';
 import { decodeMarker, isMarker, type Marker } from './marker.js';
 import type { Clock } from './process/clock.js';
 import { FreshetError } from './process/errors.js';

@@ -1,6 +1,6 @@
 /** How far a task has come with one of its parts. */
 
-import type { RecordColumns, TopicPartition } from './log.js';
+import type { RecordColumns, TopicPartition } from './log/log.js';
 import type { Marker, MarkerPart } from './marker.js';
 import type { Clock } from './process/clock.js';
 import { isTransient, messageOf } from './process/errors.js';

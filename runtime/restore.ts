@@ -13,7 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { type Changelog, checkStopped } from './changelog.js';
 import type { CheckpointFile, CheckpointHeader } from './checkpoint-file.js';
 import type { TaskCheckpoints } from './checkpoints.js';
-import type { Log, LogReader, RecordColumns } from './log.js';
+import type { Log, LogReader, RecordColumns } from './log/log.js';
 import type { Marker } from './marker.js';
 import {
   foldBatch,

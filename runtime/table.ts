@@ -4,7 +4,7 @@
  */
 import type { Codec } from '../schemas/codec.js';
 import { partitionOf } from '../topics/partition.js';
-import type { Log, LogReader, RecordColumns } from './log.js';
+import type { Log, LogReader, RecordColumns } from './log/log.js';
 import type { Clock } from './process/clock.js';
 import { asError, isTransient } from './process/errors.js';
 import type { Logger } from './process/logger.js';

@@ -8,7 +8,7 @@
 import type { Codec } from '../schemas/codec.js';
 import { Changelog } from './changelog.js';
 import type { Checkpoints, TaskCheckpoints } from './checkpoints.js';
-import type { Log, LogReader, RecordColumns, TopicPartition, TransactionalWriter } from './log.js';
+import type { Log, LogReader, RecordColumns, TopicPartition, TransactionalWriter } from './log/log.js';
 import { encodeMarker, MARKER_KEY, type Marker } from './marker.js';
 import { foldBatch, type PartProgress, prepareBatch, progressOf, startParts } from './part-progress.js';
 import type { Clock } from './process/clock.js';

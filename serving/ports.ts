@@ -3,7 +3,7 @@ import type { LiveAudits } from '../publishing/audit/compose.js';
 import type { ErasureReader } from '../publishing/erasure/erasure-reader.js';
 import type { FeatureReader } from '../publishing/reader.js';
 import type { Versions } from '../publishing/versions/versions.js';
-import type { Log } from '../runtime/log.js';
+import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';

@@ -8,7 +8,7 @@
  *   else: ends noted now, positions at the logs' starts ────────┴─► read ─► checkpoint ─► read ─► … ─► whole
  */
 import type { ManifestInput } from '../publishing/versions/manifest.js';
-import type { Log, LogAdmin, LogReader, RecordColumns } from '../runtime/log.js';
+import type { Log, LogAdmin, LogReader, RecordColumns } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import { faultPoint } from '../runtime/process/fault-points.js';

@@ -4,12 +4,12 @@
  * checkpoint first.
  */
 import { constants, setPriority } from 'node:os';
-import { openKafkaLog } from '../runtime/kafka/log.js';
+import { openKafkaLog } from '../runtime/log/kafka/log.js';
+import { openReadingCodec } from '../runtime/log/reading-codec.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { createLogger } from '../runtime/process/logger.js';
 import { checkMemory } from '../runtime/process/memory.js';
-import { openReadingCodec } from '../runtime/reading-codec.js';
 import type { CaptureLog } from './capture.js';
 import type { ChildJob, FromChild, ToChild } from './child-messages.js';
 import { makeSnapshot } from './make.js';

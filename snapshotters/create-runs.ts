@@ -1,6 +1,6 @@
 /** Runs for those who ask for them. The request in the log is what counts; the row makes it visible at once. */
 import { randomUUID } from 'node:crypto';
-import type { Log } from '../runtime/log.js';
+import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import type { Database } from '../runtime/stores/database.js';

@@ -1,6 +1,6 @@
 /** The snapshotters put together: requests in, runs done in processes of their own, versions out. */
 import type { Versions } from '../publishing/versions/versions.js';
-import type { Log } from '../runtime/log.js';
+import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';

@@ -4,7 +4,7 @@
  * is under way at a time, so the asker's pace is the pace.
  */
 
-import type { LogReader, PartitionOffsets, ReaderOptions, RecordColumns, TopicPartition } from '../runtime/log.js';
+import type { LogReader, PartitionOffsets, ReaderOptions, RecordColumns, TopicPartition } from '../runtime/log/log.js';
 import { type ErrorCode, FreshetError, messageOf } from '../runtime/process/errors.js';
 import type { CaptureLog } from './capture.js';
 

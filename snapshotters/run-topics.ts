@@ -1,6 +1,6 @@
 /** Requests and results as the log has them. Whoever follows them keeps no offsets: what has ended is known by its row. */
 
-import type { Log, LogReader, LogWriter, RecordColumns } from '../runtime/log.js';
+import type { Log, LogReader, LogWriter, RecordColumns } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { hasCode, messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';

@@ -5,7 +5,7 @@
 
 import type { Artefact } from '../publishing/layout.js';
 import type { Check, Manifest } from '../publishing/versions/manifest.js';
-import type { RecordColumns } from '../runtime/log.js';
+import type { RecordColumns } from '../runtime/log/log.js';
 import type { Settings } from '../runtime/process/settings.js';
 import type { Codec } from '../schemas/codec.js';
 

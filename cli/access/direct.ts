@@ -1,6 +1,6 @@
 /** Access through the log port: Kafka, or the log on disk while nobody else holds it. */
 
-import { type Log, type LogWriter, RECORD_BYTES_MAX } from '../../runtime/log.js';
+import { type Log, type LogWriter, RECORD_BYTES_MAX } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import { InputError } from '../../serving/input/input-error.js';

@@ -3,13 +3,13 @@
  * on disk, which this command then holds itself. The logs are loaded when needed: most commands need neither or one.
  */
 import { join } from 'node:path';
+import { applyDeclaredTopics } from '../../runtime/log/apply-topics.js';
+import { openReadingCodec, openWritingCodec } from '../../runtime/log/writing-codec.js';
 import { type DataFolder, type LockRecord, openDataFolder, readLock } from '../../runtime/process/data-folder.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Codec } from '../../schemas/codec.js';
 import { allTopics } from '../../topics/all.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
-import { applyDeclaredTopics } from '../apply-declared-topics.js';
-import { openReadingCodec, openWritingCodec } from '../open-codec.js';
 import type { Shell } from '../shell.js';
 import type { LogAccess } from './access.js';
 import { ApiClient } from './api-client.js';
@@ -35,7 +35,7 @@ export async function openDirectAccess(shell: Shell, { writes = [] }: OpenOption
   const declarations = allTopics();
   if (settings.KAFKA_BROKERS !== undefined) {
     const codec = await codecFor(shell, declarations, writes);
-    const { openKafkaLog } = await import('../../runtime/kafka/log.js');
+    const { openKafkaLog } = await import('../../runtime/log/kafka/log.js');
     const where = `Kafka at ${settings.KAFKA_BROKERS.join(', ')}`;
     return new DirectAccess({ log: await openKafkaLog(settings, logger), codec, declarations, where });
   }
@@ -66,7 +66,7 @@ async function onDisk(
 ): Promise<DirectAccess> {
   const folder: DataFolder = await openDataFolder(settings.FRESHET_DATA_DIR);
   try {
-    const { openEmbeddedLog } = await import('../../runtime/embedded/log.js');
+    const { openEmbeddedLog } = await import('../../runtime/log/embedded/log.js');
     const log = await openEmbeddedLog(embeddedLogFolder(folder.path), logger);
     if (createTopics) await applyDeclaredTopics(log, declarations, settings, logger);
     const where = `the log in ${folder.path}`;

@@ -1,6 +1,6 @@
 /** Brings the demo shop and its history into the log, once, whatever interrupts it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Log, LogWriter } from '../../runtime/log.js';
+import type { Log, LogWriter } from '../../runtime/log/log.js';
 import { FreshetError, isTransient, messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Codec } from '../../schemas/codec.js';

@@ -3,7 +3,7 @@
  * ids, and each partition keeps the order in which they were written, so the highest place in a partition says that
  * everything before it is there too. A load that was cut short goes on exactly where it stopped, however much later.
  */
-import type { Log, LogReader, RecordColumns } from '../../runtime/log.js';
+import type { Log, LogReader, RecordColumns } from '../../runtime/log/log.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Event } from '../../schemas/records.js';
 import { events } from '../../topics/events.js';

@@ -1,6 +1,6 @@
 /** Sends the demo shop's live traffic to the log, a tenth of a second's worth at a time. */
 
-import type { Log, LogWriter } from '../../runtime/log.js';
+import type { Log, LogWriter } from '../../runtime/log/log.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';

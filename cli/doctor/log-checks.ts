@@ -1,6 +1,7 @@
 /** Is the log there, are the topics as declared, and what do they mean for memory and restarts. */
 
-import type { Log } from '../../runtime/log.js';
+import { applyOptionsOf } from '../../runtime/log/apply-topics.js';
+import type { Log } from '../../runtime/log/log.js';
 import { isDataFolder } from '../../runtime/process/data-folder.js';
 import type { Settings } from '../../runtime/process/settings.js';
 import { allTopics } from '../../topics/all.js';
@@ -8,7 +9,6 @@ import { applyTopics, type TopicReport, TopicsRefusedError } from '../../topics/
 import { events, products } from '../../topics/events.js';
 import type { LogAccess, TopicState } from '../access/access.js';
 import { openLogAccess } from '../access/open.js';
-import { applyOptionsOf } from '../apply-declared-topics.js';
 import { format } from '../progress.js';
 import type { Shell } from '../shell.js';
 import { type Check, examine, fail, ok, warn } from './check.js';

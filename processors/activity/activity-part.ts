@@ -3,7 +3,7 @@
  * and what a commit changed goes to products over the re-key hop.
  */
 import { createHash } from 'node:crypto';
-import type { RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { MarkerPart } from '../../runtime/marker.js';
 import type { FoldMode, Output, Part } from '../../runtime/processor.js';
 import { Interner } from '../../runtime/state/interner.js';

@@ -3,7 +3,7 @@
  * goes on in further chunks, `<day>.<chunk>/<user>`.
  */
 
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Output } from '../../runtime/processor.js';
 import type { EntityDays } from '../../runtime/state/entity-days.js';

@@ -2,7 +2,7 @@
  * The catalogue as every task sees it: product → category, read whole from `products` before the first emission.
  * Presentation only: no fold looks anything up here.
  */
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import { GlobalTable, type GlobalTableOptions } from '../../runtime/table.js';
 import type { Product } from '../../schemas/records.js';
 import { products } from '../../topics/events.js';

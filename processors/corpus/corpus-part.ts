@@ -23,7 +23,7 @@
  * `covers` of a row is the input offset after its commit; rows of one commit share it. What is live lies above.
  */
 import { createHash } from 'node:crypto';
-import type { RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { FoldMode, Output, Part } from '../../runtime/processor.js';
 import type { Codec } from '../../schemas/codec.js';

@@ -1,5 +1,5 @@
 /** Documents as rows of the changelog: key `d/<doc_id>`, language, source and terms as they are counted. */
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import type { Output } from '../../runtime/processor.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
 import type { Codec } from '../../schemas/codec.js';

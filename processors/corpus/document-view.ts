@@ -3,7 +3,7 @@
  * raw bytes are checked, because a decoder would put U+FFFD where a string is no UTF-8, and nobody would know.
  */
 import { isUtf8 } from 'node:buffer';
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import { type IntakeProblem, wrongId, wrongPartition } from '../intake/event-view.js';

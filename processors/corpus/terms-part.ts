@@ -3,7 +3,7 @@
  * changed are written to `terms` at their own pace.
  */
 import { createHash } from 'node:crypto';
-import type { RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { MarkerPart } from '../../runtime/marker.js';
 import type { FoldMode, Output, Part } from '../../runtime/processor.js';
 import { capacityFor, DueSet, enlarged, IntList } from '../../runtime/state/columns.js';

@@ -6,7 +6,7 @@
  *   live change of a waiting product → the product no longer waits: the change is newer than what was found
  *   its record is compacted away meanwhile → a newer one lies ahead of the live reader
  */
-import type { Log, LogReader, RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { Log, LogReader, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { HeldVectors } from './held-vectors.js';
 import { contentHash, type ProductReading } from './product-text.js';
 import { readStretches, type Stretch } from './reading.js';

@@ -13,7 +13,7 @@ import { randomUUID } from 'node:crypto';
 import type { RunningTask } from '../../runtime/application.js';
 import { Changelog } from '../../runtime/changelog.js';
 import type { Embedder } from '../../runtime/embedder/embedder.js';
-import type { LogReader, RecordColumns, TopicPartition, TransactionalWriter } from '../../runtime/log.js';
+import type { LogReader, RecordColumns, TopicPartition, TransactionalWriter } from '../../runtime/log/log.js';
 import { encodeMarker, MARKER_KEY, type Marker } from '../../runtime/marker.js';
 import { markerPartOf } from '../../runtime/part-progress.js';
 import { FreshetError } from '../../runtime/process/errors.js';

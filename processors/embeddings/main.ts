@@ -2,7 +2,7 @@
 import { Application } from '../../runtime/application.js';
 import type { Embedder } from '../../runtime/embedder/embedder.js';
 import { openEmbedder } from '../../runtime/embedder/open-embedder.js';
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';

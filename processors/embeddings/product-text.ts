@@ -3,7 +3,7 @@
  * and renaming one would embed all of its products again. So is the price.
  */
 import { createHash } from 'node:crypto';
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Product } from '../../schemas/records.js';
 import { type IntakeProblem, wrongId, wrongPartition } from '../intake/event-view.js';

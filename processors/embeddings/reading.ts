@@ -1,6 +1,6 @@
 /** Reads partitions from an offset to a noted end, over control and aborted records. */
 import { checkStopped } from '../../runtime/changelog.js';
-import type { Log, RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { Log, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 
 export interface Stretch extends TopicPartition {
   readonly start: number;

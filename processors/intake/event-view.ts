@@ -3,7 +3,7 @@
  * the batch's buffer, so a good event costs no allocation.
  */
 import { isUtf8 } from 'node:buffer';
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import { partitionOf } from '../../topics/partition.js';

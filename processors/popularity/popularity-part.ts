@@ -3,7 +3,7 @@
  * Formula: days.ts; S = Σ over the window of sum(day) · 2^((start of day − as_of)/H).
  */
 import { createHash } from 'node:crypto';
-import type { RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { MarkerPart } from '../../runtime/marker.js';
 import type { FoldMode, Output, Part } from '../../runtime/processor.js';
 import { enlarged } from '../../runtime/state/columns.js';

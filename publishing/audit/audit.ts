@@ -4,7 +4,7 @@
  * if it does so every time.
  */
 
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events } from '../../topics/events.js';

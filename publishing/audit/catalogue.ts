@@ -2,7 +2,7 @@
  * What `products` says of the products that matter, read anew for every comparison: the catalogue is small beside the
  * log, and memory for all of it is what an auditor of a few keys should not take.
  */
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Product } from '../../schemas/records.js';
 import { products } from '../../topics/events.js';

@@ -1,6 +1,6 @@
 /** Audits as the product runs them: over the real stores, within bounds. */
 import { randomBytes } from 'node:crypto';
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';

@@ -9,7 +9,7 @@
  * differs is counted again with all bearers of its ids (recount.ts) before anybody hears of it.
  */
 
-import type { Log, LogReader, RecordColumns, TopicPartition } from '../../runtime/log.js';
+import type { Log, LogReader, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events } from '../../topics/events.js';

@@ -3,7 +3,7 @@
  * positions of its sinks. So it can be asked from any process, and a part that stands still shows.
  */
 
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { decodeMarker, isMarker, type Marker } from '../../runtime/marker.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError } from '../../runtime/process/errors.js';

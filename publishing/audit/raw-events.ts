@@ -1,6 +1,6 @@
 /** Rows of `events` as the reference takes them. */
 import { isUtf8 } from 'node:buffer';
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Event } from '../../schemas/records.js';
 import type { RawRecord } from './reference.js';

@@ -1,5 +1,5 @@
 /** The newest record that a reader can see, per partition: looked for from the end backwards. */
-import type { Log, RecordColumns } from '../../runtime/log.js';
+import type { Log, RecordColumns } from '../../runtime/log/log.js';
 
 const BACK_FIRST = 64;
 const BACK_FACTOR = 16;

@@ -2,7 +2,7 @@
  * What an erasure has come to, as the API and the command show it. Times are ISO 8601 UTC. What is said to be gone was
  * looked at; what only expires is said with the rule that ends it, and with the time where the rule gives one.
  */
-import type { LogAdmin } from '../../runtime/log.js';
+import type { LogAdmin } from '../../runtime/log/log.js';
 import { CHECKPOINT_AGE_MS_MAX } from '../../runtime/restore.js';
 import { deadLetters, erasures, events, lateEvents, users } from '../../topics/events.js';
 import { featureTopics } from '../../topics/features.js';

@@ -8,7 +8,7 @@
  * The way by offsets, not by rows, is what makes it true: a row that is there may be an old one or one of what came
  * after the cut, and only the order of the log tells which.
  */
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Erasure } from '../../schemas/records.js';
 import { erasures } from '../../topics/events.js';

@@ -3,7 +3,7 @@
  * end even for a user who goes on buying.
  */
 
-import type { Log, TopicPartition } from '../../runtime/log.js';
+import type { Log, TopicPartition } from '../../runtime/log/log.js';
 import type { MarkerPart } from '../../runtime/marker.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Queryable } from '../../runtime/stores/database.js';

@@ -1,6 +1,6 @@
 /** What a sink must know of a topic to turn its records into changes of rows: pure, one record at a time. */
 import { isUtf8 } from 'node:buffer';
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import { type Codec, SchemaError, type SchemaName } from '../../schemas/codec.js';
 import { partitionOf } from '../../topics/partition.js';
 

@@ -1,6 +1,6 @@
 /** Versions of a deployment: publishing, switching, looking at them, and everything that goes on beside. */
 
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode, isTransient, messageOf } from '../../runtime/process/errors.js';
 import { faultPoint } from '../../runtime/process/fault-points.js';

@@ -4,8 +4,8 @@
  * reads the topic and writes again what is missing or was overtaken.
  */
 
-import type { Log, LogReader, LogWriter, RecordColumns } from '../../runtime/log.js';
-import { RECORD_BYTES_MAX } from '../../runtime/log.js';
+import type { Log, LogReader, LogWriter, RecordColumns } from '../../runtime/log/log.js';
+import { RECORD_BYTES_MAX } from '../../runtime/log/log.js';
 import { hasCode } from '../../runtime/process/errors.js';
 import { compareTokens, type SwitchToken } from '../../runtime/stores/switch-token.js';
 import type { Codec } from '../../schemas/codec.js';

@@ -3,8 +3,9 @@
  * array_recv): as text every element would be quoted, joined into one long string and parsed again. Name the type in the
  * statement as well (`$1::float8[]`), the server then knows what the bytes are.
  */
+
+import { writeInt64 } from '../log/record-batch.js';
 import { FreshetError } from '../process/errors.js';
-import { writeInt64 } from '../record-batch.js';
 import { ByteWriter } from './byte-writer.js';
 
 /** Types of elements, and what Postgres calls them inside (src/include/catalog/pg_type.dat). */

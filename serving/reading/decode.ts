@@ -1,5 +1,5 @@
 /** One raw record as JSON, whatever stands in it: what cannot be decoded is shown as base64, with the reason. */
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import type { Codec, SchemaName } from '../../schemas/codec.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
 

@@ -2,7 +2,7 @@
  * Reads a few records of a topic for a person or a command in another terminal. Keeps nothing between requests: the
  * answer says where the next one goes on.
  */
-import type { Log, LogReader, RecordColumns } from '../../runtime/log.js';
+import type { Log, LogReader, RecordColumns } from '../../runtime/log/log.js';
 import { RAW_BYTES_MAX, READ_MS_MAX } from '../limits.js';
 
 export interface Position {

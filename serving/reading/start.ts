@@ -1,5 +1,5 @@
 /** Where a read of raw records begins, from its query. */
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { Problem } from '../problem.js';
 import type { Position } from './raw-reader.js';
 

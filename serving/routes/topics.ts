@@ -1,6 +1,6 @@
 /** Topics as they lie in the log: what they are, their records, and records of the public ones from another terminal. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import { allTopics } from '../../topics/all.js';

@@ -4,7 +4,7 @@
  * away and is remembered until a better one of the same user comes.
  */
 
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { Interner } from '../../runtime/state/interner.js';
 import { SavedColumns } from '../../runtime/state/saved-columns.js';

@@ -5,7 +5,7 @@
 import { wrongId } from '../../processors/intake/event-view.js';
 import { FLOAT_BYTES } from '../../runtime/faiss/index-file.js';
 import { DIMENSION_MAX } from '../../runtime/faiss/vector-index.js';
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { Interner } from '../../runtime/state/interner.js';
 import { SavedColumns } from '../../runtime/state/saved-columns.js';

@@ -5,7 +5,7 @@
  * records have shown by then; that it went, and with how many documents, is remembered.
  */
 import { SHARDS } from '../../processors/corpus/shards.js';
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
 import { avroType, type Codec, SchemaError } from '../../schemas/codec.js';

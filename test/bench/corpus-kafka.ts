@@ -1,5 +1,5 @@
 /** The corpus application on real Kafka, on the same cores: documents lie in the log, then its members come. */
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { Codec } from '../../schemas/codec.js';
 import { corpusTopics } from '../../topics/corpus.js';
 import { documents } from '../../topics/events.js';

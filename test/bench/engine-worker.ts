@@ -1,7 +1,7 @@
 /** Runs the features application until it has folded what lies in the log at the start, and tells what that took. */
 
 import { createProcessors } from '../../processors/main.js';
-import { openKafkaLog } from '../../runtime/kafka/log.js';
+import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';

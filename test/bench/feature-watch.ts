@@ -1,5 +1,5 @@
 /** Watches the feature topics from outside: when a record of a key came, and for what time it was computed. */
-import type { Log, LogReader } from '../../runtime/log.js';
+import type { Log, LogReader } from '../../runtime/log/log.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { Codec } from '../../schemas/codec.js';
 import { featureTopics } from '../../topics/features.js';

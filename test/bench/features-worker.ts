@@ -3,7 +3,7 @@
  * they are, what they take, and sets their clock wrong when it is told to.
  */
 import { createProcessors } from '../../processors/main.js';
-import { openKafkaLog } from '../../runtime/kafka/log.js';
+import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';

@@ -1,7 +1,7 @@
 /** Puts the load into the log and reads the log back, for the benches. */
 
 import type { RawRecord } from '../../publishing/audit/reference.js';
-import type { Log, TopicPartition } from '../../runtime/log.js';
+import type { Log, TopicPartition } from '../../runtime/log/log.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Event } from '../../schemas/records.js';
 import { type LoadOptions, load } from '../support/load.js';

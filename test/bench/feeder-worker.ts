@@ -1,5 +1,5 @@
 /** Sends the load at a steady rate until it is told to end, from a process of its own. */
-import { openKafkaLog } from '../../runtime/kafka/log.js';
+import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { loadSettings } from '../../runtime/process/settings.js';
 import { load } from '../support/load.js';

@@ -1,6 +1,6 @@
 /** Real services of a bench's own, empty and with nobody else on them. */
-import { openKafkaLog } from '../../runtime/kafka/log.js';
-import type { Log } from '../../runtime/log.js';
+import { openKafkaLog } from '../../runtime/log/kafka/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { loadSettings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';

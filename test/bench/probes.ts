@@ -3,7 +3,7 @@
  * from "about to be sent" to "readable" is seen from outside.
  */
 import { Layout, popularityTable } from '../../publishing/layout.js';
-import type { LogWriter } from '../../runtime/log.js';
+import type { LogWriter } from '../../runtime/log/log.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { Codec } from '../../schemas/codec.js';

@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openEmbeddedLog } from '../../runtime/embedded/log.js';
-import type { Log } from '../../runtime/log.js';
+import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { applyTopics } from '../../topics/apply.js';
 import { topic } from '../../topics/topic.js';

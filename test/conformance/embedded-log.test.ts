@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { type EmbeddedLog, openEmbeddedLog } from '../../runtime/embedded/log.js';
+import { type EmbeddedLog, openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { logConformance } from './log.js';
 

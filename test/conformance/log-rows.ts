@@ -1,6 +1,6 @@
 /** Rows as plain objects and patient reading, for tests only: the product itself never makes an object per record. */
 import assert from 'node:assert/strict';
-import type { LogReader, RecordColumns } from '../../runtime/log.js';
+import type { LogReader, RecordColumns } from '../../runtime/log/log.js';
 
 export interface Row {
   readonly topic: string;

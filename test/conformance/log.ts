@@ -1,5 +1,5 @@
 /**
- * What every implementation of the log port must do (runtime/log.ts), written once and run on Kafka and on the embedded
+ * What every implementation of the log port must do (runtime/log/log.ts), written once and run on Kafka and on the embedded
  * log. Offsets may have gaps (Kafka's control records), so the suite compares rows and never counts offsets, except
  * where no transaction was involved.
  */
@@ -16,8 +16,8 @@ import type {
   TopicConfig,
   TopicPartition,
   TransactionalWriter,
-} from '../../runtime/log.js';
-import { RECORD_BYTES_MAX } from '../../runtime/log.js';
+} from '../../runtime/log/log.js';
+import { RECORD_BYTES_MAX } from '../../runtime/log/log.js';
 import { FreshetError, hasCode } from '../../runtime/process/errors.js';
 import { partitionOf } from '../../topics/partition.js';
 import { eventually, inPartition, readRows } from './log-rows.js';

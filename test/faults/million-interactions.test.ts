@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Log, RECORD_BYTES_MAX, type TransactionalWriter } from '../../runtime/log.js';
+import { type Log, RECORD_BYTES_MAX, type TransactionalWriter } from '../../runtime/log/log.js';
 import type { Affinity, Event, Interactions } from '../../schemas/records.js';
 import { events } from '../../topics/events.js';
 import { Driver } from '../support/driver.js';

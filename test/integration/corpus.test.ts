@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { termsOf } from '../../processors/corpus/words.js';
-import { openKafkaLog } from '../../runtime/kafka/log.js';
-import type { Log } from '../../runtime/log.js';
+import { openKafkaLog } from '../../runtime/log/kafka/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';

@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { openKafkaLog } from '../../runtime/kafka/log.js';
-import type { Log } from '../../runtime/log.js';
+import { openKafkaLog } from '../../runtime/log/kafka/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { loadSettings } from '../../runtime/process/settings.js';

@@ -1,6 +1,6 @@
 /** The log port's conformance suite on a real Kafka. */
 import { after, describe } from 'node:test';
-import { openKafkaLog } from '../../runtime/kafka/log.js';
+import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { loadSettings } from '../../runtime/process/settings.js';
 import { logConformance } from '../conformance/log.js';

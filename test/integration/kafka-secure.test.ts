@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { openKafkaLog } from '../../runtime/kafka/log.js';
+import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { loadSettings } from '../../runtime/process/settings.js';

@@ -10,8 +10,8 @@ import { createLiveTables, installLiveVersion } from '../../publishing/live-vers
 import { migrateUp } from '../../publishing/migrate.js';
 import { createPublisher, type PublisherOptions } from '../../publishing/publisher.js';
 import { createReader } from '../../publishing/reader.js';
-import { openEmbeddedLog } from '../../runtime/embedded/log.js';
-import type { Log } from '../../runtime/log.js';
+import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';

@@ -1,6 +1,6 @@
 /** Records as the log port hands them over, for tests of parts without a log. */
-import type { RecordColumns } from '../../runtime/log.js';
-import { RecordBatchBuilder, walkBatches } from '../../runtime/record-batch.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
+import { RecordBatchBuilder, walkBatches } from '../../runtime/log/record-batch.js';
 
 export interface TestRecord {
   readonly key: string | Buffer | null;

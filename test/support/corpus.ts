@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { CorpusOutcome } from '../../processors/corpus/corpus-part.js';
 import { corpusProcessor, corpusTermsProcessor } from '../../processors/corpus/processor.js';
 import { Checkpoints } from '../../runtime/checkpoints.js';
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
 import type { ProcessorDeclaration } from '../../runtime/processor.js';

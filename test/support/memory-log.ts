@@ -18,8 +18,8 @@ import type {
   TopicConfig,
   TopicPartition,
   TransactionalWriter,
-} from '../../runtime/log.js';
-import { RECORD_BYTES_MAX } from '../../runtime/log.js';
+} from '../../runtime/log/log.js';
+import { RECORD_BYTES_MAX } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { partitionOf } from '../../topics/partition.js';
 import { columnsOf } from './columns.js';

@@ -8,7 +8,7 @@ import { type GroupSink, Materialiser, type MaterialiserOptions } from '../../pu
 import type { SinkPace } from '../../publishing/partition-sink.js';
 import type { Change } from '../../publishing/sinks/keyed-topic.js';
 import type { SinkStore } from '../../publishing/sinks/sink-store.js';
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';

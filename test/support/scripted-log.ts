@@ -6,7 +6,7 @@ import type {
   ReaderOptions,
   TopicPartition,
   TransactionalWriter,
-} from '../../runtime/log.js';
+} from '../../runtime/log/log.js';
 import { allTopics } from '../../topics/all.js';
 import { MemoryLog } from './memory-log.js';
 

@@ -1,5 +1,5 @@
 /** Tasks that a test folds and commits by hand. */
-import type { Log } from '../../runtime/log.js';
+import type { Log } from '../../runtime/log/log.js';
 import type { ProcessorDeclaration } from '../../runtime/processor.js';
 import { Task, type TaskOptions } from '../../runtime/task.js';
 

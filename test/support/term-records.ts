@@ -2,7 +2,7 @@
 import { fnv1a, shardOf } from '../../processors/corpus/shards.js';
 import { OTHER_SOURCE, SOURCES_MAX } from '../../processors/corpus/terms-record.js';
 import { termsOf } from '../../processors/corpus/words.js';
-import type { RecordColumns } from '../../runtime/log.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Terms } from '../../schemas/records.js';
 import { columnsOf } from './columns.js';

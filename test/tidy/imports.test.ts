@@ -35,7 +35,7 @@ test('processors never import publishing, and publishing never imports processor
 
 test('one door per driver', () => {
   const doors: Record<string, string> = {
-    kafkajs: 'runtime/kafka/',
+    kafkajs: 'runtime/log/kafka/',
     ioredis: 'runtime/stores/',
     pg: 'runtime/stores/',
     '@confluentinc/schemaregistry': 'schemas/registry.ts',

@@ -5,7 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { DEFAULT_SETTINGS, type RawRecord, Reference } from '../../../publishing/audit/reference.js';
-import type { Log } from '../../../runtime/log.js';
+import type { Log } from '../../../runtime/log/log.js';
 import { Codec, type SchemaName } from '../../../schemas/codec.js';
 import type { Affinity, DeadLetter, Event, Interactions, Popularity, Product } from '../../../schemas/records.js';
 import { compareAffinity, compareInteractions, comparePopularity, Differences, type Found } from './differences.js';

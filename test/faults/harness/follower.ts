@@ -1,5 +1,5 @@
 /** Reads a topic as it grows, from its beginning, and hands over every committed record once. */
-import type { Log, LogReader, TopicPartition } from '../../../runtime/log.js';
+import type { Log, LogReader, TopicPartition } from '../../../runtime/log/log.js';
 
 const WAIT_MS = 100;
 

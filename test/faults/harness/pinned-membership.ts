@@ -2,7 +2,7 @@
  * A membership that asks no group: it has its tasks from the start and keeps them. Sinks have all of theirs; of another
  * application than the one that is tried there are none.
  */
-import type { Membership, MembershipOptions } from '../../../runtime/log.js';
+import type { Membership, MembershipOptions } from '../../../runtime/log/log.js';
 import { APPLICATION } from './member.js';
 import type { FaultPlan } from './plan.js';
 

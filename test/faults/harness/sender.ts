@@ -3,7 +3,7 @@
  * the same ids, as producers do, so the log may hold an event twice. Some records are late, dead or duplicates on purpose.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Log } from '../../../runtime/log.js';
+import type { Log } from '../../../runtime/log/log.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
 import { Codec } from '../../../schemas/codec.js';
 import type { Event, EventType } from '../../../schemas/records.js';

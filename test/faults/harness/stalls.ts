@@ -1,5 +1,5 @@
 /** When tasks committed, told from the markers in a changelog: every commit writes one, dated when it began. */
-import type { Log } from '../../../runtime/log.js';
+import type { Log } from '../../../runtime/log/log.js';
 import { Follower } from './follower.js';
 
 export class Commits {

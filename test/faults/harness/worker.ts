@@ -4,7 +4,7 @@
  *   node worker.js <plan as JSON> up --roles processor
  */
 import { runProcess } from '../../../cli/main.js';
-import { KafkaMembership } from '../../../runtime/kafka/membership.js';
+import { KafkaMembership } from '../../../runtime/log/kafka/client/membership.js';
 import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { PinnedMembership } from './pinned-membership.js';
 import { type FaultPlan, hookOf } from './plan.js';

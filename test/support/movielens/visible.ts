@@ -3,7 +3,7 @@
  * are offsets, from the events through the markers of the tasks to the positions of the sinks.
  */
 
-import type { Log, TopicPartition } from '../../../runtime/log.js';
+import type { Log, TopicPartition } from '../../../runtime/log/log.js';
 import { decodeMarker, isMarker } from '../../../runtime/marker.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';

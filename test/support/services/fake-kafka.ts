@@ -4,8 +4,8 @@
  * that move, answers that are cut, logs with holes.
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import { FrameAssembler } from '../../../runtime/kafka/frames.js';
-import { RequestWriter, ResponseReader } from '../../../runtime/kafka/wire.js';
+import { FrameAssembler } from '../../../runtime/log/kafka/wire/frames.js';
+import { RequestWriter, ResponseReader } from '../../../runtime/log/kafka/wire/wire.js';
 import { FakeTransactions } from './fake-transactions.js';
 
 export interface FakePartition {

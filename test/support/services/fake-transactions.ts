@@ -3,7 +3,7 @@
  * has written where. It answers as a real one does, or, once per line of its script, with an error it is told to give.
  * What is aborted leaves a hole in the log; markers are not written.
  */
-import type { RequestWriter, ResponseReader } from '../../../runtime/kafka/wire.js';
+import type { RequestWriter, ResponseReader } from '../../../runtime/log/kafka/wire/wire.js';
 import type { FakePartition } from './fake-kafka.js';
 
 const PRODUCE = 0;

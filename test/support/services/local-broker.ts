@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { openKafkaLog } from '../../../runtime/kafka/log.js';
+import { openKafkaLog } from '../../../runtime/log/kafka/log.js';
 import { messageOf } from '../../../runtime/process/errors.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import { loadSettings } from '../../../runtime/process/settings.js';

@@ -1,8 +1,8 @@
 /** A snapshot's process without a worker: a log to lend it, and a folder to work in. */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { openEmbeddedLog } from '../../../runtime/embedded/log.js';
-import type { Log } from '../../../runtime/log.js';
+import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
+import type { Log } from '../../../runtime/log/log.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import type { Built } from '../../../snapshotters/build-folder.js';
 import type { Progress } from '../../../snapshotters/child-messages.js';

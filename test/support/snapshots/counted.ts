@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { Log } from '../../../runtime/log.js';
+import type { Log } from '../../../runtime/log/log.js';
 import { loadSettings, type Settings } from '../../../runtime/process/settings.js';
 import type { ChildStep } from './child-faults.js';
 import { COUNTED } from './counting.js';

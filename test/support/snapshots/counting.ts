@@ -4,7 +4,7 @@
  */
 import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RecordColumns } from '../../../runtime/log.js';
+import type { RecordColumns } from '../../../runtime/log/log.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
 import type { BuildContext, BuildReport, Capture, Snapshotter } from '../../../snapshotters/snapshotter.js';
 

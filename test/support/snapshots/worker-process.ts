@@ -6,7 +6,7 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createVersions } from '../../../publishing/versions/create.js';
-import { openEmbeddedLog } from '../../../runtime/embedded/log.js';
+import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
 import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { silentLogger } from '../../../runtime/process/logger.js';

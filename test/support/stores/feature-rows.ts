@@ -1,5 +1,5 @@
 /** Changes of the live features for tests of sinks, and what the topics say in the end: the newest value of every key. */
-import type { Log } from '../../../runtime/log.js';
+import type { Log } from '../../../runtime/log/log.js';
 import type { Affinity, Popularity } from '../../../schemas/records.js';
 import { featureTopics } from '../../../topics/features.js';
 import { affinity, codec, endsOf, popularity, write } from '../publishing.js';

@@ -3,7 +3,7 @@
  * `settled` when both stores have it, unless its plan ends it before. Argument: PublisherJob as JSON.
  */
 import { createPublisher } from '../../../publishing/publisher.js';
-import { openEmbeddedLog } from '../../../runtime/embedded/log.js';
+import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
 import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { silentLogger } from '../../../runtime/process/logger.js';

@@ -10,8 +10,8 @@ import { affinityOnline, affinityRows } from '../../../publishing/sinks/affinity
 import { popularityOnline, popularityRows } from '../../../publishing/sinks/popularity.js';
 import { onlineSinkStore, type SinkStore } from '../../../publishing/sinks/sink-store.js';
 import { tableSinkStore } from '../../../publishing/sinks/table-sink-store.js';
-import { openEmbeddedLog } from '../../../runtime/embedded/log.js';
-import type { Log } from '../../../runtime/log.js';
+import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
+import type { Log } from '../../../runtime/log/log.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';

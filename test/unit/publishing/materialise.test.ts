@@ -6,7 +6,7 @@ import { affinityOnline } from '../../../publishing/sinks/affinity.js';
 import type { Change } from '../../../publishing/sinks/keyed-topic.js';
 import { popularityOnline } from '../../../publishing/sinks/popularity.js';
 import { onlineSinkStore } from '../../../publishing/sinks/sink-store.js';
-import type { Log, LogReader } from '../../../runtime/log.js';
+import type { Log, LogReader } from '../../../runtime/log/log.js';
 import { type Clock, systemClock } from '../../../runtime/process/clock.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
 import type { Metrics } from '../../../runtime/process/metrics.js';

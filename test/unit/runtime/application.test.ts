@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createProcessors, type Processors } from '../../../processors/main.js';
-import type { Membership, MembershipOptions } from '../../../runtime/log.js';
+import type { Membership, MembershipOptions } from '../../../runtime/log/log.js';
 import { FreshetError, hasCode } from '../../../runtime/process/errors.js';
 import { createMetrics } from '../../../runtime/process/metrics.js';
 import { loadSettings } from '../../../runtime/process/settings.js';

@@ -1,7 +1,7 @@
 /** The task's guarantees on the embedded log: restore, fencing, refusals, commits of unknown outcome. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Log, TransactionalWriter } from '../../../runtime/log.js';
+import type { Log, TransactionalWriter } from '../../../runtime/log/log.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
 import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import type { Affinity, Event, Interactions, Popularity } from '../../../schemas/records.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { LogReader } from '../../../runtime/log.js';
+import type { LogReader } from '../../../runtime/log/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
 import { hasCode } from '../../../runtime/process/errors.js';
 import { silentLogger } from '../../../runtime/process/logger.js';

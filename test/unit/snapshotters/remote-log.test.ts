@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { deserialize, serialize } from 'node:v8';
-import type { RecordColumns } from '../../../runtime/log.js';
+import type { RecordColumns } from '../../../runtime/log/log.js';
 import { FreshetError, hasCode } from '../../../runtime/process/errors.js';
 import { LogHost, RemoteLog, refusalOf } from '../../../snapshotters/remote-log.js';
 import { MemoryLog } from '../../support/memory-log.js';

@@ -5,7 +5,7 @@ import { ShardOutput } from '../../../../processors/corpus/shard-output.js';
 import { fnv1a } from '../../../../processors/corpus/shards.js';
 import { TermTable } from '../../../../processors/corpus/term-table.js';
 import { TERMS_BYTES_MAX, TermsRecord } from '../../../../processors/corpus/terms-record.js';
-import { RECORD_BYTES_MAX } from '../../../../runtime/log.js';
+import { RECORD_BYTES_MAX } from '../../../../runtime/log/log.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { Terms } from '../../../../schemas/records.js';
 import { CorpusScene } from '../../../support/corpus.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { RecordColumns } from '../../../../runtime/log.js';
+import type { RecordColumns } from '../../../../runtime/log/log.js';
 import { readRaw } from '../../../../serving/reading/raw-reader.js';
 import { columnsOf } from '../../../support/columns.js';
 import { ScriptedLog } from '../../../support/scripted-log.js';

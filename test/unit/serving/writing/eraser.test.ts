@@ -1,7 +1,7 @@
 /** Whoever asks to forget can ask what became of it at once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LogReader } from '../../../../runtime/log.js';
+import type { LogReader } from '../../../../runtime/log/log.js';
 import { Eraser } from '../../../../serving/writing/eraser.js';
 import { codec, memoryLog } from '../../../support/publishing.js';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MANIFEST_FILE, type Manifest } from '../../../../publishing/versions/manifest.js';
 import type { EngineChoice } from '../../../../runtime/faiss/messages.js';
-import type { RecordColumns } from '../../../../runtime/log.js';
+import type { RecordColumns } from '../../../../runtime/log/log.js';
 import { loadSettings, type Settings } from '../../../../runtime/process/settings.js';
 import { Codec } from '../../../../schemas/codec.js';
 import { createFaissSnapshotter } from '../../../../snapshotters/faiss/snapshotter.js';

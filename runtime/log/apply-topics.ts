@@ -1,0 +1,39 @@
+/** Creates the declared topics in a log, in the terms of the settings; the rules are in topics/apply.ts. */
+
+import { type ApplyOptions, applyTopics, type TopicReport, TopicsRefusedError } from '../../topics/apply.js';
+import type { TopicDeclaration } from '../../topics/topic.js';
+import { FreshetError } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
+import type { Settings } from '../process/settings.js';
+import type { Log } from './log.js';
+
+type TopicSettings = Pick<Settings, 'PARTITIONS' | 'ALLOW_CREATE_TIME'>;
+
+export function applyOptionsOf(log: Pick<Log, 'kind'>, settings: TopicSettings): ApplyOptions {
+  return { kind: log.kind, partitions: settings.PARTITIONS, allowCreateTime: settings.ALLOW_CREATE_TIME };
+}
+
+/** Differences that do no harm are only logged. Errors: FreshetError('state') with one sentence per refused topic. */
+export async function applyDeclaredTopics(
+  log: Pick<Log, 'kind' | 'admin'>,
+  declarations: readonly TopicDeclaration[],
+  settings: TopicSettings,
+  logger: Logger,
+): Promise<TopicReport[]> {
+  const reports = await refusalsAsErrors(applyTopics(log.admin, declarations, applyOptionsOf(log, settings)));
+  for (const { name, action, differences } of reports) {
+    if (action === 'created') logger.info({ event: 'topic_created', topic: name });
+    for (const difference of differences) logger.warn({ event: 'topic_differs', topic: name }, difference);
+  }
+  return reports;
+}
+
+/** topics/ knows no engine, so its refusal is turned into the product's own error here. */
+export async function refusalsAsErrors<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof TopicsRefusedError) throw new FreshetError('state', error.message, { cause: error });
+    throw error;
+  }
+}

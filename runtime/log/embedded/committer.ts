@@ -1,0 +1,409 @@
+/**
+ * The one place that writes records. Commits happen one after the other; those that wait while one is written are then
+ * written together, as one commit. A commit is: batches to all partitions, a note in the journal, and only then one
+ * synchronous step that lets readers see all of it.
+ *
+ * A commit that was acknowledged survives the death of the process. It survives a power loss once the background has
+ * brought it to the medium, at most about a second later: as with Kafka, whose brokers do not wait for the disk either.
+ */
+import type { Clock } from '../../process/clock.js';
+import { asError, FreshetError, messageOf } from '../../process/errors.js';
+import type { Logger } from '../../process/logger.js';
+import { NO_PRODUCER, type RecordBatchBuilder } from '../record-batch.js';
+import { batchMaxTimestamp, COMMITTED_EPOCH } from './batch-header.js';
+import { type Disk, diskError } from './disk.js';
+import type { BasePlace, Journal } from './journal.js';
+import type { Partition } from './partition.js';
+import { SerialQueue } from './queue.js';
+import type { Segment } from './segment.js';
+
+/** Batches for one partition, in order. */
+export interface PartitionBatches {
+  readonly partition: Partition;
+  readonly builders: readonly RecordBatchBuilder[];
+}
+
+export interface CommitRequest {
+  readonly transactional: boolean;
+  readonly batches: readonly PartitionBatches[];
+  readonly bytes: number;
+  /** Called just before writing; throws if the commit must not happen after all. */
+  readonly admit: () => void;
+}
+
+interface Waiting {
+  readonly request: CommitRequest;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** What a commit will add to one partition. */
+interface Addition {
+  readonly partition: Partition;
+  readonly segment: Segment;
+  readonly chunks: Buffer[];
+  /** Offset, size and largest timestamp of each chunk's batch. */
+  readonly marks: { offset: number; bytes: number; maxTimestamp: number }[];
+  readonly appendTimeMs: number | null;
+  nextOffset: number;
+  bytes: number;
+}
+
+/** Commits that wait are joined up to this size. */
+const JOINED_BYTES_MAX = 16 * 1024 * 1024;
+/** A journal above this is begun anew at the next sync. */
+const JOURNAL_BYTES_MAX = 256 * 1024;
+
+export interface CommitterOptions {
+  readonly disk: Disk;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Number of the last commit in the log. */
+  readonly commit: number;
+  /** Time between two syncs to the medium while there is something to sync, ms. */
+  readonly syncIntervalMs: number;
+  readonly partitions: () => Iterable<Partition>;
+}
+
+export class Committer {
+  readonly #o: CommitterOptions;
+  readonly #queue = new SerialQueue();
+  readonly #syncs = new SerialQueue();
+  #waiting: Waiting[] = [];
+  #commit: number;
+  #durableCommit: number;
+  #dirty = new Set<Segment>();
+  #dirtyFolders = new Set<string>();
+  /** Segments that hold bytes of a failed commit behind their end. */
+  readonly #torn = new Set<Segment>();
+  #journalTorn = false;
+  /** Why no more commits are taken. */
+  #failure: FreshetError | null = null;
+  #syncTimer: NodeJS.Timeout | null = null;
+  readonly #background = new Set<Promise<void>>();
+
+  constructor(options: CommitterOptions) {
+    this.#o = options;
+    this.#commit = options.commit;
+    this.#durableCommit = options.commit;
+  }
+
+  /** All commits up to here are on the medium. */
+  get durableCommit(): number {
+    return this.#durableCommit;
+  }
+
+  /** Runs `work` between two commits. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.#queue.run(work);
+  }
+
+  /**
+   * Writes a request's batches. Errors: what `admit` throws; FreshetError('unavailable') when the disk refuses, then
+   * nothing of it is in the log; FreshetError('indefinite_commit') when it refuses even to take a note back.
+   */
+  commit(request: CommitRequest): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ request, resolve, reject });
+      if (this.#waiting.length === 1) void this.#queue.run(() => this.#commitWaiting());
+    });
+  }
+
+  async #commitWaiting(): Promise<void> {
+    const joined: Waiting[] = [];
+    let bytes = 0;
+    let taken = 0;
+    for (const waiting of this.#waiting) {
+      if (taken > 0 && bytes + waiting.request.bytes > JOINED_BYTES_MAX) break;
+      taken++;
+      try {
+        waiting.request.admit();
+        if (this.#failure) throw this.#failure;
+        joined.push(waiting);
+        bytes += waiting.request.bytes;
+      } catch (error) {
+        waiting.reject(asError(error));
+      }
+    }
+    this.#waiting = this.#waiting.slice(taken);
+    if (this.#waiting.length > 0) void this.#queue.run(() => this.#commitWaiting());
+    if (joined.length === 0) return;
+    try {
+      await this.#write(joined.map((waiting) => waiting.request));
+    } catch (error) {
+      for (const waiting of joined) waiting.reject(asError(error));
+      return;
+    }
+    for (const waiting of joined) waiting.resolve();
+  }
+
+  async #write(requests: readonly CommitRequest[]): Promise<void> {
+    const now = this.#o.clock.now();
+    const commit = this.#commit + 1;
+    let additions: readonly Addition[] = [];
+    try {
+      await this.#cutTornTails();
+      additions = await this.#gather(requests, commit, now);
+      const writes = await Promise.allSettled(additions.map((addition) => this.#append(addition)));
+      for (const write of writes) if (write.status === 'rejected') throw write.reason;
+      this.#journalTorn = true;
+      await this.#o.journal.append({ commit, timeMs: now, places: additions.map(placeAfter) });
+      this.#journalTorn = false;
+    } catch (error) {
+      for (const { segment } of additions) this.#torn.add(segment);
+      await this.#cutTornTails().catch(() => undefined);
+      if (this.#journalTorn)
+        throw new FreshetError(
+          'indefinite_commit',
+          `The log cannot be written: ${messageOf(error)}. Whether this commit is in it shows when it is opened again.`,
+          { cause: error },
+        );
+      throw new FreshetError(
+        'unavailable',
+        `The log cannot be written: ${messageOf(error)}. Nothing of this commit is in it. Make room on the disk of the ` +
+          'data folder, or mend it.',
+        { cause: error },
+      );
+    }
+    this.#publish(commit, additions, now);
+  }
+
+  /** Removes what a failed commit left behind, so that a later, shorter one cannot leave parts of it standing. */
+  async #cutTornTails(): Promise<void> {
+    if (this.#journalTorn) {
+      await this.#o.journal.cutBack();
+      this.#journalTorn = false;
+    }
+    for (const segment of this.#torn) {
+      const fd = await segment.acquire();
+      if (fd !== null) {
+        try {
+          await this.#o.disk.truncate(fd, segment.size);
+        } finally {
+          await segment.release();
+        }
+      }
+      this.#torn.delete(segment);
+    }
+  }
+
+  /** Gives all records their offsets and times. */
+  async #gather(requests: readonly CommitRequest[], commit: number, now: number): Promise<Addition[]> {
+    const additions = new Map<Partition, Addition>();
+    for (const { batches, transactional } of requests) {
+      const stamp = { ...NO_PRODUCER, producerId: BigInt(commit), producerEpoch: COMMITTED_EPOCH, transactional };
+      for (const { partition, builders } of batches) {
+        let addition = additions.get(partition);
+        if (addition === undefined) {
+          await this.#rollIfDue(partition, now);
+          addition = {
+            partition,
+            segment: partition.active,
+            chunks: [],
+            marks: [],
+            appendTimeMs: partition.topic.config.logAppendTime ? Math.max(partition.appendTimeMs, now) : null,
+            nextOffset: partition.nextOffset,
+            bytes: 0,
+          };
+          additions.set(partition, addition);
+        }
+        for (const builder of builders) {
+          const bytes = builder.finish(addition.nextOffset, stamp, addition.appendTimeMs);
+          addition.chunks.push(bytes);
+          addition.marks.push({
+            offset: addition.nextOffset,
+            bytes: bytes.length,
+            maxTimestamp: batchMaxTimestamp(bytes, 0),
+          });
+          addition.nextOffset += builder.count;
+          addition.bytes += bytes.length;
+        }
+      }
+    }
+    return [...additions.values()];
+  }
+
+  async #rollIfDue(partition: Partition, now: number): Promise<void> {
+    const { active } = partition;
+    const { segmentBytes, segmentMs } = partition.topic.limits;
+    if (active.size >= segmentBytes || now - active.facts.firstAppendMs >= segmentMs) await this.#roll(partition);
+  }
+
+  async #roll(partition: Partition): Promise<void> {
+    const old = partition.active;
+    if (old.size === 0) return;
+    await partition.roll();
+    this.#dirtyFolders.add(partition.folder);
+    const saving = old
+      .saveIndex()
+      .catch((error: unknown) =>
+        this.#o.logger.debug({ event: 'log_index_not_saved', path: old.path }, messageOf(error)),
+      )
+      .finally(() => this.#background.delete(saving));
+    this.#background.add(saving);
+  }
+
+  /** Closes the active segment of a partition, so that maintenance may work on it. */
+  rollNow(partition: Partition): Promise<void> {
+    return this.exclusive(async () => {
+      await this.#cutTornTails();
+      await this.#roll(partition);
+    });
+  }
+
+  async #append({ segment, chunks }: Addition): Promise<void> {
+    const fd = await segment.acquire();
+    if (fd === null) throw new FreshetError('unknown_topic', `${segment.path} was removed`);
+    try {
+      await this.#o.disk.write(fd, chunks, segment.size);
+    } finally {
+      await segment.release();
+    }
+  }
+
+  /** Must stay free of await: readers see all partitions of a commit or none. */
+  #publish(commit: number, additions: readonly Addition[], now: number): void {
+    this.#commit = commit;
+    for (const { partition, segment, marks, nextOffset, appendTimeMs } of additions) {
+      if (segment.size === 0) segment.facts.firstAppendMs = now;
+      segment.facts.lastAppendMs = now;
+      segment.lastCommit = commit;
+      for (const { offset, bytes, maxTimestamp } of marks) segment.index.add(offset, bytes, maxTimestamp);
+      partition.nextOffset = nextOffset;
+      if (appendTimeMs !== null) partition.appendTimeMs = appendTimeMs;
+      this.#dirty.add(segment);
+    }
+    for (const { partition } of additions) partition.wakeReaders();
+    this.#syncLater();
+  }
+
+  #syncInBackground(): void {
+    this.#syncTimer = null;
+    this.sync().catch((error: unknown) => {
+      this.#o.logger.error({ event: 'log_sync_failed' }, messageOf(error));
+      if (this.#failure === null) this.#syncLater();
+    });
+  }
+
+  #syncLater(): void {
+    this.#syncTimer ??= setTimeout(() => this.#syncInBackground(), this.#o.syncIntervalMs).unref();
+  }
+
+  /**
+   * Brings everything committed so far to the medium. Errors: FreshetError('unavailable'); if it was the sync itself that
+   * failed, nothing more is written until the log is opened again.
+   */
+  sync(): Promise<void> {
+    return this.#syncs.run(() => this.#sync());
+  }
+
+  async #sync(): Promise<void> {
+    const commit = this.#commit;
+    if (commit === this.#durableCommit) return;
+    const segments = this.#dirty;
+    const folders = this.#dirtyFolders;
+    this.#dirty = new Set();
+    this.#dirtyFolders = new Set();
+    const places = this.#o.journal.size > JOURNAL_BYTES_MAX ? this.#places() : null;
+    await this.#orFail(async () => {
+      for (const segment of segments) await this.#syncSegment(segment);
+      for (const folder of folders) await this.#o.disk.syncFolder(folder);
+    });
+    try {
+      await this.exclusive(() => (places === null ? this.#checkpoint(commit) : this.#o.journal.begin(commit, places)));
+    } catch (error) {
+      throw diskError('The journal of the log cannot be written', error);
+    }
+    if (places === null) await this.#orFail(() => this.#o.journal.sync());
+    this.#durableCommit = commit;
+  }
+
+  async #checkpoint(commit: number): Promise<void> {
+    if (this.#journalTorn) await this.#cutTornTails();
+    this.#journalTorn = true;
+    await this.#o.journal.checkpoint(commit);
+    this.#journalTorn = false;
+  }
+
+  /** After a failed fsync the kernel may drop the pages and report success next time: then nothing more is taken. */
+  async #orFail(sync: () => Promise<void>): Promise<void> {
+    try {
+      await sync();
+    } catch (error) {
+      this.#failure = new FreshetError(
+        'unavailable',
+        `The disk did not take what was written to the log (${messageOf(error)}): nothing more is written until it is ` +
+          'opened again. Check the disk of the data folder, then restart.',
+        { cause: error },
+      );
+      throw this.#failure;
+    }
+  }
+
+  async #syncSegment(segment: Segment): Promise<void> {
+    const fd = await segment.acquire();
+    if (fd === null) return;
+    try {
+      await this.#o.disk.sync(fd);
+    } finally {
+      await segment.release();
+    }
+  }
+
+  /** Where every partition stands now, between two commits. */
+  #places(): BasePlace[] {
+    return Array.from(this.#o.partitions(), ({ topic, partition, active, nextOffset }) => ({
+      topicId: topic.id,
+      partition,
+      segment: active.baseOffset,
+      position: active.size,
+      nextOffset,
+      firstAppendMs: active.facts.firstAppendMs,
+      lastAppendMs: active.facts.lastAppendMs,
+    }));
+  }
+
+  /** Makes the journal ready for writing; a stale one begins anew, as all that is left is on the medium. */
+  begin(isStale: boolean): Promise<void> {
+    return isStale ? this.#beginJournal() : this.#o.journal.open();
+  }
+
+  #beginJournal(): Promise<void> {
+    return this.exclusive(() => this.#o.journal.begin(this.#commit, this.#places()));
+  }
+
+  /** Lets what was asked for finish and brings it to the medium; the next opening has nothing to look for. */
+  async close(): Promise<void> {
+    const failed = this.#failure !== null;
+    this.#failure ??= new FreshetError('state', 'the embedded log is closed');
+    await this.#queue.idle();
+    if (this.#syncTimer !== null) clearTimeout(this.#syncTimer);
+    this.#syncTimer = null;
+    await this.#syncs.idle();
+    const changed = this.#commit !== this.#durableCommit;
+    try {
+      if (!failed) await this.sync();
+      if (!failed && changed) await this.#beginJournal();
+    } finally {
+      await Promise.all(this.#background);
+      await this.#o.journal.close();
+    }
+  }
+}
+
+function placeAfter({ partition, segment, bytes, nextOffset }: Addition): {
+  topicId: number;
+  partition: number;
+  segment: number;
+  position: number;
+  nextOffset: number;
+} {
+  return {
+    topicId: partition.topic.id,
+    partition: partition.partition,
+    segment: segment.baseOffset,
+    position: segment.size + bytes,
+    nextOffset,
+  };
+}

@@ -1,0 +1,311 @@
+/**
+ * The embedded log: the log port kept in files by this process alone, for running without brokers. The same contract as
+ * Kafka's, with less to wait for. Folder:
+ *
+ *   transactions                          the journal: which commits count, and where they end (journal.ts)
+ *   topics/<name>/topic.json              configuration
+ *   topics/<name>/<partition>/<offset>.log  record batches, as Kafka has them; .index beside closed ones
+ *   groups.json                           offsets shown for lag displays
+ *
+ * Nobody else may have the folder open; the lock is taken by who opens it.
+ */
+import { randomInt } from 'node:crypto';
+import { type Clock, systemClock } from '../../process/clock.js';
+import { FreshetError } from '../../process/errors.js';
+import type { Logger } from '../../process/logger.js';
+import type {
+  Log,
+  LogAdmin,
+  LogReader,
+  LogWriter,
+  Membership,
+  MembershipOptions,
+  PartitionOffsets,
+  ReaderOptions,
+  TopicConfig,
+  TopicPartition,
+  TransactionalWriter,
+} from '../log.js';
+import { Committer } from './committer.js';
+import { type Disk, diskError, nodeDisk } from './disk.js';
+import { Groups } from './groups.js';
+import { Journal } from './journal.js';
+import { Maintenance } from './maintenance.js';
+import { Partition } from './partition.js';
+import { EmbeddedReader } from './reader.js';
+import { recover, TOPICS_FOLDER, UNFINISHED_PREFIX } from './recovery.js';
+import { Segment } from './segment.js';
+import { noFacts, SegmentIndex } from './segment-index.js';
+import { ShownOffsets } from './shown-offsets.js';
+import { findOffsetForTime } from './time-search.js';
+import { TOPIC_FILE, Topic } from './topic.js';
+import { checkTopicConfig } from './topic-config.js';
+import { EmbeddedTransactionalWriter, EmbeddedWriter, TransactionalIds } from './writer.js';
+
+export interface EmbeddedLogOptions {
+  /** Log time, ages of segments and retention follow this clock; waiting readers and background work follow real time. */
+  readonly clock?: Clock;
+  /** Topic settings by their Kafka names, for topics that do not set them themselves. */
+  readonly defaults?: Readonly<Record<string, string>>;
+  /** Time between two rounds of retention and compaction, ms (default 60 s). */
+  readonly maintenanceIntervalMs?: number;
+  /** Longest time a commit waits in the page cache before it is brought to the medium, ms (default 1 s). */
+  readonly syncIntervalMs?: number;
+  readonly disk?: Disk;
+}
+
+export interface EmbeddedLog extends Log {
+  readonly kind: 'embedded';
+  /** Applies retention and compaction now instead of at the next round. */
+  maintain(): Promise<void>;
+  /** Makes `before` (at most the end) the first offset of a partition, for good. */
+  deleteRecords(partition: TopicPartition, before: number): Promise<void>;
+}
+
+const MAINTENANCE_INTERVAL_MS = 60_000;
+const SYNC_INTERVAL_MS = 1000;
+
+/**
+ * Opens the log in `folder`, making it if it is not there, and cuts off what a crash left unfinished.
+ * Errors: FreshetError('invalid_data') when files are damaged where a crash cannot have damaged them.
+ */
+export async function openEmbeddedLog(
+  folder: string,
+  logger: Logger,
+  options: EmbeddedLogOptions = {},
+): Promise<EmbeddedLog> {
+  const disk = options.disk ?? nodeDisk;
+  const journal = new Journal(disk, folder);
+  const recovered = await recover(disk, folder, journal, options.defaults ?? {}, logger);
+  const log = new FileLog(folder, disk, journal, logger, options, recovered.topics, recovered.commit);
+  await log.begin(recovered.stale);
+  return log;
+}
+
+class FileLog implements EmbeddedLog, LogAdmin {
+  readonly kind = 'embedded';
+  readonly #folder: string;
+  readonly #disk: Disk;
+  readonly #clock: Clock;
+  readonly #defaults: Readonly<Record<string, string>>;
+  readonly #topics: Map<string, Topic>;
+  readonly #committer: Committer;
+  readonly #maintenance: Maintenance;
+  readonly #groups: Groups;
+  readonly #shown: ShownOffsets;
+  readonly #ids = new TransactionalIds();
+  readonly #readers = new Set<EmbeddedReader>();
+  #closing: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(
+    folder: string,
+    disk: Disk,
+    journal: Journal,
+    logger: Logger,
+    options: EmbeddedLogOptions,
+    topics: readonly Topic[],
+    commit: number,
+  ) {
+    this.#folder = folder;
+    this.#disk = disk;
+    this.#clock = options.clock ?? systemClock;
+    this.#defaults = options.defaults ?? {};
+    this.#topics = new Map(topics.map((topic) => [topic.name, topic]));
+    const shared = { disk, logger, clock: this.#clock, partitions: () => this.#partitions() };
+    const syncIntervalMs = options.syncIntervalMs ?? SYNC_INTERVAL_MS;
+    this.#committer = new Committer({ ...shared, journal, commit, syncIntervalMs });
+    const intervalMs = options.maintenanceIntervalMs ?? MAINTENANCE_INTERVAL_MS;
+    this.#maintenance = new Maintenance({ ...shared, committer: this.#committer, intervalMs });
+    this.#shown = new ShownOffsets(disk, folder, logger);
+    this.#groups = new Groups(this.#shown, logger);
+  }
+
+  async begin(journalIsStale: boolean): Promise<void> {
+    await this.#committer.begin(journalIsStale);
+    await this.#shown.load();
+    this.#maintenance.start();
+  }
+
+  get admin(): LogAdmin {
+    return this;
+  }
+
+  *#partitions(): Iterable<Partition> {
+    for (const topic of this.#topics.values()) yield* topic.partitions;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new FreshetError('state', 'the embedded log is closed');
+  }
+
+  #topic(name: string): Topic {
+    this.#checkOpen();
+    const topic = this.#topics.get(name);
+    if (topic === undefined)
+      throw new FreshetError(
+        'unknown_topic',
+        `there is no topic ${name}; "freshet topics apply" creates what is declared`,
+      );
+    return topic;
+  }
+
+  #partition({ topic, partition }: TopicPartition): Partition {
+    const { partitions } = this.#topic(topic);
+    const found = partitions[partition];
+    if (found === undefined)
+      throw new FreshetError(
+        'unknown_topic',
+        `topic ${topic} has ${partitions.length} partitions, none is ${partition}`,
+      );
+    return found;
+  }
+
+  async listTopics(): Promise<string[]> {
+    return [...this.#topics.keys()].sort();
+  }
+
+  async describeTopic(name: string): Promise<TopicConfig | null> {
+    return this.#topics.get(name)?.config ?? null;
+  }
+
+  async topicId(name: string): Promise<string> {
+    return String(this.#topic(name).id);
+  }
+
+  /** Errors: FreshetError('settings') for a configuration that cannot be, 'state' if the topic is there already. */
+  createTopic(config: TopicConfig): Promise<void> {
+    return this.#committer.exclusive(async () => {
+      this.#checkOpen();
+      checkTopicConfig(config);
+      if (this.#topics.has(config.name)) throw new FreshetError('state', `topic ${config.name} exists already`);
+      const { name, partitions, cleanup, retentionMs, logAppendTime, settings } = config;
+      const kept = { name, partitions, cleanup, retentionMs, logAppendTime, settings: { ...settings } };
+      const folder = `${this.#folder}/${TOPICS_FOLDER}`;
+      const topic = new Topic(randomInt(2 ** 47), kept, `${folder}/${name}`, this.#defaults);
+      await this.#writeTopic(topic, `${folder}/${UNFINISHED_PREFIX}new-${name}`).catch((error: unknown) => {
+        throw diskError(`topic ${name} cannot be made`, error);
+      });
+      topic.partitions = Array.from({ length: partitions }, (_, partition) => {
+        const segment = new Segment(this.#disk, topic.partitionFolder(partition), 0);
+        segment.adopt(new SegmentIndex(), noFacts());
+        return new Partition(this.#disk, topic, partition, [segment], 0, 0);
+      });
+      this.#topics.set(name, topic);
+    });
+  }
+
+  /** Everything is made aside and appears with one rename. */
+  async #writeTopic(topic: Topic, aside: string): Promise<void> {
+    const disk = this.#disk;
+    await disk.removeFolder(aside);
+    await disk.makeFolder(aside);
+    for (let partition = 0; partition < topic.config.partitions; partition++) {
+      await disk.makeFolder(`${aside}/${partition}`);
+      await disk.close(await disk.open(new Segment(disk, `${aside}/${partition}`, 0).path, 'w+'));
+    }
+    const fd = await disk.open(`${aside}/${TOPIC_FILE}`, 'w+');
+    try {
+      await disk.write(fd, [topic.encode()], 0);
+      await disk.sync(fd);
+    } finally {
+      await disk.close(fd);
+    }
+    await disk.syncFolder(aside);
+    await disk.rename(aside, topic.folder);
+    await disk.syncFolder(`${this.#folder}/${TOPICS_FOLDER}`);
+  }
+
+  /** Between two rounds of maintenance: one under way could remove files of a topic made anew under the name. */
+  deleteTopic(name: string): Promise<void> {
+    return this.#maintenance.exclusive(() => this.#committer.exclusive(() => this.#deleteTopic(name)));
+  }
+
+  async #deleteTopic(name: string): Promise<void> {
+    const topic = this.#topic(name);
+    const aside = `${this.#folder}/${TOPICS_FOLDER}/${UNFINISHED_PREFIX}old-${topic.id}`;
+    await this.#disk.rename(topic.folder, aside);
+    topic.deleted = true;
+    this.#topics.delete(name);
+    this.#shown.forgetTopic(name);
+    for (const partition of topic.partitions) {
+      for (const segment of partition.segments) await segment.retire();
+      partition.wakeReaders();
+    }
+    await this.#disk.syncFolder(`${this.#folder}/${TOPICS_FOLDER}`);
+    await this.#disk.removeFolder(aside);
+  }
+
+  async partitionCount(topic: string): Promise<number> {
+    return this.#topic(topic).config.partitions;
+  }
+
+  /** Only committed records have offsets here: the last stable one is the end. */
+  async offsets(partition: TopicPartition): Promise<PartitionOffsets> {
+    const { start, nextOffset } = this.#partition(partition);
+    return { earliest: start, lastStable: nextOffset, highWatermark: nextOffset };
+  }
+
+  async offsetForTime(partition: TopicPartition, ms: number): Promise<number | null> {
+    return findOffsetForTime(this.#disk, this.#partition(partition), ms);
+  }
+
+  /** Both isolations read the same: what is not committed is not in the log. */
+  reader(start: readonly (TopicPartition & { offset: number })[], options: ReaderOptions = {}): LogReader {
+    const places = start.map((place) => ({ partition: this.#partition(place), offset: place.offset }));
+    const reader = new EmbeddedReader(this.#disk, places, options, (closed) => this.#readers.delete(closed));
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  async writer(topics: readonly string[]): Promise<LogWriter> {
+    return new EmbeddedWriter(
+      this.#committer,
+      topics.map((name) => this.#topic(name)),
+      this.#clock,
+    );
+  }
+
+  async transactionalWriter(transactionalId: string, topics: readonly string[]): Promise<TransactionalWriter> {
+    const found = topics.map((name) => this.#topic(name));
+    return new EmbeddedTransactionalWriter(transactionalId, this.#ids, this.#committer, found, this.#clock);
+  }
+
+  async join(options: MembershipOptions): Promise<Membership> {
+    this.#checkOpen();
+    return this.#groups.join(options);
+  }
+
+  async shownOffsets(group: string, partitions: readonly TopicPartition[]): Promise<number[]> {
+    return this.#shown.get(group, partitions);
+  }
+
+  maintain(): Promise<void> {
+    this.#checkOpen();
+    return this.#maintenance.run();
+  }
+
+  async deleteRecords(partition: TopicPartition, before: number): Promise<void> {
+    await this.#maintenance.deleteRecords(this.#partition(partition), before);
+  }
+
+  /** Ends memberships and readers, then brings everything to the medium. Commits asked for before are finished. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    // Members may still write and read while they give their tasks up.
+    await this.#groups.close();
+    this.#closed = true;
+    for (const reader of [...this.#readers]) await reader.close();
+    await this.#maintenance.close();
+    try {
+      await this.#committer.close();
+    } finally {
+      await this.#shown.close();
+      for (const { segments } of this.#partitions()) for (const segment of segments) await segment.deactivate();
+    }
+  }
+}

@@ -1,0 +1,146 @@
+/** What keeps a log from growing for ever: segments that are due are closed, old ones removed, compacted ones joined. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../../process/clock.js';
+import { messageOf } from '../../process/errors.js';
+import type { Logger } from '../../process/logger.js';
+import type { Committer } from './committer.js';
+import { closedSegments, compactPartition } from './compaction.js';
+import type { Disk } from './disk.js';
+import type { Partition } from './partition.js';
+import { SerialQueue } from './queue.js';
+import type { Segment } from './segment.js';
+import { compacts, expires } from './topic-config.js';
+
+export interface MaintenanceOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly committer: Committer;
+  readonly partitions: () => Iterable<Partition>;
+  /** Time between two rounds, ms. */
+  readonly intervalMs: number;
+}
+
+export class Maintenance {
+  readonly #o: MaintenanceOptions;
+  readonly #rounds = new SerialQueue();
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(options: MaintenanceOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      void this.run()
+        .catch(() => undefined)
+        .then(() => this.start());
+    }, this.#o.intervalMs).unref();
+  }
+
+  /** One round over all partitions, now. What fails is logged; the first error is thrown when the others are done. */
+  run(): Promise<void> {
+    return this.#rounds.run(() => this.#run());
+  }
+
+  /** Runs `work` between two rounds. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.#rounds.run(work);
+  }
+
+  async #run(): Promise<void> {
+    // A round that finds nothing to do awaits no I/O: who asks for one after the other must not starve everybody else.
+    await nextTurn();
+    const errors: unknown[] = [];
+    const { committer, clock, logger } = this.#o;
+    const partitions = [...this.#o.partitions()];
+    const now = clock.now();
+    for (const partition of partitions) if (mustRoll(partition, now)) await committer.rollNow(partition);
+    // What is not on the medium yet must not be replaced: a power loss could bring the journal's view of it back.
+    await committer.sync();
+    for (const partition of partitions) {
+      if (this.#closed) break;
+      try {
+        await this.#maintain(partition, now);
+      } catch (error) {
+        errors.push(error);
+        logger.error({ event: 'log_maintenance_failed', partition: partition.name }, messageOf(error));
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+  }
+
+  async #maintain(partition: Partition, now: number): Promise<void> {
+    const { disk, committer, logger } = this.#o;
+    const { durableCommit } = committer;
+    const closed = await closedSegments(partition, durableCommit);
+    const { config, limits } = partition.topic;
+    const gone = expires(config)
+      ? expired(partition, closed, now, config.retentionMs, limits.retentionBytes)
+      : expired(partition, closed, now, -1, -1);
+    if (gone.length > 0) await removeSegments(partition, gone);
+    if (!compacts(config)) return;
+    const done = await compactPartition(disk, partition, now, durableCommit);
+    if (done !== null) logger.debug({ event: 'log_compacted', partition: partition.name, ...done }, 'compacted');
+  }
+
+  /** Makes `before` the first offset of a partition and removes segments that lie wholly below. */
+  deleteRecords(partition: Partition, before: number): Promise<void> {
+    return this.exclusive(async () => {
+      partition.checkAlive();
+      // Never above what is on the medium: after a power loss the start would lie above the end.
+      const start = Math.min(before, partition.nextOffset);
+      await this.#o.committer.sync();
+      await partition.raiseStart(start);
+      const closed = await closedSegments(partition, this.#o.committer.durableCommit);
+      const gone = expired(partition, closed, 0, -1, -1);
+      if (gone.length > 0) await removeSegments(partition, gone);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#rounds.idle();
+  }
+}
+
+/**
+ * Brokers close a segment when the next record comes; here an idle topic's segment is closed as well, so that its last
+ * records are compacted and expire in time.
+ */
+function mustRoll({ active, topic }: Partition, now: number): boolean {
+  if (active.size === 0) return false;
+  const { config, limits } = topic;
+  const ageMs = now - active.facts.firstAppendMs;
+  if (ageMs >= limits.segmentMs || (compacts(config) && ageMs >= limits.compactionLagMsMax)) return true;
+  return expires(config) && config.retentionMs >= 0 && active.index.maxTimestamp < now - config.retentionMs;
+}
+
+/** The oldest closed segments with nothing that may still be read, or must be kept. */
+function expired(
+  partition: Partition,
+  closed: readonly Segment[],
+  now: number,
+  retentionMs: number,
+  retentionBytes: number,
+): Segment[] {
+  let bytes = partition.active.size + closed.reduce((sum, segment) => sum + segment.size, 0);
+  const keep = closed.findIndex((segment, i) => {
+    const endOffset = (closed[i + 1] ?? partition.segments[partition.segments.indexOf(segment) + 1]!).baseOffset;
+    const isOld = retentionMs >= 0 && segment.index.maxTimestamp < now - retentionMs;
+    const isTooMuch = retentionBytes >= 0 && bytes - segment.size >= retentionBytes;
+    bytes -= segment.size;
+    return !(isOld || isTooMuch || endOffset <= partition.start);
+  });
+  return keep === -1 ? [...closed] : closed.slice(0, keep);
+}
+
+/** Oldest first: whatever a crash leaves is a log without its beginning, never one with a hole. */
+async function removeSegments(partition: Partition, segments: readonly Segment[]): Promise<void> {
+  partition.replace(segments, null);
+  for (const segment of segments) await segment.retire();
+  for (const segment of segments) await segment.remove();
+}

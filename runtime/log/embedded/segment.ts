@@ -1,0 +1,218 @@
+/**
+ * One segment file of a partition: record batches, appended to while it is the active one, then closed and only ever
+ * replaced as a whole. A closed segment's file is open only while somebody reads it.
+ */
+import { FreshetError } from '../../process/errors.js';
+import { batchBaseOffset, batchMaxTimestamp, batchStamp } from './batch-header.js';
+import { type Disk, replaceFile } from './disk.js';
+import { type Scanned, scanBatches } from './scan.js';
+import { noFacts, type SegmentFacts, SegmentIndex } from './segment-index.js';
+
+export const SEGMENT_SUFFIX = '.log';
+export const INDEX_SUFFIX = '.index';
+
+/** File name of a segment: its first offset in 20 digits, so that names sort as offsets do. */
+export function segmentName(baseOffset: number): string {
+  return String(baseOffset).padStart(20, '0') + SEGMENT_SUFFIX;
+}
+
+export class Segment {
+  readonly baseOffset: number;
+  readonly path: string;
+  readonly #disk: Disk;
+  #index: SegmentIndex | null = null;
+  #loading: Promise<SegmentIndex> | null = null;
+  #fd: Promise<number | null> | null = null;
+  #users = 0;
+  #saving: Promise<void> = Promise.resolve();
+  #active = false;
+  /** Its file has been replaced or removed: who still reads it may finish, nobody may begin. */
+  retired = false;
+  /** Number of the last commit with a batch in here; 0 if it was before the log was opened. */
+  lastCommit = 0;
+  facts: SegmentFacts = noFacts();
+
+  constructor(disk: Disk, folder: string, baseOffset: number) {
+    this.#disk = disk;
+    this.baseOffset = baseOffset;
+    this.path = `${folder}/${segmentName(baseOffset)}`;
+  }
+
+  get #indexPath(): string {
+    return this.path.slice(0, -SEGMENT_SUFFIX.length) + INDEX_SUFFIX;
+  }
+
+  /** Index of a segment that is loaded, as the active one always is. */
+  get index(): SegmentIndex {
+    if (this.#index === null) throw new FreshetError('internal', `${this.path}: index used before it was loaded`);
+    return this.#index;
+  }
+
+  get size(): number {
+    return this.index.size;
+  }
+
+  /** Takes over an index made elsewhere: of a new segment, or of one that was scanned at the opening. */
+  adopt(index: SegmentIndex, facts: SegmentFacts): void {
+    this.#index = index;
+    this.facts = facts;
+  }
+
+  /** Begins with a file opened elsewhere, as acquire() would have; needs a release. */
+  hold(fd: number): void {
+    this.#users++;
+    this.#fd = Promise.resolve(fd);
+  }
+
+  /** Keeps the file open from now on. */
+  activate(): void {
+    this.#active = true;
+  }
+
+  /** The opened file; every non-null answer needs a release. Null if the segment has been replaced. */
+  async acquire(): Promise<number | null> {
+    this.#users++;
+    this.#fd ??= this.#open();
+    const opening = this.#fd;
+    try {
+      const fd = await opening;
+      if (fd !== null) return fd;
+    } catch (error) {
+      if (!this.retired) {
+        this.#users--;
+        if (this.#fd === opening) this.#fd = null;
+        throw error;
+      }
+    }
+    this.#users--;
+    if (this.#fd === opening) this.#fd = null;
+    return null;
+  }
+
+  /** If it is replaced while it is being opened, the name may lead to the new file already: then nothing is opened. */
+  async #open(): Promise<number | null> {
+    if (this.retired) return null;
+    const fd = await this.#disk.open(this.path, 'r+');
+    if (!this.retired) return fd;
+    await this.#disk.close(fd);
+    return null;
+  }
+
+  async release(): Promise<void> {
+    this.#users--;
+    await this.#closeIfUnused();
+  }
+
+  /** Ends appending: the file is closed as soon as nobody reads it. */
+  async deactivate(): Promise<void> {
+    this.#active = false;
+    await this.#closeIfUnused();
+  }
+
+  /** Its files are about to be replaced or removed; readers that hold it may finish. */
+  async retire(): Promise<void> {
+    this.retired = true;
+    await this.#saving;
+    await this.deactivate();
+  }
+
+  async #closeIfUnused(): Promise<void> {
+    if (this.#users > 0 || this.#active || this.#fd === null) return;
+    const opened = this.#fd;
+    this.#fd = null;
+    const fd = await opened.catch(() => null);
+    if (fd !== null) await this.#disk.close(fd);
+  }
+
+  /** Reads the index of a closed segment from its file, or makes it from the batches. Null if it was replaced meanwhile. */
+  async load(): Promise<SegmentIndex | null> {
+    if (this.#index !== null) return this.#index;
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = null;
+    });
+    try {
+      return await this.#loading;
+    } catch (error) {
+      if (this.retired) return null;
+      throw error;
+    }
+  }
+
+  async #load(): Promise<SegmentIndex> {
+    const fd = await this.acquire();
+    if (fd === null) throw new FreshetError('state', `${this.path} was replaced`);
+    try {
+      const { size, modifiedMs } = await this.#disk.stat(fd);
+      const saved = await this.#disk.readWhole(this.#indexPath);
+      const decoded = saved === null ? null : SegmentIndex.decode(saved, size);
+      if (this.retired) throw new FreshetError('state', `${this.path} was replaced`);
+      if (decoded !== null) {
+        this.adopt(decoded.index, decoded.facts);
+        return decoded.index;
+      }
+      const { end } = await this.scan(size, modifiedMs);
+      if (end !== size) throw this.damaged(end);
+      // Not being able to save it only costs the next opening time.
+      await this.saveIndex().catch(() => undefined);
+      return this.index;
+    } finally {
+      await this.release();
+    }
+  }
+
+  /**
+   * Makes index and facts from the first `size` bytes. `appendedMs` stands in for the append times, which batches do
+   * not tell; `visit` hears each batch's commit number (0: compacted) and end. Returns how far the batches are sound.
+   */
+  async scan(size: number, appendedMs: number, visit?: (commit: number, end: number) => void): Promise<Scanned> {
+    const index = new SegmentIndex();
+    let tombstonesMs = Number.POSITIVE_INFINITY;
+    const fd = await this.acquire();
+    if (fd === null) throw new FreshetError('state', `${this.path} was replaced`);
+    try {
+      const scanned = await scanBatches(
+        this.#disk,
+        fd,
+        { from: 0, to: size },
+        this.baseOffset,
+        (bytes, at, length, position) => {
+          index.add(batchBaseOffset(bytes, at), length, batchMaxTimestamp(bytes, at));
+          const stamp = batchStamp(bytes, at);
+          if (stamp.compacted && stamp.value >= 0) tombstonesMs = Math.min(tombstonesMs, stamp.value);
+          visit?.(stamp.compacted ? 0 : stamp.value, position + length);
+          return true;
+        },
+      );
+      this.adopt(index, { firstAppendMs: appendedMs, lastAppendMs: appendedMs, compacted: false, tombstonesMs });
+      return scanned;
+    } finally {
+      await this.release();
+    }
+  }
+
+  /** Writes the index file of a closed segment. It only saves time: a lost or torn one is made again. */
+  saveIndex(): Promise<void> {
+    if (this.retired) return Promise.resolve();
+    const saving = replaceFile(this.#disk, this.#indexPath, this.index.encode(this.facts), false);
+    this.#saving = saving.catch(() => undefined);
+    return saving;
+  }
+
+  async removeIndex(): Promise<void> {
+    await this.#disk.remove(this.#indexPath);
+  }
+
+  /** Removes both files. Readers that hold the segment keep what they have opened. */
+  async remove(): Promise<void> {
+    await this.removeIndex();
+    await this.#disk.remove(this.path);
+  }
+
+  damaged(at: number): FreshetError {
+    return new FreshetError(
+      'invalid_data',
+      `${this.path} is damaged at byte ${at}: what follows had been written to disk safely, so the log does not guess. ` +
+        'Restore the file from a backup, or move the data folder away and start anew.',
+    );
+  }
+}

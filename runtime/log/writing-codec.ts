@@ -1,0 +1,33 @@
+/** The codec of a process that writes: with a registry, public topics are written in its framing. */
+
+import { Codec } from '../../schemas/codec.js';
+import { registerSchemas, type SubjectSchema } from '../../schemas/register.js';
+import type { TopicDeclaration } from '../../topics/topic.js';
+import type { Settings } from '../process/settings.js';
+import { freshetError, lookupIn, openRegistry } from './reading-codec.js';
+
+export { inOurTerms, lookupIn, openReadingCodec, openRegistry } from './reading-codec.js';
+
+/** Re-key hops and changelogs belong to one application, which alone reads and writes them. */
+export function isPublic({ name }: TopicDeclaration): boolean {
+  return !/^(features|corpus|embeddings)\.v\d+\./.test(name);
+}
+
+/** Subjects as other producers and consumers look for them. */
+export function subjectsOf(declarations: readonly TopicDeclaration[]): SubjectSchema[] {
+  return declarations.filter(isPublic).map(({ name, schema }) => ({ subject: `${name}-value`, schemaName: schema }));
+}
+
+/**
+ * Registers the schemas of the public topics among `declarations` and answers the codec that writes with their ids.
+ * Errors: FreshetError of code schema (an incompatible change), access, connection.
+ */
+export async function openWritingCodec(settings: Settings, declarations: readonly TopicDeclaration[]): Promise<Codec> {
+  const registry = await openRegistry(settings);
+  if (registry === null) return new Codec();
+  try {
+    return new Codec(lookupIn(registry), await registerSchemas(registry, subjectsOf(declarations)));
+  } catch (error) {
+    throw freshetError(error);
+  }
+}
