@@ -5,10 +5,10 @@
 
 import { EMBEDDINGS_APPLICATION } from '../processors/embeddings/main.js';
 import type { Publisher } from '../publishing/publisher.js';
-import type { Application } from '../runtime/application.js';
 import type { Log, TopicPartition } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Metrics } from '../runtime/process/metrics.js';
+import type { Application } from '../runtime/tasks/application.js';
 import type { Overview } from '../serving/ports.js';
 import { corpusTopics } from '../topics/corpus.js';
 import { documents, events, products } from '../topics/events.js';

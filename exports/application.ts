@@ -2,13 +2,14 @@
  * Runs features of one's own as the built-in ones run: tasks shared out over every process that starts the same
  * application, each exactly once, restored after any end.
  */
-import { Application, TASKS_MAX } from '../runtime/application.js';
-import { Checkpoints } from '../runtime/checkpoints.js';
-import type { FeatureDefinition } from '../runtime/feature.js';
+
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { createMetrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
+import { Application, TASKS_MAX } from '../runtime/tasks/application.js';
+import { Checkpoints } from '../runtime/tasks/checkpoints.js';
+import type { FeatureDefinition } from '../runtime/tasks/feature.js';
 import { Codec } from '../schemas/codec.js';
 import { applyTopics, TopicsRefusedError } from '../topics/apply.js';
 import type { TypedTopic } from '../topics/typed.js';

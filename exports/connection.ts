@@ -1,6 +1,5 @@
 /** What producers, readers and applications have in common: the log, the registry, and how topics are written. */
 import { join } from 'node:path';
-import { ValueCodecs } from '../runtime/feature.js';
 import { applyDeclaredTopics } from '../runtime/log/apply-topics.js';
 import { openEmbeddedLog } from '../runtime/log/embedded/log.js';
 import { openKafkaLog } from '../runtime/log/kafka/log.js';
@@ -10,6 +9,7 @@ import { type DataFolder, openDataFolder, readLock } from '../runtime/process/da
 import { FreshetError } from '../runtime/process/errors.js';
 import { type Logger, silentLogger } from '../runtime/process/logger.js';
 import { loadSettings, type Settings } from '../runtime/process/settings.js';
+import { ValueCodecs } from '../runtime/tasks/feature.js';
 import { explainIncompatibility } from '../schemas/incompatibility.js';
 import type { Registry } from '../schemas/registry.js';
 import { allTopics } from '../topics/all.js';

@@ -1,11 +1,23 @@
 /** What this package gives to other code: write events, read features, and run features of one's own (docs/USING.md). */
 
-export type { FeatureContext, FeatureDefinition, ValueCodecs } from '../runtime/feature.js';
-export { defineKeyedFold, type KeyedFold, type KeyedFoldOptions, type KeyedRecord } from '../runtime/keyed-fold.js';
 export type { RecordColumns, TopicPartition } from '../runtime/log/log.js';
 export { type ErrorCode, FreshetError } from '../runtime/process/errors.js';
 export { createLogger, type Logger, silentLogger } from '../runtime/process/logger.js';
-export type { FoldMode, Output, Part, PartOptions, ProcessorDeclaration, TaskTable } from '../runtime/processor.js';
+export type { FeatureContext, FeatureDefinition, ValueCodecs } from '../runtime/tasks/feature.js';
+export {
+  defineKeyedFold,
+  type KeyedFold,
+  type KeyedFoldOptions,
+  type KeyedRecord,
+} from '../runtime/tasks/keyed-fold.js';
+export type {
+  FoldMode,
+  Output,
+  Part,
+  PartOptions,
+  ProcessorDeclaration,
+  TaskTable,
+} from '../runtime/tasks/processor.js';
 export type {
   Affinity,
   DeadLetter,

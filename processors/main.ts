@@ -1,13 +1,14 @@
 /** Starts the applications, features and corpus: the tasks of every processor that this member is given. */
-import { Application } from '../runtime/application.js';
-import { Checkpoints } from '../runtime/checkpoints.js';
+
 import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import { type Service, startAll, stopAll } from '../runtime/process/service.js';
 import type { Settings } from '../runtime/process/settings.js';
-import type { ProcessorDeclaration } from '../runtime/processor.js';
+import { Application } from '../runtime/tasks/application.js';
+import { Checkpoints } from '../runtime/tasks/checkpoints.js';
+import type { ProcessorDeclaration } from '../runtime/tasks/processor.js';
 import type { Codec } from '../schemas/codec.js';
 import { corpusTopics } from '../topics/corpus.js';
 import { featureTopics } from '../topics/features.js';

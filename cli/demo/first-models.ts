@@ -5,7 +5,7 @@
  */
 import { EMBEDDINGS_APPLICATION } from '../../processors/embeddings/main.js';
 import type { Log } from '../../runtime/log/log.js';
-import type { Part } from '../../runtime/processor.js';
+import type { Part } from '../../runtime/tasks/processor.js';
 import { events, products } from '../../topics/events.js';
 import { awaitFirstVersion, type FirstVersionOptions } from './first-version.js';
 

@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
-import type { MarkerPart } from '../../runtime/marker.js';
-import type { FoldMode, Output, Part } from '../../runtime/processor.js';
-import { Interner } from '../../runtime/state/interner.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+import type { MarkerPart } from '../../runtime/tasks/marker.js';
+import type { FoldMode, Output, Part } from '../../runtime/tasks/processor.js';
+import { Interner } from '../../runtime/tasks/state/interner.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { FeatureTopics } from '../../topics/features.js';
 import { AffinityShares } from '../affinity/shares.js';

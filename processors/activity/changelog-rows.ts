@@ -5,10 +5,10 @@
 
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
-import type { Output } from '../../runtime/processor.js';
-import type { EntityDays } from '../../runtime/state/entity-days.js';
-import type { Interner } from '../../runtime/state/interner.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+import type { Output } from '../../runtime/tasks/processor.js';
+import type { EntityDays } from '../../runtime/tasks/state/entity-days.js';
+import type { Interner } from '../../runtime/tasks/state/interner.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { ActivityEntries } from './entries.js';

@@ -2,7 +2,7 @@
  * Reads `events`, keeps (user, day) sums, writes affinity, interactions and the re-key hop to products, and sets aside
  * what is late or cannot be read.
  */
-import type { ProcessorDeclaration } from '../../runtime/processor.js';
+import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
 import type { Codec } from '../../schemas/codec.js';
 import { deadLetters, events, lateEvents } from '../../topics/events.js';
 import type { FeatureTopics } from '../../topics/features.js';

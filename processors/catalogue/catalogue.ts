@@ -3,7 +3,7 @@
  * Presentation only: no fold looks anything up here.
  */
 import type { RecordColumns } from '../../runtime/log/log.js';
-import { GlobalTable, type GlobalTableOptions } from '../../runtime/table.js';
+import { GlobalTable, type GlobalTableOptions } from '../../runtime/tasks/table.js';
 import type { Product } from '../../schemas/records.js';
 import { products } from '../../topics/events.js';
 

@@ -25,7 +25,7 @@
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
-import type { FoldMode, Output, Part } from '../../runtime/processor.js';
+import type { FoldMode, Output, Part } from '../../runtime/tasks/processor.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { CorpusTopics } from '../../topics/corpus.js';
 import type { IntakeProblem } from '../intake/event-view.js';

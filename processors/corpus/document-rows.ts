@@ -1,6 +1,6 @@
 /** Documents as rows of the changelog: key `d/<doc_id>`, language, source and terms as they are counted. */
 import type { RecordColumns } from '../../runtime/log/log.js';
-import type { Output } from '../../runtime/processor.js';
+import type { Output } from '../../runtime/tasks/processor.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
 import type { Codec } from '../../schemas/codec.js';
 import { ID_BYTES_MAX } from '../intake/event-view.js';

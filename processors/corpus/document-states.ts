@@ -1,6 +1,6 @@
 /** What every document is counted as: its kind and its terms. Says what a change of it changes, to the last term. */
-import { capacityFor, DueSet, enlarged } from '../../runtime/state/columns.js';
-import { Interner } from '../../runtime/state/interner.js';
+import { capacityFor, DueSet, enlarged } from '../../runtime/tasks/state/columns.js';
+import { Interner } from '../../runtime/tasks/state/interner.js';
 import type { TermChanges } from './term-changes.js';
 import { TermLists } from './term-lists.js';
 

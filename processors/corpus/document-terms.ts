@@ -1,5 +1,5 @@
 /** The distinct terms of one document at a time, as ascending numbers. */
-import { capacityFor, enlarged } from '../../runtime/state/columns.js';
+import { capacityFor, enlarged } from '../../runtime/tasks/state/columns.js';
 import type { Vocabulary } from './vocabulary.js';
 import { type WordSink, Words } from './words.js';
 

@@ -1,5 +1,5 @@
 /** A kind of document: its language and its source, as a small number. What is counted is counted per kind. */
-import { Interner } from '../../runtime/state/interner.js';
+import { Interner } from '../../runtime/tasks/state/interner.js';
 import { OTHER_SOURCE } from './terms-record.js';
 
 const SLASH = 0x2f;

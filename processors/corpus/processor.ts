@@ -2,7 +2,7 @@
  * The two halves of the corpus application: `corpus` reads `documents` and tells the re-key hop what each commit changed,
  * `corpus-terms` adds that up per term and writes `terms`.
  */
-import type { ProcessorDeclaration } from '../../runtime/processor.js';
+import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { CorpusTopics } from '../../topics/corpus.js';
 import { deadLetters, documents } from '../../topics/events.js';

@@ -5,8 +5,8 @@
  * Times are the emitter's, told apart from the log's: while a task catches up, every record is old, and by its log time
  * each shard would look quiet at every commit.
  */
-import { capacityFor, DueSet, enlarged } from '../../runtime/state/columns.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+import { capacityFor, DueSet, enlarged } from '../../runtime/tasks/state/columns.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 
 export const QUIET_MS = 5_000;
 /** Bytes after which a commit writes no further shard. */

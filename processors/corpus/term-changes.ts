@@ -3,8 +3,8 @@
  * one number however many documents of the commit hold it, and a document that only moved a few words gives only these.
  * Kept until the commit is in the log, so that an uncommitted write can be repeated.
  */
-import type { Output } from '../../runtime/processor.js';
-import { capacityFor, DueSet, enlarged, IntList } from '../../runtime/state/columns.js';
+import type { Output } from '../../runtime/tasks/processor.js';
+import { capacityFor, DueSet, enlarged, IntList } from '../../runtime/tasks/state/columns.js';
 import { AvroWriter } from '../../schemas/avro-writer.js';
 import type { Kinds } from './kinds.js';
 import { SHARDS, TOTALS_SHARD } from './shards.js';

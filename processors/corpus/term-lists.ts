@@ -5,7 +5,7 @@
  *
  * A list in its chunk: document, number of terms, then the differences, all varints.
  */
-import { capacityFor, enlarged } from '../../runtime/state/columns.js';
+import { capacityFor, enlarged } from '../../runtime/tasks/state/columns.js';
 
 const CHUNK_BYTES = 1024 * 1024;
 const VARINT_BYTES_MAX = 5;

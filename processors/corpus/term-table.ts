@@ -7,9 +7,9 @@
  * was never added. Once none of them can be read again, the row goes too (`emptied` knows when).
  */
 import { FreshetError } from '../../runtime/process/errors.js';
-import { capacityFor, enlarged } from '../../runtime/state/columns.js';
-import { Interner } from '../../runtime/state/interner.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+import { capacityFor, enlarged } from '../../runtime/tasks/state/columns.js';
+import { Interner } from '../../runtime/tasks/state/interner.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 import { FNV_OFFSET, FNV_PRIME, fnv1a, shardOf, TOTALS_SHARD } from './shards.js';
 import { Vocabulary } from './vocabulary.js';
 

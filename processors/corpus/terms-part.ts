@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
-import type { MarkerPart } from '../../runtime/marker.js';
-import type { FoldMode, Output, Part } from '../../runtime/processor.js';
-import { capacityFor, DueSet, enlarged, IntList } from '../../runtime/state/columns.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+import type { MarkerPart } from '../../runtime/tasks/marker.js';
+import type { FoldMode, Output, Part } from '../../runtime/tasks/processor.js';
+import { capacityFor, DueSet, enlarged, IntList } from '../../runtime/tasks/state/columns.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { CorpusTopics } from '../../topics/corpus.js';

@@ -4,8 +4,8 @@
  * starts anew.
  */
 import { FreshetError } from '../../runtime/process/errors.js';
-import { enlarged } from '../../runtime/state/columns.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+import { enlarged } from '../../runtime/tasks/state/columns.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 import { fnv1a, shardOf } from './shards.js';
 
 const NONE = -1;

@@ -10,15 +10,15 @@
  * restarts, or on the order of live and waiting work. A marker speaks of its model only once nothing waits.
  */
 import { randomUUID } from 'node:crypto';
-import type { RunningTask } from '../../runtime/application.js';
-import { Changelog } from '../../runtime/changelog.js';
 import type { Embedder } from '../../runtime/embedder/embedder.js';
 import type { LogReader, RecordColumns, TopicPartition, TransactionalWriter } from '../../runtime/log/log.js';
-import { encodeMarker, MARKER_KEY, type Marker } from '../../runtime/marker.js';
-import { markerPartOf } from '../../runtime/part-progress.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { faultPoint } from '../../runtime/process/fault-points.js';
-import type { TaskOptions } from '../../runtime/task.js';
+import type { RunningTask } from '../../runtime/tasks/application.js';
+import { Changelog } from '../../runtime/tasks/changelog.js';
+import { encodeMarker, MARKER_KEY, type Marker } from '../../runtime/tasks/marker.js';
+import { markerPartOf } from '../../runtime/tasks/part-progress.js';
+import type { TaskOptions } from '../../runtime/tasks/task.js';
 import { embeddings } from '../../topics/embeddings.js';
 import { partitionOf } from '../../topics/partition.js';
 import { Rejects } from '../intake/rejects.js';

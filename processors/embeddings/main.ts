@@ -1,5 +1,5 @@
 /** Starts the embeddings application: the model, then the tasks that this member is given. */
-import { Application } from '../../runtime/application.js';
+
 import type { Embedder } from '../../runtime/embedder/embedder.js';
 import { openEmbedder } from '../../runtime/embedder/open-embedder.js';
 import type { Log } from '../../runtime/log/log.js';
@@ -9,7 +9,8 @@ import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
 import type { Settings } from '../../runtime/process/settings.js';
-import type { ProcessorDeclaration } from '../../runtime/processor.js';
+import { Application } from '../../runtime/tasks/application.js';
+import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
 import type { Codec } from '../../schemas/codec.js';
 import { embeddings, embeddingsChangelog } from '../../topics/embeddings.js';
 import { deadLetters, products } from '../../topics/events.js';

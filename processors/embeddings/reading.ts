@@ -1,6 +1,7 @@
 /** Reads partitions from an offset to a noted end, over control and aborted records. */
-import { checkStopped } from '../../runtime/changelog.js';
+
 import type { Log, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
+import { checkStopped } from '../../runtime/tasks/changelog.js';
 
 export interface Stretch extends TopicPartition {
   readonly start: number;

@@ -5,7 +5,7 @@
  *
  * One clock per partition, never one for all: a shared one misses duplicates while a slow partition catches up.
  */
-import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 
 const WORDS = 5;
 const GENERATIONS = 6;

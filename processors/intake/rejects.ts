@@ -1,7 +1,7 @@
 /** What intake sets aside until the next commit: dead letters and late events, written with the commit that passes them. */
 import { deadLetterOf } from '../../runtime/log/dead-letter.js';
 import type { RecordColumns } from '../../runtime/log/log.js';
-import type { Output } from '../../runtime/processor.js';
+import type { Output } from '../../runtime/tasks/processor.js';
 import type { Codec } from '../../schemas/codec.js';
 import { deadLetters, lateEvents } from '../../topics/events.js';
 import type { IntakeProblem } from './event-view.js';

@@ -4,11 +4,11 @@
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
-import type { MarkerPart } from '../../runtime/marker.js';
-import type { FoldMode, Output, Part } from '../../runtime/processor.js';
-import { enlarged } from '../../runtime/state/columns.js';
-import { Interner } from '../../runtime/state/interner.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/state/saved-columns.js';
+import type { MarkerPart } from '../../runtime/tasks/marker.js';
+import type { FoldMode, Output, Part } from '../../runtime/tasks/processor.js';
+import { enlarged } from '../../runtime/tasks/state/columns.js';
+import { Interner } from '../../runtime/tasks/state/interner.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { FeatureTopics } from '../../topics/features.js';

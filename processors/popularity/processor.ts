@@ -1,5 +1,5 @@
 /** Reads the re-key hop, keeps (product, day) sums, writes popularity; shows the catalogue's category. */
-import type { ProcessorDeclaration } from '../../runtime/processor.js';
+import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { FeatureTopics } from '../../topics/features.js';
 import type { Catalogue } from '../catalogue/catalogue.js';

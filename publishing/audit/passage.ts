@@ -4,10 +4,10 @@
  */
 
 import type { Log } from '../../runtime/log/log.js';
-import { decodeMarker, isMarker, type Marker } from '../../runtime/marker.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
+import { decodeMarker, isMarker, type Marker } from '../../runtime/tasks/marker.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events, products } from '../../topics/events.js';
 import { type FeatureTopics, featureTopics } from '../../topics/features.js';

@@ -3,11 +3,11 @@
  * looked at; what only expires is said with the rule that ends it, and with the time where the rule gives one.
  */
 import type { LogAdmin } from '../../runtime/log/log.js';
-import { CHECKPOINT_AGE_MS_MAX } from '../../runtime/restore.js';
+import { CHECKPOINT_AGE_MS_MAX } from '../../runtime/tasks/restore.js';
+import type { Place } from '../../runtime/tasks/scan.js';
 import { deadLetters, erasures, events, lateEvents, users } from '../../topics/events.js';
 import { featureTopics } from '../../topics/features.js';
 import { DAY_MS } from '../../topics/topic.js';
-import type { Place } from './scan.js';
 import type { SubjectKind } from './subject.js';
 
 /** Where a record lies, and its log time. */

@@ -9,13 +9,13 @@
  * after the cut, and only the order of the log tells which.
  */
 import type { Log } from '../../runtime/log/log.js';
+import { hasKey, visitRows } from '../../runtime/tasks/scan.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Erasure } from '../../schemas/records.js';
 import { erasures } from '../../topics/events.js';
 import { partitionOf } from '../../topics/partition.js';
 import type { ErasureStatus } from './certificate.js';
 import { Look, type LookOptions } from './look.js';
-import { hasKey, visitRows } from './scan.js';
 import { type Subject, subjectKey } from './subject.js';
 
 /** Looks again this often while waiting. */

@@ -4,10 +4,18 @@
  */
 
 import type { Log, TopicPartition } from '../../runtime/log/log.js';
-import type { MarkerPart } from '../../runtime/marker.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import type { MarkerPart } from '../../runtime/tasks/marker.js';
+import {
+  deletionOf,
+  type History,
+  historyOf,
+  type KeyRecord,
+  newestMarker,
+  type Place,
+} from '../../runtime/tasks/scan.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Erasure } from '../../schemas/records.js';
 import { events } from '../../topics/events.js';
@@ -22,7 +30,6 @@ import {
   staying,
   type Verified,
 } from './certificate.js';
-import { deletionOf, type History, historyOf, type KeyRecord, newestMarker, type Place } from './scan.js';
 import { type HeldRow, heldRows, lettersOf } from './stored-rows.js';
 import { deletedIn, featuresOf, type Subject } from './subject.js';
 

@@ -2,7 +2,7 @@
  * An affinity record as the sinks use it: two lists instead of an object with a property per category. A busy user's row
  * holds every category and changes with every event, so making those objects was most of what publishing cost.
  */
-import { Interner } from '../../runtime/state/interner.js';
+import { Interner } from '../../runtime/tasks/state/interner.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Affinity } from '../../schemas/records.js';

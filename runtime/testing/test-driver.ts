@@ -9,14 +9,14 @@ import { join } from 'node:path';
 import { Codec } from '../../schemas/codec.js';
 import { declaredState } from '../../topics/apply.js';
 import type { TypedTopic } from '../../topics/typed.js';
-import { Checkpoints } from '../checkpoints.js';
-import { type FeatureDefinition, ValueCodecs } from '../feature.js';
-import type { KeyedFold } from '../keyed-fold.js';
 import { openEmbeddedLog } from '../log/embedded/log.js';
 import type { Log } from '../log/log.js';
 import { silentLogger } from '../process/logger.js';
 import { createMetrics } from '../process/metrics.js';
-import { Task } from '../task.js';
+import { Checkpoints } from '../tasks/checkpoints.js';
+import { type FeatureDefinition, ValueCodecs } from '../tasks/feature.js';
+import type { KeyedFold } from '../tasks/keyed-fold.js';
+import { Task } from '../tasks/task.js';
 import { ManualClock } from './manual-clock.js';
 
 const APPLICATION = 'test';

@@ -4,10 +4,10 @@
  * takes it out of every list.
  */
 import { randomBytes } from 'node:crypto';
-import { hasKey } from '../../publishing/erasure/scan.js';
 import { deletedIn, featuresOf, type Subject, subjectKey } from '../../publishing/erasure/subject.js';
 import type { Log, TopicPartition, TransactionalWriter } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
+import { hasKey } from '../../runtime/tasks/scan.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Erasure } from '../../schemas/records.js';
 import { erasures } from '../../topics/events.js';

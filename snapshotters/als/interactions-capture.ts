@@ -6,8 +6,8 @@
 
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
-import { Interner } from '../../runtime/state/interner.js';
-import { SavedColumns } from '../../runtime/state/saved-columns.js';
+import { Interner } from '../../runtime/tasks/state/interner.js';
+import { SavedColumns } from '../../runtime/tasks/state/saved-columns.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Capture } from '../snapshotter.js';

@@ -1,7 +1,7 @@
 /** Columns as one run of bytes and back: `count | per column: type, name length, bytes | names and contents`, little endian. */
 import { FreshetError } from '../../runtime/process/errors.js';
-import type { NumberColumn } from '../../runtime/state/columns.js';
-import { SavedColumns } from '../../runtime/state/saved-columns.js';
+import type { NumberColumn } from '../../runtime/tasks/state/columns.js';
+import { SavedColumns } from '../../runtime/tasks/state/saved-columns.js';
 
 const MAGIC = Buffer.from('ALSCAPT1', 'latin1');
 const TYPES = [Float64Array, Int32Array, Uint32Array, Uint16Array, Uint8Array] as const;

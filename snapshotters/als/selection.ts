@@ -4,7 +4,7 @@
  * takes no part either. Rows are in order of their pairs, most first (long rows are begun first, and often used rows lie
  * together), of equal ones by the bytes of their ids: the order in which they were captured makes no difference.
  */
-import type { Interner } from '../../runtime/state/interner.js';
+import type { Interner } from '../../runtime/tasks/state/interner.js';
 import { COUNT_MAX, type PairStore, pairList } from './pair-store.js';
 
 export interface Side {

@@ -14,7 +14,7 @@ import {
 import type { Check } from '../../publishing/versions/manifest.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Settings } from '../../runtime/process/settings.js';
-import type { Interner } from '../../runtime/state/interner.js';
+import type { Interner } from '../../runtime/tasks/state/interner.js';
 import { featureTopics } from '../../topics/features.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { checkModel, previousFigures } from './checks.js';

@@ -1,7 +1,7 @@
 /** Columns and a few words as bytes, and back: a length, JSON that names the columns, then the columns end to end. */
 import { FreshetError } from '../../runtime/process/errors.js';
-import type { NumberColumn } from '../../runtime/state/columns.js';
-import { SavedColumns } from '../../runtime/state/saved-columns.js';
+import type { NumberColumn } from '../../runtime/tasks/state/columns.js';
+import { SavedColumns } from '../../runtime/tasks/state/saved-columns.js';
 
 const KINDS = { Uint8Array, Uint16Array, Int32Array, Float64Array } as const;
 const FORM = 'EMBEDCP1';

@@ -6,7 +6,7 @@ import { CorpusPart } from '../../processors/corpus/corpus-part.js';
 import { TermsPart } from '../../processors/corpus/terms-part.js';
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { RecordBatchBuilder, walkBatches } from '../../runtime/log/record-batch.js';
-import { LIVE, type Output, type Part } from '../../runtime/processor.js';
+import { LIVE, type Output, type Part } from '../../runtime/tasks/processor.js';
 import { Codec } from '../../schemas/codec.js';
 import { corpusTopics } from '../../topics/corpus.js';
 import { documents } from '../../topics/events.js';

@@ -5,12 +5,12 @@
 import assert from 'node:assert/strict';
 import type { CorpusOutcome } from '../../processors/corpus/corpus-part.js';
 import { corpusProcessor, corpusTermsProcessor } from '../../processors/corpus/processor.js';
-import { Checkpoints } from '../../runtime/checkpoints.js';
 import type { Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
-import type { ProcessorDeclaration } from '../../runtime/processor.js';
-import type { Task } from '../../runtime/task.js';
+import { Checkpoints } from '../../runtime/tasks/checkpoints.js';
+import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
+import type { Task } from '../../runtime/tasks/task.js';
 import { Codec, type SchemaName } from '../../schemas/codec.js';
 import type { DeadLetter, Document, Terms } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';

@@ -1,5 +1,5 @@
 /** Pairs for benches: made up with structure, and MovieLens 100 K. */
-import { Interner } from '../../../runtime/state/interner.js';
+import { Interner } from '../../../runtime/tasks/state/interner.js';
 import { PairStore, pairList } from '../../../snapshotters/als/pair-store.js';
 import type { Captured } from '../../../snapshotters/als/selection.js';
 import { fetchMovieLens } from '../../support/movielens/fetch.js';

@@ -4,9 +4,9 @@
  */
 
 import type { Log, TopicPartition } from '../../../runtime/log/log.js';
-import { decodeMarker, isMarker } from '../../../runtime/marker.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
+import { decodeMarker, isMarker } from '../../../runtime/tasks/marker.js';
 import { Codec } from '../../../schemas/codec.js';
 import { featureTopics } from '../../../topics/features.js';
 import { workEnds } from '../../bench/feed.js';

@@ -5,7 +5,7 @@ import { OverviewSampler } from '../../../cli/overview.js';
 import { EMBEDDINGS_APPLICATION } from '../../../processors/embeddings/main.js';
 import { systemClock } from '../../../runtime/process/clock.js';
 import { createMetrics } from '../../../runtime/process/metrics.js';
-import { Progress } from '../../../runtime/progress.js';
+import { Progress } from '../../../runtime/tasks/progress.js';
 import { memoryLog, write } from '../../support/publishing.js';
 
 test('embeddings lag behind the products, by what their own application has reached', async () => {

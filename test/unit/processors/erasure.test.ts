@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { DEFAULT_SETTINGS, type RawRecord, Reference, relativeError } from '../../../publishing/audit/reference.js';
-import { visitRows } from '../../../publishing/erasure/scan.js';
+import { visitRows } from '../../../runtime/tasks/scan.js';
 import type { Affinity, Event, Interactions, Popularity } from '../../../schemas/records.js';
 import { events } from '../../../topics/events.js';
 import { partitionOf } from '../../../topics/partition.js';

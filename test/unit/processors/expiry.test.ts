@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Reference, relativeError } from '../../../publishing/audit/reference.js';
-import { newestMarker } from '../../../publishing/erasure/scan.js';
 import type { Clock } from '../../../runtime/process/clock.js';
+import { newestMarker } from '../../../runtime/tasks/scan.js';
 import type { Affinity, Event, Interactions, Popularity } from '../../../schemas/records.js';
 import { events } from '../../../topics/events.js';
 import { Driver, type DriverOptions } from '../../support/driver.js';

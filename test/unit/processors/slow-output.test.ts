@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { SlowOutput } from '../../../processors/activity/slow-output.js';
-import { SavedColumns } from '../../../runtime/state/saved-columns.js';
+import { SavedColumns } from '../../../runtime/tasks/state/saved-columns.js';
 
 const INTERVAL_MS = 100;
 

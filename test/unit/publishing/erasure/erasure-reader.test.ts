@@ -6,9 +6,9 @@ import { ErasureReader } from '../../../../publishing/erasure/erasure-reader.js'
 import type { Subject } from '../../../../publishing/erasure/subject.js';
 import { Layout } from '../../../../publishing/layout.js';
 import { rebuildingOf } from '../../../../publishing/position-plan.js';
-import { encodeMarker, MARKER_KEY } from '../../../../runtime/marker.js';
 import type { Queryable, SqlValue } from '../../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../../runtime/stores/online-store.js';
+import { encodeMarker, MARKER_KEY } from '../../../../runtime/tasks/marker.js';
 import type { SchemaName } from '../../../../schemas/codec.js';
 import { Eraser } from '../../../../serving/writing/eraser.js';
 import { partitionOf } from '../../../../topics/partition.js';

@@ -2,14 +2,14 @@
  * An application: a fixed number of tasks shared out over the members of its group, each task run by whoever owns it.
  * Fencing makes every overlap harmless; what is decided here is only when to start, stop and start again.
  */
-import type { Codec } from '../schemas/codec.js';
+import type { Codec } from '../../schemas/codec.js';
+import type { Assignment, Log, Membership, TopicPartition } from '../log/log.js';
+import type { Clock } from '../process/clock.js';
+import { asError, FreshetError, isTransient } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
+import type { Metrics } from '../process/metrics.js';
+import type { Service } from '../process/service.js';
 import type { Checkpoints } from './checkpoints.js';
-import type { Assignment, Log, Membership, TopicPartition } from './log/log.js';
-import type { Clock } from './process/clock.js';
-import { asError, FreshetError, isTransient } from './process/errors.js';
-import type { Logger } from './process/logger.js';
-import type { Metrics } from './process/metrics.js';
-import type { Service } from './process/service.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
 import { Progress } from './progress.js';
 import { Task, type TaskOptions } from './task.js';

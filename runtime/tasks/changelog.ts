@@ -1,9 +1,9 @@
 /** A task's own partition of its changelog: read to its end by whoever restores the task or settles a commit. */
-import type { Codec } from '../schemas/codec.js';
-import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from './log/log.js';
+import type { Codec } from '../../schemas/codec.js';
+import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../log/log.js';
+import type { Clock } from '../process/clock.js';
+import { FreshetError } from '../process/errors.js';
 import { decodeMarker, isMarker, type Marker } from './marker.js';
-import type { Clock } from './process/clock.js';
-import { FreshetError } from './process/errors.js';
 
 /** Transaction time-out of a vanished owner (5 s), the broker's own check interval (10 s), and some. */
 const STABLE_WAIT_MS = 30_000;

@@ -2,13 +2,13 @@
  * A compacted topic held whole in memory, by every process that shows it: read to its noted end before it counts as
  * ready, then kept current. A record that cannot be decoded leaves the former value and is reported.
  */
-import type { Codec } from '../schemas/codec.js';
-import { partitionOf } from '../topics/partition.js';
-import type { Log, LogReader, RecordColumns } from './log/log.js';
-import type { Clock } from './process/clock.js';
-import { asError, isTransient } from './process/errors.js';
-import type { Logger } from './process/logger.js';
-import type { Service } from './process/service.js';
+import type { Codec } from '../../schemas/codec.js';
+import { partitionOf } from '../../topics/partition.js';
+import type { Log, LogReader, RecordColumns } from '../log/log.js';
+import type { Clock } from '../process/clock.js';
+import { asError, isTransient } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
+import type { Service } from '../process/service.js';
 import type { TaskTable } from './processor.js';
 
 export interface GlobalTableOptions<T> {

@@ -4,11 +4,11 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
-import type { Event, Interactions, Popularity } from '../../../schemas/records.js';
-import { events } from '../../../topics/events.js';
-import { Driver, type DriverOptions } from '../../support/driver.js';
-import { listener, type Said } from '../../support/listener.js';
+import { takeFaultPoints } from '../../../../runtime/process/fault-points.js';
+import type { Event, Interactions, Popularity } from '../../../../schemas/records.js';
+import { events } from '../../../../topics/events.js';
+import { Driver, type DriverOptions } from '../../../support/driver.js';
+import { listener, type Said } from '../../../support/listener.js';
 
 const NOW = Date.UTC(2026, 10, 3, 12);
 const MINUTE_MS = 60_000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { EntityDays } from '../../../../runtime/state/entity-days.js';
+import { EntityDays } from '../../../../../runtime/tasks/state/entity-days.js';
 
 type Step =
   | { do: 'obtain'; entity: number; day: number }

@@ -1,10 +1,10 @@
 /** How far a task has come with one of its parts. */
 
-import type { RecordColumns, TopicPartition } from './log/log.js';
+import type { RecordColumns, TopicPartition } from '../log/log.js';
+import type { Clock } from '../process/clock.js';
+import { isTransient, messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
 import type { Marker, MarkerPart } from './marker.js';
-import type { Clock } from './process/clock.js';
-import { isTransient, messageOf } from './process/errors.js';
-import type { Logger } from './process/logger.js';
 import { type FoldMode, LIVE, type Part, type ProcessorDeclaration } from './processor.js';
 
 const PREPARE_RETRY_MS = 1_000;

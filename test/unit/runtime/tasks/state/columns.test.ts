@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DueSet } from '../../../../runtime/state/columns.js';
+import { DueSet } from '../../../../../runtime/tasks/state/columns.js';
 
 type Step = { do: 'add'; id: number } | { do: 'drop'; count: number } | { do: 'remove'; modulus: number };
 

@@ -2,7 +2,7 @@
  * State on its way into a checkpoint and back: columns under names, copied out of memory in one go (nothing is folded
  * meanwhile) and later given back as they were.
  */
-import { FreshetError } from '../process/errors.js';
+import { FreshetError } from '../../process/errors.js';
 import type { NumberColumn } from './columns.js';
 
 /** Where state puts its columns. */

@@ -1,17 +1,17 @@
 /** When tasks start, stop and start again: the group decides, a fenced task asks it, nothing holds a rebalance up. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createProcessors, type Processors } from '../../../processors/main.js';
-import type { Membership, MembershipOptions } from '../../../runtime/log/log.js';
-import { FreshetError, hasCode } from '../../../runtime/process/errors.js';
-import { createMetrics } from '../../../runtime/process/metrics.js';
-import { loadSettings } from '../../../runtime/process/settings.js';
-import { Codec } from '../../../schemas/codec.js';
-import { events } from '../../../topics/events.js';
-import { partitionOf } from '../../../topics/partition.js';
-import { listener, type Said } from '../../support/listener.js';
-import { ManualClock } from '../../support/manual-clock.js';
-import { append, ScriptedLog } from '../../support/scripted-log.js';
+import { createProcessors, type Processors } from '../../../../processors/main.js';
+import type { Membership, MembershipOptions } from '../../../../runtime/log/log.js';
+import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
+import { createMetrics } from '../../../../runtime/process/metrics.js';
+import { loadSettings } from '../../../../runtime/process/settings.js';
+import { Codec } from '../../../../schemas/codec.js';
+import { events } from '../../../../topics/events.js';
+import { partitionOf } from '../../../../topics/partition.js';
+import { listener, type Said } from '../../../support/listener.js';
+import { ManualClock } from '../../../support/manual-clock.js';
+import { append, ScriptedLog } from '../../../support/scripted-log.js';
 
 const NOW = Date.UTC(2026, 10, 3, 12);
 

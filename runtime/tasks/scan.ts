@@ -1,7 +1,8 @@
 /** Looking into the log for single records: those of one key, and the newest marker of a changelog. */
-import type { Log, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
-import { decodeMarker, isMarker, type Marker } from '../../runtime/marker.js';
+
 import type { Codec } from '../../schemas/codec.js';
+import type { Log, RecordColumns, TopicPartition } from '../log/log.js';
+import { decodeMarker, isMarker, type Marker } from './marker.js';
 
 /** Where a record lies, and its log time. */
 export interface Place extends TopicPartition {

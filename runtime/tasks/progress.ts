@@ -1,5 +1,5 @@
 /** How far something has come, per partition, and who waits for it to come further. */
-import type { TopicPartition } from './log/log.js';
+import type { TopicPartition } from '../log/log.js';
 
 interface Waiter {
   readonly missing: Map<string, number>;

@@ -6,12 +6,12 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32c } from '@node-rs/crc32';
+import type { Clock } from '../process/clock.js';
+import { messageOf } from '../process/errors.js';
+import { faultPoint } from '../process/fault-points.js';
+import type { Logger } from '../process/logger.js';
+import type { Metrics } from '../process/metrics.js';
 import { CheckpointFile, type CheckpointHeader, writeCheckpoint } from './checkpoint-file.js';
-import type { Clock } from './process/clock.js';
-import { messageOf } from './process/errors.js';
-import { faultPoint } from './process/fault-points.js';
-import type { Logger } from './process/logger.js';
-import type { Metrics } from './process/metrics.js';
 import { SavedColumns } from './state/saved-columns.js';
 
 /** A large state on a slow disk is written less often, so that at most this share of the time goes into writing it. */

@@ -2,7 +2,7 @@
  * What a processor is: a small declaration (reads, keeps, writes) and, per input partition, a part that folds batches
  * into memory and says what to write. Parts do no I/O: the task around them reads, commits and restores.
  */
-import type { RecordColumns, TopicPartition, TransactionalWriter } from './log/log.js';
+import type { RecordColumns, TopicPartition, TransactionalWriter } from '../log/log.js';
 import type { Marker, MarkerPart } from './marker.js';
 import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
 

@@ -5,17 +5,17 @@
  *
  *   init (fences the old owner) → restore (restore.ts) → live: fold, commit, now and then a checkpoint
  */
-import type { Codec } from '../schemas/codec.js';
+import type { Codec } from '../../schemas/codec.js';
+import type { Log, LogReader, RecordColumns, TopicPartition, TransactionalWriter } from '../log/log.js';
+import type { Clock } from '../process/clock.js';
+import { FreshetError, hasCode, isTransient, messageOf } from '../process/errors.js';
+import { faultPoint } from '../process/fault-points.js';
+import type { Logger } from '../process/logger.js';
+import type { Metrics } from '../process/metrics.js';
 import { Changelog } from './changelog.js';
 import type { Checkpoints, TaskCheckpoints } from './checkpoints.js';
-import type { Log, LogReader, RecordColumns, TopicPartition, TransactionalWriter } from './log/log.js';
 import { encodeMarker, MARKER_KEY, type Marker } from './marker.js';
 import { foldBatch, type PartProgress, prepareBatch, progressOf, startParts } from './part-progress.js';
-import type { Clock } from './process/clock.js';
-import { FreshetError, hasCode, isTransient, messageOf } from './process/errors.js';
-import { faultPoint } from './process/fault-points.js';
-import type { Logger } from './process/logger.js';
-import type { Metrics } from './process/metrics.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
 import { READER_WAIT_MS, restoreTask } from './restore.js';
 import type { ColumnSink } from './state/saved-columns.js';

@@ -1,13 +1,13 @@
 /** The task's guarantees on the embedded log: restore, fencing, refusals, commits of unknown outcome. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Log, TransactionalWriter } from '../../../runtime/log/log.js';
-import { FreshetError } from '../../../runtime/process/errors.js';
-import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
-import type { Affinity, Event, Interactions, Popularity } from '../../../schemas/records.js';
-import { events } from '../../../topics/events.js';
-import { Driver } from '../../support/driver.js';
-import { listener, type Said } from '../../support/listener.js';
+import type { Log, TransactionalWriter } from '../../../../runtime/log/log.js';
+import { FreshetError } from '../../../../runtime/process/errors.js';
+import { takeFaultPoints } from '../../../../runtime/process/fault-points.js';
+import type { Affinity, Event, Interactions, Popularity } from '../../../../schemas/records.js';
+import { events } from '../../../../topics/events.js';
+import { Driver } from '../../../support/driver.js';
+import { listener, type Said } from '../../../support/listener.js';
 
 const NOW = Date.UTC(2026, 10, 3, 12);
 const HOUR_MS = 3_600_000;

@@ -10,10 +10,12 @@
  * Both ways lead to the same bits: state is a function of the input log. A restoring task writes nothing.
  */
 import { randomUUID } from 'node:crypto';
+import type { Log, LogReader, RecordColumns } from '../log/log.js';
+import { FreshetError, messageOf } from '../process/errors.js';
+import { faultPoint } from '../process/fault-points.js';
 import { type Changelog, checkStopped } from './changelog.js';
 import type { CheckpointFile, CheckpointHeader } from './checkpoint-file.js';
 import type { TaskCheckpoints } from './checkpoints.js';
-import type { Log, LogReader, RecordColumns } from './log/log.js';
 import type { Marker } from './marker.js';
 import {
   foldBatch,
@@ -23,8 +25,6 @@ import {
   prepareBatch,
   progressOf,
 } from './part-progress.js';
-import { FreshetError, messageOf } from './process/errors.js';
-import { faultPoint } from './process/fault-points.js';
 import { LIVE, type ProcessorDeclaration } from './processor.js';
 
 export const READER_WAIT_MS = 250;

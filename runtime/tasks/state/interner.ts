@@ -2,7 +2,7 @@
  * Byte strings as small integers. Ids are given in order of first sight and never taken back; the bytes lie end to end
  * in one arena, so a million ids cost two typed arrays and a buffer instead of a million strings.
  */
-import { FreshetError } from '../process/errors.js';
+import { FreshetError } from '../../process/errors.js';
 import type { ColumnSink, ColumnSource } from './saved-columns.js';
 
 export class Interner {

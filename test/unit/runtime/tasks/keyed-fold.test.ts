@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import fc from 'fast-check';
-import { defineKeyedFold, type KeyedFoldOptions } from '../../../runtime/keyed-fold.js';
-import { TestDriver } from '../../../runtime/testing/test-driver.js';
-import { avroSchema } from '../../../schemas/value-codec.js';
-import { partitionOf } from '../../../topics/partition.js';
-import { deadLetterTopic, ownTopic } from '../../../topics/typed.js';
+import { defineKeyedFold, type KeyedFoldOptions } from '../../../../runtime/tasks/keyed-fold.js';
+import { TestDriver } from '../../../../runtime/testing/test-driver.js';
+import { avroSchema } from '../../../../schemas/value-codec.js';
+import { partitionOf } from '../../../../topics/partition.js';
+import { deadLetterTopic, ownTopic } from '../../../../topics/typed.js';
 
 interface Click {
   amount: number;

@@ -1,6 +1,6 @@
 /** The marker: how far a task has come, written in every commit's transaction under one key of its changelog partition. */
-import { avroType, type Codec } from '../schemas/codec.js';
-import type { RecordColumns } from './log/log.js';
+import { avroType, type Codec } from '../../schemas/codec.js';
+import type { RecordColumns } from '../log/log.js';
 
 export const MARKER_KEY = Buffer.from('!marker');
 

@@ -2,9 +2,9 @@
  * A feature as applications and the test driver take it: its input, the topics that must be there for it, and its
  * processor. Keyed folds (keyed-fold.ts) are made of a few functions; a Part written by hand fits in just as well.
  */
-import type { SchemaLookup } from '../schemas/codec.js';
-import { ValueCodec } from '../schemas/value-codec.js';
-import type { TypedTopic } from '../topics/typed.js';
+import type { SchemaLookup } from '../../schemas/codec.js';
+import { ValueCodec } from '../../schemas/value-codec.js';
+import type { TypedTopic } from '../../topics/typed.js';
 import type { ProcessorDeclaration } from './processor.js';
 
 export interface FeatureContext {

@@ -8,16 +8,16 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { SchemaError } from '../schemas/codec.js';
-import type { DeadLetter } from '../schemas/records.js';
-import { type AvroSchema, avroSchema, ValueCodec } from '../schemas/value-codec.js';
-import { partitionOf } from '../topics/partition.js';
-import { CHANGELOG_SETTINGS } from '../topics/topic.js';
-import { deadLetterTopic, ownTopic, type TypedTopic } from '../topics/typed.js';
+import { SchemaError } from '../../schemas/codec.js';
+import type { DeadLetter } from '../../schemas/records.js';
+import { type AvroSchema, avroSchema, ValueCodec } from '../../schemas/value-codec.js';
+import { partitionOf } from '../../topics/partition.js';
+import { CHANGELOG_SETTINGS } from '../../topics/topic.js';
+import { deadLetterTopic, ownTopic, type TypedTopic } from '../../topics/typed.js';
+import { deadLetterOf } from '../log/dead-letter.js';
+import type { RecordColumns, TopicPartition } from '../log/log.js';
+import { FreshetError, messageOf } from '../process/errors.js';
 import type { FeatureContext, FeatureDefinition } from './feature.js';
-import { deadLetterOf } from './log/dead-letter.js';
-import type { RecordColumns, TopicPartition } from './log/log.js';
-import { FreshetError, messageOf } from './process/errors.js';
 import type { FoldMode, Output, Part, PartOptions, ProcessorDeclaration } from './processor.js';
 import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
 
