@@ -12,7 +12,7 @@ import { silentLogger } from '../runtime/process/logger.js';
 import { loadSettings } from '../runtime/process/settings.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { OnlineStore } from '../runtime/stores/online-store.js';
-import { openRedis } from '../runtime/stores/redis.js';
+import { openRedis } from '../runtime/stores/redis/redis.js';
 import { type TypedTopic, typedFeatureTopics } from '../topics/typed.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import {

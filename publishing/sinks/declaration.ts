@@ -1,6 +1,7 @@
 /** A sink: one keyed topic's rows in one store. It says what a change does there; how it gets there is materialise.ts. */
-import type { ElementType, ElementValue } from '../../runtime/stores/array-parameter.js';
+
 import type { OnlineStore, StoreOperation } from '../../runtime/stores/online-store.js';
+import type { ElementType, ElementValue } from '../../runtime/stores/postgres/array-parameter.js';
 import type { KeyedTopic } from './keyed-topic.js';
 
 /** Rows in the online store. */

@@ -1,7 +1,8 @@
 /** A sink in Postgres: rows and offset in one statement. */
-import { arrayParameter } from '../../runtime/stores/array-parameter.js';
+
 import type { Database, Queryable, SqlValue } from '../../runtime/stores/database.js';
 import type { ApplyResult, FencedBatch, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
+import { arrayParameter } from '../../runtime/stores/postgres/array-parameter.js';
 import type { TableSink } from './declaration.js';
 import type { Change } from './keyed-topic.js';
 import type { SinkStore } from './sink-store.js';

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { type Logger, silentLogger } from '../process/logger.js';
 import type { Settings } from '../process/settings.js';
 import type { Database } from './database.js';
-import { openLocalStore } from './local-store.js';
+import { openLocalStore } from './local/local-store.js';
 import type { OnlineStore } from './online-store.js';
-import { openPostgres, postgresAddress } from './postgres.js';
-import { removePrivatePostgres, startPrivatePostgres } from './private-postgres.js';
-import { removePrivateRedis, startPrivateRedis } from './private-redis.js';
-import { openRedis, type RedisOptions, redisAddress } from './redis.js';
+import { openPostgres, postgresAddress } from './postgres/postgres.js';
+import { removePrivatePostgres, startPrivatePostgres } from './postgres/private-postgres.js';
+import { removePrivateRedis, startPrivateRedis } from './redis/private-redis.js';
+import { openRedis, type RedisOptions, redisAddress } from './redis/redis.js';
 
 export type StoreSettings = Pick<
   Settings,

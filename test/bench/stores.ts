@@ -11,7 +11,7 @@ import { popularityOnline, popularityRows } from '../../publishing/sinks/popular
 import { onlineSinkStore, type SinkStore } from '../../publishing/sinks/sink-store.js';
 import { tableSinkStore } from '../../publishing/sinks/table-sink-store.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { openLocalStore } from '../../runtime/stores/local-store.js';
+import { openLocalStore } from '../../runtime/stores/local/local-store.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Popularity } from '../../schemas/records.js';
 import { categoryId, productId, userId } from '../support/load.js';

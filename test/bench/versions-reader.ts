@@ -3,8 +3,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createReader } from '../../publishing/reader.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
-import { openRedis } from '../../runtime/stores/redis.js';
+import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
+import { openRedis } from '../../runtime/stores/redis/redis.js';
 
 export interface VersionReaderInput {
   readonly redisUrl: string;

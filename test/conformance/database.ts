@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { type ErrorCode, FreshetError } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database, Queryable } from '../../runtime/stores/database.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
+import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 
 const withCode = (code: ErrorCode) => (error: unknown) => {
   assert.ok(error instanceof FreshetError, `expected a FreshetError, got ${String(error)}`);

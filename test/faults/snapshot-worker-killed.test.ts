@@ -15,7 +15,7 @@ import type { Log } from '../../runtime/log/log.js';
 import type { FaultPoint } from '../../runtime/process/fault-points.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
+import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import type { Run } from '../../snapshotters/runs.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';

@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import { migrateUp } from '../../publishing/migrate.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
+import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import { CutProxy } from '../support/proxy.js';
 import { startPostgres } from '../support/services/postgres.js';
 import { loseAnswers, tableScene } from '../support/stores/sink-scene.js';

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { migrateUp } from '../../publishing/migrate.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
-import { removePrivatePostgres, startPrivatePostgres } from '../../runtime/stores/private-postgres.js';
+import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
+import { removePrivatePostgres, startPrivatePostgres } from '../../runtime/stores/postgres/private-postgres.js';
 import { untilGone } from '../support/processes.js';
 import { tableScene } from '../support/stores/sink-scene.js';
 

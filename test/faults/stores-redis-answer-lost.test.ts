@@ -1,7 +1,7 @@
 /** I5: the connection to Redis is cut after a batch was applied, before its answer came. It is not applied again. */
 import { test } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { openRedis } from '../../runtime/stores/redis.js';
+import { openRedis } from '../../runtime/stores/redis/redis.js';
 import { CutProxy } from '../support/proxy.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
 import { loseAnswers, onlineScene } from '../support/stores/sink-scene.js';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { openRedis } from '../../runtime/stores/redis.js';
+import { openRedis } from '../../runtime/stores/redis/redis.js';
 import { endsOf } from '../support/publishing.js';
 import { FEATURE_TOPICS } from '../support/stores/feature-rows.js';
 import { OwnRedis } from '../support/stores/own-redis.js';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { openRedis } from '../../runtime/stores/redis.js';
+import { openRedis } from '../../runtime/stores/redis/redis.js';
 import { newestRows } from '../support/stores/feature-rows.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
 import { layout, onlineScene } from '../support/stores/sink-scene.js';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { freePort } from '../../runtime/stores/private-server.js';
-import { openRedis } from '../../runtime/stores/redis.js';
+import { openRedis } from '../../runtime/stores/redis/redis.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
 import { onlineScene } from '../support/stores/sink-scene.js';
 

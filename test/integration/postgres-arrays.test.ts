@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { arrayParameter, type ElementType, type ElementValue } from '../../runtime/stores/array-parameter.js';
 import type { Database } from '../../runtime/stores/database.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
+import { arrayParameter, type ElementType, type ElementValue } from '../../runtime/stores/postgres/array-parameter.js';
+import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import { startPostgres } from '../support/services/postgres.js';
 import type { Service } from '../support/services/service.js';
 

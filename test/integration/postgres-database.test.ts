@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { programCache, runsAsRoot } from '../../runtime/stores/postgres-place.js';
-import { packagedPostgres } from '../../runtime/stores/postgres-programs.js';
+import { programCache, runsAsRoot } from '../../runtime/stores/postgres/postgres-place.js';
+import { packagedPostgres } from '../../runtime/stores/postgres/postgres-programs.js';
 import { databaseConformance } from '../conformance/database.js';
 import { startOwnPostgres, startPostgres } from '../support/services/postgres.js';
 

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { type ErrorCode, FreshetError, isTransient } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';
-import { openPostgres, postgresAddress } from '../../runtime/stores/postgres.js';
+import { openPostgres, postgresAddress } from '../../runtime/stores/postgres/postgres.js';
 import { freePort } from '../../runtime/stores/private-server.js';
 import { startPostgres } from '../support/services/postgres.js';
 import type { Service } from '../support/services/service.js';

@@ -7,13 +7,13 @@ import { after, describe, test } from 'node:test';
 import { hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openStores, removePrivateStores } from '../../runtime/stores/open-stores.js';
-import { openPostgres, type PostgresOptions } from '../../runtime/stores/postgres.js';
-import { existingPlace, runsAsRoot } from '../../runtime/stores/postgres-place.js';
+import { openPostgres, type PostgresOptions } from '../../runtime/stores/postgres/postgres.js';
+import { existingPlace, runsAsRoot } from '../../runtime/stores/postgres/postgres-place.js';
 import {
   type PrivatePostgres,
   removePrivatePostgres,
   startPrivatePostgres,
-} from '../../runtime/stores/private-postgres.js';
+} from '../../runtime/stores/postgres/private-postgres.js';
 import { isAlive, killHard, nextLine, runScript, untilGone, watcherOf } from '../support/processes.js';
 
 const OWNER = new URL('../support/services/private-servers-owner.js', import.meta.url);

@@ -6,7 +6,7 @@ import { type Migration, migrateDown, migrateUp, readMigrations } from '../../pu
 import { hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
+import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import { startPostgres } from '../support/services/postgres.js';
 import type { Service } from '../support/services/service.js';
 

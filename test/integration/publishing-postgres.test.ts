@@ -11,7 +11,7 @@ import { catalogueRows, deadLetterRows, userRows } from '../../publishing/sinks/
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { FencedBatch } from '../../runtime/stores/online-store.js';
-import { openPostgres } from '../../runtime/stores/postgres.js';
+import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import type { Popularity } from '../../schemas/records.js';
 import { partitionOf } from '../../topics/partition.js';
 import {

@@ -8,7 +8,7 @@ import { popularityOnline } from '../../publishing/sinks/popularity.js';
 import { onlineSinkStore } from '../../publishing/sinks/sink-store.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
-import { openRedis } from '../../runtime/stores/redis.js';
+import { openRedis } from '../../runtime/stores/redis/redis.js';
 import type { Popularity } from '../../schemas/records.js';
 import { affinity, HALF_LIFE_MS, memoryLog, popularity, rig, write } from '../support/publishing.js';
 import { Random } from '../support/random.js';

@@ -1,7 +1,7 @@
 /** The online store in a real Redis. Without one the local store has to do, and the service's line says so. */
 import { after } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { openRedis } from '../../runtime/stores/redis.js';
+import { openRedis } from '../../runtime/stores/redis/redis.js';
 import { onlineStoreConformance } from '../conformance/online-store.js';
 import { startRedis } from '../support/services/redis.js';
 

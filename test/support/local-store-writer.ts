@@ -5,7 +5,7 @@
  */
 import { writeSync } from 'node:fs';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { openLocalStore } from '../../runtime/stores/local-store.js';
+import { openLocalStore } from '../../runtime/stores/local/local-store.js';
 import type { StoreOperation } from '../../runtime/stores/online-store.js';
 
 export const WRITER_SINK = { sink: 'writer', topic: 't', partition: 0 };

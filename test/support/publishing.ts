@@ -12,7 +12,7 @@ import type { Log } from '../../runtime/log/log.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';
-import { openLocalStore } from '../../runtime/stores/local-store.js';
+import { openLocalStore } from '../../runtime/stores/local/local-store.js';
 import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import { Codec, type SchemaName } from '../../schemas/codec.js';
 import type { Affinity, DeadLetter, Popularity } from '../../schemas/records.js';

@@ -5,8 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import { FreshetError } from '../../../runtime/process/errors.js';
-import { arrayParameter } from '../../../runtime/stores/array-parameter.js';
 import type { Database, SqlValue } from '../../../runtime/stores/database.js';
+import { arrayParameter } from '../../../runtime/stores/postgres/array-parameter.js';
 import { AT, type VersionsPlace } from '../place.js';
 import type { StagedVersion } from './contents.js';
 import type { FactorRow } from './factor-file.js';

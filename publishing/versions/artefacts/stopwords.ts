@@ -1,8 +1,8 @@
 /** Stopwords in the stores: rows per version and word in Postgres, a hash per language in the online store. */
 import { FreshetError } from '../../../runtime/process/errors.js';
-import { arrayParameter } from '../../../runtime/stores/array-parameter.js';
 import type { SqlValue } from '../../../runtime/stores/database.js';
 import type { StoreOperation } from '../../../runtime/stores/online-store.js';
+import { arrayParameter } from '../../../runtime/stores/postgres/array-parameter.js';
 import { checksumKey, partsKey, settingsKey, stagedKey } from '../../../runtime/stores/versioned-keys.js';
 import { encodeId } from '../../layout.js';
 import { AT, type VersionName, type VersionsPlace } from '../place.js';

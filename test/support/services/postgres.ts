@@ -4,9 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../../../runtime/process/logger.js';
-import { openPostgres } from '../../../runtime/stores/postgres.js';
-import { installedPostgres, type PostgresPrograms } from '../../../runtime/stores/postgres-programs.js';
-import { removePrivatePostgres, startPrivatePostgres } from '../../../runtime/stores/private-postgres.js';
+import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
+import { installedPostgres, type PostgresPrograms } from '../../../runtime/stores/postgres/postgres-programs.js';
+import { removePrivatePostgres, startPrivatePostgres } from '../../../runtime/stores/postgres/private-postgres.js';
 import { startContainer } from './containers.js';
 import { announce, refuseStandIn, type Service } from './service.js';
 

@@ -4,8 +4,8 @@
  */
 import { silentLogger } from '../../../runtime/process/logger.js';
 import { openStores } from '../../../runtime/stores/open-stores.js';
-import { startPrivatePostgres } from '../../../runtime/stores/private-postgres.js';
-import { startPrivateRedis } from '../../../runtime/stores/private-redis.js';
+import { startPrivatePostgres } from '../../../runtime/stores/postgres/private-postgres.js';
+import { startPrivateRedis } from '../../../runtime/stores/redis/private-redis.js';
 
 const [folder = '', what = ''] = process.argv.slice(2);
 

@@ -1,6 +1,6 @@
 /** One command to a Redis server over a connection of its own, past the store port: to put a server into a bad state. */
 import { connect } from 'node:net';
-import type { RedisOptions } from '../../../runtime/stores/redis.js';
+import type { RedisOptions } from '../../../runtime/stores/redis/redis.js';
 
 const ANSWER_MS_MAX = 5_000;
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../../../runtime/process/logger.js';
-import { startPrivateRedis } from '../../../runtime/stores/private-redis.js';
+import { startPrivateRedis } from '../../../runtime/stores/redis/private-redis.js';
 import { startContainer } from './containers.js';
 import { announce, refuseStandIn, type Service } from './service.js';
 

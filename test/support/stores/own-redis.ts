@@ -3,7 +3,7 @@ import * as files from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inPath, type ServerProcess, startServer, untilReady } from '../../../runtime/stores/private-server.js';
-import type { RedisOptions } from '../../../runtime/stores/redis.js';
+import type { RedisOptions } from '../../../runtime/stores/redis/redis.js';
 import { untilGone } from '../processes.js';
 import { redisCommand, redisPid } from '../services/redis-command.js';
 import { refuseStandIn } from '../services/service.js';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorCode, FreshetError } from '../../../../runtime/process/errors.js';
-import { postgresError, sqlState } from '../../../../runtime/stores/postgres-errors.js';
-import { redisError } from '../../../../runtime/stores/redis-errors.js';
+import { postgresError, sqlState } from '../../../../runtime/stores/postgres/postgres-errors.js';
+import { redisError } from '../../../../runtime/stores/redis/redis-errors.js';
 
 const system = (code: string, message = code) => Object.assign(new Error(message), { code });
 const serverSaid = (code: string) => Object.assign(new Error('said'), { code, severity: 'ERROR' });

@@ -4,9 +4,9 @@
  * statement as well (`$1::float8[]`), the server then knows what the bytes are.
  */
 
-import { writeInt64 } from '../log/record-batch.js';
-import { FreshetError } from '../process/errors.js';
-import { ByteWriter } from './byte-writer.js';
+import { writeInt64 } from '../../log/record-batch.js';
+import { FreshetError } from '../../process/errors.js';
+import { ByteWriter } from '../byte-writer.js';
 
 /** Types of elements, and what Postgres calls them inside (src/include/catalog/pg_type.dat). */
 const TYPE_IDS = { bool: 16, int8: 20, int4: 23, text: 25, float4: 700, float8: 701, jsonb: 3802 } as const;

@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import * as files from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { FreshetError } from '../process/errors.js';
-import type { Logger } from '../process/logger.js';
-import { silentLogger } from '../process/logger.js';
+import { FreshetError } from '../../process/errors.js';
+import type { Logger } from '../../process/logger.js';
+import { silentLogger } from '../../process/logger.js';
 import {
   freePort,
   inPath,
@@ -16,7 +16,7 @@ import {
   startServer,
   stopOrphans,
   untilReady,
-} from './private-server.js';
+} from '../private-server.js';
 import { openRedis, type RedisOptions } from './redis.js';
 
 export interface PrivateRedis {

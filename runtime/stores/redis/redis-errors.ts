@@ -1,7 +1,7 @@
 /** What an error of Redis, or of the way to it, means for us. */
 
-import type { ErrorCode } from '../process/errors.js';
-import { FreshetError, messageOf } from '../process/errors.js';
+import type { ErrorCode } from '../../process/errors.js';
+import { FreshetError, messageOf } from '../../process/errors.js';
 
 /** Redis puts a word in capitals first; errors inside a script carry it further behind on versions before 7. */
 const BY_WORD: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([

@@ -13,8 +13,8 @@ import * as files from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { FreshetError } from '../process/errors.js';
-import type { ServerUser } from './private-server.js';
+import { FreshetError } from '../../process/errors.js';
+import type { ServerUser } from '../private-server.js';
 
 export interface PostgresPlace {
   /** Holds everything of it; ours to write. */

@@ -1,6 +1,7 @@
 /** What a switch and a read of a version come to in the in-process store; the same as in version-scripts.ts. */
+
+import { checksumKey, type PartRead, partsKey, stagedKey, type VersionedKeys } from '../versioned-keys.js';
 import type { Value } from './local-state.js';
-import { checksumKey, type PartRead, partsKey, stagedKey, type VersionedKeys } from './versioned-keys.js';
 
 type Values = ReadonlyMap<string, Value>;
 

@@ -4,9 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { silentLogger } from '../../../../runtime/process/logger.js';
-import { openLocalStore } from '../../../../runtime/stores/local-store.js';
-import { checksumKey, partsKey, stagedKey, type VersionedKeys } from '../../../../runtime/stores/versioned-keys.js';
+import { silentLogger } from '../../../../../runtime/process/logger.js';
+import { openLocalStore } from '../../../../../runtime/stores/local/local-store.js';
+import { checksumKey, partsKey, stagedKey, type VersionedKeys } from '../../../../../runtime/stores/versioned-keys.js';
 
 const KEYS: VersionedKeys = {
   ...{ current: 'current', token: 'token', noted: 'noted:v' },

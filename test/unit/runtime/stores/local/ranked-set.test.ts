@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compareBytes, RankedSet } from '../../../../runtime/stores/ranked-set.js';
-import { rankedNaively } from '../../../conformance/naive-store.js';
+import { compareBytes, RankedSet } from '../../../../../runtime/stores/local/ranked-set.js';
+import { rankedNaively } from '../../../../conformance/naive-store.js';
 
 const SEED = 20_240_229;
 

@@ -3,18 +3,18 @@
  * the event loop, so batches and reads never see each other half done.
  */
 import { setImmediate } from 'node:timers/promises';
-import { FreshetError } from '../process/errors.js';
-import type { Logger } from '../process/logger.js';
-import { checkFence, planBatch, sinkName } from './batch-plan.js';
+import { FreshetError } from '../../process/errors.js';
+import type { Logger } from '../../process/logger.js';
+import { checkFence, planBatch, sinkName } from '../batch-plan.js';
+import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition, StoreOperation } from '../online-store.js';
+import { compareTokens, parseToken, tokenText } from '../switch-token.js';
+import type { HeldVersion, PartRead, SwitchResult, VersionedKeys, VersionSwitch } from '../versioned-keys.js';
+import { checkSwitch, checksumKey, settingsKey } from '../versioned-keys.js';
 import type { JournalOptions } from './journal.js';
 import { Journal } from './journal.js';
 import type { StateRecord, Value } from './local-state.js';
 import { LocalState } from './local-state.js';
 import { movesOf, readPart } from './local-versions.js';
-import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition, StoreOperation } from './online-store.js';
-import { compareTokens, parseToken, tokenText } from './switch-token.js';
-import type { HeldVersion, PartRead, SwitchResult, VersionedKeys, VersionSwitch } from './versioned-keys.js';
-import { checkSwitch, checksumKey, settingsKey } from './versioned-keys.js';
 
 /**
  * Opens, or creates, the store in a folder of its own. The folder must not be open twice: that is what the lock of the

@@ -5,17 +5,17 @@
  */
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { FreshetError } from '../process/errors.js';
-import type { Logger } from '../process/logger.js';
-import { checkFence, planBatch, sinkName } from './batch-plan.js';
-import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition, StoreOperation } from './online-store.js';
+import { FreshetError } from '../../process/errors.js';
+import type { Logger } from '../../process/logger.js';
+import { checkFence, planBatch, sinkName } from '../batch-plan.js';
+import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition, StoreOperation } from '../online-store.js';
+import { parseToken, tokenText } from '../switch-token.js';
+import type { HeldVersion, PartRead, SwitchResult, VersionedKeys, VersionSwitch } from '../versioned-keys.js';
+import { checkSwitch } from '../versioned-keys.js';
 import { redisError } from './redis-errors.js';
 import { encodeProgram } from './redis-program.js';
 import { APPLY_SCRIPT, OPEN_SCRIPT, REWIND_SCRIPT } from './redis-scripts.js';
-import { parseToken, tokenText } from './switch-token.js';
 import { READ_PART_SCRIPT, SWITCH_SCRIPT } from './version-scripts.js';
-import type { HeldVersion, PartRead, SwitchResult, VersionedKeys, VersionSwitch } from './versioned-keys.js';
-import { checkSwitch } from './versioned-keys.js';
 
 export interface RedisOptions {
   /** redis:// or rediss:// (TLS), with user, password and database if needed. */

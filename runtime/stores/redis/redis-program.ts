@@ -5,9 +5,9 @@
  *
  *   [sorted sets: n, key…] [hashes: n, key…] then per step: code, key, …
  */
-import { FreshetError } from '../process/errors.js';
-import type { BatchPlan, Step } from './batch-plan.js';
-import { ByteWriter } from './byte-writer.js';
+import { FreshetError } from '../../process/errors.js';
+import type { BatchPlan, Step } from '../batch-plan.js';
+import { ByteWriter } from '../byte-writer.js';
 
 /** Codes of steps, as redis-scripts.ts knows them. */
 const CODE = { zadd: 1, zrem: 2, hset: 3, hdel: 4, set: 5, del: 6, regroup: 7 } as const;

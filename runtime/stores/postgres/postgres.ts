@@ -1,8 +1,8 @@
 /** The Postgres port over a pool of connections. The only import of pg is here. */
 import pg from 'pg';
-import { FreshetError } from '../process/errors.js';
-import type { Logger } from '../process/logger.js';
-import type { Database, Queryable, SqlValue } from './database.js';
+import { FreshetError } from '../../process/errors.js';
+import type { Logger } from '../../process/logger.js';
+import type { Database, Queryable, SqlValue } from '../database.js';
 import { postgresError, sqlState } from './postgres-errors.js';
 
 export interface PostgresOptions {

@@ -1,6 +1,6 @@
 /** What an error of Postgres, or of the way to it, means for us. SQLSTATE classes: appendix A of its manual. */
-import type { ErrorCode } from '../process/errors.js';
-import { FreshetError, messageOf } from '../process/errors.js';
+import type { ErrorCode } from '../../process/errors.js';
+import { FreshetError, messageOf } from '../../process/errors.js';
 
 const BY_STATE: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ['57014', 'timeout'], // query_canceled: the statement time-out

@@ -1,6 +1,6 @@
 /** What the in-process store holds, and how steps change it. No input or output here. */
-import type { BatchPlan, NumbersStep, RegroupStep, Step } from './batch-plan.js';
-import type { SinkPosition } from './online-store.js';
+import type { BatchPlan, NumbersStep, RegroupStep, Step } from '../batch-plan.js';
+import type { SinkPosition } from '../online-store.js';
 import { RankedSet } from './ranked-set.js';
 
 /** A step whose outcome does not depend on what the store holds: running it twice is running it once. */

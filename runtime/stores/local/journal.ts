@@ -15,8 +15,8 @@ import * as files from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
-import { FreshetError, messageOf } from '../process/errors.js';
-import type { Logger } from '../process/logger.js';
+import { FreshetError, messageOf } from '../../process/errors.js';
+import type { Logger } from '../../process/logger.js';
 
 const SYNC_INTERVAL_MS = 1000;
 const READ_BYTES = 4 * 1024 * 1024;

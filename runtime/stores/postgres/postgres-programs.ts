@@ -8,7 +8,7 @@ import * as files from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { z } from 'zod';
-import { inPath, outputOf } from './private-server.js';
+import { inPath, outputOf } from '../private-server.js';
 
 export interface PostgresPrograms {
   /** Folder of `postgres` and `initdb`. */

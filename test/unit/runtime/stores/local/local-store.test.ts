@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { silentLogger } from '../../../../runtime/process/logger.js';
-import { openLocalStore } from '../../../../runtime/stores/local-store.js';
-import { onlineStoreConformance } from '../../../conformance/online-store.js';
+import { silentLogger } from '../../../../../runtime/process/logger.js';
+import { openLocalStore } from '../../../../../runtime/stores/local/local-store.js';
+import { onlineStoreConformance } from '../../../../conformance/online-store.js';
 
 const folders: string[] = [];
 after(async () => {

@@ -3,9 +3,20 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import * as files from 'node:fs/promises';
 import { join } from 'node:path';
-import { FreshetError, messageOf } from '../process/errors.js';
-import type { Logger } from '../process/logger.js';
-import { silentLogger } from '../process/logger.js';
+import { FreshetError, messageOf } from '../../process/errors.js';
+import type { Logger } from '../../process/logger.js';
+import { silentLogger } from '../../process/logger.js';
+import {
+  freePort,
+  pidIn,
+  removeShortFolder,
+  type ServerProcess,
+  socketFolder,
+  startServer,
+  stopOrphans,
+  untilReady,
+} from '../private-server.js';
+import type { PrivateServerOptions } from '../redis/private-redis.js';
 import { openPostgres, type PostgresOptions } from './postgres.js';
 import { sqlState } from './postgres-errors.js';
 import {
@@ -17,17 +28,6 @@ import {
   runsAsRoot,
 } from './postgres-place.js';
 import { installedPostgres, type PostgresPrograms, packagedPostgres } from './postgres-programs.js';
-import type { PrivateServerOptions } from './private-redis.js';
-import {
-  freePort,
-  pidIn,
-  removeShortFolder,
-  type ServerProcess,
-  socketFolder,
-  startServer,
-  stopOrphans,
-  untilReady,
-} from './private-server.js';
 
 export interface PrivatePostgres {
   /** How to reach it. */

@@ -19,13 +19,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { silentLogger } from '../../../../runtime/process/logger.js';
-import { openLocalStore } from '../../../../runtime/stores/local-store.js';
-import type { OnlineStore, StoreOperation } from '../../../../runtime/stores/online-store.js';
-import { WRITER_KEYS, WRITER_SINK, writerBatch } from '../../../support/local-store-writer.js';
-import { killHard, runScript } from '../../../support/processes.js';
+import { silentLogger } from '../../../../../runtime/process/logger.js';
+import { openLocalStore } from '../../../../../runtime/stores/local/local-store.js';
+import type { OnlineStore, StoreOperation } from '../../../../../runtime/stores/online-store.js';
+import { WRITER_KEYS, WRITER_SINK, writerBatch } from '../../../../support/local-store-writer.js';
+import { killHard, runScript } from '../../../../support/processes.js';
 
-const WRITER = new URL('../../../support/local-store-writer.js', import.meta.url);
+const WRITER = new URL('../../../../support/local-store-writer.js', import.meta.url);
 const folders: string[] = [];
 after(async () => {
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
