@@ -1,7 +1,7 @@
 /** `freshet model`: makes a sentence-transformers folder ready for EMBEDDING_MODEL_DIR. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { type ImportedModel, importModel } from '../runtime/embedder/import/import-model.js';
+import { type ImportedModel, importModel } from '../runtime/models/embedder/import/import-model.js';
 import { format, Steps } from './progress.js';
 import type { Shell } from './shell.js';
 

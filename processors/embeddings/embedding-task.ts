@@ -10,8 +10,8 @@
  * restarts, or on the order of live and waiting work. A marker speaks of its model only once nothing waits.
  */
 import { randomUUID } from 'node:crypto';
-import type { Embedder } from '../../runtime/embedder/embedder.js';
 import type { LogReader, RecordColumns, TopicPartition, TransactionalWriter } from '../../runtime/log/log.js';
+import type { Embedder } from '../../runtime/models/embedder/embedder.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { faultPoint } from '../../runtime/process/fault-points.js';
 import type { RunningTask } from '../../runtime/tasks/application.js';

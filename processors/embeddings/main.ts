@@ -1,8 +1,8 @@
 /** Starts the embeddings application: the model, then the tasks that this member is given. */
 
-import type { Embedder } from '../../runtime/embedder/embedder.js';
-import { openEmbedder } from '../../runtime/embedder/open-embedder.js';
 import type { Log } from '../../runtime/log/log.js';
+import type { Embedder } from '../../runtime/models/embedder/embedder.js';
+import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';

@@ -6,7 +6,7 @@
  */
 import type { ModelReader } from '../../publishing/models.js';
 import type { FeatureReader } from '../../publishing/reader.js';
-import type { Embedder } from '../../runtime/embedder/embedder.js';
+import type { Embedder } from '../../runtime/models/embedder/embedder.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { hasCode, isTransient } from '../../runtime/process/errors.js';
 import type { FaissVersion } from '../../snapshotters/faiss/faiss-version.js';

@@ -2,8 +2,8 @@
 import { type CurrentFolder, CurrentFolders } from '../../publishing/current-folder.js';
 import { createModelReader } from '../../publishing/models.js';
 import { pinnedBy } from '../../publishing/versions/pins.js';
-import type { Embedder } from '../../runtime/embedder/embedder.js';
-import { openEmbedder } from '../../runtime/embedder/open-embedder.js';
+import type { Embedder } from '../../runtime/models/embedder/embedder.js';
+import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';

@@ -1,11 +1,11 @@
 /** A graph in place of a flat index file, where it finds enough of what exact search finds. */
 import { rename, rm } from 'node:fs/promises';
-import { buildIndex } from '../../runtime/faiss/build-index.js';
-import { planBuild } from '../../runtime/faiss/build-plan.js';
-import { writeBreadth } from '../../runtime/faiss/index-file.js';
-import type { EngineChoice } from '../../runtime/faiss/messages.js';
-import { openIndex } from '../../runtime/faiss/open-index.js';
-import type { VectorIndex } from '../../runtime/faiss/vector-index.js';
+import { buildIndex } from '../../runtime/models/faiss/build-index.js';
+import { planBuild } from '../../runtime/models/faiss/build-plan.js';
+import { writeBreadth } from '../../runtime/models/faiss/index-file.js';
+import type { EngineChoice } from '../../runtime/models/faiss/messages.js';
+import { openIndex } from '../../runtime/models/faiss/open-index.js';
+import type { VectorIndex } from '../../runtime/models/faiss/vector-index.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { exactAnswers, measure, type Sample } from '../faiss/recall.js';
 

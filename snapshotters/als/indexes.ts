@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { FactorSource } from '../../publishing/versions/artefacts/factor-file.js';
-import { FlatWriter } from '../../runtime/faiss/flat-writer.js';
+import { FlatWriter } from '../../runtime/models/faiss/flat-writer.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { HNSW_FROM } from '../faiss/kind.js';
 import { type Sample, samplePositions } from '../faiss/recall.js';

@@ -3,9 +3,9 @@
  * on disk. Nothing is judged here but whether a record can be read: which model is indexed is decided when all are there.
  */
 import { wrongId } from '../../processors/intake/event-view.js';
-import { FLOAT_BYTES } from '../../runtime/faiss/index-file.js';
-import { DIMENSION_MAX } from '../../runtime/faiss/vector-index.js';
 import type { RecordColumns } from '../../runtime/log/log.js';
+import { FLOAT_BYTES } from '../../runtime/models/faiss/index-file.js';
+import { DIMENSION_MAX } from '../../runtime/models/faiss/vector-index.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { Interner } from '../../runtime/tasks/state/interner.js';
 import { SavedColumns } from '../../runtime/tasks/state/saved-columns.js';

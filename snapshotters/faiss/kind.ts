@@ -1,6 +1,6 @@
 /** Which kind of index so many products get. */
 
-import type { Engine, IndexKind } from '../../runtime/faiss/vector-index.js';
+import type { Engine, IndexKind } from '../../runtime/models/faiss/vector-index.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Settings } from '../../runtime/process/settings.js';
 

@@ -1,5 +1,5 @@
 /** From the capture to a flat index file and its table of ids: rows in the order of the products, each of length 1. */
-import { FlatWriter } from '../../runtime/faiss/flat-writer.js';
+import { FlatWriter } from '../../runtime/models/faiss/flat-writer.js';
 import type { EmbeddingsCapture, ModelGroup } from './embeddings-capture.js';
 import { IdTableWriter } from './id-table.js';
 

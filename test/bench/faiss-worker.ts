@@ -1,8 +1,8 @@
 /** One measurement inside a process that has FAISS in it, without messages between the searches. */
 
-import type { BuildPlan } from '../../runtime/faiss/build-plan.js';
-import { buildWithFaiss } from '../../runtime/faiss/index-builder.js';
-import { loadNative } from '../../runtime/faiss/native.js';
+import type { BuildPlan } from '../../runtime/models/faiss/build-plan.js';
+import { buildWithFaiss } from '../../runtime/models/faiss/index-builder.js';
+import { loadNative } from '../../runtime/models/faiss/native.js';
 import { percentile } from './percentiles.js';
 
 export type FaissTask =

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { migrateUp } from '../../publishing/migrate.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import type { Versions } from '../../publishing/versions/versions.js';
-import { loadNative } from '../../runtime/faiss/native.js';
+import { loadNative } from '../../runtime/models/faiss/native.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';

@@ -1,7 +1,7 @@
 /** The real all-MiniLM-L6-v2, imported by us, gives the figures that its makers publish. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openEmbedder } from '../../runtime/embedder/open-embedder.js';
+import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';
 import { messageOf } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';

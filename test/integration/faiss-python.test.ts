@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { readIndexFile, writeBreadth } from '../../runtime/faiss/index-file.js';
-import { openIndex } from '../../runtime/faiss/open-index.js';
+import { readIndexFile, writeBreadth } from '../../runtime/models/faiss/index-file.js';
+import { openIndex } from '../../runtime/models/faiss/open-index.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { projectRoot } from '../../schemas/project-root.js';
 import { PYTHON_SETTINGS, pythonPackages } from '../support/python.js';
-import { ENGINES, withoutNative } from '../unit/runtime/faiss/native.js';
-import { clusteredVectors, writeFlat } from '../unit/runtime/faiss/vectors.js';
+import { ENGINES, withoutNative } from '../unit/runtime/models/faiss/native.js';
+import { clusteredVectors, writeFlat } from '../unit/runtime/models/faiss/vectors.js';
 import { products, Workshop } from '../unit/snapshotters/faiss/build.js';
 
 const COUNT = 2_000;

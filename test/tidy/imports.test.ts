@@ -45,9 +45,9 @@ test('one door per driver', () => {
     commander: 'cli/',
     'prom-client': 'runtime/process/metrics.ts',
     pino: 'runtime/process/logger.ts',
-    'onnxruntime-node': 'runtime/embedder/',
-    '@huggingface/tokenizers': 'runtime/embedder/',
-    'faiss-node': 'runtime/faiss/',
+    'onnxruntime-node': 'runtime/models/embedder/',
+    '@huggingface/tokenizers': 'runtime/models/embedder/',
+    'faiss-node': 'runtime/models/faiss/',
   };
   for (const file of files) {
     for (const specifier of file.imports) {

@@ -13,12 +13,12 @@ import {
 } from '../../../publishing/versions/artefacts/factor-file.js';
 import { MANIFEST_FILE, type Manifest } from '../../../publishing/versions/manifest.js';
 import type { Build } from '../../../publishing/versions/versions.js';
-import { HASHED_DIMENSION, HashedModel } from '../../../runtime/embedder/hashed.js';
-import { buildIndex } from '../../../runtime/faiss/build-index.js';
-import { planBuild } from '../../../runtime/faiss/build-plan.js';
-import { FlatWriter } from '../../../runtime/faiss/flat-writer.js';
-import { writeBreadth } from '../../../runtime/faiss/index-file.js';
-import { loadNative } from '../../../runtime/faiss/native.js';
+import { HASHED_DIMENSION, HashedModel } from '../../../runtime/models/embedder/hashed.js';
+import { buildIndex } from '../../../runtime/models/faiss/build-index.js';
+import { planBuild } from '../../../runtime/models/faiss/build-plan.js';
+import { FlatWriter } from '../../../runtime/models/faiss/flat-writer.js';
+import { writeBreadth } from '../../../runtime/models/faiss/index-file.js';
+import { loadNative } from '../../../runtime/models/faiss/native.js';
 import { artifactsFolder, type Settings } from '../../../runtime/process/settings.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
 import { type MadeIndexes, makeIndexes } from '../../../snapshotters/als/indexes.js';

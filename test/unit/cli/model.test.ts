@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { Command } from 'commander';
 import { modelCommand } from '../../../cli/model.js';
 import { Shell } from '../../../cli/shell.js';
-import { withTinyModel } from '../runtime/embedder/tiny-model.js';
+import { withTinyModel } from '../runtime/models/embedder/tiny-model.js';
 
 async function run(...args: string[]): Promise<string> {
   let output = '';

@@ -1,7 +1,7 @@
 /** Embedding tasks over a log in memory, with a model that counts what it is asked. */
 import { createHash } from 'node:crypto';
 import { EmbeddingTask } from '../../../../processors/embeddings/embedding-task.js';
-import type { Embedder } from '../../../../runtime/embedder/embedder.js';
+import type { Embedder } from '../../../../runtime/models/embedder/embedder.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
 import { createMetrics } from '../../../../runtime/process/metrics.js';
 import { Codec } from '../../../../schemas/codec.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { NEIGHBOURS_MAX } from '../../../../runtime/faiss/vector-index.js';
+import { NEIGHBOURS_MAX } from '../../../../runtime/models/faiss/vector-index.js';
 import { FreshetError } from '../../../../runtime/process/errors.js';
 import { createAnswers } from '../../../../serving/models/answers.js';
 import type { Scored } from '../../../../serving/models/blend.js';

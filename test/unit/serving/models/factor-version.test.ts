@@ -19,8 +19,8 @@ import {
   writeFactors,
 } from '../../../../publishing/versions/artefacts/factor-file.js';
 import { MANIFEST_FILE } from '../../../../publishing/versions/manifest.js';
-import type { EngineChoice } from '../../../../runtime/faiss/messages.js';
-import { loadNative } from '../../../../runtime/faiss/native.js';
+import type { EngineChoice } from '../../../../runtime/models/faiss/messages.js';
+import { loadNative } from '../../../../runtime/models/faiss/native.js';
 import { hasCode } from '../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
 import { openFactorVersion } from '../../../../serving/models/factor-version.js';

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { FactorSource } from '../../../../publishing/versions/artefacts/factor-file.js';
-import { readIndexFile } from '../../../../runtime/faiss/index-file.js';
-import { RowReader } from '../../../../runtime/faiss/row-reader.js';
+import { readIndexFile } from '../../../../runtime/models/faiss/index-file.js';
+import { RowReader } from '../../../../runtime/models/faiss/row-reader.js';
 import { hasCode } from '../../../../runtime/process/errors.js';
 import { type IndexesOptions, makeIndexes } from '../../../../snapshotters/als/indexes.js';
 import { lengthOf, NEIGHBOURS_INDEX, PRODUCTS_INDEX, userVector } from '../../../../snapshotters/als/layout.js';
-import { withoutNative } from '../../runtime/faiss/native.js';
-import { clusteredVectors } from '../../runtime/faiss/vectors.js';
+import { withoutNative } from '../../runtime/models/faiss/native.js';
+import { clusteredVectors } from '../../runtime/models/faiss/vectors.js';
 
 const FACTORS = 32;
 const PRODUCTS = 3_000;

@@ -4,14 +4,14 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MANIFEST_FILE, type Manifest } from '../../../../publishing/versions/manifest.js';
-import type { EngineChoice } from '../../../../runtime/faiss/messages.js';
 import type { RecordColumns } from '../../../../runtime/log/log.js';
+import type { EngineChoice } from '../../../../runtime/models/faiss/messages.js';
 import { loadSettings, type Settings } from '../../../../runtime/process/settings.js';
 import { Codec } from '../../../../schemas/codec.js';
 import { createFaissSnapshotter } from '../../../../snapshotters/faiss/snapshotter.js';
 import type { BuildContext, BuildReport } from '../../../../snapshotters/snapshotter.js';
 import { columnsOf } from '../../../support/columns.js';
-import { clusteredVectors } from '../../runtime/faiss/vectors.js';
+import { clusteredVectors } from '../../runtime/models/faiss/vectors.js';
 
 export const codec = new Codec();
 

@@ -1,7 +1,7 @@
 /** Which model, which kind, how widely: decisions without any index. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planBuild } from '../../../../runtime/faiss/build-plan.js';
+import { planBuild } from '../../../../runtime/models/faiss/build-plan.js';
 import { hasCode } from '../../../../runtime/process/errors.js';
 import { chooseModel } from '../../../../snapshotters/faiss/choose-model.js';
 import { breadths, chooseKind } from '../../../../snapshotters/faiss/kind.js';

@@ -6,8 +6,8 @@ import { after, before, describe, test } from 'node:test';
 import { hasCode, isTransient } from '../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
 import { type FaissVersion, openFaissVersion } from '../../../../snapshotters/faiss/faiss-version.js';
-import { ENGINES, withoutNative } from '../../runtime/faiss/native.js';
-import { nearest } from '../../runtime/faiss/vectors.js';
+import { ENGINES, withoutNative } from '../../runtime/models/faiss/native.js';
+import { nearest } from '../../runtime/models/faiss/vectors.js';
 import { type BuiltVersion, products, Workshop } from './build.js';
 
 const records = products(800);

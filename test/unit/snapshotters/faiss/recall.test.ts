@@ -1,7 +1,7 @@
 /** Recall is what it says: counted against the truth, equal vectors standing for each other. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Found, VectorIndex } from '../../../../runtime/faiss/vector-index.js';
+import type { Found, VectorIndex } from '../../../../runtime/models/faiss/vector-index.js';
 import { exactAnswers, measure, samplePositions } from '../../../../snapshotters/faiss/recall.js';
 
 /** An index that answers with what it was given. */

@@ -4,9 +4,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { readIndexFile } from '../../../../runtime/faiss/index-file.js';
+import { readIndexFile } from '../../../../runtime/models/faiss/index-file.js';
 import { hasCode } from '../../../../runtime/process/errors.js';
-import { ENGINES, withoutNative } from '../../runtime/faiss/native.js';
+import { ENGINES, withoutNative } from '../../runtime/models/faiss/native.js';
 import { type EmbeddingRecord, failedChecks, products, Workshop } from './build.js';
 
 let shop: Workshop;

@@ -1,0 +1,36 @@
+/** Builds an index file in a process of its own. */
+import { FreshetError } from '../../process/errors.js';
+import { type BuildPlan, checkPlan } from './build-plan.js';
+import { FaissProcess } from './faiss-process.js';
+
+export interface BuildOptions {
+  readonly plan: BuildPlan;
+  /** With one, the same rows give the same graph, byte for byte. */
+  readonly threads: number;
+  readonly progress?: (phase: string, done: number, total: number) => void;
+}
+
+/**
+ * Resolves once the file is written and its structure was read again. Errors: 'invalid_data' for a plan or rows that cannot
+ * be; 'settings' when there is no native module; 'unavailable' when the process ended (memory, a full disk).
+ */
+export async function buildIndex({ plan, threads, progress }: BuildOptions): Promise<void> {
+  checkPlan(plan);
+  let child: FaissProcess | null = null;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child = new FaissProcess({
+        threads,
+        onMessage: (message) => {
+          if (message.kind === 'progress') progress?.(message.phase, message.done, message.total);
+          else if (message.kind === 'built') resolve();
+          else if (message.kind === 'failed') reject(new FreshetError(message.code, message.message));
+        },
+        onEnd: (how) => reject(new FreshetError('unavailable', `The process that builds the index ended (${how}).`)),
+      });
+      child.send({ kind: 'build', plan });
+    });
+  } finally {
+    await (child as FaissProcess | null)?.kill();
+  }
+}
