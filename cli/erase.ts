@@ -1,10 +1,10 @@
 /** `freshet erase`: forgets a user or a product, waits until everybody has, and prints the certificate. */
 import { Command, InvalidArgumentError } from 'commander';
+import { checkId } from '../ingest/fields.js';
+import { InputError } from '../ingest/input-error.js';
 import type { Certificate, ErasureStatus } from '../publishing/erasure/certificate.js';
-import type { Subject, SubjectKind } from '../publishing/erasure/subject.js';
 import { FreshetError } from '../runtime/process/errors.js';
-import { checkId } from '../serving/input/fields.js';
-import { InputError } from '../serving/input/input-error.js';
+import type { Subject, SubjectKind } from '../topics/subject.js';
 import { type ErasureAccess, openErasing } from './access/erasing.js';
 import { confirm } from './confirm.js';
 import { Failed, type Shell, UsageError } from './shell.js';

@@ -1,7 +1,7 @@
 /** Lines of a stream as bytes: a bad line, even one that is no text, is told apart from its neighbours. */
 import type { Readable } from 'node:stream';
+import { InputError } from '../ingest/input-error.js';
 import { RECORD_BYTES_MAX } from '../runtime/log/log.js';
-import { InputError } from '../serving/input/input-error.js';
 
 /** A record's JSON may be longer than the record (escapes); what is much longer cannot be one. */
 const LINE_BYTES_MAX = 8 * RECORD_BYTES_MAX;

@@ -3,14 +3,15 @@
  * that murmur2 gives its key, and counts as written once all replicas have it. What is sent while a write is under way
  * gathers for the next one.
  */
+
+import { checkId } from '../ingest/fields.js';
+import { InputError } from '../ingest/input-error.js';
+import { type InputKind, inputKinds } from '../ingest/records.js';
+import { type OutgoingRecord, SharedWriter } from '../ingest/shared-writer.js';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import { SchemaError } from '../schemas/codec.js';
 import type { Document, Event, Product, User } from '../schemas/records.js';
 import type { ValueCodec } from '../schemas/value-codec.js';
-import { checkId } from '../serving/input/fields.js';
-import { InputError } from '../serving/input/input-error.js';
-import { type InputKind, inputKinds } from '../serving/input/records.js';
-import { type OutgoingRecord, SharedWriter } from '../serving/writing/shared-writer.js';
 import { producerTopics, type TypedTopic } from '../topics/typed.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 

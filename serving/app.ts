@@ -3,14 +3,16 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { Eraser } from '../ingest/eraser.js';
+import { SharedWriter } from '../ingest/shared-writer.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import { documents, events, products, users } from '../topics/events.js';
 import { addGuard } from './access/guard.js';
 import { Tenants } from './access/tenants.js';
 import { loadTokens } from './access/tokens.js';
+import { parseJsonBodies } from './bodies.js';
 import { answerBrokenRequest } from './broken-request.js';
-import { parseJsonBodies } from './input/bodies.js';
 import {
   BODY_BYTES_MAX,
   CONNECTIONS_MAX,
@@ -37,8 +39,6 @@ import { SHAPES } from './routes/shapes.js';
 import { addStopwordRoutes } from './routes/stopwords.js';
 import { addTopicRoutes } from './routes/topics.js';
 import { addVersionRoutes } from './routes/versions.js';
-import { Eraser } from './writing/eraser.js';
-import { SharedWriter } from './writing/shared-writer.js';
 
 export interface AppOptions extends ServingOptions {
   /** Ends waiting requests when the server stops. */

@@ -1,11 +1,10 @@
 /** Every limit of the HTTP surface in one place: sizes, counts, times and rates. */
+import { ID_BYTES_MAX } from '../topics/ids.js';
 
 /** Largest body of any JSON route, bytes. */
 export const BODY_BYTES_MAX = 1024 * 1024;
 /** Most records in one request. */
 export const RECORDS_PER_REQUEST_MAX = 10_000;
-/** Longest id or category, bytes of UTF-8. */
-export const ID_BYTES_MAX = 256;
 /** An id of ID_BYTES_MAX with every byte percent-encoded, and a little room so that our own sentence answers it. */
 export const PATH_PARAMETER_LENGTH_MAX = 4 * ID_BYTES_MAX;
 

@@ -2,7 +2,8 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError } from 'fastify';
 import { FreshetError } from '../runtime/process/errors.js';
-import { BODY_BYTES_MAX, ID_BYTES_MAX } from './limits.js';
+import { ID_BYTES_MAX } from '../topics/ids.js';
+import { BODY_BYTES_MAX } from './limits.js';
 
 export interface ProblemOptions extends ErrorOptions {
   /** Further members of the answer. */

@@ -1,6 +1,7 @@
 /** How a command reaches the topics: through the brokers, through the log on disk, or through a running Freshet. */
+
+import type { InputKind } from '../../ingest/records.js';
 import type { Log } from '../../runtime/log/log.js';
-import type { InputKind } from '../../serving/input/records.js';
 import type { RawRecord } from '../../serving/reading/decode.js';
 import type { Position } from '../../serving/reading/raw-reader.js';
 

@@ -1,10 +1,10 @@
 /** Access through the log port: Kafka, or the log on disk while nobody else holds it. */
 
+import { InputError } from '../../ingest/input-error.js';
+import { type InputKind, readKeyed } from '../../ingest/records.js';
 import { type Log, type LogWriter, RECORD_BYTES_MAX } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
-import { InputError } from '../../serving/input/input-error.js';
-import { type InputKind, readKeyed } from '../../serving/input/records.js';
 import { decodeRecord, type RawRecord } from '../../serving/reading/decode.js';
 import { type Position, readRaw } from '../../serving/reading/raw-reader.js';
 import type { TopicDeclaration } from '../../topics/topic.js';

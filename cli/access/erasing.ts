@@ -1,13 +1,13 @@
 /** Ways to ask for an erasure and to see what became of it: those of `openLogAccess`, and the stores where they are known. */
 import { z } from 'zod';
+import { ERASER_WRITES, Eraser } from '../../ingest/eraser.js';
 import type { ErasureStatus } from '../../publishing/erasure/certificate.js';
 import { ErasureReader } from '../../publishing/erasure/erasure-reader.js';
-import { type Subject, subjectKey } from '../../publishing/erasure/subject.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { readLock } from '../../runtime/process/data-folder.js';
 import { hasCode } from '../../runtime/process/errors.js';
 import { openGivenStores } from '../../runtime/stores/open-stores.js';
-import { ERASER_WRITES, Eraser } from '../../serving/writing/eraser.js';
+import { type Subject, subjectKey } from '../../topics/subject.js';
 import { erasureSettings } from '../erasure-settings.js';
 import type { Shell } from '../shell.js';
 import type { ApiClient } from './api-client.js';

@@ -1,7 +1,7 @@
 /** Access through the Freshet that holds the data folder. */
 import { z } from 'zod';
-import { InputError } from '../../serving/input/input-error.js';
-import { type InputKind, readKeyed } from '../../serving/input/records.js';
+import { InputError } from '../../ingest/input-error.js';
+import { type InputKind, readKeyed } from '../../ingest/records.js';
 import { BODY_BYTES_MAX, RAW_RECORDS_MAX, RECORDS_PER_REQUEST_MAX } from '../../serving/limits.js';
 import type { Position } from '../../serving/reading/raw-reader.js';
 import type { LineProblem, LogAccess, ReadAnswer, ReadOptions, RecordSink, TopicState } from './access.js';

@@ -3,7 +3,7 @@ import type { RecordColumns } from '../../runtime/log/log.js';
 import type { Output } from '../../runtime/tasks/processor.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
 import type { Codec } from '../../schemas/codec.js';
-import { ID_BYTES_MAX } from '../intake/event-view.js';
+import { ID_BYTES_MAX } from '../../topics/ids.js';
 import type { DocumentStates } from './document-states.js';
 import type { Kinds } from './kinds.js';
 import { fnv1a } from './shards.js';

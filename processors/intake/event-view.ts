@@ -6,9 +6,8 @@ import { isUtf8 } from 'node:buffer';
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
+import { ID_BYTES_MAX } from '../../topics/ids.js';
 import { partitionOf } from '../../topics/partition.js';
-
-export const ID_BYTES_MAX = 256;
 
 /** What makes a record a dead letter, and what to do about it. */
 export interface IntakeProblem {

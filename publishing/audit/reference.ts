@@ -3,7 +3,9 @@
  * days, buckets or commits; it takes the raw records and adds them up anew for every question. It shares no code with
  * processors/ on purpose, the partitioner aside.
  */
+
 import type { Event, EventType } from '../../schemas/records.js';
+import { ID_BYTES_MAX } from '../../topics/ids.js';
 import { partitionOf } from '../../topics/partition.js';
 
 /** One record of topic `events` as it stands in the log; a null value asks to forget the user in `key`. */
@@ -51,7 +53,6 @@ const WEIGHT: ReadonlyMap<string, number> = new Map([
 ]);
 export const WINDOW_DAYS = 90;
 export const AHEAD_MS_MAX = 5 * 60_000;
-const ID_BYTES_MAX = 256;
 export const CATEGORIES_MAX = 256;
 export const INTERACTIONS_MAX = 1000;
 

@@ -7,8 +7,8 @@ import { CHECKPOINT_AGE_MS_MAX } from '../../runtime/tasks/restore.js';
 import type { Place } from '../../runtime/tasks/scan.js';
 import { deadLetters, erasures, events, lateEvents, users } from '../../topics/events.js';
 import { featureTopics } from '../../topics/features.js';
+import type { SubjectKind } from '../../topics/subject.js';
 import { DAY_MS } from '../../topics/topic.js';
-import type { SubjectKind } from './subject.js';
 
 /** Where a record lies, and its log time. */
 export interface Coordinates {

@@ -14,9 +14,9 @@ import type { Codec } from '../../schemas/codec.js';
 import type { Erasure } from '../../schemas/records.js';
 import { erasures } from '../../topics/events.js';
 import { partitionOf } from '../../topics/partition.js';
+import { type Subject, subjectKey } from '../../topics/subject.js';
 import type { ErasureStatus } from './certificate.js';
 import { Look, type LookOptions } from './look.js';
-import { type Subject, subjectKey } from './subject.js';
 
 /** Looks again this often while waiting. */
 const LOOK_MS = 100;

@@ -21,6 +21,7 @@ import type { Erasure } from '../../schemas/records.js';
 import { events } from '../../topics/events.js';
 import { featureTopics } from '../../topics/features.js';
 import { partitionOf } from '../../topics/partition.js';
+import { deletedIn, featuresOf, type Subject } from '../../topics/subject.js';
 import {
   type Certificate,
   coordinates,
@@ -31,7 +32,6 @@ import {
   type Verified,
 } from './certificate.js';
 import { type HeldRow, heldRows, lettersOf } from './stored-rows.js';
-import { deletedIn, featuresOf, type Subject } from './subject.js';
 
 export interface LookOptions {
   readonly log: Log;

@@ -3,11 +3,11 @@ import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import { products, users } from '../../topics/events.js';
 import { featureTopics } from '../../topics/features.js';
+import type { Subject } from '../../topics/subject.js';
 import { affinityTable, Layout, popularityTable } from '../layout.js';
 import { isWhole } from '../position-plan.js';
 import { onlineGroup, PRODUCER_TABLES_GROUP, tableGroup } from '../sinks/groups.js';
 import { tablePosition } from '../sinks/table-sink-store.js';
-import type { Subject } from './subject.js';
 
 export interface HeldRow {
   readonly what: string;

@@ -1,7 +1,9 @@
 /** What a sink must know of a topic to turn its records into changes of rows: pure, one record at a time. */
+
 import { isUtf8 } from 'node:buffer';
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { type Codec, SchemaError, type SchemaName } from '../../schemas/codec.js';
+import { ID_BYTES_MAX } from '../../topics/ids.js';
 import { partitionOf } from '../../topics/partition.js';
 
 /** A topic whose newest record per key is a row. */
@@ -35,7 +37,6 @@ export interface Poison {
   readonly key: string | null;
 }
 
-const ID_BYTES_MAX = 256;
 /** End of the year 9999: what every store and ISO 8601 with four digits can hold. */
 const TIME_MS_MAX = 253_402_300_799_999;
 

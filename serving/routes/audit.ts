@@ -1,8 +1,8 @@
 /** What the auditor has found, and comparisons asked for: what is served against a recount from the raw log. */
 import { randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
-import { Fields } from '../input/fields.js';
-import { InputError } from '../input/input-error.js';
+import { Fields } from '../../ingest/fields.js';
+import { InputError } from '../../ingest/input-error.js';
 import type { Audits } from '../ports.js';
 import { Problem } from '../problem.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';

@@ -1,12 +1,12 @@
 /** PUT and DELETE of what has one current state: products, documents, users. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { documentInput, type InputKind, productInput, readWithId, userInput } from '../../ingest/records.js';
+import type { SharedWriter } from '../../ingest/shared-writer.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { User } from '../../schemas/records.js';
 import { refuseTenant, type Tenants } from '../access/tenants.js';
-import { documentInput, type InputKind, productInput, readWithId, userInput } from '../input/records.js';
 import { Problem } from '../problem.js';
-import type { SharedWriter } from '../writing/shared-writer.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
 import { idOf, orBadRequest } from './ids.js';
 import { pathId } from './schema.js';

@@ -15,7 +15,7 @@ export function described(route: RouteText, schema: Omit<FastifySchema, 'tags'>)
   return { ...schema, ...texts, tags: [tag] };
 }
 
-/** A route whose body, ids and sentences are checked in its own code (serving/input), its schema being documentation. */
+/** A route whose body, ids and sentences are checked in its own code (ingest/), its schema being documentation. */
 export const CHECKS_ITSELF = { validatorCompiler: () => () => true } as const;
 
 export function access(name: AccessClass | 'open'): { access: AccessClass | 'open' } {

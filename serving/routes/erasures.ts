@@ -1,14 +1,14 @@
 /** Requests to forget a user or a product, and what has become of them. */
 import type { FastifyInstance } from 'fastify';
-import { parseSubject, type Subject } from '../../publishing/erasure/subject.js';
+import type { Eraser } from '../../ingest/eraser.js';
+import { Fields } from '../../ingest/fields.js';
+import { InputError } from '../../ingest/input-error.js';
 import type { Clock } from '../../runtime/process/clock.js';
+import { parseSubject, type Subject } from '../../topics/subject.js';
 import type { Tenants } from '../access/tenants.js';
-import { Fields } from '../input/fields.js';
-import { InputError } from '../input/input-error.js';
 import { HANDLER_MS_MAX, RAW_WAIT_MS_MAX } from '../limits.js';
 import type { Erasures } from '../ports.js';
 import { Problem } from '../problem.js';
-import type { Eraser } from '../writing/eraser.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
 import { idOf, orBadRequest } from './ids.js';
 import { count, parameters, text } from './schema.js';

@@ -1,10 +1,10 @@
 /** POST /v1/events: the door through which events come in. */
 import type { FastifyInstance } from 'fastify';
+import { eventInput } from '../../ingest/records.js';
+import type { SharedWriter } from '../../ingest/shared-writer.js';
 import type { Codec } from '../../schemas/codec.js';
-import { parseNdjsonBodies, readRecords, receipt } from '../input/bodies.js';
-import { eventInput } from '../input/records.js';
+import { parseNdjsonBodies, readRecords, receipt } from '../bodies.js';
 import { RECORDS_PER_REQUEST_MAX } from '../limits.js';
-import type { SharedWriter } from '../writing/shared-writer.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
 import { array } from './schema.js';
 import { answers, json } from './shapes.js';

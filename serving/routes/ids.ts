@@ -1,6 +1,6 @@
 /** Ids in paths and queries: the same rule as in bodies, a 400 instead of a rejection. */
-import { checkId } from '../input/fields.js';
-import { InputError } from '../input/input-error.js';
+import { checkId } from '../../ingest/fields.js';
+import { InputError } from '../../ingest/input-error.js';
 import { Problem } from '../problem.js';
 
 /** Throws the 400 when the value is no id. */

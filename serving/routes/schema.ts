@@ -1,5 +1,5 @@
 /** Pieces that shapes, parameters and answers are made of, as JSON schemas. */
-import { ID_BYTES_MAX } from '../limits.js';
+import { ID_BYTES_MAX } from '../../topics/ids.js';
 
 export type Schema = Readonly<Record<string, unknown>>;
 

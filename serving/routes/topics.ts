@@ -1,14 +1,15 @@
 /** Topics as they lie in the log: what they are, their records, and records of the public ones from another terminal. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { InputError } from '../../ingest/input-error.js';
+import { type Input, inputKinds, readKeyed, userInput } from '../../ingest/records.js';
+import type { SharedWriter } from '../../ingest/shared-writer.js';
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import { allTopics } from '../../topics/all.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
 import { foreignUser, refuseTenant, type Tenants } from '../access/tenants.js';
-import { parseNdjsonBodies, readRecords, receipt } from '../input/bodies.js';
-import { InputError } from '../input/input-error.js';
-import { type Input, inputKinds, readKeyed, userInput } from '../input/records.js';
+import { parseNdjsonBodies, readRecords, receipt } from '../bodies.js';
 import {
   HANDLER_MS_MAX,
   RAW_READS_MAX,
@@ -21,7 +22,6 @@ import { Problem } from '../problem.js';
 import { decodeRecord, type RawRecord } from '../reading/decode.js';
 import { type Position, readRaw } from '../reading/raw-reader.js';
 import { type StartQuery, startPositions } from '../reading/start.js';
-import type { SharedWriter } from '../writing/shared-writer.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
 import { array, count, parameters } from './schema.js';
 import { answers, json } from './shapes.js';

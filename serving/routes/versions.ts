@@ -1,11 +1,11 @@
 /** Versions of what is published: which there are, which is current, and switching between them. */
 import type { FastifyInstance } from 'fastify';
+import { Fields } from '../../ingest/fields.js';
+import { InputError } from '../../ingest/input-error.js';
 import type { Artefact } from '../../publishing/layout.js';
 import type { VersionEntry, VersionList } from '../../publishing/versions/versions.js';
 import { hasCode, messageOf } from '../../runtime/process/errors.js';
 import type { Runs } from '../../snapshotters/runs.js';
-import { Fields } from '../input/fields.js';
-import { InputError } from '../input/input-error.js';
 import { READ_MS_MAX } from '../limits.js';
 import type { VersionSwitch } from '../ports.js';
 import { Problem } from '../problem.js';

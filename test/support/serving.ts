@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
 import type { ErasureStatus } from '../../publishing/erasure/certificate.js';
-import { type Subject, subjectKey } from '../../publishing/erasure/subject.js';
 import type { ProductPopularity, UserAffinity } from '../../publishing/reader.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
@@ -18,6 +17,7 @@ import { type AppOptions, buildApp } from '../../serving/app.js';
 import type { ModelAnswer, ModelAnswers } from '../../serving/models/answers.js';
 import type { Erasures, FeatureReaders, Overview, Readiness } from '../../serving/ports.js';
 import { allTopics } from '../../topics/all.js';
+import { type Subject, subjectKey } from '../../topics/subject.js';
 import { ScriptedLog, written } from './scripted-log.js';
 import { FakeRuns, FakeVersions } from './versions.js';
 

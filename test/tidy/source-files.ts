@@ -8,6 +8,7 @@ export const LAYERS = [
   'schemas',
   'topics',
   'runtime',
+  'ingest',
   'processors',
   'publishing',
   'snapshotters',

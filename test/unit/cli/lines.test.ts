@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { PassThrough, Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { type Line, readLines } from '../../../cli/lines.js';
-import { InputError } from '../../../serving/input/input-error.js';
+import { InputError } from '../../../ingest/input-error.js';
 
 async function linesOf(chunks: readonly (string | Buffer)[]): Promise<{ number: number; says: unknown }[]> {
   const found = [];

@@ -1,17 +1,17 @@
 /** I15: a certificate comes only when everything before it has happened, and says what was looked at. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { Eraser } from '../../../../ingest/eraser.js';
 import type { Certificate, ErasureStatus } from '../../../../publishing/erasure/certificate.js';
 import { ErasureReader } from '../../../../publishing/erasure/erasure-reader.js';
-import type { Subject } from '../../../../publishing/erasure/subject.js';
 import { Layout } from '../../../../publishing/layout.js';
 import { rebuildingOf } from '../../../../publishing/position-plan.js';
 import type { Queryable, SqlValue } from '../../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../../runtime/stores/online-store.js';
 import { encodeMarker, MARKER_KEY } from '../../../../runtime/tasks/marker.js';
 import type { SchemaName } from '../../../../schemas/codec.js';
-import { Eraser } from '../../../../serving/writing/eraser.js';
 import { partitionOf } from '../../../../topics/partition.js';
+import type { Subject } from '../../../../topics/subject.js';
 import { ManualClock } from '../../../support/manual-clock.js';
 import type { MemoryLog } from '../../../support/memory-log.js';
 import { affinity, codec, localStore, memoryLog, popularity, write } from '../../../support/publishing.js';

@@ -1,6 +1,6 @@
 /** Records that producers may write, from their JSON: checked whole, defaults filled in, ready to be encoded. */
-import type { SchemaName } from '../../schemas/codec.js';
-import type { Document, Event, EventType, Product, User } from '../../schemas/records.js';
+import type { SchemaName } from '../schemas/codec.js';
+import type { Document, Event, EventType, Product, User } from '../schemas/records.js';
 import { Fields } from './fields.js';
 import { InputError, shown } from './input-error.js';
 

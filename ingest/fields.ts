@@ -2,7 +2,7 @@
  * One JSON value on its way to becoming a record: each field is asked for by name, what is left over is refused. By
  * hand instead of by JSON schema, because a producer gets a sentence per record and an event must cost microseconds.
  */
-import { ID_BYTES_MAX } from '../limits.js';
+import { ID_BYTES_MAX } from '../topics/ids.js';
 import { InputError, shown } from './input-error.js';
 import { parseTime } from './time.js';
 

@@ -1,15 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Codec } from '../../../../schemas/codec.js';
-import { InputError } from '../../../../serving/input/input-error.js';
-import {
-  documentInput,
-  eventInput,
-  productInput,
-  readKeyed,
-  readWithId,
-  userInput,
-} from '../../../../serving/input/records.js';
+import { InputError } from '../../../ingest/input-error.js';
+import { documentInput, eventInput, productInput, readKeyed, readWithId, userInput } from '../../../ingest/records.js';
+import { Codec } from '../../../schemas/codec.js';
 
 const NOW = Date.UTC(2025, 5, 1);
 const EVENT = {

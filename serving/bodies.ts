@@ -1,8 +1,8 @@
 /** Bodies from bytes: strict UTF-8 JSON, and NDJSON in which a bad line spoils only itself. */
 import type { FastifyInstance } from 'fastify';
-import { RECORDS_PER_REQUEST_MAX } from '../limits.js';
-import { Problem } from '../problem.js';
-import { InputError } from './input-error.js';
+import { InputError } from '../ingest/input-error.js';
+import { RECORDS_PER_REQUEST_MAX } from './limits.js';
+import { Problem } from './problem.js';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 const LINE_FEED = 0x0a;

@@ -1,9 +1,9 @@
 /** Whoever asks to forget can ask what became of it at once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LogReader } from '../../../../runtime/log/log.js';
-import { Eraser } from '../../../../serving/writing/eraser.js';
-import { codec, memoryLog } from '../../../support/publishing.js';
+import { Eraser } from '../../../ingest/eraser.js';
+import type { LogReader } from '../../../runtime/log/log.js';
+import { codec, memoryLog } from '../../support/publishing.js';
 
 test('a request has been made once readers see it, not when its commit is acknowledged', async () => {
   const log = await memoryLog(1);

@@ -1,6 +1,6 @@
 /** Who or what is to be forgotten, and which topics hold it under its own id. */
-import { events, products, users } from '../../topics/events.js';
-import { featureTopics } from '../../topics/features.js';
+import { events, products, users } from './events.js';
+import { featureTopics } from './features.js';
 
 export type SubjectKind = 'user' | 'product';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { InputError } from '../../../../serving/input/input-error.js';
-import { parseTime } from '../../../../serving/input/time.js';
+import { InputError } from '../../../ingest/input-error.js';
+import { parseTime } from '../../../ingest/time.js';
 
 const ACCEPTED: [unknown, string][] = [
   ['2025-06-01T12:00:00Z', '2025-06-01T12:00:00.000Z'],

@@ -4,8 +4,8 @@
  * keeps the order of writes to one key.
  */
 
-import { type Log, type LogWriter, RECORD_BYTES_MAX } from '../../runtime/log/log.js';
-import { asError, FreshetError } from '../../runtime/process/errors.js';
+import { type Log, type LogWriter, RECORD_BYTES_MAX } from '../runtime/log/log.js';
+import { asError, FreshetError } from '../runtime/process/errors.js';
 
 /** Two lengths and an empty header list beside key and value, with room to spare. */
 const RECORD_OVERHEAD_BYTES = 64;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
-import { SharedWriter } from '../../../../serving/writing/shared-writer.js';
-import { ScriptedLog, written } from '../../../support/scripted-log.js';
+import { SharedWriter } from '../../../ingest/shared-writer.js';
+import { FreshetError, hasCode } from '../../../runtime/process/errors.js';
+import { ScriptedLog, written } from '../../support/scripted-log.js';
 
 const record = (value: string, key = 'k') => ({ topic: 'events', key: Buffer.from(key), value: Buffer.from(value) });
 

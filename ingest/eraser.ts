@@ -4,14 +4,14 @@
  * takes it out of every list.
  */
 import { randomBytes } from 'node:crypto';
-import { deletedIn, featuresOf, type Subject, subjectKey } from '../../publishing/erasure/subject.js';
-import type { Log, TopicPartition, TransactionalWriter } from '../../runtime/log/log.js';
-import { FreshetError } from '../../runtime/process/errors.js';
-import { hasKey } from '../../runtime/tasks/scan.js';
-import type { Codec } from '../../schemas/codec.js';
-import type { Erasure } from '../../schemas/records.js';
-import { erasures } from '../../topics/events.js';
-import { partitionOf } from '../../topics/partition.js';
+import type { Log, TopicPartition, TransactionalWriter } from '../runtime/log/log.js';
+import { FreshetError } from '../runtime/process/errors.js';
+import { hasKey } from '../runtime/tasks/scan.js';
+import type { Codec } from '../schemas/codec.js';
+import type { Erasure } from '../schemas/records.js';
+import { erasures } from '../topics/events.js';
+import { partitionOf } from '../topics/partition.js';
+import { deletedIn, featuresOf, type Subject, subjectKey } from '../topics/subject.js';
 
 /** Written by requests of either kind. */
 export const ERASER_WRITES: readonly string[] = [erasures.name, ...deletedIn('user'), ...deletedIn('product')];
