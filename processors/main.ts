@@ -12,10 +12,10 @@ import type { ProcessorDeclaration } from '../runtime/tasks/processor.js';
 import type { Codec } from '../schemas/codec.js';
 import { corpusTopics } from '../topics/corpus.js';
 import { featureTopics } from '../topics/features.js';
-import { activityProcessor } from './activity/processor.js';
-import { Catalogue } from './catalogue/catalogue.js';
 import { corpusProcessor, corpusTermsProcessor } from './corpus/processor.js';
-import { popularityProcessor } from './popularity/processor.js';
+import { activityProcessor } from './features/activity/processor.js';
+import { Catalogue } from './features/catalogue/catalogue.js';
+import { popularityProcessor } from './features/popularity/processor.js';
 
 const HOUR_MS = 3_600_000;
 /** The corpus is an application of its own: a replay of the features leaves it alone. */

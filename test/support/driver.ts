@@ -6,9 +6,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { activityProcessor } from '../../processors/activity/processor.js';
-import { Catalogue } from '../../processors/catalogue/catalogue.js';
-import { popularityProcessor } from '../../processors/popularity/processor.js';
+import { activityProcessor } from '../../processors/features/activity/processor.js';
+import { Catalogue } from '../../processors/features/catalogue/catalogue.js';
+import { popularityProcessor } from '../../processors/features/popularity/processor.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';

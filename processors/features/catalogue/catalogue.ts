@@ -2,10 +2,10 @@
  * The catalogue as every task sees it: product → category, read whole from `products` before the first emission.
  * Presentation only: no fold looks anything up here.
  */
-import type { RecordColumns } from '../../runtime/log/log.js';
-import { GlobalTable, type GlobalTableOptions } from '../../runtime/tasks/table.js';
-import type { Product } from '../../schemas/records.js';
-import { products } from '../../topics/events.js';
+import type { RecordColumns } from '../../../runtime/log/log.js';
+import { GlobalTable, type GlobalTableOptions } from '../../../runtime/tasks/table.js';
+import type { Product } from '../../../schemas/records.js';
+import { products } from '../../../topics/events.js';
 
 /** What a feature shows for a product that the catalogue does not know. */
 export const UNKNOWN_CATEGORY = 'unknown';

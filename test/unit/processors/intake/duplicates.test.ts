@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DuplicateSet } from '../../../processors/intake/duplicates.js';
-import { identity } from '../../../processors/intake/identity.js';
+import { DuplicateSet } from '../../../../processors/intake/duplicates.js';
+import { identity } from '../../../../processors/intake/identity.js';
 
 const HORIZON_MS = 6 * 3_600_000;
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SlowOutput } from '../../../processors/activity/slow-output.js';
-import { SavedColumns } from '../../../runtime/tasks/state/saved-columns.js';
+import { SlowOutput } from '../../../../../processors/features/activity/slow-output.js';
+import { SavedColumns } from '../../../../../runtime/tasks/state/saved-columns.js';
 
 const INTERVAL_MS = 100;
 

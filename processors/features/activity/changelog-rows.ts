@@ -3,14 +3,14 @@
  * goes on in further chunks, `<day>.<chunk>/<user>`.
  */
 
-import type { RecordColumns } from '../../runtime/log/log.js';
-import { FreshetError } from '../../runtime/process/errors.js';
-import type { Output } from '../../runtime/tasks/processor.js';
-import type { EntityDays } from '../../runtime/tasks/state/entity-days.js';
-import type { Interner } from '../../runtime/tasks/state/interner.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
-import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
-import type { Codec } from '../../schemas/codec.js';
+import type { RecordColumns } from '../../../runtime/log/log.js';
+import { FreshetError } from '../../../runtime/process/errors.js';
+import type { Output } from '../../../runtime/tasks/processor.js';
+import type { EntityDays } from '../../../runtime/tasks/state/entity-days.js';
+import type { Interner } from '../../../runtime/tasks/state/interner.js';
+import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
+import { AvroCursor, AvroWriter } from '../../../schemas/avro-writer.js';
+import type { Codec } from '../../../schemas/codec.js';
 import type { ActivityEntries } from './entries.js';
 
 /** Entries per changelog record: a record stays below the largest one allowed even with the longest ids. */

@@ -1,7 +1,7 @@
 /** What waits for the next emission, when commits and tables interleave. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WindowedState } from '../../../processors/windowed-state.js';
+import { WindowedState } from '../../../../processors/features/windowed-state.js';
 
 const NOON = Date.UTC(2026, 10, 3, 12);
 

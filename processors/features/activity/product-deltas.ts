@@ -2,11 +2,11 @@
  * What the events of one commit add to products, per (product, day): the content of the re-key hop. Kept until the
  * commit is in the log, so that an uncommitted write can be repeated.
  */
-import type { Output } from '../../runtime/tasks/processor.js';
-import { capacityFor, DueSet, enlarged } from '../../runtime/tasks/state/columns.js';
-import type { Interner } from '../../runtime/tasks/state/interner.js';
-import { AvroWriter } from '../../schemas/avro-writer.js';
-import { ADD_TO_CART, VIEW } from '../intake/event-view.js';
+import type { Output } from '../../../runtime/tasks/processor.js';
+import { capacityFor, DueSet, enlarged } from '../../../runtime/tasks/state/columns.js';
+import type { Interner } from '../../../runtime/tasks/state/interner.js';
+import { AvroWriter } from '../../../schemas/avro-writer.js';
+import { ADD_TO_CART, VIEW } from '../../intake/event-view.js';
 
 const NONE = -1;
 

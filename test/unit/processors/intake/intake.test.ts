@@ -1,11 +1,11 @@
 /** I6: what cannot be counted becomes exactly one dead letter or one late event, and the stream goes on. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { avroType } from '../../../schemas/codec.js';
-import type { DeadLetter, Event, Popularity } from '../../../schemas/records.js';
-import { deadLetters, events, lateEvents } from '../../../topics/events.js';
-import { partitionOf } from '../../../topics/partition.js';
-import { Driver } from '../../support/driver.js';
+import { avroType } from '../../../../schemas/codec.js';
+import type { DeadLetter, Event, Popularity } from '../../../../schemas/records.js';
+import { deadLetters, events, lateEvents } from '../../../../topics/events.js';
+import { partitionOf } from '../../../../topics/partition.js';
+import { Driver } from '../../../support/driver.js';
 
 const NOW = Date.UTC(2026, 10, 3, 12);
 const DAY_MS = 86_400_000;

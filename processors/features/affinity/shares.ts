@@ -1,7 +1,7 @@
 /** Affinity: a user's decayed weight per category over the sum of all, 0 to 1, adding up to 1 (formula: days.ts). */
-import { capacityFor, enlarged } from '../../runtime/tasks/state/columns.js';
-import type { Interner } from '../../runtime/tasks/state/interner.js';
-import { AvroWriter } from '../../schemas/avro-writer.js';
+import { capacityFor, enlarged } from '../../../runtime/tasks/state/columns.js';
+import type { Interner } from '../../../runtime/tasks/state/interner.js';
+import { AvroWriter } from '../../../schemas/avro-writer.js';
 
 /** Categories a user keeps by name; the lighter ones become `other`. */
 export const CATEGORIES_MAX = 256;

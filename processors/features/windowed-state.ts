@@ -4,9 +4,9 @@
  * see follows the emitter's clock, which is not: so emission reads only the window of its as_of, and the sweep re-emits
  * who lost a day. Both ways a leaving day puts its entities into the sweep exactly once.
  */
-import { DueSet, IntList } from '../runtime/tasks/state/columns.js';
-import { EntityDays } from '../runtime/tasks/state/entity-days.js';
-import type { ColumnSink, ColumnSource } from '../runtime/tasks/state/saved-columns.js';
+import { DueSet, IntList } from '../../runtime/tasks/state/columns.js';
+import { EntityDays } from '../../runtime/tasks/state/entity-days.js';
+import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 import { dayOf, WINDOW_DAYS, windowStart } from './days.js';
 
 /**

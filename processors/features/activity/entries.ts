@@ -2,8 +2,8 @@
  * The (user, day) state: for each row a list of [product, category?, sum, count, last ts, purchases] in order of first
  * arrival. One state serves affinity and interactions.
  */
-import { capacityFor, enlarged } from '../../runtime/tasks/state/columns.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
+import { capacityFor, enlarged } from '../../../runtime/tasks/state/columns.js';
+import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
 
 const NONE = -1;
 /** Rows longer than this are searched through an index: a crawler's day must not turn quadratic. */

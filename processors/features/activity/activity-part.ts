@@ -3,20 +3,20 @@
  * and what a commit changed goes to products over the re-key hop.
  */
 import { createHash } from 'node:crypto';
-import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
-import type { MarkerPart } from '../../runtime/tasks/marker.js';
-import type { FoldMode, Output, Part } from '../../runtime/tasks/processor.js';
-import { Interner } from '../../runtime/tasks/state/interner.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
-import type { Codec } from '../../schemas/codec.js';
-import type { FeatureTopics } from '../../topics/features.js';
+import type { RecordColumns, TopicPartition } from '../../../runtime/log/log.js';
+import type { MarkerPart } from '../../../runtime/tasks/marker.js';
+import type { FoldMode, Output, Part } from '../../../runtime/tasks/processor.js';
+import { Interner } from '../../../runtime/tasks/state/interner.js';
+import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
+import type { Codec } from '../../../schemas/codec.js';
+import type { FeatureTopics } from '../../../topics/features.js';
+import { DuplicateSet } from '../../intake/duplicates.js';
+import { EventView, PURCHASE, wrongId } from '../../intake/event-view.js';
+import { identity } from '../../intake/identity.js';
+import { Rejects } from '../../intake/rejects.js';
 import { AffinityShares } from '../affinity/shares.js';
 import type { Catalogue } from '../catalogue/catalogue.js';
 import { carry, dayContribution, dayOf, lagFactors, WINDOW_DAYS, windowStart } from '../days.js';
-import { DuplicateSet } from '../intake/duplicates.js';
-import { EventView, PURCHASE, wrongId } from '../intake/event-view.js';
-import { identity } from '../intake/identity.js';
-import { Rejects } from '../intake/rejects.js';
 import { HeaviestItems } from '../interactions/heaviest.js';
 import { WindowedState } from '../windowed-state.js';
 import { ChangelogRows } from './changelog-rows.js';

@@ -1,10 +1,10 @@
 /** Interactions tell a purchase from a view, through every way a task comes back; the 1,000 heaviest are the bound. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FreshetError } from '../../../runtime/process/errors.js';
-import type { Event, EventType, Interactions } from '../../../schemas/records.js';
-import { events } from '../../../topics/events.js';
-import { Driver } from '../../support/driver.js';
+import { FreshetError } from '../../../../../runtime/process/errors.js';
+import type { Event, EventType, Interactions } from '../../../../../schemas/records.js';
+import { events } from '../../../../../topics/events.js';
+import { Driver } from '../../../../support/driver.js';
 
 const NOW = Date.UTC(2026, 10, 3, 12);
 const DAY_MS = 86_400_000;

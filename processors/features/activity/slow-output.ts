@@ -3,8 +3,8 @@
  * kept apart. A change by an input record has an offset, and the oldest one stands in the marker, so that a restore
  * reads from there; a day that left has none, it holds the midnight sweep open instead.
  */
-import { capacityFor, DueSet, enlarged } from '../../runtime/tasks/state/columns.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
+import { capacityFor, DueSet, enlarged } from '../../../runtime/tasks/state/columns.js';
+import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
 
 const PER_COMMIT = 2_000;
 

@@ -1,6 +1,6 @@
 /** Interactions: a user's decayed weight per product, not normalised, with the raw counts; the 1,000 heaviest. */
-import type { Interner } from '../../runtime/tasks/state/interner.js';
-import { AvroWriter } from '../../schemas/avro-writer.js';
+import type { Interner } from '../../../runtime/tasks/state/interner.js';
+import { AvroWriter } from '../../../schemas/avro-writer.js';
 
 export const ITEMS_MAX = 1_000;
 

@@ -1,7 +1,7 @@
 /** Reads the re-key hop, keeps (product, day) sums, writes popularity; shows the catalogue's category. */
-import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
-import type { Codec } from '../../schemas/codec.js';
-import type { FeatureTopics } from '../../topics/features.js';
+import type { ProcessorDeclaration } from '../../../runtime/tasks/processor.js';
+import type { Codec } from '../../../schemas/codec.js';
+import type { FeatureTopics } from '../../../topics/features.js';
 import type { Catalogue } from '../catalogue/catalogue.js';
 import { PopularityPart } from './popularity-part.js';
 

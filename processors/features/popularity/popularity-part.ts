@@ -3,15 +3,15 @@
  * Formula: days.ts; S = Σ over the window of sum(day) · 2^((start of day − as_of)/H).
  */
 import { createHash } from 'node:crypto';
-import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
-import type { MarkerPart } from '../../runtime/tasks/marker.js';
-import type { FoldMode, Output, Part } from '../../runtime/tasks/processor.js';
-import { enlarged } from '../../runtime/tasks/state/columns.js';
-import { Interner } from '../../runtime/tasks/state/interner.js';
-import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
-import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
-import { type Codec, SchemaError } from '../../schemas/codec.js';
-import type { FeatureTopics } from '../../topics/features.js';
+import type { RecordColumns, TopicPartition } from '../../../runtime/log/log.js';
+import type { MarkerPart } from '../../../runtime/tasks/marker.js';
+import type { FoldMode, Output, Part } from '../../../runtime/tasks/processor.js';
+import { enlarged } from '../../../runtime/tasks/state/columns.js';
+import { Interner } from '../../../runtime/tasks/state/interner.js';
+import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
+import { AvroCursor, AvroWriter } from '../../../schemas/avro-writer.js';
+import { type Codec, SchemaError } from '../../../schemas/codec.js';
+import type { FeatureTopics } from '../../../topics/features.js';
 import type { Catalogue } from '../catalogue/catalogue.js';
 import { carry, lagFactors, windowStart } from '../days.js';
 import { WindowedState } from '../windowed-state.js';

@@ -2,10 +2,10 @@
  * Reads `events`, keeps (user, day) sums, writes affinity, interactions and the re-key hop to products, and sets aside
  * what is late or cannot be read.
  */
-import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
-import type { Codec } from '../../schemas/codec.js';
-import { deadLetters, events, lateEvents } from '../../topics/events.js';
-import type { FeatureTopics } from '../../topics/features.js';
+import type { ProcessorDeclaration } from '../../../runtime/tasks/processor.js';
+import type { Codec } from '../../../schemas/codec.js';
+import { deadLetters, events, lateEvents } from '../../../topics/events.js';
+import type { FeatureTopics } from '../../../topics/features.js';
 import type { Catalogue } from '../catalogue/catalogue.js';
 import { ActivityPart, type ActivitySettings, type IntakeOutcome } from './activity-part.js';
 

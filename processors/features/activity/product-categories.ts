@@ -1,6 +1,6 @@
 /** What the catalogue says of products, looked up once per product until it changes. Presentation only: nothing is folded by it. */
-import { capacityFor, enlarged } from '../../runtime/tasks/state/columns.js';
-import type { Interner } from '../../runtime/tasks/state/interner.js';
+import { capacityFor, enlarged } from '../../../runtime/tasks/state/columns.js';
+import type { Interner } from '../../../runtime/tasks/state/interner.js';
 import { type Catalogue, UNKNOWN_CATEGORY } from '../catalogue/catalogue.js';
 
 const NOT_LOOKED_UP = -2;
