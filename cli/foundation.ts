@@ -3,7 +3,7 @@
  * closes it, the other way round.
  */
 import { join } from 'node:path';
-import { migrateUp } from '../publishing/migrate.js';
+import { migrateUp } from '../publishing/migrations/migrate.js';
 import { applyDeclaredTopics } from '../runtime/log/apply-topics.js';
 import { openEmbeddedLog } from '../runtime/log/embedded/log.js';
 import { openKafkaLog } from '../runtime/log/kafka/log.js';

@@ -4,7 +4,7 @@
  */
 
 import { EMBEDDINGS_APPLICATION } from '../processors/embeddings/main.js';
-import type { Publisher } from '../publishing/publisher.js';
+import type { Publisher } from '../publishing/live/publisher.js';
 import type { Log, TopicPartition } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Metrics } from '../runtime/process/metrics.js';

@@ -5,7 +5,7 @@
  */
 
 import { Layout } from '../publishing/layout.js';
-import { createReader as createStoreReader, type FeatureReader, popularItem } from '../publishing/reader.js';
+import { createReader as createStoreReader, type FeatureReader, popularItem } from '../publishing/reading/reader.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { silentLogger } from '../runtime/process/logger.js';

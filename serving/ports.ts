@@ -1,7 +1,7 @@
 /** What serving is given: everything behind the HTTP surface, as ports, so that tests hand in their own. */
 import type { LiveAudits } from '../publishing/audit/compose.js';
 import type { ErasureReader } from '../publishing/erasure/erasure-reader.js';
-import type { FeatureReader } from '../publishing/reader.js';
+import type { FeatureReader } from '../publishing/reading/reader.js';
 import type { Versions } from '../publishing/versions/versions.js';
 import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';

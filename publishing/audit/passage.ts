@@ -12,7 +12,7 @@ import type { Codec } from '../../schemas/codec.js';
 import { events, products } from '../../topics/events.js';
 import { type FeatureTopics, featureTopics } from '../../topics/features.js';
 import { partitionOf } from '../../topics/partition.js';
-import { isWhole } from '../position-plan.js';
+import { isWhole } from '../live/position-plan.js';
 import { onlineGroup, tableGroup } from '../sinks/groups.js';
 import type { CatalogueEntry } from './catalogue.js';
 import type { ReferenceSettings } from './reference.js';

@@ -5,7 +5,7 @@ import { products, users } from '../../topics/events.js';
 import { featureTopics } from '../../topics/features.js';
 import type { Subject } from '../../topics/subject.js';
 import { affinityTable, Layout, popularityTable } from '../layout.js';
-import { isWhole } from '../position-plan.js';
+import { isWhole } from '../live/position-plan.js';
 import { onlineGroup, PRODUCER_TABLES_GROUP, tableGroup } from '../sinks/groups.js';
 import { tablePosition } from '../sinks/table-sink-store.js';
 

@@ -4,8 +4,8 @@
  * is an answer; where it is not, a 503 says what is missing. Products that were deleted since the version was made are
  * passed over: where too few are left, the model is asked for more.
  */
-import type { ModelReader } from '../../publishing/models.js';
-import type { FeatureReader } from '../../publishing/reader.js';
+import type { ModelReader } from '../../publishing/reading/models.js';
+import type { FeatureReader } from '../../publishing/reading/reader.js';
 import type { Embedder } from '../../runtime/models/embedder/embedder.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { hasCode, isTransient } from '../../runtime/process/errors.js';

@@ -1,6 +1,6 @@
 /** The models that serving answers from, kept at the current versions: each is loaded beside the one before it. */
-import { type CurrentFolder, CurrentFolders } from '../../publishing/current-folder.js';
-import { createModelReader } from '../../publishing/models.js';
+import { type CurrentFolder, CurrentFolders } from '../../publishing/reading/current-folder.js';
+import { createModelReader } from '../../publishing/reading/models.js';
 import { pinnedBy } from '../../publishing/versions/pins.js';
 import type { Embedder } from '../../runtime/models/embedder/embedder.js';
 import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';

@@ -5,7 +5,7 @@
  * A query of nothing else is searched for as it stands.
  */
 import { termsOf } from '../../processors/corpus/words.js';
-import type { FeatureReader } from '../../publishing/reader.js';
+import type { FeatureReader } from '../../publishing/reading/reader.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { KeptFresh } from './kept-fresh.js';
 

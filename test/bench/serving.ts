@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { migrateUp } from '../../publishing/migrate.js';
+import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import type { Versions } from '../../publishing/versions/versions.js';
 import { loadNative } from '../../runtime/models/faiss/native.js';

@@ -5,9 +5,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DeadLetterWriter } from '../../publishing/dead-letters.js';
-import { type GroupSink, Materialiser } from '../../publishing/materialise.js';
-import type { SinkPace } from '../../publishing/partition-sink.js';
+import { DeadLetterWriter } from '../../publishing/live/dead-letters.js';
+import { type GroupSink, Materialiser } from '../../publishing/live/materialise.js';
+import type { SinkPace } from '../../publishing/live/partition-sink.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log, LogWriter, TopicPartition } from '../../runtime/log/log.js';
 import { systemClock } from '../../runtime/process/clock.js';

@@ -3,9 +3,9 @@
  * rate and above it, and what its tables look like afterwards.
  */
 import { Layout } from '../../publishing/layout.js';
-import type { Materialiser } from '../../publishing/materialise.js';
-import { migrateUp } from '../../publishing/migrate.js';
-import { ONLINE_PACE, TABLE_PACE } from '../../publishing/publisher.js';
+import type { Materialiser } from '../../publishing/live/materialise.js';
+import { ONLINE_PACE, TABLE_PACE } from '../../publishing/live/publisher.js';
+import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { affinityOnline, affinityRows } from '../../publishing/sinks/affinity.js';
 import { popularityOnline, popularityRows } from '../../publishing/sinks/popularity.js';
 import { onlineSinkStore } from '../../publishing/sinks/sink-store.js';

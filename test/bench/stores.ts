@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Layout } from '../../publishing/layout.js';
-import { migrateUp } from '../../publishing/migrate.js';
+import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { affinityOnline, affinityRows } from '../../publishing/sinks/affinity.js';
 import type { AffinityRow } from '../../publishing/sinks/affinity-row.js';
 import type { Change } from '../../publishing/sinks/keyed-topic.js';

@@ -1,6 +1,6 @@
 /** A thread that reads stopwords all the time, as a caller of serving would: how long each read takes, and of what. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { createReader } from '../../publishing/reader.js';
+import { createReader } from '../../publishing/reading/reader.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';

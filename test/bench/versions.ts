@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Layout } from '../../publishing/layout.js';
-import { migrateUp } from '../../publishing/migrate.js';
+import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { MANIFEST_FILE } from '../../publishing/versions/manifest.js';
 import { StagingBatches } from '../../publishing/versions/staging.js';

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Layout } from '../../publishing/layout.js';
-import { migrateUp } from '../../publishing/migrate.js';
+import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import type { FaultPoint } from '../../runtime/process/fault-points.js';

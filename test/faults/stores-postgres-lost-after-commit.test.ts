@@ -1,6 +1,6 @@
 /** I5: the connection to Postgres is cut after a batch was committed, before the answer came. It is not applied again. */
 import { test } from 'node:test';
-import { migrateUp } from '../../publishing/migrate.js';
+import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import { CutProxy } from '../support/proxy.js';

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { migrateUp } from '../../publishing/migrate.js';
+import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import { removePrivatePostgres, startPrivatePostgres } from '../../runtime/stores/postgres/private-postgres.js';

@@ -8,7 +8,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { Layout } from '../../publishing/layout.js';
-import { createModelReader } from '../../publishing/models.js';
+import { createModelReader } from '../../publishing/reading/models.js';
 import type { Build } from '../../publishing/versions/versions.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { takeFaultPoints } from '../../runtime/process/fault-points.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { type Migration, migrateDown, migrateUp, readMigrations } from '../../publishing/migrate.js';
+import { type Migration, migrateDown, migrateUp, readMigrations } from '../../publishing/migrations/migrate.js';
 import { hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';

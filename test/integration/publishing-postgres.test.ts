@@ -1,8 +1,8 @@
 /** Sinks into a real Postgres: the gate, the rows, and what happens when connections or rows are lost. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, type TestContext, test } from 'node:test';
-import type { GroupSink } from '../../publishing/materialise.js';
-import { migrateUp } from '../../publishing/migrate.js';
+import type { GroupSink } from '../../publishing/live/materialise.js';
+import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { affinityRows } from '../../publishing/sinks/affinity.js';
 import type { TableSink } from '../../publishing/sinks/declaration.js';
 import { popularityRows } from '../../publishing/sinks/popularity.js';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ModelReader } from '../../publishing/models.js';
+import type { ModelReader } from '../../publishing/reading/models.js';
 import { ITEM_FACTORS_FILE, USER_FACTORS_FILE, writeFactors } from '../../publishing/versions/artefacts/factor-file.js';
 import { INDEX_FILE } from '../../publishing/versions/artefacts/faiss.js';
 import { MANIFEST_FILE, type Manifest } from '../../publishing/versions/manifest.js';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
 import type { ErasureStatus } from '../../publishing/erasure/certificate.js';
-import type { ProductPopularity, UserAffinity } from '../../publishing/reader.js';
+import type { ProductPopularity, UserAffinity } from '../../publishing/reading/reader.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';

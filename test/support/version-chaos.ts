@@ -1,7 +1,7 @@
 /** Publishing under fire: crashes and pauses at fault points, a store that loses questions and answers, witnesses. */
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { FeatureReader } from '../../publishing/reader.js';
+import type { FeatureReader } from '../../publishing/reading/reader.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { FaultHook, FaultPoint } from '../../runtime/process/fault-points.js';
 import type { Database } from '../../runtime/stores/database.js';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { migrateUp } from '../../../publishing/migrate.js';
+import { migrateUp } from '../../../publishing/migrations/migrate.js';
 import { openKafkaLog } from '../../../runtime/log/kafka/log.js';
 import type { Log } from '../../../runtime/log/log.js';
 import { silentLogger } from '../../../runtime/process/logger.js';

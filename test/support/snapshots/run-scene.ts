@@ -1,7 +1,7 @@
 /** Everything that a run needs, in one process: a log in files, a real Postgres, versions, and workers on top. */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { migrateUp } from '../../../publishing/migrate.js';
+import { migrateUp } from '../../../publishing/migrations/migrate.js';
 import { createVersions } from '../../../publishing/versions/create.js';
 import type { Versions } from '../../../publishing/versions/versions.js';
 import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';

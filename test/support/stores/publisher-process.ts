@@ -2,7 +2,7 @@
  * A publisher in a process of its own, for tests that kill it: it writes some changes, publishes everything, and says
  * `settled` when both stores have it, unless its plan ends it before. Argument: PublisherJob as JSON.
  */
-import { createPublisher } from '../../../publishing/publisher.js';
+import { createPublisher } from '../../../publishing/live/publisher.js';
 import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
 import { takeFaultPoints } from '../../../runtime/process/fault-points.js';

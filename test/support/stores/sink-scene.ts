@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Layout } from '../../../publishing/layout.js';
-import type { GroupSink } from '../../../publishing/materialise.js';
+import type { GroupSink } from '../../../publishing/live/materialise.js';
 import { affinityOnline, affinityRows } from '../../../publishing/sinks/affinity.js';
 import { popularityOnline, popularityRows } from '../../../publishing/sinks/popularity.js';
 import { onlineSinkStore, type SinkStore } from '../../../publishing/sinks/sink-store.js';

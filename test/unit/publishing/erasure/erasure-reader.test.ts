@@ -5,7 +5,7 @@ import { Eraser } from '../../../../ingest/eraser.js';
 import type { Certificate, ErasureStatus } from '../../../../publishing/erasure/certificate.js';
 import { ErasureReader } from '../../../../publishing/erasure/erasure-reader.js';
 import { Layout } from '../../../../publishing/layout.js';
-import { rebuildingOf } from '../../../../publishing/position-plan.js';
+import { rebuildingOf } from '../../../../publishing/live/position-plan.js';
 import type { Queryable, SqlValue } from '../../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../../runtime/stores/online-store.js';
 import { encodeMarker, MARKER_KEY } from '../../../../runtime/tasks/marker.js';

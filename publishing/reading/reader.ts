@@ -3,15 +3,15 @@
  * only; stopwords come together with their version in one step. Scores are recomputed for the moment of the answer within the UTC day of their row and never across midnight:
  * what left the window then, no formula knows.
  */
-import type { Clock } from '../runtime/process/clock.js';
-import { FreshetError } from '../runtime/process/errors.js';
-import type { Database } from '../runtime/stores/database.js';
-import type { OnlineStore } from '../runtime/stores/online-store.js';
-import { decodeId, Layout, popularityAt, popularityTable } from './layout.js';
-import { type LiveArtefact, liveSettings, type VersionSettings } from './live-version.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { FreshetError } from '../../runtime/process/errors.js';
+import type { Database } from '../../runtime/stores/database.js';
+import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { decodeId, Layout, popularityAt, popularityTable } from '../layout.js';
+import { type LiveArtefact, liveSettings, type VersionSettings } from '../live/live-version.js';
+import { utcDay, withinDay } from '../utc-day.js';
+import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
 import { type StopwordList, StopwordReader } from './stopword-reader.js';
-import { utcDay, withinDay } from './utc-day.js';
-import { PIN_SETTINGS, type Pinned } from './versions/pins.js';
 
 /** A version that readers may use, with what is needed to read it. */
 export interface LiveVersion {

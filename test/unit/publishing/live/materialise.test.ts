@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { encodeId, Layout, rankScore } from '../../../publishing/layout.js';
-import type { GroupSink } from '../../../publishing/materialise.js';
-import { affinityOnline } from '../../../publishing/sinks/affinity.js';
-import type { Change } from '../../../publishing/sinks/keyed-topic.js';
-import { popularityOnline } from '../../../publishing/sinks/popularity.js';
-import { onlineSinkStore } from '../../../publishing/sinks/sink-store.js';
-import type { Log, LogReader } from '../../../runtime/log/log.js';
-import { type Clock, systemClock } from '../../../runtime/process/clock.js';
-import { FreshetError } from '../../../runtime/process/errors.js';
-import type { Metrics } from '../../../runtime/process/metrics.js';
-import type { ApplyResult, FencedBatch, OnlineStore } from '../../../runtime/stores/online-store.js';
-import type { Popularity } from '../../../schemas/records.js';
-import { partitionOf } from '../../../topics/partition.js';
-import type { MemoryLog } from '../../support/memory-log.js';
+import { encodeId, Layout, rankScore } from '../../../../publishing/layout.js';
+import type { GroupSink } from '../../../../publishing/live/materialise.js';
+import { affinityOnline } from '../../../../publishing/sinks/affinity.js';
+import type { Change } from '../../../../publishing/sinks/keyed-topic.js';
+import { popularityOnline } from '../../../../publishing/sinks/popularity.js';
+import { onlineSinkStore } from '../../../../publishing/sinks/sink-store.js';
+import type { Log, LogReader } from '../../../../runtime/log/log.js';
+import { type Clock, systemClock } from '../../../../runtime/process/clock.js';
+import { FreshetError } from '../../../../runtime/process/errors.js';
+import type { Metrics } from '../../../../runtime/process/metrics.js';
+import type { ApplyResult, FencedBatch, OnlineStore } from '../../../../runtime/stores/online-store.js';
+import type { Popularity } from '../../../../schemas/records.js';
+import { partitionOf } from '../../../../topics/partition.js';
+import type { MemoryLog } from '../../../support/memory-log.js';
 import {
   affinity,
   codec,
@@ -28,8 +28,8 @@ import {
   rig,
   TroubledStore,
   write,
-} from '../../support/publishing.js';
-import { Random } from '../../support/random.js';
+} from '../../../support/publishing.js';
+import { Random } from '../../../support/random.js';
 
 const TOPIC = 'popularity.v1';
 const PARTITIONS = 3;

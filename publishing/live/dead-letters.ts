@@ -1,10 +1,10 @@
 /** Writes dead letters of sinks. A letter's id and key are the record's coordinates, so that a second one is no other. */
 
-import { deadLetterOf } from '../runtime/log/dead-letter.js';
-import type { Log, LogWriter } from '../runtime/log/log.js';
-import type { Clock } from '../runtime/process/clock.js';
-import type { Codec } from '../schemas/codec.js';
-import { deadLetters } from '../topics/events.js';
+import { deadLetterOf } from '../../runtime/log/dead-letter.js';
+import type { Log, LogWriter } from '../../runtime/log/log.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import type { Codec } from '../../schemas/codec.js';
+import { deadLetters } from '../../topics/events.js';
 import type { PoisonRow } from './backlog.js';
 
 export class DeadLetterWriter {

@@ -1,6 +1,7 @@
 /** What a certificate says of times and keys, from the settings. */
-import type { LookOptions } from '../publishing/erasure/look.js';
-import type { Settings } from '../runtime/process/settings.js';
+
+import type { Settings } from '../../runtime/process/settings.js';
+import type { LookOptions } from './look.js';
 
 export function erasureSettings(
   settings: Settings,

@@ -1,14 +1,14 @@
 /** Which products were deleted, from the catalogue's topic to the readers of models. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { Layout } from '../../../publishing/layout.js';
-import { createModelReader } from '../../../publishing/models.js';
-import { deletedOnline } from '../../../publishing/sinks/deleted.js';
-import { onlineSinkStore } from '../../../publishing/sinks/sink-store.js';
-import type { Database } from '../../../runtime/stores/database.js';
-import type { OnlineStore } from '../../../runtime/stores/online-store.js';
-import type { Product } from '../../../schemas/records.js';
-import { localStore, memoryLog, rig, write } from '../../support/publishing.js';
+import { Layout } from '../../../../publishing/layout.js';
+import { createModelReader } from '../../../../publishing/reading/models.js';
+import { deletedOnline } from '../../../../publishing/sinks/deleted.js';
+import { onlineSinkStore } from '../../../../publishing/sinks/sink-store.js';
+import type { Database } from '../../../../runtime/stores/database.js';
+import type { OnlineStore } from '../../../../runtime/stores/online-store.js';
+import type { Product } from '../../../../schemas/records.js';
+import { localStore, memoryLog, rig, write } from '../../../support/publishing.js';
 
 const TOPIC = 'products';
 const PARTITIONS = 2;

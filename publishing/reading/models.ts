@@ -4,16 +4,16 @@
  * Version and factors belong together because the version is taken once and stands in the key; whoever has loaded a
  * version's index asks for factors of that very version.
  */
-import { FreshetError, isTransient } from '../runtime/process/errors.js';
-import type { Database } from '../runtime/stores/database.js';
-import type { OnlineStore } from '../runtime/stores/online-store.js';
-import { checksumKey } from '../runtime/stores/versioned-keys.js';
-import { Layout } from './layout.js';
+import { FreshetError, isTransient } from '../../runtime/process/errors.js';
+import type { Database } from '../../runtime/stores/database.js';
+import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { checksumKey } from '../../runtime/stores/versioned-keys.js';
+import { Layout } from '../layout.js';
+import { type StoredInteractions, storedInteractions } from '../sinks/interactions-row.js';
+import { rowOf } from '../versions/artefacts/factor-rows.js';
+import { factorsOfText } from '../versions/artefacts/factors-text.js';
+import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
 import { Pointer } from './pointer.js';
-import { type StoredInteractions, storedInteractions } from './sinks/interactions-row.js';
-import { rowOf } from './versions/artefacts/factor-rows.js';
-import { factorsOfText } from './versions/artefacts/factors-text.js';
-import { PIN_SETTINGS, type Pinned } from './versions/pins.js';
 
 export interface UserFactors {
   readonly version: number;

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Layout } from '../../../publishing/layout.js';
-import { affinityOnline } from '../../../publishing/sinks/affinity.js';
-import { isPoison, type KeyedTopic, readChange } from '../../../publishing/sinks/keyed-topic.js';
-import { popularityOnline } from '../../../publishing/sinks/popularity.js';
-import { catalogueRows, deadLetterRows, userRows } from '../../../publishing/sinks/tables.js';
-import { Codec, type SchemaName } from '../../../schemas/codec.js';
-import { partitionOf } from '../../../topics/partition.js';
-import { columnsOf } from '../../support/columns.js';
-import { affinity, codec, HALF_LIFE_MS, popularity } from '../../support/publishing.js';
+import { Layout } from '../../../../publishing/layout.js';
+import { affinityOnline } from '../../../../publishing/sinks/affinity.js';
+import { isPoison, type KeyedTopic, readChange } from '../../../../publishing/sinks/keyed-topic.js';
+import { popularityOnline } from '../../../../publishing/sinks/popularity.js';
+import { catalogueRows, deadLetterRows, userRows } from '../../../../publishing/sinks/tables.js';
+import { Codec, type SchemaName } from '../../../../schemas/codec.js';
+import { partitionOf } from '../../../../topics/partition.js';
+import { columnsOf } from '../../../support/columns.js';
+import { affinity, codec, HALF_LIFE_MS, popularity } from '../../../support/publishing.js';
 
 const { topic } = popularityOnline(1, new Layout(), HALF_LIFE_MS);
 const encode = (value: object, schema: SchemaName = 'Popularity') => codec.encode(schema, value);

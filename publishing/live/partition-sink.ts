@@ -15,20 +15,20 @@
  * sink that works off a long outage writes all the time and may still come too late for a deletion.
  */
 
-import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../runtime/log/log.js';
-import type { Clock } from '../runtime/process/clock.js';
-import { hasCode, isTransient, messageOf } from '../runtime/process/errors.js';
-import { faultPoint } from '../runtime/process/fault-points.js';
-import type { Logger } from '../runtime/process/logger.js';
-import type { Metrics } from '../runtime/process/metrics.js';
-import type { SinkId, SinkPosition } from '../runtime/stores/online-store.js';
-import type { Codec } from '../schemas/codec.js';
-import { partitionOf } from '../topics/partition.js';
+import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { hasCode, isTransient, messageOf } from '../../runtime/process/errors.js';
+import { faultPoint } from '../../runtime/process/fault-points.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
+import type { SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
+import type { Codec } from '../../schemas/codec.js';
+import { partitionOf } from '../../topics/partition.js';
+import type { Change, KeyedTopic } from '../sinks/keyed-topic.js';
+import type { SinkStore } from '../sinks/sink-store.js';
 import { Backlog, type Batch } from './backlog.js';
 import type { DeadLetterWriter } from './dead-letters.js';
 import { isTooOld, rebuildingOf, rebuildReason } from './position-plan.js';
-import type { Change, KeyedTopic } from './sinks/keyed-topic.js';
-import type { SinkStore } from './sinks/sink-store.js';
 
 /** How a sink writes; the same for all partitions. */
 export interface SinkPace {

@@ -3,18 +3,18 @@
  * several times a second, told by a callback that loads the new one beside the old. What could not be loaded is tried
  * again, and the old one stays meanwhile.
  */
-import type { Clock } from '../runtime/process/clock.js';
-import { FreshetError, messageOf } from '../runtime/process/errors.js';
-import type { Logger } from '../runtime/process/logger.js';
-import type { Service } from '../runtime/process/service.js';
-import { artifactsFolder, type Settings } from '../runtime/process/settings.js';
-import { Artifacts } from '../runtime/stores/artifacts.js';
-import type { Database } from '../runtime/stores/database.js';
-import type { OnlineStore } from '../runtime/stores/online-store.js';
-import { Layout } from './layout.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { FreshetError, messageOf } from '../../runtime/process/errors.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Service } from '../../runtime/process/service.js';
+import { artifactsFolder, type Settings } from '../../runtime/process/settings.js';
+import { Artifacts } from '../../runtime/stores/artifacts.js';
+import type { Database } from '../../runtime/stores/database.js';
+import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { Layout } from '../layout.js';
+import { MANIFEST_FILE, type Manifest } from '../versions/manifest.js';
+import { pinnedBy } from '../versions/pins.js';
 import { Pointer } from './pointer.js';
-import { MANIFEST_FILE, type Manifest } from './versions/manifest.js';
-import { pinnedBy } from './versions/pins.js';
 
 /** Artefacts whose readers keep files of a version loaded. */
 export type FolderArtefact = 'als' | 'faiss';

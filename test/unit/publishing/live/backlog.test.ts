@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Backlog, type Batch } from '../../../publishing/backlog.js';
-import { Layout } from '../../../publishing/layout.js';
-import type { KeyedTopic } from '../../../publishing/sinks/keyed-topic.js';
-import { popularityOnline } from '../../../publishing/sinks/popularity.js';
-import { Codec } from '../../../schemas/codec.js';
-import type { Popularity } from '../../../schemas/records.js';
-import { columnsOf } from '../../support/columns.js';
-import { codec, HALF_LIFE_MS, popularity } from '../../support/publishing.js';
+import { Layout } from '../../../../publishing/layout.js';
+import { Backlog, type Batch } from '../../../../publishing/live/backlog.js';
+import type { KeyedTopic } from '../../../../publishing/sinks/keyed-topic.js';
+import { popularityOnline } from '../../../../publishing/sinks/popularity.js';
+import { Codec } from '../../../../schemas/codec.js';
+import type { Popularity } from '../../../../schemas/records.js';
+import { columnsOf } from '../../../support/columns.js';
+import { codec, HALF_LIFE_MS, popularity } from '../../../support/publishing.js';
 
 const { topic } = popularityOnline(1, new Layout(), HALF_LIFE_MS);
 

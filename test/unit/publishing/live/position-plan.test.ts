@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { POSITION_AGE_MS_MAX, rebuildingOf, rebuildReason } from '../../../publishing/position-plan.js';
-import type { SinkPosition } from '../../../runtime/stores/online-store.js';
+import { POSITION_AGE_MS_MAX, rebuildingOf, rebuildReason } from '../../../../publishing/live/position-plan.js';
+import type { SinkPosition } from '../../../../runtime/stores/online-store.js';
 
 const NOW = Date.UTC(2026, 0, 31);
 const LOG = { earliest: 10, lastStable: 90, highWatermark: 100 };

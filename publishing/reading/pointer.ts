@@ -3,13 +3,13 @@
  * Postgres where it cannot say. A reader never goes back to an older switch than one it has seen: a store that was put
  * back to an older copy is passed over until it has followed again.
  */
-import { isTransient } from '../runtime/process/errors.js';
-import type { Queryable } from '../runtime/stores/database.js';
-import type { OnlineStore } from '../runtime/stores/online-store.js';
-import { compareTokens, type SwitchToken } from '../runtime/stores/switch-token.js';
-import type { VersionedKeys } from '../runtime/stores/versioned-keys.js';
-import type { Artefact, Layout } from './layout.js';
-import { readHead } from './versions/heads.js';
+import { isTransient } from '../../runtime/process/errors.js';
+import type { Queryable } from '../../runtime/stores/database.js';
+import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { compareTokens, type SwitchToken } from '../../runtime/stores/switch-token.js';
+import type { VersionedKeys } from '../../runtime/stores/versioned-keys.js';
+import type { Artefact, Layout } from '../layout.js';
+import { readHead } from '../versions/heads.js';
 
 export class Pointer {
   readonly #artefact: Artefact;

@@ -4,17 +4,17 @@
  * membership and one reader serve all sinks of a store.
  */
 import { setMaxListeners } from 'node:events';
-import type { Assignment, Log, LogReader, Membership, TopicPartition } from '../runtime/log/log.js';
-import type { Clock } from '../runtime/process/clock.js';
-import { hasCode, messageOf } from '../runtime/process/errors.js';
-import type { Logger } from '../runtime/process/logger.js';
-import type { Metrics } from '../runtime/process/metrics.js';
-import type { Service } from '../runtime/process/service.js';
-import type { Codec } from '../schemas/codec.js';
+import type { Assignment, Log, LogReader, Membership, TopicPartition } from '../../runtime/log/log.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { hasCode, messageOf } from '../../runtime/process/errors.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
+import type { Service } from '../../runtime/process/service.js';
+import type { Codec } from '../../schemas/codec.js';
+import type { KeyedTopic } from '../sinks/keyed-topic.js';
+import type { SinkStore } from '../sinks/sink-store.js';
 import type { DeadLetterWriter } from './dead-letters.js';
 import { PartitionSink, type SinkPace } from './partition-sink.js';
-import type { KeyedTopic } from './sinks/keyed-topic.js';
-import type { SinkStore } from './sinks/sink-store.js';
 
 /** One topic of a group and where its rows go. */
 export interface GroupSink {

@@ -1,34 +1,34 @@
 /** Everything that brings the live features into the stores, as one service: the version, then three groups of sinks. */
 
-import type { Log } from '../runtime/log/log.js';
-import type { Clock } from '../runtime/process/clock.js';
-import { isTransient, messageOf } from '../runtime/process/errors.js';
-import type { Logger } from '../runtime/process/logger.js';
-import type { Metrics } from '../runtime/process/metrics.js';
-import { type Service, startAll, stopAll } from '../runtime/process/service.js';
-import type { Settings } from '../runtime/process/settings.js';
-import type { Database } from '../runtime/stores/database.js';
-import type { OnlineStore } from '../runtime/stores/online-store.js';
-import type { Codec } from '../schemas/codec.js';
+import type { Log } from '../../runtime/log/log.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import { isTransient, messageOf } from '../../runtime/process/errors.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
+import { type Service, startAll, stopAll } from '../../runtime/process/service.js';
+import type { Settings } from '../../runtime/process/settings.js';
+import type { Database } from '../../runtime/stores/database.js';
+import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import type { Codec } from '../../schemas/codec.js';
+import { Layout } from '../layout.js';
+import { affinityOnline, affinityRows } from '../sinks/affinity.js';
+import type { OnlineSink, TableSink } from '../sinks/declaration.js';
+import { deletedOnline } from '../sinks/deleted.js';
+import { erasedOnline, erasedRows } from '../sinks/erased.js';
+import { onlineGroup, PRODUCER_TABLES_GROUP, tableGroup } from '../sinks/groups.js';
+import { interactionsOnline } from '../sinks/interactions.js';
+import { popularityOnline, popularityRows } from '../sinks/popularity.js';
+import { onlineSinkStore } from '../sinks/sink-store.js';
+import { tableSinkStore } from '../sinks/table-sink-store.js';
+import { catalogueRows, deadLetterRows, userRows } from '../sinks/tables.js';
+import { nothingStaged } from '../versions/follow.js';
+import { Reconciler } from '../versions/reconcile.js';
+import { Releases } from '../versions/releases.js';
 import { Applied } from './applied.js';
 import { DeadLetterWriter } from './dead-letters.js';
-import { Layout } from './layout.js';
 import { installLiveVersion, LIVE_ARTEFACTS, versionSettings } from './live-version.js';
 import { type GroupSink, Materialiser, type SinkProgress } from './materialise.js';
 import type { SinkPace } from './partition-sink.js';
-import { affinityOnline, affinityRows } from './sinks/affinity.js';
-import type { OnlineSink, TableSink } from './sinks/declaration.js';
-import { deletedOnline } from './sinks/deleted.js';
-import { erasedOnline, erasedRows } from './sinks/erased.js';
-import { onlineGroup, PRODUCER_TABLES_GROUP, tableGroup } from './sinks/groups.js';
-import { interactionsOnline } from './sinks/interactions.js';
-import { popularityOnline, popularityRows } from './sinks/popularity.js';
-import { onlineSinkStore } from './sinks/sink-store.js';
-import { tableSinkStore } from './sinks/table-sink-store.js';
-import { catalogueRows, deadLetterRows, userRows } from './sinks/tables.js';
-import { nothingStaged } from './versions/follow.js';
-import { Reconciler } from './versions/reconcile.js';
-import { Releases } from './versions/releases.js';
 
 export interface PublisherOptions {
   readonly log: Log;

@@ -6,10 +6,10 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FreshetError } from '../runtime/process/errors.js';
-import type { Logger } from '../runtime/process/logger.js';
-import type { Database, Queryable } from '../runtime/stores/database.js';
-import { projectRoot } from '../schemas/project-root.js';
+import { FreshetError } from '../../runtime/process/errors.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Database, Queryable } from '../../runtime/stores/database.js';
+import { projectRoot } from '../../schemas/project-root.js';
 
 export interface Migration {
   readonly number: number;

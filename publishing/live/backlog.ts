@@ -4,9 +4,9 @@
  * objects; and of a key's records in a batch only the newest is decoded. That is what lets a slow store keep up: the
  * more waits, the more of it is passed over.
  */
-import type { RecordColumns } from '../runtime/log/log.js';
-import type { Codec } from '../schemas/codec.js';
-import { type Change, isPoison, type KeyedTopic, type Poison, readKey, readValue } from './sinks/keyed-topic.js';
+import type { RecordColumns } from '../../runtime/log/log.js';
+import type { Codec } from '../../schemas/codec.js';
+import { type Change, isPoison, type KeyedTopic, type Poison, readKey, readValue } from '../sinks/keyed-topic.js';
 
 /** A record that goes to the dead letters. */
 export interface PoisonRow {

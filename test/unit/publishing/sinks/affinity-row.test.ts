@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { affinityReader } from '../../../publishing/sinks/affinity-row.js';
-import { avroType, Codec, SchemaError } from '../../../schemas/codec.js';
+import { affinityReader } from '../../../../publishing/sinks/affinity-row.js';
+import { avroType, Codec, SchemaError } from '../../../../schemas/codec.js';
 
 const codec = new Codec();
 // A category of this name is read rightly, but no object made by the schema's own decoding can hold it.

@@ -3,13 +3,13 @@
  * from Postgres in one statement. A reader never goes back to an older switch than one it has seen: a store that was
  * put back to an older copy is passed over until it has followed again.
  */
-import { FreshetError, isTransient } from '../runtime/process/errors.js';
-import type { Database } from '../runtime/stores/database.js';
-import type { OnlineStore } from '../runtime/stores/online-store.js';
-import { compareTokens, type SwitchToken } from '../runtime/stores/switch-token.js';
-import type { PartRead } from '../runtime/stores/versioned-keys.js';
-import { encodeId, type Layout } from './layout.js';
-import { PIN_SETTINGS, type Pinned } from './versions/pins.js';
+import { FreshetError, isTransient } from '../../runtime/process/errors.js';
+import type { Database } from '../../runtime/stores/database.js';
+import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { compareTokens, type SwitchToken } from '../../runtime/stores/switch-token.js';
+import type { PartRead } from '../../runtime/stores/versioned-keys.js';
+import { encodeId, type Layout } from '../layout.js';
+import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
 
 /** All words of one language in one version; confidence 0..1. */
 export interface StopwordList {

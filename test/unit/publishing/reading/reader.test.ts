@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { rankScore } from '../../../publishing/layout.js';
-import { popularItem } from '../../../publishing/reader.js';
-import { utcDay, withinDay } from '../../../publishing/utc-day.js';
+import { rankScore } from '../../../../publishing/layout.js';
+import { popularItem } from '../../../../publishing/reading/reader.js';
+import { utcDay, withinDay } from '../../../../publishing/utc-day.js';
 
 const HOUR_MS = 3_600_000;
 const HALF_LIFE_MS = 24 * HOUR_MS;

@@ -2,10 +2,10 @@
  * The live features as versions: their tables, their rows in `versions` and `version_heads`, and the half-life that a
  * version keeps for ever. How the online store follows is the same as for every artefact (versions/follow.ts).
  */
-import { FreshetError } from '../runtime/process/errors.js';
-import type { Settings } from '../runtime/process/settings.js';
-import type { Database, Queryable } from '../runtime/stores/database.js';
-import { lockHead } from './versions/heads.js';
+import { FreshetError } from '../../runtime/process/errors.js';
+import type { Settings } from '../../runtime/process/settings.js';
+import type { Database, Queryable } from '../../runtime/stores/database.js';
+import { lockHead } from '../versions/heads.js';
 
 export const LIVE_ARTEFACTS = ['popularity', 'affinity', 'interactions'] as const;
 export type LiveArtefact = (typeof LIVE_ARTEFACTS)[number];

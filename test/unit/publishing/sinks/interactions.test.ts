@@ -2,17 +2,17 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { relativeError } from '../../../publishing/audit/reference.js';
-import { Layout } from '../../../publishing/layout.js';
-import { createModelReader } from '../../../publishing/models.js';
-import { erasedOnline } from '../../../publishing/sinks/erased.js';
-import { interactionsOnline } from '../../../publishing/sinks/interactions.js';
-import { interactionsReader, storedInteractions } from '../../../publishing/sinks/interactions-row.js';
-import { onlineSinkStore } from '../../../publishing/sinks/sink-store.js';
-import type { Database } from '../../../runtime/stores/database.js';
-import { AvroWriter } from '../../../schemas/avro-writer.js';
-import type { Interactions } from '../../../schemas/records.js';
-import { codec, deadLettersIn, localStore, memoryLog, rig, write } from '../../support/publishing.js';
+import { relativeError } from '../../../../publishing/audit/reference.js';
+import { Layout } from '../../../../publishing/layout.js';
+import { createModelReader } from '../../../../publishing/reading/models.js';
+import { erasedOnline } from '../../../../publishing/sinks/erased.js';
+import { interactionsOnline } from '../../../../publishing/sinks/interactions.js';
+import { interactionsReader, storedInteractions } from '../../../../publishing/sinks/interactions-row.js';
+import { onlineSinkStore } from '../../../../publishing/sinks/sink-store.js';
+import type { Database } from '../../../../runtime/stores/database.js';
+import { AvroWriter } from '../../../../schemas/avro-writer.js';
+import type { Interactions } from '../../../../schemas/records.js';
+import { codec, deadLettersIn, localStore, memoryLog, rig, write } from '../../../support/publishing.js';
 
 const TOPIC = 'interactions.v1';
 const PARTITIONS = 2;
