@@ -5,8 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Processors } from '../processors/application.js';
+import { createCorpus } from '../processors/corpus/main.js';
 import { createEmbeddings, type Embeddings } from '../processors/embeddings/main.js';
-import { createCorpus, createProcessors, type Processors } from '../processors/main.js';
+import { createProcessors } from '../processors/features/main.js';
 import { createAudits, type LiveAudits } from '../publishing/audit/compose.js';
 import { ErasureReader } from '../publishing/erasure/erasure-reader.js';
 import { erasureSettings } from '../publishing/erasure/settings.js';

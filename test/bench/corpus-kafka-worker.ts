@@ -1,5 +1,5 @@
 /** A member of the corpus application on real Kafka; tells how far its tasks have come until it is asked to end. */
-import { createCorpus } from '../../processors/main.js';
+import { createCorpus } from '../../processors/corpus/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';

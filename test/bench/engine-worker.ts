@@ -1,6 +1,6 @@
 /** Runs the features application until it has folded what lies in the log at the start, and tells what that took. */
 
-import { createProcessors } from '../../processors/main.js';
+import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';

@@ -2,7 +2,7 @@
  * The processors as a process of their own, as long as the starter wants it: tells how long they took to be ready, how far
  * they are, what they take, and sets their clock wrong when it is told to.
  */
-import { createProcessors } from '../../processors/main.js';
+import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';

@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import kafkajs from 'kafkajs';
-import { createProcessors, type Processors } from '../../processors/main.js';
+import type { Processors } from '../../processors/application.js';
+import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
-import { createProcessors } from '../../processors/main.js';
+import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { systemClock } from '../../runtime/process/clock.js';

@@ -1,0 +1,21 @@
+/** Starts the corpus application: the tasks of documents and terms that this member is given. */
+import { corpusTopics } from '../../topics/corpus.js';
+import { applicationOf, type Processors, type ProcessorsOptions } from '../application.js';
+import { corpusProcessor, corpusTermsProcessor } from './processor.js';
+
+/** The corpus is an application of its own: a replay of the features leaves it alone. */
+const CORPUS_VERSION = 1;
+
+/** The corpus application (`corpus.v1`) as a service: documents in, document frequencies per language and term out. */
+export function createCorpus(options: ProcessorsOptions): Processors {
+  const { codec, settings, metrics } = options;
+  const application = `corpus.v${CORPUS_VERSION}`;
+  const shared = { application, topics: corpusTopics(CORPUS_VERSION), codec };
+  const corpus = corpusProcessor({
+    ...shared,
+    onDocuments: (outcome, documents) => metrics.corpusDocuments.inc({ outcome }, documents),
+  });
+  const terms = corpusTermsProcessor({ ...shared, intervalMs: settings.TERMS_INTERVAL_S * 1_000 });
+  const tasks = applicationOf(application, [corpus, terms], options);
+  return { name: application, application: tasks, start: () => tasks.start(), stop: () => tasks.stop() };
+}

@@ -1,0 +1,50 @@
+/** Starts the features application: the tasks of activity and popularity that this member is given. */
+import { startAll, stopAll } from '../../runtime/process/service.js';
+import { featureTopics } from '../../topics/features.js';
+import { applicationOf, type Processors, type ProcessorsOptions } from '../application.js';
+import { activityProcessor } from './activity/processor.js';
+import { Catalogue } from './catalogue/catalogue.js';
+import { popularityProcessor } from './popularity/processor.js';
+
+const HOUR_MS = 3_600_000;
+
+export interface FeaturesOptions extends ProcessorsOptions {
+  /** Version of the application: its topics, group and transactional ids carry it. */
+  readonly version: number;
+}
+
+/** The features application as a service; start() resolves when the group is joined, not when tasks are restored. */
+export function createProcessors(options: FeaturesOptions): Processors {
+  const { log, codec, settings, logger, metrics, clock, version } = options;
+  const topics = featureTopics(version);
+  const application = `features.v${version}`;
+  const catalogue = new Catalogue({ log, codec, logger, clock });
+  const activity = activityProcessor({
+    application,
+    topics,
+    codec,
+    catalogue,
+    settings: {
+      popularityHalfLifeMs: settings.POPULARITY_HALF_LIFE_H * HOUR_MS,
+      affinityHalfLifeMs: settings.AFFINITY_HALF_LIFE_H * HOUR_MS,
+      duplicateHorizonMs: settings.DUPLICATE_HORIZON_H * HOUR_MS,
+      interactionsIntervalMs: settings.INTERACTIONS_INTERVAL_S * 1_000,
+    },
+    onIntake: (outcome, records) => metrics.intake.inc({ outcome }, records),
+  });
+  const popularity = popularityProcessor({
+    application,
+    topics,
+    codec,
+    catalogue,
+    halfLifeMs: settings.POPULARITY_HALF_LIFE_H * HOUR_MS,
+  });
+  const tasks = applicationOf(application, [activity, popularity], options);
+  const services = [catalogue, tasks];
+  return {
+    name: application,
+    application: tasks,
+    start: () => startAll(services),
+    stop: () => stopAll(services),
+  };
+}
