@@ -1,100 +1,60 @@
 /**
  * One process put together: log, stores, topics, migrations, then the roles asked for, then the demo. Everything is
- * started in the order of the data and stopped the other way round.
+ * started in the order of the data and stopped in the reverse order.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Processors } from '../processors/application.js';
-import { createCorpus } from '../processors/corpus/main.js';
-import { createEmbeddings, type Embeddings } from '../processors/embeddings/main.js';
-import { createProcessors } from '../processors/features/main.js';
-import { createAudits, type LiveAudits } from '../publishing/audit/compose.js';
-import { ErasureReader } from '../publishing/erasure/erasure-reader.js';
-import { erasureSettings } from '../publishing/erasure/settings.js';
-import { createPublisher, type Publisher } from '../publishing/live/publisher.js';
-import { createReader } from '../publishing/reading/reader.js';
-import { createVersions } from '../publishing/versions/create.js';
-import { pinnedBy } from '../publishing/versions/pins.js';
-import type { Versions } from '../publishing/versions/versions.js';
-import type { Log } from '../runtime/log/log.js';
 import { systemClock } from '../runtime/process/clock.js';
-import { type DataFolder, prepareDataFolder } from '../runtime/process/data-folder.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';
 import { createMetrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
 import type { Settings } from '../runtime/process/settings.js';
-import type { Stores } from '../runtime/stores/open-stores.js';
-import type { Application } from '../runtime/tasks/application.js';
-import type { Codec } from '../schemas/codec.js';
-import { createModels } from '../serving/models/models.js';
-import type { Readiness } from '../serving/ports.js';
-import { createServer, type Server } from '../serving/server.js';
-import { createRuns } from '../snapshotters/create-runs.js';
-import { createSnapshotters, type Snapshotters } from '../snapshotters/main.js';
-import type { Runs } from '../snapshotters/runs.js';
-import { corpusTopics } from '../topics/corpus.js';
-import { documents, events } from '../topics/events.js';
-import { featureTopics } from '../topics/features.js';
-import type { ComposeOptions, Part, Running } from './compose.js';
-import { loadHistory } from './demo/feeder.js';
-import { endsOf, makeFirstModels } from './demo/first-models.js';
-import { awaitFirstVersion } from './demo/first-version.js';
-import { startTraffic } from './demo/live-feed.js';
-import { createShop, type Shop } from './demo/shop.js';
-import { FEATURES_VERSION, openFoundation } from './foundation.js';
+import type { Server } from '../serving/server.js';
+import { FEATURES_VERSION, type Foundation, openFoundation } from './foundation.js';
 import { OverviewSampler } from './overview.js';
-import { SNAPSHOT_JOBS, snapshottersOf } from './snapshotters.js';
-
-const VERSION = FEATURES_VERSION;
-const CORPUS_VERSION = 1;
-const WATCH_MS = 1_000;
-/** A snapshot's process is given less time to stop than all of us are. */
-const SNAPSHOT_STOP_MS = 5_000;
-/** The demo shows its first versions soon, instead of waiting until topics that may be late are written. */
-const DEMO_TERMS_INTERVAL_S = 1;
-const DEMO_INTERACTIONS_INTERVAL_S = 10;
+import { openRuns, startAudits, startVersions } from './published.js';
+import { ReadinessWatch } from './readiness.js';
+import type { Ground, StoreGround } from './roles/ground.js';
+import { type Applications, startProcessors } from './roles/processor.js';
+import { startPublisher } from './roles/publisher.js';
+import { startServing } from './roles/serving.js';
+import { startSnapshotters } from './roles/snapshotter.js';
+import type { ComposeOptions, Demo, DemoScene, Running, UsedPart } from './running.js';
 
 export class Composition implements Running {
   readonly name = 'freshet';
-  readonly parts: Part[] = [];
+  readonly parts: UsedPart[] = [];
   readonly failed: Promise<Error>;
-  readonly ready: Promise<void>;
   readonly #settings: Settings;
   readonly #o: ComposeOptions;
   readonly #metrics = createMetrics();
   readonly #clock = systemClock;
   readonly #ending = new AbortController();
+  readonly #readiness = new ReadinessWatch();
   /** What is open, in the order of opening: each closes itself. */
   readonly #open: { readonly what: string; readonly close: () => Promise<void> }[] = [];
-  #fail: (error: Error) => void = () => undefined;
-  #setReady: () => void = () => undefined;
   readonly #localToken: string | null;
+  #fail: (error: Error) => void = () => undefined;
   #server: Server | null = null;
-  #processors: Processors | null = null;
-  #corpus: Processors | null = null;
-  #embeddings: Embeddings | null = null;
-  #snapshotters: Snapshotters | null = null;
   #demoWaits: string | null = null;
-  #storesWait: string | null = null;
   #background: Promise<void>[] = [];
   #stopping: Promise<void> | null = null;
 
   constructor(settings: Settings, options: ComposeOptions) {
-    this.#settings = options.demo ? demoSettings(settings) : settings;
+    this.#settings = options.demo?.settings(settings) ?? settings;
     this.#o = options;
     const asksForTokens = settings.API_TOKENS !== undefined || settings.API_TOKENS_FILE !== undefined;
     this.#localToken = asksForTokens ? randomBytes(32).toString('hex') : null;
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
-    this.ready = new Promise((resolve) => {
-      this.#setReady = resolve;
-    });
   }
 
   get address(): string | null {
     return this.#server?.address() ?? null;
+  }
+
+  get ready(): Promise<void> {
+    return this.#readiness.ready;
   }
 
   async start(): Promise<void> {
@@ -112,256 +72,101 @@ export class Composition implements Running {
   }
 
   async #start(): Promise<void> {
-    const settings = this.#settings;
     const { roles, demo, logger } = this.#o;
-    this.#demoWaits = demo ? 'the demo shop' : null;
-    const { folder, log, codec, stores } = await openFoundation(settings, {
+    const foundation = await openFoundation(this.#settings, {
       logger,
       // Only a process of processors alone needs none.
       stores: roles.some((role) => role !== 'processor'),
       // The demo remembers there what it has loaded.
-      folder: demo,
+      folder: demo !== null,
       keep: (what, close) => this.#open.push({ what, close }),
       onPart: (name, use) => this.parts.push({ name, use }),
     });
-    const shared = { log, codec, settings, logger, metrics: this.#metrics, clock: this.#clock, version: VERSION };
-
-    if (roles.includes('processor')) {
-      const checkpoints = await this.#checkpoints();
-      this.#processors = createProcessors({ ...shared, ...checkpoints });
-      await this.#run(this.#processors);
-      this.#corpus = createCorpus({ ...shared, ...checkpoints });
-      await this.#run(this.#corpus);
-      this.#embeddings = createEmbeddings(shared);
-      await this.#run(this.#embeddings);
-    }
-    let publisher: Publisher | null = null;
-    if (stores !== null && roles.includes('publisher')) {
-      publisher = createPublisher({ ...shared, store: stores.store, database: stores.database });
-      await this.#run(publisher);
-    }
-    let runs: Runs | null = null;
-    if (stores !== null) {
-      const { database, store } = stores;
-      const versions = createVersions({ ...shared, database, store });
-      await this.#run(versions);
-      const snapshotters = await snapshottersOf(roles);
-      if (snapshotters.length > 0) {
-        const pace = { stopMs: SNAPSHOT_STOP_MS };
-        this.#snapshotters = createSnapshotters({ ...shared, database, versions, snapshotters, pace });
-        await this.#run(this.#snapshotters);
-      }
-      const audits = createAudits({ ...shared, ...stores, publishes: publisher !== null, after: this.ready });
-      await this.#run(audits);
-      const open = createRuns({ ...shared, database, jobs: SNAPSHOT_JOBS });
-      this.#open.push({ what: 'runs', close: () => open.close() });
-      runs = open;
-      if (roles.includes('serving')) {
-        await this.#serve(log, codec, stores, publisher, audits, versions, runs);
-        if (folder !== null) await folder.announce(this.#server!.address(), this.#localToken ?? undefined);
-      }
-      if (demo) this.#background.push(this.#demo(log, codec, folder, publisher, { versions, runs }));
-    } else if (demo) this.#background.push(this.#demo(log, codec, folder, publisher, null));
-    this.#background.push(this.#watch(stores));
-  }
-
-  /** No lock: a task belongs to one process, and several on one machine may find each other's. */
-  async #checkpoints(): Promise<{ checkpointFolder?: string }> {
-    const { FRESHET_DATA_DIR, CHECKPOINT_INTERVAL_S } = this.#settings;
-    if (CHECKPOINT_INTERVAL_S === 0) return {};
-    try {
-      await prepareDataFolder(FRESHET_DATA_DIR);
-      return { checkpointFolder: join(FRESHET_DATA_DIR, 'checkpoints') };
-    } catch (error) {
-      this.#o.logger.warn({ event: 'checkpoints_off', error: asError(error).message });
-      return {};
-    }
-  }
-
-  async #serve(
-    log: Log,
-    codec: Codec,
-    stores: Stores,
-    publisher: Publisher | null,
-    audits: LiveAudits,
-    versions: Versions,
-    runs: Runs,
-  ): Promise<void> {
-    const settings = this.#settings;
-    const { logger, demo } = this.#o;
-    const metrics = this.#metrics;
-    const clock = this.#clock;
-    const overview = new OverviewSampler({
-      log,
-      metrics,
-      clock,
-      demo,
-      version: VERSION,
-      applications: this.#applications,
-      publisher,
-      mode: { log: log.kind, online_store: stores.store.kind, database: settings.DATABASE_URL ? 'url' : 'private' },
-    });
-    const readers = createReader({
-      ...stores,
-      keyPrefix: settings.REDIS_KEY_PREFIX,
-      clock,
-      pinned: pinnedBy(settings),
-    });
-    const models = createModels({ ...stores, readers, settings, logger, metrics, clock });
-    await this.#run(models);
-    this.#server = await createServer({
-      log,
-      database: stores.database,
-      readers,
-      models: models.answers,
-      erasures: new ErasureReader({ log, codec, clock, ...stores, ...erasureSettings(settings), versions: [VERSION] }),
-      versions,
-      runs,
-      audits,
-      codec,
-      settings,
+    this.#demoWaits = demo === null ? null : 'the demo shop';
+    const ground: Ground = {
+      ...foundation,
+      settings: this.#settings,
       logger,
-      metrics,
-      clock,
-      ...(this.#localToken === null ? {} : { localToken: this.#localToken }),
-      isReady: () => this.#readiness(),
-      overview: () => overview.current(),
-    });
-    await this.#run(this.#server);
+      metrics: this.#metrics,
+      clock: this.#clock,
+      version: FEATURES_VERSION,
+      start: (service) => this.#run(service),
+    };
+    const applications = roles.includes('processor') ? await startProcessors(ground) : null;
+    if (foundation.stores === null) this.#follow(foundation, applications, [], null);
+    else await this.#overStores({ ...ground, stores: foundation.stores }, foundation, applications);
   }
 
-  async #run(service: Service): Promise<void> {
-    await service.start();
-    this.#open.push({ what: service.name, close: () => service.stop() });
-  }
-
-  get #applications(): readonly Application[] {
-    return [this.#processors, this.#corpus, this.#embeddings].flatMap((processors) =>
-      processors?.application == null ? [] : [processors.application],
-    );
-  }
-
-  #readiness(): Readiness {
-    const waiting = [
-      ...this.#applications.flatMap((application) => application.waiting),
-      ...this.#applications
-        .flatMap((application) => application.failures)
-        .map(({ task, error }) => `${task}, which has stopped: ${error.message}`),
-      ...(this.#snapshotters?.waiting ?? []),
-      ...[this.#demoWaits, this.#storesWait].filter((what) => what !== null),
-    ];
-    return { ready: waiting.length === 0, waiting };
-  }
-
-  /** Notices stores that do not answer, and the first moment at which everything is there. */
-  async #watch(stores: Stores | null): Promise<void> {
-    const { signal } = this.#ending;
-    while (!signal.aborted) {
-      try {
-        await Promise.all([stores?.store.ping(), stores?.database.ping()]);
-        this.#storesWait = null;
-      } catch (error) {
-        this.#storesWait = `a store that does not answer: ${asError(error).message}`;
-      }
-      const { ready } = this.#readiness();
-      if (ready) this.#setReady();
-      await this.#clock.sleep(ready ? WATCH_MS : WATCH_MS / 10, signal);
+  async #overStores(ground: StoreGround, foundation: Foundation, applications: Applications | null): Promise<void> {
+    const { roles, demo } = this.#o;
+    const publisher = roles.includes('publisher') ? await startPublisher(ground) : null;
+    const versions = await startVersions(ground);
+    const snapshotters = await startSnapshotters(ground, roles, versions);
+    const audits = await startAudits(ground, { publishes: publisher !== null, after: this.ready });
+    const runs = await openRuns(ground);
+    if (roles.includes('serving')) {
+      const overview = new OverviewSampler({
+        ...ground,
+        demo: demo !== null,
+        applications: allOf(applications),
+        publisher,
+      });
+      const isReady = () => this.#readiness.current();
+      const localToken = this.#localToken;
+      this.#server = await startServing(ground, { overview, versions, runs, audits, isReady, localToken });
+      await foundation.folder?.announce(this.#server.address(), localToken ?? undefined);
     }
+    const published = snapshotters === null ? null : { versions, runs };
+    this.#follow(foundation, applications, snapshotters === null ? [] : [snapshotters], { publisher, published });
   }
 
-  async #demo(
-    log: Log,
-    codec: Codec,
-    folder: DataFolder | null,
-    publisher: Publisher | null,
-    published: { readonly versions: Versions; readonly runs: Runs } | null,
+  /** What goes on once everything is started: the demo, and the look at what is ready. */
+  #follow(
+    { log, codec, folder, stores }: Foundation,
+    applications: Applications | null,
+    waiting: readonly { readonly waiting: readonly string[] }[],
+    published: Pick<DemoScene, 'publisher' | 'published'> | null,
+  ): void {
+    const { demo } = this.#o;
+    const { features = null, corpus = null } = applications ?? {};
+    const { publisher, published: versions } = published ?? { publisher: null, published: null };
+    if (demo !== null)
+      this.#background.push(
+        this.#runDemo(demo, { log, codec, folder: folder!, features, corpus, publisher, published: versions }),
+      );
+    const others = () => [
+      ...waiting.flatMap((service) => service.waiting),
+      ...(this.#demoWaits === null ? [] : [this.#demoWaits]),
+    ];
+    const watched = { applications: allOf(applications), others, stores };
+    this.#background.push(this.#readiness.follow(watched, this.#clock, this.#ending.signal));
+  }
+
+  async #runDemo(
+    demo: Demo,
+    scene: Omit<DemoScene, 'settings' | 'logger' | 'clock' | 'signal' | 'waitFor' | 'start'>,
   ): Promise<void> {
     const { signal } = this.#ending;
-    const { logger } = this.#o;
-    const { DEMO_SEED, DEMO_RATE } = this.#settings;
     try {
-      this.#demoWaits = 'the demo history to be written';
-      const wanted = createShop(DEMO_SEED, this.#clock.now());
-      const marker = markerFile(join(folder!.path, `demo-${log.kind}.json`));
-      const { shop, endOffsets } = await loadHistory({ log, codec, shop: wanted, logger, marker, signal });
-      await this.#awaitVisible(log, endOffsets, publisher);
-      if (published !== null && this.#snapshotters !== null) await this.#awaitStopwords(log, published);
-      this.#demoWaits = null;
-      if (!signal.aborted && DEMO_RATE > 0) await this.#run(this.#traffic(log, codec, shop));
-      if (published !== null && this.#snapshotters !== null) await this.#firstModels(log, endOffsets, published);
+      await demo.run({
+        ...scene,
+        settings: this.#settings,
+        logger: this.#o.logger,
+        clock: this.#clock,
+        signal,
+        waitFor: (what) => {
+          this.#demoWaits = what;
+        },
+        start: (service) => this.#run(service),
+      });
     } catch (error) {
       if (!signal.aborted) this.#fail(asError(error));
     }
   }
 
-  #traffic(log: Log, codec: Codec, shop: Shop): Service {
-    return startTraffic({
-      log,
-      codec,
-      shop,
-      ratePerSecond: this.#settings.DEMO_RATE,
-      logger: this.#o.logger,
-      clock: this.#clock,
-    });
-  }
-
-  /** The history is folded, emitted, and applied to the stores, as far as these roles run here. */
-  async #awaitVisible(
-    log: Log,
-    ends: readonly { readonly partition: number; readonly offset: number }[],
-    publisher: Publisher | null,
-  ): Promise<void> {
-    const { signal } = this.#ending;
-    const progress = this.#processors?.application.progress;
-    if (progress === undefined) return;
-    this.#demoWaits = 'the demo history to be folded';
-    await progress.awaitReached(
-      ends.map((end) => ({ topic: events.name, ...end })),
-      signal,
-    );
-    const topics = featureTopics(VERSION);
-    await progress.awaitReached(await endsOf(log, topics.productActivity.name), signal);
-    if (publisher === null) return;
-    this.#demoWaits = 'the demo history to be published';
-    for (const { name } of [topics.popularity, topics.affinity])
-      await publisher.awaitApplied(name, await endsOf(log, name), signal);
-  }
-
-  /** The documents are folded, their terms written, and a first version of the stopwords is there. */
-  async #awaitStopwords(log: Log, published: { readonly versions: Versions; readonly runs: Runs }): Promise<void> {
-    const { signal } = this.#ending;
-    const corpus = this.#corpus?.application;
-    if (corpus !== undefined) {
-      const { termChanges } = corpusTopics(CORPUS_VERSION);
-      this.#demoWaits = 'the demo documents to be folded';
-      await corpus.progress.awaitReached(await endsOf(log, documents.name), signal);
-      await corpus.progress.awaitReached(await endsOf(log, termChanges.name), signal);
-      this.#demoWaits = 'the terms of the demo documents to be written';
-      const isWritten = () =>
-        corpus
-          .parts()
-          .filter(({ input }) => input.topic === termChanges.name)
-          .every((part) => part.oldestDue(Number.POSITIVE_INFINITY) === Number.POSITIVE_INFINITY);
-      while (!isWritten() && !signal.aborted) await this.#clock.sleep(WATCH_MS / 10, signal);
-    }
-    this.#demoWaits = 'the first version of the stopwords';
-    await awaitFirstVersion({ ...published, job: 'stopwords', logger: this.#o.logger, clock: this.#clock, signal });
-  }
-
-  /** The shop is open meanwhile; without models it is worth looking at all the same. */
-  async #firstModels(
-    log: Log,
-    endOffsets: readonly { readonly partition: number; readonly offset: number }[],
-    published: { readonly versions: Versions; readonly runs: Runs },
-  ): Promise<void> {
-    const parts = () => this.#processors?.application.parts() ?? [];
-    const { logger } = this.#o;
-    const { signal } = this.#ending;
-    try {
-      await makeFirstModels({ ...published, log, parts, endOffsets, logger, clock: this.#clock, signal });
-    } catch (error) {
-      if (!signal.aborted) logger.error({ event: 'demo_models_failed', error: asError(error).message });
-    }
+  async #run(service: Service): Promise<void> {
+    await service.start();
+    this.#open.push({ what: service.name, close: () => service.stop() });
   }
 
   async #stop(): Promise<void> {
@@ -381,29 +186,6 @@ export class Composition implements Running {
   }
 }
 
-function demoSettings(settings: Settings): Settings {
-  const { TERMS_INTERVAL_S, INTERACTIONS_INTERVAL_S } = settings;
-  return {
-    ...settings,
-    TERMS_INTERVAL_S: Math.min(TERMS_INTERVAL_S, DEMO_TERMS_INTERVAL_S),
-    INTERACTIONS_INTERVAL_S: Math.min(INTERACTIONS_INTERVAL_S, DEMO_INTERACTIONS_INTERVAL_S),
-  };
-}
-
-/** A small file that is either the old or the new text. */
-function markerFile(path: string) {
-  return {
-    read: async () => {
-      try {
-        return await readFile(path, 'utf8');
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-        throw error;
-      }
-    },
-    write: async (text: string) => {
-      await writeFile(`${path}.new`, text);
-      await rename(`${path}.new`, path);
-    },
-  };
+function allOf(applications: Applications | null) {
+  return applications === null ? [] : Object.values(applications);
 }

@@ -8,6 +8,7 @@ import type { Publisher } from '../publishing/live/publisher.js';
 import type { Log, TopicPartition } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Metrics } from '../runtime/process/metrics.js';
+import type { Settings } from '../runtime/process/settings.js';
 import type { Application } from '../runtime/tasks/application.js';
 import type { Overview } from '../serving/ports.js';
 import { corpusTopics } from '../topics/corpus.js';
@@ -24,7 +25,8 @@ export interface OverviewOptions {
   readonly clock: Clock;
   readonly version: number;
   readonly demo: boolean;
-  readonly mode: Overview['mode'];
+  readonly settings: Pick<Settings, 'DATABASE_URL'>;
+  readonly stores: { readonly store: { readonly kind: string } };
   /** Those that run in this process. */
   readonly applications: readonly Pick<Application, 'name' | 'progress'>[];
   readonly publisher: Pick<Publisher, 'positions'> | null;
@@ -62,7 +64,7 @@ export class OverviewSampler {
   }
 
   async #take(now: number): Promise<Overview> {
-    const { log, mode, demo, version } = this.#o;
+    const { log, demo, version, stores, settings } = this.#o;
     const topics = featureTopics(version);
     const application = `features.v${version}`;
     const ends = await this.#endsOf(events.name);
@@ -74,7 +76,11 @@ export class OverviewSampler {
     const delays = await this.#measureDelays();
     const published = [topics.popularity.name, topics.affinity.name];
     return {
-      mode,
+      mode: {
+        log: log.kind,
+        online_store: stores.store.kind,
+        database: settings.DATABASE_URL === undefined ? 'private' : 'url',
+      },
       demo,
       uptime_seconds: Math.round((now - this.#startedAt) / 1_000),
       events: { total, rate_per_second: seconds > 0 ? (total - first.events) / seconds : 0 },

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import { createLogger } from '../runtime/process/logger.js';
 import { ALL_ROLES, loadSettings, type Role, type Settings } from '../runtime/process/settings.js';
-import type { Compose, Running } from './compose.js';
+import type { Compose, Running } from './running.js';
 import { type Shell, UsageError } from './shell.js';
 import { listenForStop, type StopSignal } from './stop-signal.js';
 
@@ -62,10 +62,11 @@ interface UpOptions {
 }
 
 async function up(shell: Shell, compose: Compose, settings: Settings, options: UpOptions): Promise<void> {
-  const { roles, demo } = options;
+  const { roles } = options;
   const stop = listenForStop();
   try {
     const logger = createLogger(logLevel(shell, settings));
+    const demo = options.demo ? (await import('./demo/demo-shop.js')).demoShop : null;
     const running = await compose(settings, { roles, demo, logger });
     const failure = await runUntilStopped(shell, running, options, stop);
     await stopInTime(running);

@@ -14,9 +14,16 @@ test('embeddings lag behind the products, by what their own application has reac
   await write(log, 'products', 'Product', deleted);
   const applications = ['features.v1', EMBEDDINGS_APPLICATION].map((name) => ({ name, progress: new Progress() }));
   const [features, embeddings] = applications;
-  const mode = { log: 'embedded', online_store: 'local', database: 'private' };
   const lag = async () => {
-    const options = { log, metrics: createMetrics(), clock: systemClock, version: 1, demo: false, mode };
+    const options = {
+      log,
+      metrics: createMetrics(),
+      clock: systemClock,
+      version: 1,
+      demo: false,
+      settings: {},
+      stores: { store: { kind: 'local' } },
+    };
     return (await new OverviewSampler({ ...options, applications, publisher: null }).current()).lag.embeddings;
   };
   features!.progress.advance([{ topic: 'products', partition: 0, offset: 5 }]);
