@@ -2,8 +2,9 @@
 import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { Command, CommanderError } from 'commander';
+import { composeUp } from '../assembly/compose.js';
+import type { Compose } from '../assembly/running.js';
 import { asError } from '../runtime/process/errors.js';
-import { composeUp } from './compose.js';
 import { consumeCommand } from './consume.js';
 import { doctorCommand } from './doctor.js';
 import { eraseCommand } from './erase.js';
@@ -11,7 +12,6 @@ import { modelCommand } from './model.js';
 import { packageVersion } from './package-version.js';
 import { produceCommand } from './produce.js';
 import { resetCommand } from './reset.js';
-import type { Compose } from './running.js';
 import { Failed, Shell, type Terminal, UsageError } from './shell.js';
 import { snapshotCommand } from './snapshot.js';
 import { topicsCommand } from './topics.js';

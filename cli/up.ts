@@ -1,9 +1,9 @@
 /** `freshet up`: starts the chosen roles in this process and stops them in order when asked to. */
 import { Command, Option } from 'commander';
+import type { Compose, Running } from '../assembly/running.js';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import { createLogger } from '../runtime/process/logger.js';
 import { ALL_ROLES, loadSettings, type Role, type Settings } from '../runtime/process/settings.js';
-import type { Compose, Running } from './running.js';
 import { type Shell, UsageError } from './shell.js';
 import { listenForStop, type StopSignal } from './stop-signal.js';
 

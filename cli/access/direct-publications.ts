@@ -1,12 +1,13 @@
 /** Versions and runs through log and stores that this command opens itself. */
+
+import { openFoundation } from '../../assembly/foundation.js';
+import { SNAPSHOT_JOBS, snapshotterOf } from '../../assembly/snapshotters.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
 import { createRuns } from '../../snapshotters/create-runs.js';
 import { createSnapshotters } from '../../snapshotters/main.js';
-import { openFoundation } from '../foundation.js';
 import type { Shell } from '../shell.js';
-import { SNAPSHOT_JOBS, snapshotterOf } from '../snapshotters.js';
 import type { Publications, Step } from './publications.js';
 
 const WAITING_MS = 250;

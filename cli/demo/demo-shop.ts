@@ -1,13 +1,13 @@
 /** The demo shop, step by step: its history in the log, folded and published; its first versions; then live traffic. */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { FEATURES_VERSION } from '../../assembly/foundation.js';
+import type { Demo, DemoScene } from '../../assembly/running.js';
 import { asError } from '../../runtime/process/errors.js';
 import type { Settings } from '../../runtime/process/settings.js';
 import { corpusTopics } from '../../topics/corpus.js';
 import { documents, events } from '../../topics/events.js';
 import { featureTopics } from '../../topics/features.js';
-import { FEATURES_VERSION } from '../foundation.js';
-import type { Demo, DemoScene } from '../running.js';
 import { loadHistory } from './feeder.js';
 import { endsOf, makeFirstModels } from './first-models.js';
 import { awaitFirstVersion } from './first-version.js';

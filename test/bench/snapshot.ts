@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { snapshotterOf } from '../../cli/snapshotters.js';
+import { snapshotterOf } from '../../assembly/snapshotters.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';

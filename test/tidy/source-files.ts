@@ -13,6 +13,7 @@ export const LAYERS = [
   'publishing',
   'snapshotters',
   'serving',
+  'assembly',
   'cli',
   'exports',
 ] as const;

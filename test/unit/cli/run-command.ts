@@ -1,7 +1,7 @@
 /** Runs one command line in this process and gives back what it said. */
 import { Readable, Writable } from 'node:stream';
+import type { Compose } from '../../../assembly/running.js';
 import { main } from '../../../cli/main.js';
-import type { Compose } from '../../../cli/running.js';
 
 export interface Said {
   readonly code: number;

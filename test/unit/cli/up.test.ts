@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Compose, ComposeOptions, Running } from '../../../cli/running.js';
+import type { Compose, ComposeOptions, Running } from '../../../assembly/running.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
 import type { Settings } from '../../../runtime/process/settings.js';
 import { runCommand } from './run-command.js';

@@ -1,7 +1,7 @@
 /** The lag of the parts of a deployment, as the page shows it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OverviewSampler } from '../../../cli/overview.js';
+import { OverviewSampler } from '../../../assembly/overview.js';
 import { EMBEDDINGS_APPLICATION } from '../../../processors/embeddings/main.js';
 import { systemClock } from '../../../runtime/process/clock.js';
 import { createMetrics } from '../../../runtime/process/metrics.js';
