@@ -1,6 +1,7 @@
 /** The fields of a record batch header the embedded log steers by (runtime/log/record-batch.ts holds the whole layout). */
 import { crc32c } from '@node-rs/crc32';
-import { BATCH_HEADER_BYTES, readInt64 } from '../record-batch.js';
+import { readInt64 } from '../../process/int64.js';
+import { BATCH_HEADER_BYTES } from '../record-batch.js';
 
 /** Bytes needed to tell how long a batch is. */
 export const BATCH_SIZE_BYTES = 12;

@@ -13,9 +13,9 @@ import { NO_PRODUCER, type RecordBatchBuilder } from '../record-batch.js';
 import { batchMaxTimestamp, COMMITTED_EPOCH } from './batch-header.js';
 import { type Disk, diskError } from './disk.js';
 import type { BasePlace, Journal } from './journal.js';
-import type { Partition } from './partition.js';
 import { SerialQueue } from './queue.js';
 import type { Segment } from './segment.js';
+import type { Partition } from './topic.js';
 
 /** Batches for one partition, in order. */
 export interface PartitionBatches {

@@ -13,11 +13,11 @@ import { NO_PRODUCER, RecordBatchBuilder, walkBatches } from '../record-batch.js
 import { batchMaxTimestamp, batchStamp, COMPACTED_EPOCH } from './batch-header.js';
 import type { Disk } from './disk.js';
 import { KeyOffsets } from './key-offsets.js';
-import type { Partition } from './partition.js';
 import { scanBatches } from './scan.js';
 import { Segment } from './segment.js';
 import { SegmentIndex } from './segment-index.js';
 import { beginSwap, finishSwaps, unfinishedPath } from './swap.js';
+import type { Partition } from './topic.js';
 
 /** A pass stops taking more segments into its table of keys above this. */
 const TABLE_BYTES_MAX = 64 * 1024 * 1024;

@@ -31,14 +31,13 @@ import { type Disk, diskError, nodeDisk } from './disk.js';
 import { Groups } from './groups.js';
 import { Journal } from './journal.js';
 import { Maintenance } from './maintenance.js';
-import { Partition } from './partition.js';
 import { EmbeddedReader } from './reader.js';
 import { recover, TOPICS_FOLDER, UNFINISHED_PREFIX } from './recovery.js';
 import { Segment } from './segment.js';
 import { noFacts, SegmentIndex } from './segment-index.js';
 import { ShownOffsets } from './shown-offsets.js';
 import { findOffsetForTime } from './time-search.js';
-import { TOPIC_FILE, Topic } from './topic.js';
+import { Partition, TOPIC_FILE, Topic } from './topic.js';
 import { checkTopicConfig } from './topic-config.js';
 import { EmbeddedTransactionalWriter, EmbeddedWriter, TransactionalIds } from './writer.js';
 

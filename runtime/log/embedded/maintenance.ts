@@ -6,9 +6,9 @@ import type { Logger } from '../../process/logger.js';
 import type { Committer } from './committer.js';
 import { closedSegments, compactPartition } from './compaction.js';
 import type { Disk } from './disk.js';
-import type { Partition } from './partition.js';
 import { SerialQueue } from './queue.js';
 import type { Segment } from './segment.js';
+import type { Partition } from './topic.js';
 import { compacts, expires } from './topic-config.js';
 
 export interface MaintenanceOptions {

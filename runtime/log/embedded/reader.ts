@@ -5,8 +5,8 @@ import type { LogReader, ReaderOptions, RecordColumns, TopicPartition } from '..
 import { walkBatches } from '../record-batch.js';
 import { BATCH_SIZE_BYTES, batchSize, completeBatchesEnd } from './batch-header.js';
 import { type Disk, diskError } from './disk.js';
-import type { Partition } from './partition.js';
 import type { Segment } from './segment.js';
+import type { Partition } from './topic.js';
 
 /** Where reading goes on: an offset, and the place of its batch in a segment if that is known. */
 interface Cursor {

@@ -12,10 +12,9 @@ import type { Logger } from '../../process/logger.js';
 import type { TopicConfig } from '../log.js';
 import { type Disk, readJson, replaceFile, UNFINISHED_SUFFIX } from './disk.js';
 import { type BasePlace, decodeJournal, type Journal, type JournalContents, type Place } from './journal.js';
-import { Partition, START_FILE } from './partition.js';
 import { INDEX_SUFFIX, SEGMENT_SUFFIX, Segment, segmentName } from './segment.js';
 import { finishSwaps } from './swap.js';
-import { TOPIC_FILE, Topic } from './topic.js';
+import { Partition, START_FILE, TOPIC_FILE, Topic } from './topic.js';
 import { checkTopicConfig } from './topic-config.js';
 
 export const TOPICS_FOLDER = 'topics';

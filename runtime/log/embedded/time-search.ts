@@ -2,9 +2,9 @@
 import { walkBatches } from '../record-batch.js';
 import { batchMaxTimestamp } from './batch-header.js';
 import type { Disk } from './disk.js';
-import type { Partition } from './partition.js';
 import { scanBatches } from './scan.js';
 import type { Segment } from './segment.js';
+import type { Partition } from './topic.js';
 
 /** Null if every record is older. */
 export async function findOffsetForTime(disk: Disk, partition: Partition, ms: number): Promise<number | null> {

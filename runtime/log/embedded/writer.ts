@@ -5,8 +5,7 @@ import { FreshetError } from '../../process/errors.js';
 import { type AddOptions, type LogWriter, RECORD_BYTES_MAX, type TransactionalWriter } from '../log.js';
 import { RecordBatchBuilder } from '../record-batch.js';
 import type { Committer } from './committer.js';
-import type { Partition } from './partition.js';
-import type { Topic } from './topic.js';
+import type { Partition, Topic } from './topic.js';
 import { compacts } from './topic-config.js';
 
 /** A batch is closed above this: small enough to begin reading anywhere, large enough for its header not to count. */
