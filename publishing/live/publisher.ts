@@ -22,11 +22,11 @@ import { onlineSinkStore } from '../sinks/sink-store.js';
 import { tableSinkStore } from '../sinks/table-sink-store.js';
 import { catalogueRows, deadLetterRows, userRows } from '../sinks/tables.js';
 import { nothingStaged } from '../versions/follow.js';
+import { installLiveVersion, LIVE_ARTEFACTS, versionSettings } from '../versions/live-version.js';
 import { Reconciler } from '../versions/reconcile.js';
 import { Releases } from '../versions/releases.js';
 import { Applied } from './applied.js';
 import { DeadLetterWriter } from './dead-letters.js';
-import { installLiveVersion, LIVE_ARTEFACTS, versionSettings } from './live-version.js';
 import { type GroupSink, Materialiser, type SinkProgress } from './materialise.js';
 import type { SinkPace } from './partition-sink.js';
 

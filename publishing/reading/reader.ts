@@ -8,8 +8,8 @@ import { FreshetError } from '../../runtime/process/errors.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { decodeId, Layout, popularityAt, popularityTable } from '../layout.js';
-import { type LiveArtefact, liveSettings, type VersionSettings } from '../live/live-version.js';
 import { utcDay, withinDay } from '../utc-day.js';
+import { type LiveArtefact, liveSettings, type VersionSettings } from '../versions/live-version.js';
 import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
 import { type StopwordList, StopwordReader } from './stopword-reader.js';
 

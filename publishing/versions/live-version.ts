@@ -5,7 +5,7 @@
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Settings } from '../../runtime/process/settings.js';
 import type { Database, Queryable } from '../../runtime/stores/database.js';
-import { lockHead } from '../versions/heads.js';
+import { lockHead } from './heads.js';
 
 export const LIVE_ARTEFACTS = ['popularity', 'affinity', 'interactions'] as const;
 export type LiveArtefact = (typeof LIVE_ARTEFACTS)[number];

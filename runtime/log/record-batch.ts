@@ -4,6 +4,7 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import { FreshetError } from '../process/errors.js';
+import { readInt64, writeInt64 } from '../process/int64.js';
 import type { RecordColumns } from './log.js';
 
 export const BATCH_HEADER_BYTES = 61;
@@ -36,16 +37,6 @@ export type Decompress = (codec: number, bytes: Buffer) => Buffer;
 export interface AbortedTransaction {
   readonly producerId: bigint;
   readonly firstOffset: number;
-}
-
-/** Signed 64-bit big endian as a number; exact below 2^53, as all offsets and times are. */
-export function readInt64(bytes: Buffer, at: number): number {
-  return bytes.readInt32BE(at) * 4_294_967_296 + bytes.readUInt32BE(at + 4);
-}
-
-export function writeInt64(bytes: Buffer, value: number, at: number): void {
-  bytes.writeInt32BE(Math.floor(value / 4_294_967_296), at);
-  bytes.writeUInt32BE(((value % 4_294_967_296) + 4_294_967_296) % 4_294_967_296, at + 4);
 }
 
 const BYTES_PER_ROW = 2 * Float64Array.BYTES_PER_ELEMENT + 4 * Int32Array.BYTES_PER_ELEMENT;

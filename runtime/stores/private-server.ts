@@ -35,6 +35,14 @@ shift
 exec "$@" 3<&-
 `;
 
+/** How a private server is reached. */
+export interface PrivateServerOptions {
+  /** Default: a Unix socket where there can be one, else a port of 127.0.0.1 with a random password. */
+  readonly listen?: 'socket' | 'loopback';
+  /** Of 127.0.0.1; default: any that is free. */
+  readonly port?: number;
+}
+
 export interface ServerCommand {
   /** Shown in errors, e.g. "private Redis". */
   readonly name: string;

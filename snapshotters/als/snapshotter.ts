@@ -16,6 +16,7 @@ import { FreshetError } from '../../runtime/process/errors.js';
 import type { Settings } from '../../runtime/process/settings.js';
 import type { Interner } from '../../runtime/tasks/state/interner.js';
 import { featureTopics } from '../../topics/features.js';
+import { counted } from '../counted.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { checkModel, previousFigures } from './checks.js';
 import { type MadeIndexes, makeIndexes } from './indexes.js';
@@ -180,9 +181,4 @@ function summaryOf(
     `To be published: factors of ${counted(users.count, 'user')} and ${counted(products.count, 'product')}, ` +
       `${settings.ALS_FACTORS} each.`,
   ];
-}
-
-/** `1 user`, `12,345 users`. */
-function counted(count: number, what: string): string {
-  return `${String(count).replace(/\B(?=(\d{3})+$)/g, ',')} ${what}${count === 1 ? '' : 's'}`;
 }

@@ -13,20 +13,26 @@ import type { Manifest } from '../../publishing/versions/manifest.js';
 import { buildIndex } from '../../runtime/models/faiss/build-index.js';
 import { planBuild } from '../../runtime/models/faiss/build-plan.js';
 import { FLAT_DATA_AT, FLOAT_BYTES, readIndexFile, writeBreadth } from '../../runtime/models/faiss/index-file.js';
+import { breadths, chooseKind, HNSW_FROM } from '../../runtime/models/faiss/kind.js';
 import type { EngineChoice } from '../../runtime/models/faiss/messages.js';
 import { openIndex } from '../../runtime/models/faiss/open-index.js';
+import {
+  exactAnswers,
+  type Measured,
+  measure,
+  samplePositions,
+  type Truth,
+} from '../../runtime/models/faiss/recall.js';
 import type { Engine, IndexKind } from '../../runtime/models/faiss/vector-index.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { artifactsFolder } from '../../runtime/process/settings.js';
+import { counted, thousands } from '../counted.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
-import { counted, thousands } from '../stopwords/figures.js';
 import { checkChanges, checkModels, checkRecall, checkRecords, checkVectors, type Indexed } from './checks.js';
 import { type ChosenModel, chooseModel } from './choose-model.js';
 import { EmbeddingsCapture } from './embeddings-capture.js';
-import { breadths, chooseKind, HNSW_FROM } from './kind.js';
 import { IDS_FILE, INDEX_FILE } from './layout.js';
-import { exactAnswers, type Measured, measure, samplePositions, type Truth } from './recall.js';
 import { type WrittenVectors, writeVectors } from './vectors-file.js';
 
 const TOPIC = 'embeddings';

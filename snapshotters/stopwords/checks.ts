@@ -19,8 +19,8 @@
 import type { Word } from '../../publishing/versions/artefacts/words.js';
 import type { Check } from '../../publishing/versions/manifest.js';
 import type { Settings } from '../../runtime/process/settings.js';
+import { counted, thousands } from '../counted.js';
 import { type Comparison, stabilityByChance } from './comparison.js';
-import { counted, thousands } from './figures.js';
 
 /** A shorter list is none: the language is left out. */
 export const WORDS_MIN = 10;

@@ -8,6 +8,7 @@ import { UNKNOWN_LANGUAGE } from '../../processors/corpus/language.js';
 import { WORDS_FILE, type Word } from '../../publishing/versions/artefacts/words.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Settings } from '../../runtime/process/settings.js';
+import { counted, thousands } from '../counted.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { candidatesMax, candidatesPerShard } from './candidates.js';
 import {
@@ -21,7 +22,7 @@ import {
 } from './checks.js';
 import { compare } from './comparison.js';
 import { confidences, documentFrequency, inverseDocumentFrequency } from './confidence.js';
-import { counted, figuresOf, type LanguageFigures, thousands } from './figures.js';
+import { figuresOf, type LanguageFigures } from './figures.js';
 import { type LanguageCandidates, languageCandidates } from './language-terms.js';
 import { PreviousWords } from './previous-words.js';
 import { type LeftOut, summaryOf } from './summary.js';

@@ -1,8 +1,8 @@
 /** Which kind of index so many products get. */
 
-import type { Engine, IndexKind } from '../../runtime/models/faiss/vector-index.js';
-import { FreshetError } from '../../runtime/process/errors.js';
-import type { Settings } from '../../runtime/process/settings.js';
+import { FreshetError } from '../../process/errors.js';
+import type { Settings } from '../../process/settings.js';
+import type { Engine, IndexKind } from './vector-index.js';
 
 /** Below, comparing with everything takes as long as walking a graph. */
 export const HNSW_FROM = 20_000;

@@ -2,7 +2,7 @@
  * How much of the truth an index finds. Asked are products of the index, spread evenly, for the ten nearest others, or
  * whatever else is searched for, for the ten nearest; found counts whatever is as near as the tenth of the exact answer, so that equal vectors may stand for each other.
  */
-import type { Found, VectorIndex } from '../../runtime/models/faiss/vector-index.js';
+import type { Found, VectorIndex } from './vector-index.js';
 
 export const NEIGHBOURS = 10;
 /** Sums are added in another order by another engine. */

@@ -4,8 +4,8 @@
  * statement as well (`$1::float8[]`), the server then knows what the bytes are.
  */
 
-import { writeInt64 } from '../../log/record-batch.js';
 import { FreshetError } from '../../process/errors.js';
+import { writeInt64 } from '../../process/int64.js';
 import { ByteWriter } from '../byte-writer.js';
 
 /** Types of elements, and what Postgres calls them inside (src/include/catalog/pg_type.dat). */

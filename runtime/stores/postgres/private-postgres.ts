@@ -8,6 +8,7 @@ import type { Logger } from '../../process/logger.js';
 import { silentLogger } from '../../process/logger.js';
 import {
   freePort,
+  type PrivateServerOptions,
   pidIn,
   removeShortFolder,
   type ServerProcess,
@@ -16,7 +17,6 @@ import {
   stopOrphans,
   untilReady,
 } from '../private-server.js';
-import type { PrivateServerOptions } from '../redis/private-redis.js';
 import { openPostgres, type PostgresOptions } from './postgres.js';
 import { sqlState } from './postgres-errors.js';
 import {

@@ -9,6 +9,7 @@ import {
   freePort,
   inPath,
   outputOf,
+  type PrivateServerOptions,
   pidIn,
   removeShortFolder,
   type ServerProcess,
@@ -25,13 +26,6 @@ export interface PrivateRedis {
   /** One line on how it was obtained. */
   readonly how: string;
   stop(): Promise<void>;
-}
-
-export interface PrivateServerOptions {
-  /** Default: a Unix socket where there can be one, else a port of 127.0.0.1 with a random password. */
-  readonly listen?: 'socket' | 'loopback';
-  /** Of 127.0.0.1; default: any that is free. */
-  readonly port?: number;
 }
 
 const PROGRAMS = ['redis-server', 'valkey-server'];

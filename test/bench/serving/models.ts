@@ -18,6 +18,7 @@ import { buildIndex } from '../../../runtime/models/faiss/build-index.js';
 import { planBuild } from '../../../runtime/models/faiss/build-plan.js';
 import { FlatWriter } from '../../../runtime/models/faiss/flat-writer.js';
 import { writeBreadth } from '../../../runtime/models/faiss/index-file.js';
+import { HNSW_FROM } from '../../../runtime/models/faiss/kind.js';
 import { loadNative } from '../../../runtime/models/faiss/native.js';
 import { artifactsFolder, type Settings } from '../../../runtime/process/settings.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
@@ -25,7 +26,6 @@ import { type MadeIndexes, makeIndexes } from '../../../snapshotters/als/indexes
 import { makeModel } from '../../../snapshotters/als/model.js';
 import { sourceOf } from '../../../snapshotters/als/snapshotter.js';
 import { IdTableWriter } from '../../../snapshotters/faiss/id-table.js';
-import { HNSW_FROM } from '../../../snapshotters/faiss/kind.js';
 import { IDS_FILE, INDEX_FILE } from '../../../snapshotters/faiss/layout.js';
 import { productId, userId } from '../../support/load.js';
 import type { Random } from '../../support/random.js';

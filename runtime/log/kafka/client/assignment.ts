@@ -2,13 +2,7 @@
  * Who gets which task: balanced to a difference of at most one, and sticky: a member keeps what it has as long as that
  * is not more than its share. Pure, so that every leader comes to the same answer.
  */
-
-export interface Claim {
-  readonly memberId: string;
-  /** Tasks the member held, and in which generation: of two that claim a task the later one has it. */
-  readonly generation: number;
-  readonly tasks: readonly number[];
-}
+import type { Claim } from '../wire/group-bytes.js';
 
 /** Tasks of each member, ascending. */
 export function assignTasks(tasks: number, claims: readonly Claim[]): Map<string, number[]> {

@@ -3,10 +3,16 @@
  * the group and its partitions; our tasks ride along as user data.
  */
 import type { TopicPartition } from '../../log.js';
-import type { Claim } from '../client/assignment.js';
 import { byTopic, RequestWriter, ResponseReader } from './wire.js';
 
 const VERSION = 0;
+
+export interface Claim {
+  readonly memberId: string;
+  /** Tasks the member held, and in which generation: of two that claim a task the later one has it. */
+  readonly generation: number;
+  readonly tasks: readonly number[];
+}
 
 /** A member's subscription with the tasks it holds, of which generation. */
 export function encodeSubscription(topics: readonly string[], generation: number, tasks: readonly number[]): Buffer {

@@ -1,5 +1,5 @@
 /** The primitive types of Kafka's protocol (its versions before "flexible"), written and read in place. */
-import { readInt64, writeInt64 } from '../../record-batch.js';
+import { readInt64, writeInt64 } from '../../../process/int64.js';
 
 /** One request and how to read its answer. */
 export interface Exchange<Answer> {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { wordsOfLines } from '../../../../publishing/versions/artefacts/words.js';
 import { hasCode, messageOf } from '../../../../runtime/process/errors.js';
 import { loadSettings } from '../../../../runtime/process/settings.js';
-import { thousands } from '../../../../snapshotters/stopwords/figures.js';
+import { thousands } from '../../../../snapshotters/counted.js';
 import { TermCounts } from '../../../support/term-records.js';
 import { build, withPrevious } from './build.js';
 import { type CorpusShape, syntheticCorpus } from './synthetic-corpus.js';

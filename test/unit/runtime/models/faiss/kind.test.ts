@@ -1,28 +1,9 @@
-/** Which model, which kind, how widely: decisions without any index. */
+/** Which kind of index, searched how widely: decisions without any index. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planBuild } from '../../../../runtime/models/faiss/build-plan.js';
-import { hasCode } from '../../../../runtime/process/errors.js';
-import { chooseModel } from '../../../../snapshotters/faiss/choose-model.js';
-import { breadths, chooseKind } from '../../../../snapshotters/faiss/kind.js';
-
-const group = (model: string, dimension: number, products: number, newestMs = 0) => ({
-  model,
-  dimension,
-  products,
-  newestMs,
-});
-
-test('the model of most products is indexed, in the dimension of most; of equals the newer', () => {
-  assert.equal(chooseModel([]), null);
-  assert.deepEqual(chooseModel([group('a', 4, 10), group('b', 8, 30), group('b', 4, 2)]), {
-    group: group('b', 8, 30),
-    otherModels: 10,
-    otherDimensions: 2,
-  });
-  assert.equal(chooseModel([group('a', 4, 10, 5), group('b', 4, 10, 6)])!.group.model, 'b');
-  assert.equal(chooseModel([group('b', 4, 10, 5), group('a', 4, 10, 5)])!.group.model, 'a');
-});
+import { planBuild } from '../../../../../runtime/models/faiss/build-plan.js';
+import { breadths, chooseKind } from '../../../../../runtime/models/faiss/kind.js';
+import { hasCode } from '../../../../../runtime/process/errors.js';
 
 test('the kind follows the size, unless a setting says otherwise', () => {
   const kinds = [1, 19_999, 20_000, 499_999, 500_000, 5_000_000].map(

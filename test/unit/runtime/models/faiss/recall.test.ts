@@ -1,8 +1,8 @@
 /** Recall is what it says: counted against the truth, equal vectors standing for each other. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Found, VectorIndex } from '../../../../runtime/models/faiss/vector-index.js';
-import { exactAnswers, measure, samplePositions } from '../../../../snapshotters/faiss/recall.js';
+import { exactAnswers, measure, samplePositions } from '../../../../../runtime/models/faiss/recall.js';
+import type { Found, VectorIndex } from '../../../../../runtime/models/faiss/vector-index.js';
 
 /** An index that answers with what it was given. */
 function answering(count: number, rows: readonly (readonly [position: number, score: number])[][]): VectorIndex {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { assignTasks, type Claim } from '../../../../../../runtime/log/kafka/client/assignment.js';
+import { assignTasks } from '../../../../../../runtime/log/kafka/client/assignment.js';
+import type { Claim } from '../../../../../../runtime/log/kafka/wire/group-bytes.js';
 
 const claim = (memberId: string, tasks: readonly number[] = [], generation = 1): Claim => ({
   memberId,
