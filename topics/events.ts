@@ -10,7 +10,7 @@ export const events = topic({
   retentionDays: 100,
   logAppendTime: true,
   owner: 'producers',
-  readers: ['activity'],
+  readers: ['activity', 'publishing'],
   feedsKeyedState: true,
 });
 

@@ -10,7 +10,7 @@ import type { Service } from '../../runtime/process/service.js';
 import type { Audit } from './audit.js';
 import { type AuditReport, isClean } from './report.js';
 
-export interface AuditorOptions {
+interface AuditorOptions {
   readonly audit: Pick<Audit, 'follow' | 'compare' | 'close'>;
   readonly intervalMs: number;
   readonly clock: Clock;

@@ -18,7 +18,7 @@ import { Verifications } from './verifications.js';
 /** A verification in a live process leaves it half of its time. */
 const VERIFY_BUSY_SHARE = 0.5;
 
-export interface AuditSources {
+interface AuditSources {
   readonly log: Log;
   readonly codec: Codec;
   readonly clock: Clock;
@@ -42,7 +42,7 @@ export interface LiveAudits extends Service, Pick<Verifications, 'begin' | 'get'
   auditor(): AuditorState | null;
 }
 
-export interface LiveAuditsOptions extends AuditSources {
+interface LiveAuditsOptions extends AuditSources {
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Whether this process publishes: only then, and with AUDIT_SAMPLE above 0, it has an auditor. */

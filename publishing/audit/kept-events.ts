@@ -99,7 +99,6 @@ class KeyEvents {
       category: this.#categories[i] ?? null,
       type: TYPES[type as 0 | 1 | 2],
       ts: (when - type) / 4,
-      forgotten: false,
     };
   }
 

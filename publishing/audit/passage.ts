@@ -18,7 +18,7 @@ import type { CatalogueEntry } from './catalogue.js';
 import type { ReferenceSettings } from './reference.js';
 import { newestPerPartition } from './tail.js';
 
-export const STORES = ['redis', 'postgres'] as const;
+const STORES = ['redis', 'postgres'] as const;
 export type StoreName = (typeof STORES)[number];
 
 export type Artefact = 'popularity' | 'affinity' | 'interactions';
@@ -26,7 +26,7 @@ export type Artefact = 'popularity' | 'affinity' | 'interactions';
 /** Where a sink stands in its store; null where nothing is. */
 export type SinkPositions = Readonly<Record<StoreName, (id: SinkId) => Promise<SinkPosition | null>>>;
 
-export interface PassageOptions {
+interface PassageOptions {
   readonly log: Log;
   readonly codec: Codec;
   readonly clock: Clock;

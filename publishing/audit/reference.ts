@@ -1,7 +1,7 @@
 /**
  * The formulas of the features once more, slow and obvious: what every fast implementation is held against. It knows no
- * days, buckets or commits; it takes the raw records and adds them up anew for every question. It shares no code with
- * processors/ on purpose, the partitioner aside.
+ * days, buckets or commits; it takes the raw records and adds them up again for every question. It shares no formula with
+ * processors/ on purpose.
  */
 
 import type { Event, EventType } from '../../schemas/records.js';
@@ -18,14 +18,6 @@ export interface RawRecord {
   readonly value: Event | null;
 }
 
-/** The newest state of topic `products`. */
-export interface Catalogue {
-  readonly categories: ReadonlyMap<string, string>;
-  readonly deleted: ReadonlySet<string>;
-}
-
-export const EMPTY_CATALOGUE: Catalogue = { categories: new Map(), deleted: new Set() };
-
 export interface ReferenceSettings {
   readonly popularityHalfLifeMs: number;
   /** Also that of interactions. */
@@ -37,14 +29,6 @@ export interface ReferenceSettings {
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-
-/** The product's defaults. */
-export const DEFAULT_SETTINGS: ReferenceSettings = {
-  popularityHalfLifeMs: 14 * DAY_MS,
-  affinityHalfLifeMs: 30 * DAY_MS,
-  duplicateHorizonMs: 6 * HOUR_MS,
-  partitions: null,
-};
 
 const WEIGHT: ReadonlyMap<string, number> = new Map([
   ['view', 1],
@@ -66,30 +50,14 @@ export interface CountedEvent {
   readonly type: EventType;
   /** ms; an event from at most five minutes ahead has its log time here. */
   readonly ts: number;
-  /** The user was erased later in the log: counts for popularity only. */
-  forgotten: boolean;
 }
 
-export interface DeadRecord {
-  readonly record: RawRecord;
-  readonly reason: 'malformed' | 'wrong_partition' | 'future';
-}
-
-/** What became of every record. */
-export interface Intake {
-  readonly counted: readonly CountedEvent[];
-  readonly late: readonly RawRecord[];
-  readonly duplicates: readonly RawRecord[];
-  readonly dead: readonly DeadRecord[];
-  readonly erasures: readonly RawRecord[];
-  /** Largest log time per partition. */
-  readonly clocks: ReadonlyMap<number, number>;
-}
+type DeadReason = 'malformed' | 'wrong_partition' | 'future';
 
 /** What popularity asks of an event. */
-export type PopularityInput = Pick<CountedEvent, 'ts' | 'type'>;
+type PopularityInput = Pick<CountedEvent, 'ts' | 'type'>;
 /** What affinity asks of an event. */
-export type AffinityInput = Pick<CountedEvent, 'ts' | 'type' | 'category' | 'product'>;
+type AffinityInput = Pick<CountedEvent, 'ts' | 'type' | 'category' | 'product'>;
 
 export interface PopularitySums {
   readonly score: number;
@@ -98,12 +66,8 @@ export interface PopularitySums {
   readonly purchases: number;
 }
 
-export interface PopularityAnswer extends PopularitySums {
-  readonly category: string;
-}
-
 /** What interactions ask of an event. */
-export type InteractionsInput = Pick<CountedEvent, 'ts' | 'type' | 'product'>;
+type InteractionsInput = Pick<CountedEvent, 'ts' | 'type' | 'product'>;
 
 export interface InteractionItem {
   readonly product_id: string;
@@ -113,20 +77,15 @@ export interface InteractionItem {
   readonly purchases: number;
 }
 
-export interface InteractionsAnswer {
-  readonly items: readonly InteractionItem[];
-  readonly truncated: number;
-}
-
 /** The UTC day of a time, as days since 1970. */
 export function utcDay(ms: number): number {
   return Math.floor(ms / DAY_MS);
 }
 
 /** What becomes of one record. */
-export type Verdict =
+type Verdict =
   | { readonly kind: 'counted'; readonly event: CountedEvent }
-  | { readonly kind: 'dead'; readonly reason: DeadRecord['reason'] }
+  | { readonly kind: 'dead'; readonly reason: DeadReason }
   | { readonly kind: 'erasure' | 'late' | 'duplicate' };
 
 /** Judges records one after the other, each partition in its order. */
@@ -157,7 +116,6 @@ export class Judge {
       category: value.category,
       type: value.event_type,
       ts: Math.min(value.ts, logTime),
-      forgotten: false,
     };
     return { kind: 'counted', event };
   }
@@ -190,47 +148,7 @@ export function identityOf({ user_id, event_id }: Pick<Event, 'user_id' | 'event
   return JSON.stringify([user_id, event_id]);
 }
 
-/** Judges every record. The order of the argument does not matter. */
-export function intake(records: readonly RawRecord[], settings: ReferenceSettings): Intake {
-  const judge = new Judge(settings);
-  const result = {
-    counted: [] as CountedEvent[],
-    late: [] as RawRecord[],
-    duplicates: [] as RawRecord[],
-    dead: [] as DeadRecord[],
-    erasures: [] as RawRecord[],
-    clocks: judge.clocks,
-  };
-  for (const record of [...records].sort((a, b) => a.partition - b.partition || a.offset - b.offset)) {
-    const verdict = judge.judge(record);
-    if (verdict.kind === 'counted') result.counted.push(verdict.event);
-    else if (verdict.kind === 'dead') result.dead.push({ record, reason: verdict.reason });
-    else if (verdict.kind === 'erasure') result.erasures.push(record);
-    else if (verdict.kind === 'late') result.late.push(record);
-    else result.duplicates.push(record);
-  }
-  forget(result.counted, result.erasures);
-  return result;
-}
-
-/** Marks what lies before the last erasure of its user. The offset is the cut, not the time. */
-function forget(counted: readonly CountedEvent[], erasures: readonly RawRecord[]): void {
-  const cuts = new Map<string, number>();
-  for (const { partition, offset, key } of erasures) {
-    const user = JSON.stringify([partition, key]);
-    cuts.set(user, Math.max(cuts.get(user) ?? -1, offset));
-  }
-  if (cuts.size === 0) return;
-  for (const event of counted) {
-    const cut = cuts.get(JSON.stringify([event.partition, event.user]));
-    if (cut !== undefined && event.offset < cut) event.forgotten = true;
-  }
-}
-
-function whyDead(
-  { partition, key, value, logTime }: RawRecord,
-  settings: ReferenceSettings,
-): DeadRecord['reason'] | null {
+function whyDead({ partition, key, value, logTime }: RawRecord, settings: ReferenceSettings): DeadReason | null {
   if (key === null || !isId(key)) return 'malformed';
   if (settings.partitions !== null && partitionOf(settings.partitions, Buffer.from(key)) !== partition)
     return 'wrong_partition';
@@ -245,64 +163,6 @@ function whyDead(
 function isId(text: string): boolean {
   const bytes = Buffer.byteLength(text);
   return bytes > 0 && bytes <= ID_BYTES_MAX && !text.includes('\0');
-}
-
-/** Answers questions about one log and one catalogue, at any time asked for. */
-export class Reference {
-  readonly intake: Intake;
-  readonly #catalogue: Catalogue;
-  readonly #settings: ReferenceSettings;
-  readonly #byProduct: ReadonlyMap<string, readonly CountedEvent[]>;
-  readonly #byUser: ReadonlyMap<string, readonly CountedEvent[]>;
-
-  constructor(
-    records: readonly RawRecord[],
-    catalogue: Catalogue = EMPTY_CATALOGUE,
-    settings: ReferenceSettings = DEFAULT_SETTINGS,
-  ) {
-    this.intake = intake(records, settings);
-    this.#catalogue = catalogue;
-    this.#settings = settings;
-    this.#byProduct = groupBy(this.intake.counted, (event) => event.product);
-    this.#byUser = groupBy(
-      this.intake.counted.filter((event) => !event.forgotten),
-      (event) => event.user,
-    );
-  }
-
-  /** Products with a counted event, whether or not one is still in a window. */
-  get products(): string[] {
-    return [...this.#byProduct.keys()];
-  }
-
-  /** Users with a counted event that no erasure took away. */
-  get users(): string[] {
-    return [...this.#byUser.keys()];
-  }
-
-  /** Null where nothing is in the window of `asOf` or the product was deleted. */
-  popularity(product: string, asOf: number): PopularityAnswer | null {
-    if (this.#catalogue.deleted.has(product)) return null;
-    const sums = popularityOf(this.#byProduct.get(product) ?? [], asOf, this.#settings.popularityHalfLifeMs);
-    return sums && { ...sums, category: this.#categoryOf(product) };
-  }
-
-  /** Share per category; null where nothing is in the window. */
-  affinity(user: string, asOf: number): Map<string, number> | null {
-    const events = this.#byUser.get(user) ?? [];
-    return affinityOf(events, asOf, this.#settings.affinityHalfLifeMs, (product) => this.#categoryOf(product));
-  }
-
-  /** The heaviest products that were not deleted, heaviest first; null where none is in the window. */
-  interactions(user: string, asOf: number): InteractionsAnswer | null {
-    const events = this.#byUser.get(user) ?? [];
-    return interactionsOf(events, asOf, this.#settings.affinityHalfLifeMs, this.#catalogue.deleted);
-  }
-
-  #categoryOf(product: string): string {
-    if (this.#catalogue.deleted.has(product)) return 'unknown';
-    return this.#catalogue.categories.get(product) ?? 'unknown';
-  }
 }
 
 /** Of the events of one product; null where none is in the window. */
@@ -342,20 +202,6 @@ export function affinityOf(
   const result = new Map(shares.slice(0, CATEGORIES_MAX));
   for (const [, share] of shares.slice(CATEGORIES_MAX)) result.set('other', (result.get('other') ?? 0) + share);
   return result;
-}
-
-/** Of the events of one user: the heaviest products, heaviest first; null where none is in the window. */
-export function interactionsOf(
-  events: readonly InteractionsInput[],
-  asOf: number,
-  halfLifeMs: number,
-  deleted: ReadonlySet<string>,
-): InteractionsAnswer | null {
-  const kept = events.filter(({ product }) => !deleted.has(product));
-  const items = [...itemsOf(kept, asOf, halfLifeMs).values()];
-  if (items.length === 0) return null;
-  items.sort((a, b) => b.weight - a.weight || compareBytes(a.product_id, b.product_id));
-  return { items: items.slice(0, INTERACTIONS_MAX), truncated: Math.max(0, items.length - INTERACTIONS_MAX) };
 }
 
 /** What interactions are chosen from: every product with an event in the window, in no order. */

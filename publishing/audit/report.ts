@@ -16,7 +16,7 @@ export interface ReportedDifference {
 }
 
 /** Keys by what became of them, for one artefact in one store. */
-export interface ComparedKeys {
+interface ComparedKeys {
   readonly store: StoreName;
   readonly artefact: Artefact;
   readonly same: number;

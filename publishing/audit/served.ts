@@ -69,7 +69,7 @@ const PAGE_ROWS = 5_000;
 /** A row that moves while it is read is read again. */
 const READ_TRIES = 3;
 
-export interface ServedOptions {
+interface ServedOptions {
   readonly store: OnlineStore;
   readonly database: Database;
   /** The setting REDIS_KEY_PREFIX. */

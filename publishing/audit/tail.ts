@@ -5,7 +5,7 @@ const BACK_FIRST = 64;
 const BACK_FACTOR = 16;
 const WAIT_MS = 100;
 
-export interface Newest<T> {
+interface Newest<T> {
   readonly offset: number;
   readonly value: T;
 }

@@ -18,7 +18,7 @@ export interface Verification {
 }
 
 /** Share of all keys, and what chooses them. */
-export interface VerificationRequest {
+interface VerificationRequest {
   readonly share: number;
   readonly salt: string;
 }

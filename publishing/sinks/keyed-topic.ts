@@ -40,18 +40,6 @@ export interface Poison {
 /** End of the year 9999: what every store and ISO 8601 with four digits can hold. */
 const TIME_MS_MAX = 253_402_300_799_999;
 
-/** Reads row `row`. Throws only what is no fault of the record. `codec.prepare` must have seen the columns. */
-export function readChange<Value>(
-  topic: KeyedTopic<Value>,
-  codec: Codec,
-  columns: RecordColumns,
-  row: number,
-  partitions: number,
-): Change<Value> | Poison {
-  const key = readKey(topic, columns, row, partitions);
-  return typeof key === 'string' ? readValue(topic, codec, columns, row, key) : key;
-}
-
 /** The key alone: what a record must tell before it is known whether a newer one of its key follows. */
 export function readKey(
   topic: KeyedTopic<never>,
@@ -79,7 +67,7 @@ export function readKey(
   };
 }
 
-/** What the record says of its key. Throws only what is no fault of the record. */
+/** What the record says of its key. Throws only what is no fault of the record. `codec.prepare` must have seen the columns. */
 export function readValue<Value>(
   topic: KeyedTopic<Value>,
   codec: Codec,

@@ -31,7 +31,7 @@ export interface FactorRow {
   readonly factors: Float32Array;
 }
 
-export interface FactorFileHead {
+interface FactorFileHead {
   readonly rows: number;
   readonly factors: number;
 }
@@ -77,17 +77,6 @@ export async function writeFactors(path: string, source: FactorSource): Promise<
       for (let i = 0; i < count; i++) source.copyFactors(first + i, block, i * factors);
       await file.writeFile(new Uint8Array(block.buffer, 0, count * factors * 4));
     }
-  } finally {
-    await file.close();
-  }
-}
-
-/** Errors: FreshetError 'invalid_data' when it is no whole file of factors; those of the disk. */
-export async function readFactorsHead(path: string): Promise<FactorFileHead> {
-  const file = await open(path, 'r');
-  try {
-    const { rows, factors } = await headOf(file, path);
-    return { rows, factors };
   } finally {
     await file.close();
   }

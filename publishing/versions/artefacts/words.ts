@@ -17,9 +17,6 @@ export interface LanguageWords {
   readonly words: readonly Word[];
 }
 
-/** Each language once. */
-export type Words = AsyncIterable<LanguageWords>;
-
 /** Name of the file in a version's folder. */
 export const WORDS_FILE = 'stopwords.jsonl';
 const LANGUAGE_LENGTH_MAX = 64;
