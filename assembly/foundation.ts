@@ -19,7 +19,7 @@ import { allTopics } from '../topics/all.js';
 /** Version of the features application that runs. */
 export const FEATURES_VERSION = 1;
 
-export interface FoundationOptions {
+interface FoundationOptions {
   readonly logger: Logger;
   /** Stores are opened, and migrated, where this is true. */
   readonly stores: boolean;
@@ -31,7 +31,7 @@ export interface FoundationOptions {
   readonly onPart?: (name: string, use: string) => void;
 }
 
-export interface Foundation {
+interface Foundation {
   /** Null where nothing is private to this process. */
   readonly folder: DataFolder | null;
   readonly log: Log;

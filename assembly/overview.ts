@@ -19,7 +19,7 @@ const CORPUS_VERSION = 1;
 const SAMPLE_MS = 1_000;
 const RATE_SAMPLES = 10;
 
-export interface OverviewOptions {
+interface OverviewOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;

@@ -11,7 +11,7 @@ import { checkRegistry } from './doctor/registry-check.js';
 import { Failed, type Shell } from './shell.js';
 import { drawTable } from './table.js';
 
-export interface ShownSetting {
+interface ShownSetting {
   readonly name: string;
   /** Null: not set, and without a default. */
   readonly value: string | null;

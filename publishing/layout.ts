@@ -6,7 +6,7 @@ export function encodeId(id: string): string {
   return encodeURIComponent(id);
 }
 
-export const ARTEFACTS = ['popularity', 'affinity', 'interactions', 'als', 'faiss', 'stopwords'] as const;
+const ARTEFACTS = ['popularity', 'affinity', 'interactions', 'als', 'faiss', 'stopwords'] as const;
 export type Artefact = (typeof ARTEFACTS)[number];
 
 /** The id that encodeId made this of. */

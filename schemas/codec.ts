@@ -34,10 +34,10 @@ const SCHEMA_FILES = {
 } as const;
 
 export type SchemaName = keyof typeof SCHEMA_FILES;
-export const SCHEMA_NAMES = Object.keys(SCHEMA_FILES) as SchemaName[];
+const SCHEMA_NAMES = Object.keys(SCHEMA_FILES) as SchemaName[];
 
 /** Why a value could not be read; becomes a dead letter's reason code. */
-export type SchemaProblem = 'unknown_framing' | 'unknown_schema' | 'undecodable';
+type SchemaProblem = 'unknown_framing' | 'unknown_schema' | 'undecodable';
 
 export class SchemaError extends Error {
   readonly problem: SchemaProblem;

@@ -6,7 +6,7 @@ import type { Compatibility, SchemaInfo, SchemaMetadata } from '@confluentinc/sc
 import type { SchemaLookup } from './codec.js';
 
 /** Why a call to the registry failed: only `unreachable` is worth another try. */
-export type RegistryProblem = 'unreachable' | 'access' | 'incompatible' | 'refused';
+type RegistryProblem = 'unreachable' | 'access' | 'incompatible' | 'refused';
 
 export class RegistryError extends Error {
   readonly problem: RegistryProblem;
@@ -18,7 +18,7 @@ export class RegistryError extends Error {
   }
 }
 
-export interface RegistryAddress {
+interface RegistryAddress {
   readonly url: string;
   readonly username?: string | undefined;
   readonly password?: string | undefined;

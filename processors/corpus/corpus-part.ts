@@ -40,13 +40,13 @@ import { TermChanges } from './term-changes.js';
 import { Vocabulary } from './vocabulary.js';
 
 /** What became of a record. cut: counted or changed, with the terms that fit; unchanged: nothing that counts. */
-export const CORPUS_OUTCOMES = ['counted', 'changed', 'unchanged', 'deleted', 'cut', 'dead_letter'] as const;
+const CORPUS_OUTCOMES = ['counted', 'changed', 'unchanged', 'deleted', 'cut', 'dead_letter'] as const;
 export type CorpusOutcome = (typeof CORPUS_OUTCOMES)[number];
 
 /** Longer than any `<language>/<source>`. */
 const KIND_BYTES_MAX = 512;
 
-export interface CorpusPartOptions {
+interface CorpusPartOptions {
   readonly input: TopicPartition;
   readonly partitions: number;
   /** Partition of the changelog that only this part's task writes. */

@@ -17,7 +17,7 @@ import { TermsPart } from './terms-part.js';
 const CORPUS_FOLD_VERSION = 1;
 const TERMS_FOLD_VERSION = 1;
 
-export interface CorpusProcessorOptions {
+interface CorpusProcessorOptions {
   readonly application: string;
   readonly topics: CorpusTopics;
   readonly codec: Codec;
@@ -38,7 +38,7 @@ export function corpusProcessor(options: CorpusProcessorOptions): ProcessorDecla
   };
 }
 
-export interface CorpusTermsProcessorOptions {
+interface CorpusTermsProcessorOptions {
   readonly application: string;
   readonly topics: CorpusTopics;
   readonly codec: Codec;

@@ -8,7 +8,7 @@ import { popularityProcessor } from './popularity/processor.js';
 
 const HOUR_MS = 3_600_000;
 
-export interface FeaturesOptions extends ProcessorsOptions {
+interface FeaturesOptions extends ProcessorsOptions {
   /** Version of the application: its topics, group and transactional ids carry it. */
   readonly version: number;
 }

@@ -11,7 +11,7 @@ import type { SubjectKind } from '../../topics/subject.js';
 import { DAY_MS } from '../../topics/topic.js';
 
 /** Where a record lies, and its log time. */
-export interface Coordinates {
+interface Coordinates {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
@@ -31,7 +31,7 @@ export interface Verified {
 }
 
 /** Something that time alone removes. */
-export interface Expiring {
+interface Expiring {
   readonly what: string;
   readonly where: string;
   /** The latest moment by the rule; null where the rule knows none. */
@@ -71,7 +71,7 @@ export function coordinates({ topic, partition, offset, timestamp }: Place): Coo
 }
 
 /** What the rules of expiry depend on. */
-export interface Expiry {
+interface Expiry {
   readonly kind: SubjectKind;
   /** Of the cut, ms. */
   readonly cutMs: number;

@@ -19,7 +19,7 @@ export interface HeldRow {
   isThere(): Promise<boolean>;
 }
 
-export interface StoresOf {
+interface StoresOf {
   readonly store: OnlineStore | null;
   readonly database: Queryable | null;
   readonly keyPrefix: string;

@@ -5,7 +5,7 @@ import type { Clock } from '../../runtime/process/clock.js';
 import type { GroupSink, Materialiser } from './materialise.js';
 import { isWhole } from './position-plan.js';
 
-export interface End {
+interface End {
   readonly partition: number;
   readonly offset: number;
 }

@@ -26,7 +26,7 @@ export interface Batch {
   readonly timestamps: readonly number[];
 }
 
-export interface BacklogOptions {
+interface BacklogOptions {
   readonly topic: KeyedTopic<never>;
   readonly codec: Codec;
   /** Partition count of the topic. */

@@ -48,7 +48,7 @@ export interface SinkPace {
   readonly backoffMs: { readonly first: number; readonly most: number };
 }
 
-export interface PartitionSinkOptions {
+interface PartitionSinkOptions {
   readonly id: SinkId;
   /** Partition count of the topic. */
   readonly partitions: number;

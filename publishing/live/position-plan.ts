@@ -21,7 +21,7 @@ export function isWhole(held: SinkPosition): boolean {
   return held.updatedAt > 0 && !held.incarnation.startsWith(REBUILDING);
 }
 
-export type RebuildReason =
+type RebuildReason =
   | 'never_applied'
   | 'unfinished_rebuild'
   | 'other_incarnation'

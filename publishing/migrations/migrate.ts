@@ -20,7 +20,7 @@ export interface Migration {
   readonly checksum: string;
 }
 
-export interface AppliedMigration {
+interface AppliedMigration {
   readonly number: number;
   readonly name: string;
   readonly checksum: string;

@@ -17,7 +17,7 @@ import { pinnedBy } from '../versions/pins.js';
 import { Pointer } from './pointer.js';
 
 /** Artefacts whose readers keep files of a version loaded. */
-export type FolderArtefact = 'als' | 'faiss';
+type FolderArtefact = 'als' | 'faiss';
 
 export interface CurrentFolder {
   readonly artefact: FolderArtefact;
@@ -28,9 +28,9 @@ export interface CurrentFolder {
 }
 
 /** Resolves when it is loaded. Rejected, it is called again a little later, with the version that is current then. */
-export type FolderChanged = (current: CurrentFolder) => void | Promise<void>;
+type FolderChanged = (current: CurrentFolder) => void | Promise<void>;
 
-export interface CurrentFoldersOptions {
+interface CurrentFoldersOptions {
   readonly store: OnlineStore;
   readonly database: Database;
   /** REDIS_KEY_PREFIX, the folder of artefacts, FEATURE_VERSION_*. */

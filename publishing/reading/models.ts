@@ -15,7 +15,7 @@ import { factorsOfText } from '../versions/artefacts/factors-text.js';
 import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
 import { Pointer } from './pointer.js';
 
-export interface UserFactors {
+interface UserFactors {
   readonly version: number;
   /** Null: the model knows nothing of the user, or was made before the user asked to be forgotten. */
   readonly factors: Float32Array | null;
@@ -33,7 +33,7 @@ export interface ModelReader {
   deletedOf(productIds: readonly string[]): Promise<ReadonlySet<string>>;
 }
 
-export interface ModelReaderOptions {
+interface ModelReaderOptions {
   readonly store: OnlineStore;
   readonly database: Database;
   /** The setting REDIS_KEY_PREFIX. */

@@ -14,12 +14,12 @@ import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
 import { type StopwordList, StopwordReader } from './stopword-reader.js';
 
 /** A version that readers may use, with what is needed to read it. */
-export interface LiveVersion {
+interface LiveVersion {
   readonly version: number;
   readonly halfLifeMs: number;
 }
 
-export interface PopularItem {
+interface PopularItem {
   readonly productId: string;
   readonly score: number;
   readonly category: string;
@@ -28,7 +28,7 @@ export interface PopularItem {
 }
 
 /** Times in ms since 1970 UTC, here and below. */
-export interface PopularList {
+interface PopularList {
   readonly asOf: number;
   readonly version: number;
   /** Best first. */
@@ -68,7 +68,7 @@ export interface FeatureReader {
   stopwordLanguages(): Promise<string[]>;
 }
 
-export interface FeatureReaderOptions {
+interface FeatureReaderOptions {
   readonly store: OnlineStore;
   readonly database: Database;
   /** The setting REDIS_KEY_PREFIX. */

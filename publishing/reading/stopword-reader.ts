@@ -19,7 +19,7 @@ export interface StopwordList {
   readonly words: Readonly<Record<string, number>>;
 }
 
-export interface StopwordReaderOptions {
+interface StopwordReaderOptions {
   readonly store: OnlineStore;
   readonly database: Database;
   readonly pinned?: Pinned;

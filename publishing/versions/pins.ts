@@ -17,7 +17,7 @@ export const PIN_SETTINGS = {
   faiss: 'FEATURE_VERSION_FAISS',
 } as const satisfies Partial<Record<Artefact, keyof Settings>>;
 
-export type PinnableArtefact = keyof typeof PIN_SETTINGS;
+type PinnableArtefact = keyof typeof PIN_SETTINGS;
 /** Versions that a process reads instead of the current ones. */
 export type Pinned = Readonly<Partial<Record<PinnableArtefact, number>>>;
 

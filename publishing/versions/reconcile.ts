@@ -11,7 +11,7 @@ import { artefactsWithHeads, currentHead, raiseTimeline } from './heads.js';
 import type { StorePlace } from './place.js';
 import type { Releases, Told } from './releases.js';
 
-export interface ReconcilerOptions {
+interface ReconcilerOptions {
   readonly place: StorePlace;
   readonly releases: Releases;
   readonly restage: Restage;

@@ -22,7 +22,7 @@ export interface Wish {
   readonly reason?: string | undefined;
 }
 
-export interface Decision {
+interface Decision {
   readonly version: number;
   /** False: it was current already, or (publishers only) a pin keeps another one. */
   readonly switched: boolean;

@@ -5,7 +5,7 @@ import type { RecordColumns } from './log.js';
 
 const KEPT_BYTES = 64 * 1024;
 
-export interface DeadLetterReason {
+interface DeadLetterReason {
   /** Who could not use the record. */
   readonly job: string;
   readonly code: string;

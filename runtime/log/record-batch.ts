@@ -31,7 +31,7 @@ const CONTROL = 0x20;
 const RECORD_BYTES_MIN = 7;
 
 /** Compression codecs by their number in the batch attributes. */
-export type Decompress = (codec: number, bytes: Buffer) => Buffer;
+type Decompress = (codec: number, bytes: Buffer) => Buffer;
 
 /** A transaction whose records a read_committed reader must pass over, from its first offset on. */
 export interface AbortedTransaction {

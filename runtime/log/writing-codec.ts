@@ -9,7 +9,7 @@ import { freshetError, lookupIn, openRegistry } from './reading-codec.js';
 export { inOurTerms, lookupIn, openReadingCodec, openRegistry } from './reading-codec.js';
 
 /** Re-key hops and changelogs belong to one application, which alone reads and writes them. */
-export function isPublic({ name }: TopicDeclaration): boolean {
+function isPublic({ name }: TopicDeclaration): boolean {
   return !/^(features|corpus|embeddings)\.v\d+\./.test(name);
 }
 

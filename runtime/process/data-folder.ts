@@ -37,7 +37,7 @@ const SILENCE_MS = 4 * HEARTBEAT_MS;
 const ATTEMPTS_MAX = 100;
 const RETRY_MS = 20;
 
-export interface DataFolderOptions {
+interface DataFolderOptions {
   /** How long the lock of a process in another container must stay untouched before it counts as dead, ms. */
   readonly silenceMs?: number;
 }

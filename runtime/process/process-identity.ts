@@ -18,10 +18,10 @@ export const processIdentity = z.object({
   pid_space: z.string(),
 });
 
-export type ProcessIdentity = z.infer<typeof processIdentity>;
+type ProcessIdentity = z.infer<typeof processIdentity>;
 
 /** `elsewhere`: in another machine or container, about whose processes nothing can be known from here. */
-export type Liveness = 'alive' | 'dead' | 'elsewhere';
+type Liveness = 'alive' | 'dead' | 'elsewhere';
 
 export function ownIdentity(): ProcessIdentity {
   return { pid: process.pid, start_time: startTimeOf(process.pid), ...place() };

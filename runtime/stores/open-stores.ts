@@ -11,7 +11,7 @@ import { removePrivatePostgres, startPrivatePostgres } from './postgres/private-
 import { removePrivateRedis, startPrivateRedis } from './redis/private-redis.js';
 import { openRedis, type RedisOptions, redisAddress } from './redis/redis.js';
 
-export type StoreSettings = Pick<
+type StoreSettings = Pick<
   Settings,
   'REDIS_URL' | 'REDIS_PASSWORD' | 'REDIS_KEY_PREFIX' | 'DATABASE_URL' | 'FRESHET_DATA_DIR'
 >;

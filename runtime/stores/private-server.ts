@@ -43,7 +43,7 @@ export interface PrivateServerOptions {
   readonly port?: number;
 }
 
-export interface ServerCommand {
+interface ServerCommand {
   /** Shown in errors, e.g. "private Redis". */
   readonly name: string;
   readonly program: string;

@@ -73,7 +73,7 @@ export function checkSwitch({ version, token }: VersionSwitch): void {
   checkVersion(version);
 }
 
-export function checkVersion(version: number): void {
+function checkVersion(version: number): void {
   if (!Number.isSafeInteger(version) || version < 1)
     throw new FreshetError('invalid_data', `${version} is no version: they count from 1.`);
 }

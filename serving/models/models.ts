@@ -18,7 +18,7 @@ import { createAnswers, type ModelAnswers } from './answers.js';
 import { type FactorVersion, openFactorVersion } from './factor-version.js';
 import { type Closable, Slot } from './slot.js';
 
-export interface ModelsOptions {
+interface ModelsOptions {
   readonly store: OnlineStore;
   readonly database: Database;
   readonly readers: Pick<FeatureReaders, 'popular' | 'stopwords' | 'stopwordLanguages'>;
@@ -28,7 +28,7 @@ export interface ModelsOptions {
   readonly clock: Clock;
 }
 
-export interface Models extends Service {
+interface Models extends Service {
   readonly answers: ModelAnswers;
 }
 

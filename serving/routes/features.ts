@@ -10,7 +10,7 @@ import { idOf } from './ids.js';
 import { count, id, parameters, pathId } from './schema.js';
 import { answers, json } from './shapes.js';
 
-export interface FeatureRoutes {
+interface FeatureRoutes {
   readonly readers: FeatureReaders;
   readonly tenants: Tenants;
   readonly metrics: Metrics;

@@ -10,7 +10,7 @@ import { idOf } from './ids.js';
 import { count, parameters, pathId, text } from './schema.js';
 import { answers, json } from './shapes.js';
 
-export interface ModelRoutes {
+interface ModelRoutes {
   readonly models: ModelAnswers;
   readonly tenants: Tenants;
   readonly metrics: Metrics;

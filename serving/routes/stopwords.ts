@@ -11,7 +11,7 @@ import { idOf } from './ids.js';
 import { parameters, text } from './schema.js';
 import { answers, json } from './shapes.js';
 
-export interface StopwordRoutes {
+interface StopwordRoutes {
   readonly readers: Pick<FeatureReaders, 'stopwords' | 'stopwordLanguages'>;
   readonly metrics: Metrics;
 }

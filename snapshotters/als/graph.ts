@@ -17,7 +17,7 @@ const LINKS = 64;
 /** Of the ten nearest of every query, mean share that a graph must find. */
 export const RECALL_MIN = 0.95;
 /** Widths of a search: the first that reaches RECALL_MIN is taken. */
-export const EF_SEARCH = [96, 192, 384, 768, 1536] as const;
+const EF_SEARCH = [96, 192, 384, 768, 1536] as const;
 const SEARCH_MS_MAX = 300_000;
 
 export interface Graph {

@@ -19,7 +19,7 @@ import { counted, thousands } from '../counted.js';
 const LOST_SHARE_MAX = 0.01;
 const COUNT_KEPT_MIN = 0.5;
 
-export type CheckSettings = Pick<Settings, 'FAISS_RECALL_MIN' | 'FAISS_CHANGE_ALLOWED'>;
+type CheckSettings = Pick<Settings, 'FAISS_RECALL_MIN' | 'FAISS_CHANGE_ALLOWED'>;
 
 export interface Indexed {
   readonly count: number;

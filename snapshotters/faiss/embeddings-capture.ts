@@ -20,7 +20,7 @@ const NO_KEY = 'it has no key; it must be the product_id';
 const MODELS_MAX = 1000;
 const MODEL_BYTES_MAX = 1024;
 
-export interface CaptureOptions {
+interface CaptureOptions {
   /** Where the spool lies. */
   readonly folder: string;
   /** For what is kept per product. */

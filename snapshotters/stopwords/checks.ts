@@ -33,10 +33,7 @@ const STABILITY_MAX = 0.1;
 const OVERLAP_MIN = 0.7;
 const NAMED_MAX = 5;
 
-export type CheckSettings = Pick<
-  Settings,
-  'STOPWORDS_WORDS_MAX' | 'STOPWORDS_DOCUMENTS_MIN' | 'STOPWORDS_CHANGE_ALLOWED'
->;
+type CheckSettings = Pick<Settings, 'STOPWORDS_WORDS_MAX' | 'STOPWORDS_DOCUMENTS_MIN' | 'STOPWORDS_CHANGE_ALLOWED'>;
 
 /** A finished list, as far as it is checked. */
 export interface CheckedList {
@@ -61,7 +58,7 @@ export interface ComparedList extends Comparison {
   readonly basisBefore: Basis | null;
 }
 
-export interface Lost {
+interface Lost {
   readonly language: string;
   readonly basisBefore: Basis | null;
 }

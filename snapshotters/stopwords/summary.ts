@@ -12,7 +12,7 @@ export interface LeftOut {
   readonly reason: string;
 }
 
-export interface Told {
+interface Told {
   readonly topic: string;
   readonly records: number;
   readonly seconds: number;

@@ -40,6 +40,13 @@ export function importedFiles(file: SourceFile): string[] {
     .map((specifier) => normalize(join(dirname(file.path), specifier)).replace(/\.js$/, '.ts'));
 }
 
+/** The files that a file starts as a thread, a process or a module of its own, by their address. */
+export function loadedFiles(file: SourceFile): string[] {
+  return [...file.text.matchAll(/\bnew URL\('(\.[^']+\.js)', import\.meta\.url\)/g)].map((match) =>
+    normalize(join(dirname(file.path), match[1]!)).replace(/\.js$/, '.ts'),
+  );
+}
+
 /** The packages of npm that a file imports, without what is inside them. */
 export function importedPackages(file: SourceFile): string[] {
   return file.imports

@@ -38,7 +38,7 @@ export interface ActivitySettings {
 
 export type IntakeOutcome = 'counted' | 'duplicate' | 'late' | 'dead_letter' | 'erasure';
 
-export interface ActivityPartOptions {
+interface ActivityPartOptions {
   readonly input: TopicPartition;
   readonly partitions: number;
   /** Partition of the changelog that only this part's task writes. */

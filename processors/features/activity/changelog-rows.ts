@@ -16,7 +16,7 @@ import type { ActivityEntries } from './entries.js';
 /** Entries per changelog record: a record stays below the largest one allowed even with the longest ids. */
 const CHUNK_ENTRIES = 900;
 
-export interface ChangelogRowsOptions {
+interface ChangelogRowsOptions {
   readonly topic: string;
   /** Partition of the changelog that only this task writes. */
   readonly partition: number;

@@ -16,7 +16,7 @@ import type { Catalogue } from '../catalogue/catalogue.js';
 import { carry, lagFactors, windowStart } from '../days.js';
 import { WindowedState } from '../windowed-state.js';
 
-export interface PopularityPartOptions {
+interface PopularityPartOptions {
   readonly input: TopicPartition;
   readonly changelogPartition: number;
   readonly topics: FeatureTopics;

@@ -8,7 +8,7 @@ import { PopularityPart } from './popularity-part.js';
 /** Raise it whenever the fold or the shape of its state changes: the task then refuses old state instead of mixing. */
 const FOLD_VERSION = 1;
 
-export interface PopularityProcessorOptions {
+interface PopularityProcessorOptions {
   readonly application: string;
   readonly topics: FeatureTopics;
   readonly halfLifeMs: number;

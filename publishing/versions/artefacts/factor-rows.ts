@@ -20,7 +20,7 @@ interface SentRow {
 }
 
 /** 1,000 rows of 64 factors are half a megabyte on the way and take Postgres some 10 ms. */
-export const PAGE_ROWS = 1_000;
+const PAGE_ROWS = 1_000;
 const DELETED_AT_ONCE = 20_000;
 /** Head of an array in its binary form: dimensions, nulls, type, length, lower bound. */
 const HEAD_BYTES = 20;

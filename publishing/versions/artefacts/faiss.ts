@@ -10,7 +10,7 @@ import { filesOnly } from './files-only.js';
 export const INDEX_FILE = 'index.faiss';
 
 /** Row of `faiss_indexes`. */
-export interface IndexRow {
+interface IndexRow {
   readonly model: string;
   readonly dimension: number;
   readonly count: number;

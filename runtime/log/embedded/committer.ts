@@ -18,12 +18,12 @@ import type { Segment } from './segment.js';
 import type { Partition } from './topic.js';
 
 /** Batches for one partition, in order. */
-export interface PartitionBatches {
+interface PartitionBatches {
   readonly partition: Partition;
   readonly builders: readonly RecordBatchBuilder[];
 }
 
-export interface CommitRequest {
+interface CommitRequest {
   readonly transactional: boolean;
   readonly batches: readonly PartitionBatches[];
   readonly bytes: number;
@@ -54,7 +54,7 @@ const JOINED_BYTES_MAX = 16 * 1024 * 1024;
 /** A journal above this is begun anew at the next sync. */
 const JOURNAL_BYTES_MAX = 256 * 1024;
 
-export interface CommitterOptions {
+interface CommitterOptions {
   readonly disk: Disk;
   readonly journal: Journal;
   readonly clock: Clock;

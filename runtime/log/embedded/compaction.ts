@@ -26,7 +26,7 @@ const BATCH_BYTES_MAX = 256 * 1024;
 const BATCH_OFFSETS_MAX = 2 ** 30;
 const NEVER = Number.POSITIVE_INFINITY;
 
-export interface Compacted {
+interface Compacted {
   readonly recordsBefore: number;
   readonly recordsAfter: number;
   readonly bytesBefore: number;

@@ -25,7 +25,7 @@ export interface BasePlace extends Place {
   readonly lastAppendMs: number;
 }
 
-export interface CommitNote {
+interface CommitNote {
   readonly commit: number;
   readonly timeMs: number;
   readonly places: readonly Place[];

@@ -41,7 +41,7 @@ import { Partition, TOPIC_FILE, Topic } from './topic.js';
 import { checkTopicConfig } from './topic-config.js';
 import { EmbeddedTransactionalWriter, EmbeddedWriter, TransactionalIds } from './writer.js';
 
-export interface EmbeddedLogOptions {
+interface EmbeddedLogOptions {
   /** Log time, ages of segments and retention follow this clock; waiting readers and background work follow real time. */
   readonly clock?: Clock;
   /** Topic settings by their Kafka names, for topics that do not set them themselves. */

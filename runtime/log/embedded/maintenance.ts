@@ -11,7 +11,7 @@ import type { Segment } from './segment.js';
 import type { Partition } from './topic.js';
 import { compacts, expires } from './topic-config.js';
 
-export interface MaintenanceOptions {
+interface MaintenanceOptions {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly logger: Logger;

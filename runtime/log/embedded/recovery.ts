@@ -23,7 +23,7 @@ export const UNFINISHED_PREFIX = '~';
 const FORMAT_FILE = 'format.json';
 const FORMAT = 1;
 
-export interface Recovered {
+interface Recovered {
   readonly topics: Topic[];
   /** Number of the last commit. */
   readonly commit: number;

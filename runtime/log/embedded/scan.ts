@@ -8,7 +8,7 @@ const CHUNK_BYTES = 1024 * 1024;
 const BATCH_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Takes one batch, at bytes[at .. at + size); its place in the file is `position`. False ends the scan. */
-export type BatchVisitor = (bytes: Buffer, at: number, size: number, position: number) => boolean;
+type BatchVisitor = (bytes: Buffer, at: number, size: number, position: number) => boolean;
 
 export interface Scanned {
   /** End of the last sound batch. */

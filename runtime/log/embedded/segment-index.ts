@@ -119,7 +119,7 @@ export class SegmentIndex {
 }
 
 /** Index of the last value ≤ `value` in an ascending list, -1 if there is none. */
-export function lastAtMost(ascending: readonly number[], value: number): number {
+function lastAtMost(ascending: readonly number[], value: number): number {
   let low = 0;
   let high = ascending.length;
   while (low < high) {

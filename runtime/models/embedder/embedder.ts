@@ -3,7 +3,7 @@
  * in where there is none: it sees letters, not meaning, so whoever shows its results says so. Vectors of different models
  * are never compared: `model` names weights, tokenizer and pooling, not just a family.
  */
-export type EmbedderKind = 'onnx' | 'hashed';
+type EmbedderKind = 'onnx' | 'hashed';
 
 /** What tells one model from another. */
 export interface ModelInfo {

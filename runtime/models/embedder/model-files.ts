@@ -11,7 +11,7 @@ import { FreshetError } from '../../process/errors.js';
 
 export type Pooling = 'mean' | 'cls';
 
-export interface ModelFolder {
+interface ModelFolder {
   readonly folder: string;
   /** Where config.json and the weights lie; mostly the folder itself. */
   readonly transformer: string;

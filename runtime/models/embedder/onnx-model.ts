@@ -21,7 +21,7 @@ interface Output {
   readonly isPooled: boolean;
 }
 
-export interface OnnxOptions {
+interface OnnxOptions {
   readonly folder: string;
   /** Threads of one operator. */
   readonly threads: number;

@@ -8,7 +8,7 @@ import type { FromThread, ThreadOptions, ToThread } from './messages.js';
 
 const PROGRAM = new URL('./thread.js', import.meta.url);
 
-export interface EmbedderOptions {
+interface EmbedderOptions {
   /** In the layout of sentence-transformers; null: the hashed model. */
   readonly modelFolder: string | null;
   /** Threads of one operator of the model. */

@@ -3,7 +3,7 @@ import { FreshetError } from '../../process/errors.js';
 import { type BuildPlan, checkPlan } from './build-plan.js';
 import { FaissProcess } from './faiss-process.js';
 
-export interface BuildOptions {
+interface BuildOptions {
   readonly plan: BuildPlan;
   /** With one, the same rows give the same graph, byte for byte. */
   readonly threads: number;

@@ -18,7 +18,7 @@ export interface BuildPlan {
 }
 
 /** Links of a node in every graph that is published. */
-export const HNSW_LINKS = 32;
+const HNSW_LINKS = 32;
 const TRAINED_PER_LIST = 64;
 /** FAISS warns below so many rows per list, and finds poor centres. */
 const TRAINED_PER_LIST_MIN = 39;

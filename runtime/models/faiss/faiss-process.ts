@@ -9,7 +9,7 @@ const ENVIRONMENT = ['PATH', 'LD_LIBRARY_PATH', 'OPENBLAS_CORETYPE', 'OPENBLAS_L
 /** Of what it wrote to standard error: what FAISS says before it ends the process. */
 const LAST_WORDS_MAX = 4_096;
 
-export interface FaissProcessOptions {
+interface FaissProcessOptions {
   /** Threads of one call. */
   readonly threads: number;
   readonly onMessage: (message: FromIndexChild) => void;

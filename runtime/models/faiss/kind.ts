@@ -7,9 +7,9 @@ import type { Engine, IndexKind } from './vector-index.js';
 /** Below, comparing with everything takes as long as walking a graph. */
 export const HNSW_FROM = 20_000;
 /** Above, the links of a graph take more memory and time than they are worth. */
-export const IVF_FROM = 500_000;
+const IVF_FROM = 500_000;
 
-export interface Chosen {
+interface Chosen {
   readonly kind: IndexKind;
   /** What whoever reads the log must know of the choice; null: nothing. */
   readonly warning: string | null;
@@ -47,7 +47,7 @@ export function breadths(kind: IndexKind, lists: number | null, settings: Breadt
   }
 }
 
-export type BreadthSettings = Pick<Settings, 'FAISS_EF_SEARCH' | 'FAISS_NPROBE'>;
+type BreadthSettings = Pick<Settings, 'FAISS_EF_SEARCH' | 'FAISS_NPROBE'>;
 
 /** Measured at 100 K × 384: recall@10 of 0.98. */
 const EF_SEARCH = 64;

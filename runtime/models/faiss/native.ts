@@ -16,13 +16,13 @@ export interface NativeIndex {
   write(path: string): void;
 }
 
-export interface NativeFaiss {
+interface NativeFaiss {
   read(path: string): NativeIndex;
   /** An empty index of inner products, e.g. `HNSW32` or `IVF256,Flat`. */
   create(dimension: number, description: string): NativeIndex;
 }
 
-export type Loaded = { readonly native: NativeFaiss } | { readonly missing: string };
+type Loaded = { readonly native: NativeFaiss } | { readonly missing: string };
 
 /** What scripts/setup-native.mjs builds beside faiss-node's own classes; a prebuilt module does not have it. */
 type TypedIndex = Omit<NativeIndex, 'dimension' | 'count'> & Pick<Index, 'ntotal' | 'getDimension'>;

@@ -4,7 +4,7 @@
  */
 import type { Found, VectorIndex } from './vector-index.js';
 
-export const NEIGHBOURS = 10;
+const NEIGHBOURS = 10;
 /** Sums are added in another order by another engine. */
 const TOLERANCE = 1e-5;
 const QUERIES_AT_ONCE = 32;

@@ -34,7 +34,7 @@ export interface JournalOptions {
 }
 
 /** Where records go when the journal is opened. */
-export interface JournalTarget<R> {
+interface JournalTarget<R> {
   accept(record: R): void;
   /** Forgets everything accepted so far. */
   clear(): void;

@@ -4,7 +4,7 @@ import type { SinkPosition } from '../online-store.js';
 import { RankedSet } from './ranked-set.js';
 
 /** A step whose outcome does not depend on what the store holds: running it twice is running it once. */
-export type AbsoluteStep = Exclude<Step, RegroupStep | NumbersStep>;
+type AbsoluteStep = Exclude<Step, RegroupStep | NumbersStep>;
 
 export type Value =
   | { readonly kind: 'string'; readonly text: string }

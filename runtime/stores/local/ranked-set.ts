@@ -4,7 +4,7 @@
  * mean a pass over all members for nearly every read.
  */
 
-export interface Ranked {
+interface Ranked {
   readonly member: string;
   readonly score: number;
 }

@@ -14,7 +14,7 @@ const TYPE_IDS = { bool: 16, int8: 20, int4: 23, text: 25, float4: 700, float8: 
 export type ElementType = keyof typeof TYPE_IDS;
 
 /** A JSON object of numbers; as many values as names. */
-export interface JsonNumbers {
+interface JsonNumbers {
   readonly names: readonly string[];
   readonly values: readonly number[];
 }

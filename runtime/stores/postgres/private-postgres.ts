@@ -37,7 +37,7 @@ export interface PrivatePostgres {
   stop(): Promise<void>;
 }
 
-export interface PrivatePostgresOptions extends PrivateServerOptions {
+interface PrivatePostgresOptions extends PrivateServerOptions {
   /** Default: what is installed, else the package. */
   readonly from?: PostgresPrograms['from'];
 }

@@ -79,7 +79,7 @@ export async function startPrivateRedis(
 }
 
 /** Stops a server that an earlier run left behind in this data folder. */
-export async function stopPrivateRedis(dataFolder: string, logger: Logger): Promise<void> {
+async function stopPrivateRedis(dataFolder: string, logger: Logger): Promise<void> {
   const folder = redisFolder(dataFolder);
   await stopOrphans(folder, PROGRAM, await pidIn(join(folder, 'redis.pid')), 'SIGTERM', logger);
 }

@@ -21,7 +21,7 @@ const REQUEST_BYTES_MAX = 8 * 1024 * 1024;
 /** So many rounds in a row may a topic be unknown to the cluster before we believe it. */
 const UNKNOWN_ROUNDS_MAX = 5;
 
-export interface DeliveryOptions {
+interface DeliveryOptions {
   readonly cluster: Cluster;
   readonly links: Links;
   readonly outbox: Outbox;

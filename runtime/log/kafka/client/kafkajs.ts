@@ -35,11 +35,11 @@ export interface KafkajsConnection {
   nextCorrelationId(): number;
 }
 
-export interface KafkajsAnswer {
+interface KafkajsAnswer {
   readonly payload: Buffer;
 }
 
-export interface KafkajsRequest {
+interface KafkajsRequest {
   readonly entry: {
     readonly apiKey: number;
     readonly apiName: string;
@@ -54,7 +54,7 @@ export interface KafkajsRequest {
   readonly sendRequest: () => void;
 }
 
-export interface KafkajsRequestQueue {
+interface KafkajsRequestQueue {
   push(request: KafkajsRequest): void;
   rejectAll(error: Error): void;
   maybeThrottle(ms: number): void;
@@ -65,7 +65,7 @@ interface KafkajsConnectionPool {
   readonly pool: readonly [KafkajsConnection, KafkajsConnection];
 }
 
-export type ApiVersions = Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>>;
+type ApiVersions = Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>>;
 
 interface KafkajsBroker {
   readonly versions: ApiVersions | null;

@@ -48,7 +48,7 @@ export async function persist<T>(patience: Patience, attempt: (n: number) => Pro
 }
 
 /** The markers of the transaction before are a matter of milliseconds; a broker that is gone is one of seconds. */
-export function pauseAfter(error: unknown, n: number): number {
+function pauseAfter(error: unknown, n: number): number {
   if (error instanceof KafkaError && error.number === CONCURRENT_TRANSACTIONS) return pauseMs(n, 2, n < 20 ? 20 : 200);
   return pauseMs(n);
 }

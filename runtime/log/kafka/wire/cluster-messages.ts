@@ -2,13 +2,13 @@
 import type { Isolation } from '../../log.js';
 import { type Exchange, RequestWriter } from './wire.js';
 
-export interface NodeMetadata {
+interface NodeMetadata {
   readonly nodeId: number;
   readonly host: string;
   readonly port: number;
 }
 
-export interface TopicMetadata {
+interface TopicMetadata {
   readonly error: number;
   readonly topic: string;
   readonly internal: boolean;

@@ -12,7 +12,7 @@ import { type ErrorCode, FreshetError } from '../../../process/errors.js';
  * - `member`: the group no longer knows this member or this generation.
  * - `refused`: repeating it will not help.
  */
-export type ErrorKind = 'retry' | 'leader' | 'coordinator' | 'fenced' | 'member' | 'refused';
+type ErrorKind = 'retry' | 'leader' | 'coordinator' | 'fenced' | 'member' | 'refused';
 
 interface Meaning {
   readonly name: string;

@@ -3,13 +3,13 @@ import type { Isolation } from '../../log.js';
 import type { AbortedTransaction } from '../../record-batch.js';
 import { byTopic, type Exchange, RequestWriter } from './wire.js';
 
-export interface FetchPlace {
+interface FetchPlace {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
 }
 
-export interface FetchOptions {
+interface FetchOptions {
   readonly isolation: Isolation;
   readonly maxWaitMs: number;
   /** Most bytes per partition, and of the whole answer; one batch comes whole even if it is larger. */

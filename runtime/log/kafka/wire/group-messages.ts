@@ -5,7 +5,7 @@ import { byTopic, type Exchange, RequestWriter, type ResponseReader } from './wi
 const ANSWER_MARGIN_MS = 5_000;
 const NO_INSTANCE = null;
 
-export interface JoinRequest {
+interface JoinRequest {
   readonly group: string;
   /** '' for a new member. */
   readonly memberId: string;
@@ -135,7 +135,7 @@ export function commitOffsets(
   };
 }
 
-export interface CommittedOffset extends TopicPartition {
+interface CommittedOffset extends TopicPartition {
   /** -1 where there is none. */
   readonly offset: number;
   readonly error: number;

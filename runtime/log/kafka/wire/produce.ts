@@ -1,7 +1,7 @@
 /** Produce v8: hands one broker one record batch for each of several partitions. Batches are written without a copy. */
 import { byTopic, type Exchange, RequestWriter } from './wire.js';
 
-export interface ProducedBatch {
+interface ProducedBatch {
   readonly topic: string;
   readonly partition: number;
   readonly bytes: Buffer;

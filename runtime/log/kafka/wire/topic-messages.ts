@@ -5,7 +5,7 @@ const ANSWER_TIMEOUT_MS = 15_000;
 const BROKER_TIMEOUT_MS = 10_000;
 const TOPIC_RESOURCE = 2;
 
-export interface NewTopic {
+interface NewTopic {
   readonly name: string;
   readonly partitions: number;
   readonly replicas: number;

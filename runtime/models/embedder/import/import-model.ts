@@ -20,7 +20,7 @@ export const COSINE_MIN = 0.9999;
 /** Lengths of the texts that are tried, in one batch: the shorter ones are padded, so the mask is tried too. */
 const TRIED_TOKENS = [3, 7, 12] as const;
 
-export interface ImportOptions {
+interface ImportOptions {
   readonly folder: string;
   /** Says what would be done, and checks all weights, but writes nothing. */
   readonly dryRun?: boolean;
