@@ -31,7 +31,7 @@ interface FoundationOptions {
   readonly onPart?: (name: string, use: string) => void;
 }
 
-interface Foundation {
+export interface Foundation {
   /** Null where nothing is private to this process. */
   readonly folder: DataFolder | null;
   readonly log: Log;
