@@ -1,7 +1,7 @@
 /** The picture of writers, topics and readers that `freshet topics graph --mermaid` prints and docs/ARCHITECTURE.md shows. */
 import type { TopicDeclaration } from './topic.js';
 
-/** A Mermaid flowchart: writers and readers as rounded boxes, topics as cylinders, changelogs with a dotted way back. */
+/** A Mermaid flowchart: writers and readers as rounded boxes, topics as cylinders, restores as dotted arrows. */
 export function mermaid(declarations: readonly TopicDeclaration[]): string {
   const lines = ['flowchart LR'];
   const parts = new Set(declarations.flatMap(({ owner, readers }) => [owner, ...readers]));

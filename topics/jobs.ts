@@ -1,9 +1,9 @@
-/** Requests to run a job, and how runs ended. One partition each: what is asked for first is done first. */
+/** Requests to run a job, and how runs ended. One partition each: requests are handled in order. */
 import { topic } from './topic.js';
 
 export const runRequests = topic({
   name: 'run-requests',
-  doc: 'Runs of jobs that were asked for.',
+  doc: 'Requested runs of jobs.',
   key: 'job name',
   schema: 'RunRequest',
   partitions: 1,

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { allTopics } from '../../../topics/all.js';
 import { mermaid } from '../../../topics/graph.js';
 
-/** Mermaid takes no dots and dashes in the names of nodes. */
+/** Mermaid allows no dots or dashes in node names. */
 const nodeId = (kind: string, name: string) => `${kind}_${name.replace(/\W/g, '_')}`;
 describe('the graph of topics', () => {
   test('has no writer or reader that does not exist', () => {
