@@ -10,7 +10,7 @@ export const TOPIC_FILE = 'topic.json';
 export const START_FILE = 'start.json';
 
 export class Topic {
-  /** A random number that no other topic of this log has or had: a topic made anew is another topic. */
+  /** A random number that no other topic of this log has or ever had: a topic created again is a different topic. */
   readonly id: number;
   readonly config: TopicConfig;
   readonly limits: TopicLimits;
@@ -47,11 +47,11 @@ export class Partition {
   /** Never empty; all but the last are closed. */
   segments: Segment[];
   #start: number;
-  /** The offset the next record gets. Readers see everything below. */
+  /** The offset of the next record. Readers see everything below it. */
   nextOffset: number;
-  /** Largest log time given so far, where the log gives it. */
+  /** Largest log time assigned so far, where the log assigns it. */
   appendTimeMs = 0;
-  /** A compaction could not finish its swap: to be done before the next. */
+  /** A compaction could not finish its swap, which must be done before the next one. */
   swapUnfinished = false;
   readonly #waiting = new Set<() => void>();
 
@@ -79,7 +79,7 @@ export class Partition {
     return Math.max(this.#start, this.segments[0]!.baseOffset);
   }
 
-  /** Place of the segment in which reading from `offset` begins. */
+  /** Position in `segments` of the segment that contains `offset`. */
   segmentAt(offset: number): number {
     let low = 0;
     let high = this.segments.length;
@@ -91,7 +91,7 @@ export class Partition {
     return Math.max(0, low - 1);
   }
 
-  /** Closes the active segment and begins the next one. Only between commits. */
+  /** Closes the active segment and starts the next one. Only between commits. */
   async roll(): Promise<void> {
     const old = this.active;
     if (old.size === 0) return;
@@ -104,13 +104,13 @@ export class Partition {
     await old.deactivate();
   }
 
-  /** Puts `by` in the place of closed segments that follow each other; with null they are gone. */
+  /** Replaces a run of closed segments by `by`; null removes them. */
   replace(old: readonly Segment[], by: Segment | null): void {
     const at = this.segments.indexOf(old[0]!);
     this.segments.splice(at, old.length, ...(by === null ? [] : [by]));
   }
 
-  /** Makes `offset` the first that can be read, for good. */
+  /** Makes `offset` the first that can be read, permanently. */
   async raiseStart(offset: number): Promise<void> {
     if (offset <= this.start) return;
     const bytes = Buffer.from(JSON.stringify({ start: offset }));
@@ -118,7 +118,7 @@ export class Partition {
     this.#start = offset;
   }
 
-  /** Calls `wake` once, at the next publication; returns how to take that back. */
+  /** Calls `wake` once, at the next publication; returns a function that cancels this. */
   onPublished(wake: () => void): () => void {
     this.#waiting.add(wake);
     return () => this.#waiting.delete(wake);

@@ -48,7 +48,7 @@ describe('topics apply', () => {
 
       override async createTopic(state: TopicState): Promise<void> {
         await super.createTopic({ ...state, ...this.theirs });
-        throw new Error(`${state.name} exists already`);
+        throw new Error(`${state.name} already exists`);
       }
     }
     const [report] = await applyTopics(new Raced({}), [events], { kind: 'kafka' });

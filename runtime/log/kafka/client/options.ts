@@ -1,4 +1,4 @@
-/** How we connect, from the settings. */
+/** Connection options, from the settings. */
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { FreshetError, messageOf } from '../../../process/errors.js';
@@ -8,10 +8,10 @@ import type { ConnectionOptions, SaslOptions } from './kafkajs.js';
 import type { Address } from './link.js';
 
 const CONNECT_TIMEOUT_MS = 2_000;
-/** Answers that may take longer (fetch, produce, join) say so themselves. */
+/** Requests whose answers may take longer (fetch, produce, join) set their own limit. */
 const REQUEST_TIMEOUT_MS = 5_000;
 
-/** Errors: 'settings' when KAFKA_BROKERS is not set or a TLS file cannot be read. */
+/** Throws 'settings' when KAFKA_BROKERS is not set or a TLS file cannot be read. */
 export function connectionOptions(
   settings: Settings,
   logger: Logger,
@@ -28,7 +28,7 @@ export function connectionOptions(
   };
 }
 
-/** The port stands behind the last colon; the brackets around an IPv6 address are for writing only. */
+/** The port follows the last colon; the brackets around an IPv6 address are only notation. */
 function parseAddress(text: string): Address {
   const colon = text.lastIndexOf(':');
   return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(colon + 1)) };

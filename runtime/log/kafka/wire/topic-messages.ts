@@ -1,4 +1,4 @@
-/** Creating, deleting and describing topics. There is no AlterConfigs here: it would replace all of a topic's settings. */
+/** Creating, deleting and describing topics. AlterConfigs is left out: it would replace all settings of a topic. */
 import { type Exchange, RequestWriter } from './wire.js';
 
 const ANSWER_TIMEOUT_MS = 15_000;
