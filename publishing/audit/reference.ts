@@ -1,14 +1,14 @@
 /**
- * The formulas of the features once more, slow and obvious: what every fast implementation is held against. It knows no
- * days, buckets or commits; it takes the raw records and adds them up again for every question. It shares no formula with
- * processors/ on purpose.
+ * The formulas of the features a second time, slow and obvious: every fast implementation is checked against it. It
+ * knows no days, buckets or commits; it takes the raw records and adds them up from scratch for every question. On
+ * purpose, it shares no code with processors/ except the partitioner.
  */
 
 import type { Event, EventType } from '../../schemas/records.js';
 import { ID_BYTES_MAX } from '../../topics/ids.js';
 import { partitionOf } from '../../topics/partition.js';
 
-/** One record of topic `events` as it stands in the log; a null value asks to forget the user in `key`. */
+/** One record of topic `events` as it is in the log; a null value asks to erase the user in `key`. */
 export interface RawRecord {
   readonly partition: number;
   readonly offset: number;
@@ -20,10 +20,10 @@ export interface RawRecord {
 
 export interface ReferenceSettings {
   readonly popularityHalfLifeMs: number;
-  /** Also that of interactions. */
+  /** Also the half-life of interactions. */
   readonly affinityHalfLifeMs: number;
   readonly duplicateHorizonMs: number;
-  /** Partitions of `events`; null skips the check that a record lies where its key belongs. */
+  /** Number of partitions of `events`; null skips the check that a record is where its key belongs. */
   readonly partitions: number | null;
 }
 
@@ -40,7 +40,7 @@ export const AHEAD_MS_MAX = 5 * 60_000;
 export const CATEGORIES_MAX = 256;
 export const INTERACTIONS_MAX = 1000;
 
-/** An accepted event that is no duplicate. */
+/** An accepted event that is not a duplicate. */
 export interface CountedEvent {
   readonly partition: number;
   readonly offset: number;
@@ -48,15 +48,15 @@ export interface CountedEvent {
   readonly product: string;
   readonly category: string | null;
   readonly type: EventType;
-  /** ms; an event from at most five minutes ahead has its log time here. */
+  /** ms; for an event up to five minutes ahead of its log time, the log time. */
   readonly ts: number;
 }
 
 type DeadReason = 'malformed' | 'wrong_partition' | 'future';
 
-/** What popularity asks of an event. */
+/** What popularity needs of an event. */
 type PopularityInput = Pick<CountedEvent, 'ts' | 'type'>;
-/** What affinity asks of an event. */
+/** What affinity needs of an event. */
 type AffinityInput = Pick<CountedEvent, 'ts' | 'type' | 'category' | 'product'>;
 
 export interface PopularitySums {
@@ -66,7 +66,7 @@ export interface PopularitySums {
   readonly purchases: number;
 }
 
-/** What interactions ask of an event. */
+/** What interactions need of an event. */
 type InteractionsInput = Pick<CountedEvent, 'ts' | 'type' | 'product'>;
 
 export interface InteractionItem {
@@ -82,18 +82,18 @@ export function utcDay(ms: number): number {
   return Math.floor(ms / DAY_MS);
 }
 
-/** What becomes of one record. */
+/** The outcome of one record. */
 type Verdict =
   | { readonly kind: 'counted'; readonly event: CountedEvent }
   | { readonly kind: 'dead'; readonly reason: DeadReason }
   | { readonly kind: 'erasure' | 'late' | 'duplicate' };
 
-/** Judges records one after the other, each partition in its order. */
+/** Judges records one at a time, each partition in its order. */
 export class Judge {
   /** Largest log time per partition. */
   readonly clocks = new Map<number, number>();
   readonly #settings: ReferenceSettings;
-  /** Per partition, the clock of each identity's newest bearer, oldest first. */
+  /** Per partition, the clock of each identity's newest record, oldest first. */
   readonly #seen = new Map<number, Map<string, number>>();
 
   constructor(settings: ReferenceSettings) {
@@ -120,21 +120,21 @@ export class Judge {
     return { kind: 'counted', event };
   }
 
-  /** A record that nobody asks about has passed: it moves the partition's clock, which is returned. */
+  /** Passes over a record that is not judged: it moves the partition's clock, which is returned. */
   passed(partition: number, logTime: number): number {
     const clock = Math.max(this.clocks.get(partition) ?? Number.NEGATIVE_INFINITY, logTime);
     this.clocks.set(partition, clock);
     return clock;
   }
 
-  /** The clock never falls, so the newest bearer of an id decides. A duplicate bears it on, counted or not. */
+  /** The clock never goes back, so the newest record with an id decides. A duplicate renews the id, counted or not. */
   #isDuplicate(partition: number, identity: string, clock: number): boolean {
     const seen = this.#seen.get(partition) ?? new Map<string, number>();
     this.#seen.set(partition, seen);
     const before = seen.get(identity);
     seen.delete(identity);
     seen.set(identity, clock);
-    // In order of their clocks, so the first that still matters ends the cleaning.
+    // Entries are ordered by clock, so the first one still needed ends the cleanup.
     for (const [old, at] of seen) {
       if (clock - at <= this.#settings.duplicateHorizonMs) break;
       seen.delete(old);
@@ -165,7 +165,7 @@ function isId(text: string): boolean {
   return bytes > 0 && bytes <= ID_BYTES_MAX && !text.includes('\0');
 }
 
-/** Of the events of one product; null where none is in the window. */
+/** For the events of one product; null if none is in the window. */
 export function popularityOf(
   events: readonly PopularityInput[],
   asOf: number,
@@ -182,7 +182,7 @@ export function popularityOf(
   };
 }
 
-/** Of the events of one user: share per category; null where none is in the window. */
+/** For the events of one user: share per category; null if none is in the window. */
 export function affinityOf(
   events: readonly AffinityInput[],
   asOf: number,
@@ -191,7 +191,7 @@ export function affinityOf(
 ): Map<string, number> | null {
   const counted = inWindow(events, asOf);
   if (counted.length === 0) return null;
-  // Shares do not depend on the time they are taken relative to; the newest event's keeps short half-lives from underflow.
+  // Shares do not depend on their reference time; taking the newest event's keeps short half-lives from underflowing.
   const newest = counted.reduce((latest, event) => Math.max(latest, event.ts), Number.NEGATIVE_INFINITY);
   const total = decayedSum(counted, newest, halfLifeMs);
   const byCategory = groupBy(counted, (event) => event.category ?? categoryOf(event.product));
@@ -248,7 +248,7 @@ function compareBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
-/** |a − b| relative to the larger; 0 where both are 0, Infinity where one is no finite number. */
+/** |a − b| relative to the larger; 0 if both are 0, Infinity if either is not a finite number. */
 export function relativeError(a: number, b: number): number {
   if (a === b) return 0;
   if (!Number.isFinite(a) || !Number.isFinite(b)) return Number.POSITIVE_INFINITY;

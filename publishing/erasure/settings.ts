@@ -1,4 +1,4 @@
-/** What a certificate says of times and keys, from the settings. */
+/** What a certificate says about times and keys, from the settings. */
 
 import type { Settings } from '../../runtime/process/settings.js';
 import type { LookOptions } from './look.js';

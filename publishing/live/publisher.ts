@@ -1,4 +1,4 @@
-/** Everything that brings the live features into the stores, as one service: the version, then three groups of sinks. */
+/** Brings the live features into the stores, as one service: the version, then three groups of sinks. */
 
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
@@ -55,7 +55,7 @@ export interface Publisher extends Service {
     ends: readonly { readonly partition: number; readonly offset: number }[],
     signal?: AbortSignal,
   ): Promise<void>;
-  /** Where the partitions owned by this process stand. */
+  /** Positions of the partitions owned by this process. */
   positions(): SinkProgress[];
 }
 
@@ -63,9 +63,7 @@ const CHECK_MS = 1_000;
 const MIB = 1024 * 1024;
 const WAITS = { checkMs: CHECK_MS, backoffMs: { first: 100, most: 5_000 } };
 
-/**
- * Redis does one batch at a time: a larger one holds up everybody who reads meanwhile (2,000 rows took up to 90 ms).
- */
+/** Redis runs one batch at a time, and a larger one blocks all readers meanwhile (2,000 rows took up to 90 ms). */
 export const ONLINE_PACE: SinkPace = {
   ...WAITS,
   rowsMax: 500,
@@ -75,7 +73,7 @@ export const ONLINE_PACE: SinkPace = {
   lingerMs: 0,
 };
 
-/** Readers of Postgres do not wait for a statement: under pressure it may take seconds' worth of records at once. */
+/** Readers of Postgres do not wait for a statement: under pressure one statement may take seconds' worth of records. */
 export const TABLE_PACE: Omit<SinkPace, 'lingerMs'> = {
   ...WAITS,
   rowsMax: 5_000,
@@ -96,7 +94,7 @@ class LivePublisher implements Publisher {
   readonly #applied: Applied;
   readonly #groups: readonly Materialiser[];
   readonly #releases: Releases;
-  /** Of the live features' heads alone, so that they are current wherever their sinks run. */
+  /** For the heads of the live features only, so that they are current wherever their sinks run. */
   readonly #reconciler: Reconciler;
 
   constructor(options: PublisherOptions) {
@@ -136,8 +134,8 @@ class LivePublisher implements Publisher {
   }
 
   /**
-   * Throws FreshetError: 'settings' for a changed half-life, 'connection' when Postgres cannot be reached. An online
-   * store that is down is waited for in the background, as at any later time.
+   * Throws FreshetError: 'settings' for a changed half-life, 'connection' if Postgres cannot be reached. If the online
+   * store is down, it is retried in the background, as at any later time.
    */
   async start(): Promise<void> {
     const { database, version, settings, clock } = this.#o;
@@ -146,7 +144,7 @@ class LivePublisher implements Publisher {
       await this.#reconciler.look();
     } catch (error) {
       if (!isTransient(error)) throw error;
-      this.#o.logger.warn({ event: 'reconcile_failed', error: messageOf(error) }, 'Trying again');
+      this.#o.logger.warn({ event: 'reconcile_failed', error: messageOf(error) }, 'Reconciling failed; retrying');
     }
     await startAll([...this.#groups, this.#reconciler]);
   }

@@ -1,4 +1,4 @@
-/** Versions of a deployment: publishing, switching, looking at them, and everything that goes on beside. */
+/** Versions of a deployment: publishing, switching, listing, and the background work that goes with them. */
 
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
@@ -28,15 +28,15 @@ import { retain } from './retain.js';
 import { decide, type Wish } from './switch.js';
 import type { Build, Published, PublishRight, VersionList, Versions } from './versions.js';
 
-/** Waits, in ms; shorter ones for tests. */
+/** Intervals, in ms; shorter ones for tests. */
 export interface VersionsPace {
-  /** Between two looks of the reconciler. */
+  /** Between two checks of the reconciler. */
   readonly checkMs: number;
-  /** Between two looks at what is kept. */
+  /** Between two retention checks. */
   readonly retainMs: number;
-  /** How long whoever switches waits for the online store to follow. */
+  /** How long a caller that switches waits for the online store to follow. */
   readonly followMsMax: number;
-  /** First wait before it is tried again; doubled each time. */
+  /** Wait before the first retry; doubled each time. */
   readonly retryMs: number;
 }
 
@@ -88,7 +88,7 @@ class StoredVersions implements Versions {
     });
   }
 
-  /** Stores that are down are waited for in the background. */
+  /** If stores are down, the background work retries. */
   async start(): Promise<void> {
     await this.#reconciler.start();
   }
@@ -129,7 +129,7 @@ class StoredVersions implements Versions {
     return this.list(wish.artefact);
   }
 
-  /** Waits until the online store has followed, then tells the topic; the topic is healed later if that fails. */
+  /** Waits until the online store has followed, then writes to the topic; if that fails, it is repaired later. */
   async #settle(artefact: Artefact, where: string): Promise<void> {
     const followed = await this.#follow(artefact);
     await faultPoint('version.followed', where);
@@ -140,7 +140,10 @@ class StoredVersions implements Versions {
     } catch (error) {
       if (!(error instanceof FreshetError)) throw error;
       const { logger } = this.#place;
-      logger.warn({ event: 'release_not_written', artefact, error: messageOf(error) }, 'The reconciler will write it');
+      logger.warn(
+        { event: 'release_not_written', artefact, error: messageOf(error) },
+        'The reconciler will write it later',
+      );
     }
     await faultPoint('version.released', where);
   }
@@ -170,7 +173,7 @@ class StoredVersions implements Versions {
     );
   }
 
-  /** What is done now and then. */
+  /** The periodic work. */
   async #keep(): Promise<void> {
     const { clock, database } = this.#place;
     if (clock.elapsed() - this.#retainedAtMs < this.#pace.retainMs) return;

@@ -1,6 +1,6 @@
 /**
- * The live features as versions: their tables, their rows in `versions` and `version_heads`, and the half-life that a
- * version keeps for ever. How the online store follows is the same as for every artefact (versions/follow.ts).
+ * The live features as versions: their tables, their rows in `versions` and `version_heads`, and the half-life, which
+ * never changes within a version. The online store follows as for every artefact (versions/follow.ts).
  */
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Settings } from '../../runtime/process/settings.js';
@@ -10,7 +10,7 @@ import { lockHead } from './heads.js';
 export const LIVE_ARTEFACTS = ['popularity', 'affinity', 'interactions'] as const;
 export type LiveArtefact = (typeof LIVE_ARTEFACTS)[number];
 
-/** What a version was made with and a reader must know. */
+/** The settings a version was created with that a reader must know. */
 export interface VersionSettings {
   readonly half_life_ms: number;
 }
@@ -27,21 +27,21 @@ export function versionSettings(artefact: LiveArtefact, settings: Settings): Ver
   return { half_life_ms: settings[HALF_LIFE_SETTING[artefact]] * HOUR_MS };
 }
 
-/** What a reader must know of a live version, out of its manifest. */
+/** The settings of a live version that a reader must know, taken from its manifest. */
 export function liveSettings(manifest: Readonly<Record<string, unknown>>): VersionSettings {
   const { half_life_ms } = manifest;
   if (typeof half_life_ms !== 'number') throw new FreshetError('state', 'A live version has no half_life_ms.');
   return { half_life_ms };
 }
 
-/** Tables of one version. Harmless where they exist. */
+/** Tables of one version. Does nothing if they exist. */
 export async function createLiveTables(database: Queryable, version: number): Promise<void> {
   await database.query('SELECT create_live_tables($1::integer)', [version]);
 }
 
 /**
- * Makes sure that `version` is there in Postgres; the first version of all becomes current at once. Throws
- * FreshetError('settings') when a half-life is another than the version was made with.
+ * Makes sure that `version` exists in Postgres; the very first version becomes current at once. Throws
+ * FreshetError('settings') if a half-life differs from the one the version was created with.
  */
 export async function installLiveVersion(
   database: Database,
@@ -53,7 +53,7 @@ export async function installLiveVersion(
   for (const artefact of LIVE_ARTEFACTS) {
     const wanted = versionSettings(artefact, settings);
     const made = await database.transaction(async (connection) => {
-      // Several processes may start at once: one after the other.
+      // Several processes may start at once: the lock makes them take turns.
       const head = await lockHead(connection, artefact);
       const isFirst = head.current === null;
       const manifest = JSON.stringify(wanted);
@@ -88,19 +88,19 @@ function checkSettings(artefact: LiveArtefact, version: number, made: VersionSet
   const name = HALF_LIFE_SETTING[artefact];
   throw new FreshetError(
     'settings',
-    `${name} is ${wanted.half_life_ms / HOUR_MS}, but version ${version} of ${artefact} was made with ` +
+    `${name} is ${wanted.half_life_ms / HOUR_MS}, but version ${version} of ${artefact} was created with ` +
       `${made.half_life_ms / HOUR_MS}. A version keeps its half-life: set ${name}=${made.half_life_ms / HOUR_MS} ` +
-      'again, or make a new version by replay.',
+      'again, or create a new version by replay.',
   );
 }
 
-/** Throws FreshetError('settings') when the store holds the same version made with another half-life. */
+/** Throws FreshetError('settings') if the store holds the same version created with another half-life. */
 export function checkStoredSettings(artefact: string, version: number, held: string, settings: VersionSettings): void {
   const made = JSON.parse(held) as VersionSettings;
   if (made.half_life_ms === settings.half_life_ms) return;
   throw new FreshetError(
     'settings',
-    `The online store holds version ${version} of ${artefact} made with a half-life of ` +
+    `The online store holds version ${version} of ${artefact} created with a half-life of ` +
       `${made.half_life_ms / HOUR_MS} h, Postgres says ${settings.half_life_ms / HOUR_MS} h: the two stores belong to ` +
       'different installations. Give each its own REDIS_KEY_PREFIX or its own store.',
   );

@@ -1,6 +1,6 @@
 /**
- * Pins by configuration: a process that reads a version because FEATURE_VERSION_<ARTEFACT> says so tells Postgres, so
- * that the version is not reaped under it.
+ * Pins by configuration: a process that reads a version because of FEATURE_VERSION_<ARTEFACT> records this in Postgres,
+ * so that the version is not reaped while in use.
  */
 import { hostname } from 'node:os';
 import type { Settings } from '../../runtime/process/settings.js';
@@ -21,7 +21,7 @@ type PinnableArtefact = keyof typeof PIN_SETTINGS;
 /** Versions that a process reads instead of the current ones. */
 export type Pinned = Readonly<Partial<Record<PinnableArtefact, number>>>;
 
-/** A pin that was not renewed for so long belongs to a process that is gone, over a weekend's outage too. */
+/** A pin not renewed for this long belongs to a process that is gone, even allowing for a weekend's outage. */
 export const PIN_MS_MAX = 3 * 24 * 3_600_000;
 
 export function pinnedBy(settings: Settings): Pinned {

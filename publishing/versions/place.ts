@@ -7,7 +7,7 @@ import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Artefact, Layout } from '../layout.js';
 
-/** The two stores of a deployment, and what versions need to know of it. */
+/** The two stores of a deployment, and what versions need to know about it. */
 export interface StorePlace {
   readonly database: Database;
   readonly store: OnlineStore;
@@ -26,5 +26,5 @@ export interface VersionName {
   readonly version: number;
 }
 
-/** A time of the clock port for a statement: `to_timestamp($n / 1000.0)` on the other side. */
+/** A time of the clock port as a parameter of a statement: `to_timestamp($n / 1000.0)`. */
 export const AT = (parameter: number) => `to_timestamp($${parameter}::float8 / 1000.0)`;

@@ -204,7 +204,7 @@ class Scenario {
     const until = certificate!.expires.find(({ what }) => what === 'late events')!.until!;
     assert.equal(Date.parse(until), Date.parse(cut!.at) + 30 * DAY_MS);
     assert.match(ruleOf(certificate!, 'raw events'), /retention of 100 days/);
-    assert.match(ruleOf(certificate!, 'factors of the user in models made before'), /readers pass over them/);
+    assert.match(ruleOf(certificate!, 'factors of the user in models built before'), /readers skip them/);
     assert.match(certificate!.stays.join(), /popularity: .* as a sum/);
     assert.equal((await this.#newest<{ reason: string }>('erasures', `user:${user}`))!.reason, 'asked by letter');
   }

@@ -104,7 +104,7 @@ for (const [kind, openStore] of online)
         }
       };
       const build = await made.model({ number: 2, users: USERS });
-      await assert.rejects(other(build), withCode('invalid_data', /als_item_factors in Postgres holds other rows/));
+      await assert.rejects(other(build), withCode('invalid_data', /als_item_factors in Postgres holds different rows/));
       assert.equal((await factorsOf(made.reader(), 'ada')).version, 1);
       const [left] = await database.query('SELECT count(*)::integer AS rows FROM als_user_factors WHERE version = 2');
       assert.deepEqual(left, { rows: 0 }, 'a failed version leaves nothing');
@@ -124,7 +124,10 @@ for (const [kind, openStore] of online)
       const publish = made
         .machine({ store: forgetful })
         .publish(await made.model({ number: 1, users: USERS }), { epoch: 1 });
-      await assert.rejects(publish, withCode('invalid_data', /the online store holds other factors of user "a:b"/));
+      await assert.rejects(
+        publish,
+        withCode('invalid_data', /the online store and Postgres hold different factors of user "a:b"/),
+      );
       assert.deepEqual(await made.store.keys(made.layout.factorsUserPrefix(1)), []);
       assert.equal((await made.machine().list('als')).versions[0]?.state, 'failed');
     });
