@@ -18,10 +18,10 @@ import type { RunningTask } from '../../runtime/tasks/application.js';
 import { Changelog } from '../../runtime/tasks/changelog.js';
 import { encodeMarker, MARKER_KEY, type Marker } from '../../runtime/tasks/marker.js';
 import { markerPartOf } from '../../runtime/tasks/part-progress.js';
+import { Rejects } from '../../runtime/tasks/rejects.js';
 import type { TaskOptions } from '../../runtime/tasks/task.js';
 import { embeddings } from '../../topics/embeddings.js';
 import { partitionOf } from '../../topics/partition.js';
-import { Rejects } from '../intake/rejects.js';
 import { CatchUp } from './catch-up.js';
 import { Chunk, type Outcome, type ToEmbed } from './chunk.js';
 import { HeldVectors } from './held-vectors.js';
@@ -70,7 +70,7 @@ export class EmbeddingTask implements RunningTask {
     this.name = `${declaration.application}.${declaration.name}-${index}`;
     const place = { topic: declaration.changelog, partition: index };
     this.#changelog = new Changelog({ task: this.name, place, log, codec, clock });
-    this.#rejects = new Rejects(codec, declaration.name);
+    this.#rejects = new Rejects({ job: declaration.name, encode: (letter) => codec.encode('DeadLetter', letter) });
     this.#chunk = this.#newChunk();
   }
 

@@ -1,10 +1,8 @@
 /** What a sink must know about a topic to turn its records into row changes: pure, one record at a time. */
 
-import { isUtf8 } from 'node:buffer';
 import type { RecordColumns } from '../../runtime/log/log.js';
+import { wrongId, wrongPartition } from '../../runtime/log/record-problem.js';
 import { type Codec, SchemaError, type SchemaName } from '../../schemas/codec.js';
-import { ID_BYTES_MAX } from '../../topics/ids.js';
-import { partitionOf } from '../../topics/partition.js';
 
 /** A topic whose newest record per key is a row. */
 export interface KeyedTopic<Value> {
@@ -51,20 +49,14 @@ export function readKey(
   const keyStart = columns.keyStart[row]!;
   const keyEnd = columns.keyEnd[row]!;
   if (keyStart < 0) return { reason: 'missing_key', error: `a record of ${topic.name} needs a key`, key: null };
-  const wrong = wrongKey(bytes, keyStart, keyEnd);
-  if (wrong !== null) return wrong;
-  const key = bytes.toString('utf8', keyStart, keyEnd);
-  if (!topic.checksPartition) return key;
-  const right = partitionOf(partitions, bytes, keyStart, keyEnd);
-  if (right === columns.partition) return key;
-  return {
-    reason: 'wrong_partition',
-    error:
-      `key ${JSON.stringify(key)} belongs to partition ${right} by murmur2, but the record is in ` +
-      `${columns.partition}; librdkafka producers must set partitioner=murmur2_random`,
-    // The stored value under it came from the right partition.
-    key: null,
-  };
+  const wrong =
+    wrongId('the key', bytes, keyStart, keyEnd) ??
+    (topic.checksPartition ? wrongPartition(columns, row, partitions) : null);
+  if (wrong === null) return bytes.toString('utf8', keyStart, keyEnd);
+  // A sink reports everything that its stores cannot hold as an invalid value.
+  const reason = wrong.code === 'invalid_id' ? 'invalid_value' : wrong.code;
+  // Without the key: what the store holds under it came from the right partition.
+  return { reason, error: wrong.message, key: null };
 }
 
 /** The record's value for its key. Throws only errors that the record did not cause. */
@@ -95,29 +87,6 @@ export function readValue<Value>(
     };
   const problem = topic.problem(value);
   return problem === null ? { key, value } : { reason: 'invalid_value', error: problem, key };
-}
-
-/** Keys are UTF-8 of 1 to 256 bytes without NUL: every store can hold and index them. */
-function wrongKey(bytes: Buffer, start: number, end: number): Poison | null {
-  if (end === start) return { reason: 'empty_id', error: 'the key is empty', key: null };
-  if (end - start > ID_BYTES_MAX)
-    return { reason: 'id_too_long', error: `the key has ${end - start} bytes; at most 256 are allowed`, key: null };
-  const plain = isPlain(bytes, start, end);
-  if (plain === 'nul') return { reason: 'invalid_value', error: 'the key contains a NUL character', key: null };
-  if (plain === 'no' && !isUtf8(bytes.subarray(start, end)))
-    return { reason: 'invalid_utf8', error: 'the key is not UTF-8', key: null };
-  return null;
-}
-
-/** Whether these are ASCII characters other than NUL: this check is cheaper than two calls, and most keys pass it. */
-function isPlain(bytes: Buffer, start: number, end: number): 'yes' | 'no' | 'nul' {
-  let plain: 'yes' | 'no' = 'yes';
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at]!;
-    if (byte === 0) return 'nul';
-    if (byte > 127) plain = 'no';
-  }
-  return plain;
 }
 
 export function isPoison(read: Change | Poison | string): read is Poison {

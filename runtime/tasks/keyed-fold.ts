@@ -9,16 +9,15 @@
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { SchemaError } from '../../schemas/codec.js';
-import type { DeadLetter } from '../../schemas/records.js';
 import { type AvroSchema, avroSchema, ValueCodec } from '../../schemas/value-codec.js';
-import { partitionOf } from '../../topics/partition.js';
 import { CHANGELOG_SETTINGS } from '../../topics/topic.js';
 import { deadLetterTopic, ownTopic, type TypedTopic } from '../../topics/typed.js';
-import { deadLetterOf } from '../log/dead-letter.js';
 import type { RecordColumns, TopicPartition } from '../log/log.js';
+import { type RecordProblem, wrongPartition } from '../log/record-problem.js';
 import { FreshetError, messageOf } from '../process/errors.js';
 import type { FeatureContext, FeatureDefinition } from './feature.js';
 import type { FoldMode, Output, Part, PartOptions, ProcessorDeclaration } from './processor.js';
+import { Rejects } from './rejects.js';
 import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
 
 /** A state that would not fit a record could never be restored. */
@@ -134,12 +133,6 @@ interface Entry {
   covers: number;
 }
 
-interface Letter {
-  readonly key: Buffer;
-  readonly value: Buffer;
-  readonly timestamp: number;
-}
-
 class KeyedPart<In, State, Out> implements Part {
   readonly input: TopicPartition;
   readonly #fold: KeyedFoldOptions<In, State, Out>;
@@ -147,7 +140,7 @@ class KeyedPart<In, State, Out> implements Part {
   readonly #changelog: TopicPartition;
   readonly #in: ValueCodec<In>;
   readonly #out: ValueCodec<Out>;
-  readonly #letters: ValueCodec<DeadLetter>;
+  readonly #rejects: Rejects;
   readonly #rows = new ValueCodec(keyedRow);
   readonly #entries = new Map<string, Entry>();
   #clock = -1;
@@ -156,7 +149,6 @@ class KeyedPart<In, State, Out> implements Part {
   readonly #due = new Set<Entry>();
   /** Log time of the oldest record since the last commit. */
   #since = Number.POSITIVE_INFINITY;
-  #rejected: Letter[] = [];
   readonly #dirty = new Set<Entry>();
   #flush: Entry[] = [];
   #flushAt = 0;
@@ -180,7 +172,13 @@ class KeyedPart<In, State, Out> implements Part {
     this.#changelog = { topic: changelog, partition: changelogPartition };
     this.#in = codecs.of(fold.input);
     this.#out = codecs.of(fold.output);
-    this.#letters = codecs.of(deadLetterTopic);
+    const letters = codecs.of(deadLetterTopic);
+    // Several folds may read one topic: each has letters of its own.
+    this.#rejects = new Rejects({
+      job: fold.name,
+      encode: (letter) => letters.encode(letter),
+      idPrefix: `${fold.name}/`,
+    });
   }
 
   get clock(): number {
@@ -220,7 +218,7 @@ class KeyedPart<In, State, Out> implements Part {
     const timestamp = batch.timestamps[row]!;
     const problem = this.#keyProblem(batch, row);
     if (problem !== null) {
-      if (!restoring) this.#reject(batch, row, problem);
+      if (!restoring) this.#rejects.deadLetter(batch, row, problem);
       return;
     }
     const key = batch.bytes.toString('utf8', batch.keyStart[row]!, batch.keyEnd[row]!);
@@ -235,7 +233,7 @@ class KeyedPart<In, State, Out> implements Part {
         value = this.#in.decode(batch.bytes, start, batch.valueEnd[row]!);
       } catch (error) {
         if (!(error instanceof SchemaError)) throw error;
-        if (!restoring) this.#reject(batch, row, { code: error.problem, message: error.message });
+        if (!restoring) this.#rejects.deadLetter(batch, row, { code: error.problem, message: error.message });
         return;
       }
       next = this.#next(former, { key, value, timestamp, partition: batch.partition, offset });
@@ -267,31 +265,16 @@ class KeyedPart<In, State, Out> implements Part {
     }
   }
 
-  #keyProblem(batch: RecordColumns, row: number): { code: string; message: string } | null {
+  #keyProblem(batch: RecordColumns, row: number): RecordProblem | null {
     const start = batch.keyStart[row]!;
     const end = batch.keyEnd[row]!;
     if (start < 0) return { code: 'no_key', message: 'the record has no key' };
     if (!isUtf8(batch.bytes.subarray(start, end))) return { code: 'invalid_key', message: 'the key is not UTF-8' };
-    const wanted = partitionOf(this.#partitions, batch.bytes, start, end);
-    if (wanted === this.input.partition) return null;
-    return {
-      code: 'wrong_partition',
-      message: `murmur2 puts the key into partition ${wanted} of ${this.#partitions}, the record lies in ${this.input.partition}`,
-    };
-  }
-
-  #reject(batch: RecordColumns, row: number, problem: { code: string; message: string }): void {
-    const { name } = this.#fold;
-    const timestamp = batch.timestamps[row]!;
-    const letter = deadLetterOf(batch, row, { job: name, ...problem, createdAt: timestamp });
-    // Several folds may read one topic: each has a letter of its own.
-    const id = `${name}/${letter.id}`;
-    const value = this.#letters.encode({ ...letter, id });
-    this.#rejected.push({ key: Buffer.from(id), value, timestamp });
+    return wrongPartition(batch, row, this.#partitions);
   }
 
   isDue(): boolean {
-    return this.#due.size > 0 || this.#rejected.length > 0;
+    return this.#due.size > 0 || this.#rejects.size > 0;
   }
 
   emit(asOf: number, out: Output): void {
@@ -300,8 +283,7 @@ class KeyedPart<In, State, Out> implements Part {
       out.add(this.#fold.output.name, Buffer.from(key), state === null ? null : this.#emitted(key, state, asOf), {
         timestamp,
       });
-    for (const letter of this.#rejected)
-      out.add(deadLetterTopic.name, letter.key, letter.value, { timestamp: letter.timestamp });
+    this.#rejects.emit(out);
   }
 
   #emitted(key: string, body: Buffer, asOf: number): Buffer | null {
@@ -316,7 +298,7 @@ class KeyedPart<In, State, Out> implements Part {
 
   committed(): void {
     this.#due.clear();
-    this.#rejected = [];
+    this.#rejects.committed();
     this.#since = Number.POSITIVE_INFINITY;
     for (; this.#flushAt < this.#flushEnd; this.#flushAt++) {
       const entry = this.#flush[this.#flushAt]!;

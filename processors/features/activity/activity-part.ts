@@ -4,16 +4,18 @@
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../../runtime/log/log.js';
+import { wrongId } from '../../../runtime/log/record-problem.js';
 import type { MarkerPart } from '../../../runtime/tasks/marker.js';
 import type { FoldMode, Output, Part } from '../../../runtime/tasks/processor.js';
+import { Rejects } from '../../../runtime/tasks/rejects.js';
 import { Interner } from '../../../runtime/tasks/state/interner.js';
 import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
 import type { Codec } from '../../../schemas/codec.js';
 import type { FeatureTopics } from '../../../topics/features.js';
 import { DuplicateSet } from '../../intake/duplicates.js';
-import { EventView, PURCHASE, wrongId } from '../../intake/event-view.js';
+import { EventView, PURCHASE } from '../../intake/event-view.js';
 import { identity } from '../../intake/identity.js';
-import { Rejects } from '../../intake/rejects.js';
+import { lateEventOf } from '../../intake/late-event.js';
 import { AffinityShares } from '../affinity/shares.js';
 import type { Catalogue } from '../catalogue/catalogue.js';
 import { carry, dayContribution, dayOf, lagFactors, WINDOW_DAYS, windowStart } from '../days.js';
@@ -84,7 +86,7 @@ export class ActivityPart implements Part {
     this.input = options.input;
     this.#settings = options.settings;
     this.#view = new EventView(options.codec, options.partitions);
-    this.#rejects = new Rejects(options.codec, 'intake');
+    this.#rejects = new Rejects({ job: 'intake', encode: (letter) => options.codec.encode('DeadLetter', letter) });
     this.#duplicates = new DuplicateSet(options.settings.duplicateHorizonMs);
     this.#lag = lagFactors(options.settings.affinityHalfLifeMs);
     this.#slow = new SlowOutput(options.settings.interactionsIntervalMs);
@@ -148,7 +150,7 @@ export class ActivityPart implements Part {
     const day = dayOf(ts);
     if (day < windowStart(logTime)) {
       this.#counted.late++;
-      if (!mode.restoring) this.#rejects.late(batch, i, view.ts);
+      if (!mode.restoring) this.#rejects.add(lateEventOf(this.#o.codec, batch, i, view.ts));
       return;
     }
     identity(view.bytes, view.identityStart, view.identityEnd, this.#id);
