@@ -43,7 +43,8 @@ export interface Part {
 
   /** Rows that the changelog does not have, those of a running flush aside. */
   readonly dirtyRows: number;
-  beginFlush(): void;
+  /** Begins a flush of the dirty rows. No record below `restoreFrom` is folded again, whatever happens. */
+  beginFlush(restoreFrom: number): void;
   /** Writes up to `max` rows of the running flush; each counts every input record below `covers`. */
   flush(max: number, covers: number, out: Output): void;
   /** Whether the running flush was complete with the last committed() call. */

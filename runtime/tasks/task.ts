@@ -320,7 +320,7 @@ export class Task {
     const dirty = this.#parts.reduce((most, { part }) => Math.max(most, part.dirtyRows), 0);
     this.#flushRowsPerMs = dirty / (FLUSH_SHARE * this.#o.changelogIntervalMs);
     for (const progress of this.#parts) {
-      progress.part.beginFlush();
+      progress.part.beginFlush(progress.restoreFrom);
       progress.flushFrom = progress.position;
       progress.flushClock = progress.part.clock;
     }

@@ -97,6 +97,7 @@ export class ActivityPart implements Part {
       inputPartition: options.input.partition,
       codec: options.codec,
       rows: this.#state.rows,
+      unflushed: this.#state.unflushed,
       entries: this.#entries,
       users: this.#users,
       products: this.#products,
@@ -173,10 +174,10 @@ export class ActivityPart implements Part {
     const product = this.#products.intern(view.bytes, view.productStart, view.productEnd);
     const category =
       view.categoryStart < 0 ? -1 : this.#categories.intern(view.bytes, view.categoryStart, view.categoryEnd);
-    const rows = this.#state.rows;
+    const { rows, unflushed } = this.#state;
     const row = rows.obtain(user, day);
     if (rows.created) this.#entries.open(row);
-    if (mode.restoring && rows.isCovered(row, offset)) return;
+    if (mode.restoring && unflushed.isCovered(row, offset)) return;
     const weight = WEIGHT_OF_TYPE[view.type as 0 | 1 | 2];
     const entries = this.#entries;
     const entry = entries.obtain(row, product, category);
@@ -184,7 +185,7 @@ export class ActivityPart implements Part {
     entries.count[entry] = entries.count[entry]! + 1;
     if (ts > entries.lastTs[entry]!) entries.lastTs[entry] = ts;
     if (view.type === PURCHASE) entries.purchases[entry] = entries.purchases[entry]! + 1;
-    rows.markDirty(row);
+    unflushed.markDirty(row);
     if (mode.restoring) return;
     this.#state.due.add(user);
     const contribution = dayContribution(weight, ts, day, this.#settings.popularityHalfLifeMs);
@@ -213,12 +214,12 @@ export class ActivityPart implements Part {
       this.#slow.hurry(user);
     }
     if (mode.restoring && offset < mode.stateFrom) return;
-    const rows = this.#state.rows;
+    const { rows, unflushed } = this.#state;
     for (let row = rows.first(user); row >= 0; row = rows.next(row)) {
-      if (mode.restoring && rows.isCovered(row, offset)) continue;
+      if (mode.restoring && unflushed.isCovered(row, offset)) continue;
       if (mode.restoring) this.#rows.emptied(row);
       this.#entries.truncate(row, 0);
-      rows.markDirty(row);
+      unflushed.markDirty(row);
     }
     if (!mode.restoring) this.#state.due.add(user);
   }
@@ -316,23 +317,23 @@ export class ActivityPart implements Part {
   }
 
   get dirtyRows(): number {
-    return this.#state.rows.dirty;
+    return this.#state.unflushed.size;
   }
 
-  beginFlush(): void {
-    this.#state.beginFlush();
+  beginFlush(restoreFrom: number): void {
+    this.#state.unflushed.begin(restoreFrom);
   }
 
   get flushComplete(): boolean {
-    return this.#state.flushComplete;
+    return this.#state.unflushed.isComplete;
   }
 
   flush(max: number, covers: number, out: Output): void {
-    this.#state.flush(max, (row) => this.#rows.write(row, covers, this.#asOf, out));
+    this.#state.unflushed.visit(max, (row) => this.#rows.write(row, covers, this.#asOf, out));
   }
 
   beginRestore(): void {
-    this.#state.rows.trackCovers(true);
+    this.#state.unflushed.beginRestore();
   }
 
   restoreRow(batch: RecordColumns, row: number): void {
@@ -366,7 +367,7 @@ export class ActivityPart implements Part {
   }
 
   endRestore(clock: number, sweptDay: number, now: number): void {
-    this.#state.rows.trackCovers(false);
+    this.#state.unflushed.endRestore();
     this.#state.start(clock, sweptDay, now);
     this.#sweptDay = this.#state.sweptDay;
     this.#since = Number.POSITIVE_INFINITY;

@@ -7,6 +7,7 @@ import type { RecordColumns } from '../../../runtime/log/log.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
 import type { Output } from '../../../runtime/tasks/processor.js';
 import type { EntityDays } from '../../../runtime/tasks/state/entity-days.js';
+import type { FlushQueue } from '../../../runtime/tasks/state/flush-queue.js';
 import type { Interner } from '../../../runtime/tasks/state/interner.js';
 import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
 import { AvroCursor, AvroWriter } from '../../../schemas/avro-writer.js';
@@ -24,6 +25,7 @@ interface ChangelogRowsOptions {
   readonly inputPartition: number;
   readonly codec: Codec;
   readonly rows: EntityDays;
+  readonly unflushed: FlushQueue;
   readonly entries: ActivityEntries;
   readonly users: Interner;
   readonly products: Interner;
@@ -84,7 +86,7 @@ export class ChangelogRows {
    * it was written with another schema, as by a fold of an older version.
    */
   restore(batch: RecordColumns, i: number): void {
-    const { codec, inputPartition, rows, entries, users, products, categories } = this.#o;
+    const { codec, inputPartition, rows, unflushed, entries, users, products, categories } = this.#o;
     const { day, chunk, userStart } = parseRowKey(batch, i);
     const keyEnd = batch.keyEnd[i]!;
     const valueStart = batch.valueStart[i]!;
@@ -107,7 +109,7 @@ export class ChangelogRows {
     const row = rows.obtain(users.intern(batch.bytes, userStart, keyEnd), day);
     if (rows.created) entries.open(row);
     entries.truncate(row, chunk * CHUNK_ENTRIES);
-    rows.covers![row] = covers;
+    unflushed.restored(row, covers);
     this.#atLeast(row, chunk + 1);
     for (let block = cursor.long(); block !== 0; block = cursor.long()) {
       for (let k = 0; k < block; k++) {
