@@ -11,6 +11,7 @@ import type { FeatureContext } from './feature.js';
 import type { KeyedFoldOptions, KeyedRecord } from './keyed-fold.js';
 import type { FoldMode, Output, Part, PartOptions } from './processor.js';
 import { Rejects } from './rejects.js';
+import { FlushQueue } from './state/flush-queue.js';
 import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
 
 /** A state that would not fit a record could never be restored. */
@@ -39,12 +40,10 @@ const ROW_KEY_PREFIX = 'k/';
 
 interface Entry {
   readonly key: string;
-  /** Null: deleted, and kept until no record that it counts can be read again. */
+  /** Its number in the flush queue. */
+  readonly row: number;
+  /** Null: deleted, and kept until the changelog has nothing of it. */
   state: Buffer | null;
-  /** Offset of the record that changed it last. */
-  changedAt: number;
-  /** While restoring: it counts every input record below. */
-  covers: number;
 }
 
 export class KeyedPart<In, State, Out> implements Part {
@@ -57,22 +56,14 @@ export class KeyedPart<In, State, Out> implements Part {
   readonly #rejects: Rejects;
   readonly #rows = new ValueCodec(keyedRow);
   readonly #entries = new Map<string, Entry>();
+  /** Entries by their number; under a free one stands the entry that had it last. */
+  readonly #byRow: Entry[] = [];
+  readonly #freeRows: number[] = [];
   #clock = -1;
-  /** Next input offset that was not folded. */
-  #position = 0;
   readonly #due = new Set<Entry>();
   /** Log time of the oldest record since the last commit. */
   #since = Number.POSITIVE_INFINITY;
-  readonly #dirty = new Set<Entry>();
-  #flush: Entry[] = [];
-  #flushAt = 0;
-  #flushEnd = 0;
-  #flushComplete = true;
-  #flushStart = 0;
-  /** A lower bound of the marker's: below it no record is folded again. */
-  #restoreFrom = 0;
-  /** Rows of the last flush() call that took a deleted key out of the changelog. */
-  #dropped = new Set<Entry>();
+  readonly #unflushed = new FlushQueue((row) => this.#forget(this.#byRow[row]!));
 
   constructor(
     fold: KeyedFoldOptions<In, State, Out>,
@@ -121,7 +112,6 @@ export class KeyedPart<In, State, Out> implements Part {
       const timestamp = batch.timestamps[row]!;
       const offset = batch.offsets[row]!;
       if (timestamp > this.#clock) this.#clock = timestamp;
-      this.#position = offset + 1;
       if (mode.restoring && offset < mode.stateFrom) continue;
       this.#foldRow(batch, row, mode.restoring);
     }
@@ -137,7 +127,7 @@ export class KeyedPart<In, State, Out> implements Part {
     }
     const key = batch.bytes.toString('utf8', batch.keyStart[row]!, batch.keyEnd[row]!);
     const entry = this.#entries.get(key);
-    if (restoring && entry !== undefined && offset < entry.covers) return;
+    if (restoring && entry !== undefined && this.#unflushed.isCovered(entry.row, offset)) return;
     const former = entry?.state ?? null;
     const start = batch.valueStart[row]!;
     let next: Buffer | null = null;
@@ -153,11 +143,10 @@ export class KeyedPart<In, State, Out> implements Part {
       next = this.#next(former, { key, value, timestamp, partition: batch.partition, offset });
     }
     if (former === null ? next === null : next?.equals(former)) return;
-    const changed = entry ?? { key, state: null, changedAt: offset, covers: 0 };
-    if (entry === undefined) this.#entries.set(key, changed);
+    const changed = entry ?? this.#enter(key);
     changed.state = next;
-    changed.changedAt = offset;
-    this.#dirty.add(changed);
+    if (next === null) this.#unflushed.markEmptied(changed.row, offset);
+    else this.#unflushed.markDirty(changed.row);
     if (restoring) return;
     this.#due.add(changed);
     if (timestamp < this.#since) this.#since = timestamp;
@@ -214,19 +203,7 @@ export class KeyedPart<In, State, Out> implements Part {
     this.#due.clear();
     this.#rejects.committed();
     this.#since = Number.POSITIVE_INFINITY;
-    for (; this.#flushAt < this.#flushEnd; this.#flushAt++) {
-      const entry = this.#flush[this.#flushAt]!;
-      if (entry.state !== null) continue;
-      if (this.#dropped.has(entry)) this.#entries.delete(entry.key);
-      else this.#dirty.add(entry);
-    }
-    this.#dropped.clear();
-    if (this.#flushComplete || this.#flushAt < this.#flush.length) return;
-    this.#flushComplete = true;
-    this.#flush = [];
-    this.#flushAt = 0;
-    this.#flushEnd = 0;
-    this.#restoreFrom = this.#flushStart;
+    this.#unflushed.committed();
   }
 
   oldestDue(position: number): number {
@@ -234,71 +211,61 @@ export class KeyedPart<In, State, Out> implements Part {
   }
 
   get dirtyRows(): number {
-    return this.#dirty.size;
+    return this.#unflushed.size;
   }
 
-  beginFlush(): void {
-    this.#flush = [...this.#dirty];
-    this.#dirty.clear();
-    this.#flushAt = 0;
-    this.#flushEnd = 0;
-    this.#flushStart = this.#position;
-    this.#flushComplete = false;
+  beginFlush(restoreFrom: number): void {
+    this.#unflushed.begin(restoreFrom);
   }
 
-  /**
-   * A deleted key first leaves a row that says so and what it counts: with nothing there, a restore would fold records
-   * from before the deletion into a new state. Once none of them can be read again, the row goes too.
-   */
   flush(max: number, covers: number, out: Output): void {
-    this.#dropped.clear();
-    this.#flushEnd = Math.min(this.#flushAt + max, this.#flush.length);
-    for (let i = this.#flushAt; i < this.#flushEnd; i++) {
-      const entry = this.#flush[i]!;
-      const isOver = entry.state === null && entry.changedAt < this.#restoreFrom;
-      if (isOver) this.#dropped.add(entry);
-      const value = isOver ? null : this.#rows.encode({ partition: this.input.partition, covers, state: entry.state });
-      out.add(this.#changelog.topic, Buffer.from(ROW_KEY_PREFIX + entry.key), value, {
-        partition: this.#changelog.partition,
-      });
-    }
+    const { topic, partition } = this.#changelog;
+    this.#unflushed.visit(max, (row, isOver) => {
+      const { key, state } = this.#byRow[row]!;
+      const value = isOver ? null : this.#rows.encode({ partition: this.input.partition, covers, state });
+      out.add(topic, Buffer.from(ROW_KEY_PREFIX + key), value, { partition });
+    });
   }
 
   get flushComplete(): boolean {
-    return this.#flushComplete;
+    return this.#unflushed.isComplete;
   }
 
   beginRestore(): void {
-    this.#entries.clear();
+    this.#unflushed.beginRestore();
   }
 
   restoreRow(batch: RecordColumns, row: number): void {
     const keyStart = batch.keyStart[row]! + ROW_KEY_PREFIX.length;
     const key = batch.bytes.toString('utf8', keyStart, batch.keyEnd[row]!);
+    const known = this.#entries.get(key);
     const start = batch.valueStart[row]!;
     if (start < 0) {
-      this.#forget(key);
+      if (known !== undefined) this.#forget(known);
       return;
     }
     const { partition, covers, state } = this.#rows.decode(batch.bytes, start, batch.valueEnd[row]!);
     if (partition !== this.input.partition) return;
-    this.#forget(key);
-    const entry = { key, state, changedAt: covers - 1, covers };
-    this.#entries.set(key, entry);
-    if (state === null) this.#dirty.add(entry);
-    this.#position = Math.max(this.#position, covers);
+    const entry = known ?? this.#enter(key);
+    entry.state = state;
+    this.#unflushed.restored(entry.row, covers, state === null);
   }
 
-  #forget(key: string): void {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return;
+  #enter(key: string): Entry {
+    const entry = { key, row: this.#freeRows.pop() ?? this.#byRow.length, state: null };
+    this.#entries.set(key, entry);
+    this.#byRow[entry.row] = entry;
+    return entry;
+  }
+
+  #forget({ key, row }: Entry): void {
     this.#entries.delete(key);
-    this.#dirty.delete(entry);
+    this.#unflushed.forget(row);
+    this.#freeRows.push(row);
   }
 
   save(into: ColumnSink): void {
     const entries = [...this.#entries.values()];
-    const unflushed = new Set([...this.#dirty, ...this.#flush.slice(this.#flushAt)]);
     const texts = entries.flatMap(({ key, state }) => [Buffer.from(key), ...(state === null ? [] : [state])]);
     into.share('texts', new Uint8Array(Buffer.concat(texts)));
     into.share(
@@ -311,33 +278,29 @@ export class KeyedPart<In, State, Out> implements Part {
       Uint32Array.from(entries, ({ state }) => (state === null ? 0 : state.length + 1)),
     );
     into.share(
-      'changed_at',
-      Float64Array.from(entries, ({ changedAt }) => changedAt),
+      'rows',
+      Int32Array.from(entries, ({ row }) => row),
     );
-    into.share(
-      'dirty',
-      Uint8Array.from(entries, (entry) => (unflushed.has(entry) ? 1 : 0)),
-    );
+    into.share('free_rows', Int32Array.from(this.#freeRows));
+    this.#unflushed.save(into.within('unflushed'));
   }
 
   load(from: ColumnSource): void {
     const texts = Buffer.from(from.take('texts', Uint8Array).buffer);
     const keyBytes = from.take('key_bytes', Uint32Array);
     const stateBytes = from.take('state_bytes', Uint32Array);
-    const changedAts = from.take('changed_at', Float64Array);
-    const dirty = from.take('dirty', Uint8Array);
+    for (const row of from.take('free_rows', Int32Array)) this.#freeRows.push(row);
     let at = 0;
-    for (const [i, length] of keyBytes.entries()) {
-      const keyEnd = at + length;
+    for (const [i, row] of from.take('rows', Int32Array).entries()) {
+      const keyEnd = at + keyBytes[i]!;
       const stateEnd = keyEnd + Math.max(0, stateBytes[i]! - 1);
       const state = stateBytes[i] === 0 ? null : Buffer.from(texts.subarray(keyEnd, stateEnd));
-      const changedAt = changedAts[i]!;
-      const entry = { key: texts.toString('utf8', at, keyEnd), state, changedAt, covers: 0 };
+      const entry = { key: texts.toString('utf8', at, keyEnd), row, state };
       this.#entries.set(entry.key, entry);
-      if (dirty[i] === 1) this.#dirty.add(entry);
-      this.#position = Math.max(this.#position, changedAt + 1);
+      this.#byRow[row] = entry;
       at = stateEnd;
     }
+    this.#unflushed.load(from.within('unflushed'));
   }
 
   /** Whatever is not in the changelog is folded again from the input. */
@@ -346,6 +309,7 @@ export class KeyedPart<In, State, Out> implements Part {
   }
 
   endRestore(clock: number): void {
+    this.#unflushed.endRestore();
     this.#clock = Math.max(this.#clock, clock);
   }
 
