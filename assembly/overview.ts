@@ -28,7 +28,7 @@ interface OverviewOptions {
   readonly settings: Pick<Settings, 'DATABASE_URL'>;
   readonly stores: { readonly store: { readonly kind: string } };
   /** Those that run in this process. */
-  readonly applications: readonly Pick<Application, 'name' | 'progress'>[];
+  readonly applications: readonly Pick<Application, 'name' | 'reached'>[];
   readonly publisher: Pick<Publisher, 'positions'> | null;
 }
 
@@ -121,9 +121,9 @@ export class OverviewSampler {
     // Two applications may read one topic.
     const running = this.#o.applications.filter(({ name }) => name === group);
     return ends.reduce((sum, end, i) => {
-      const own = running.map(({ progress }) => progress.reached(end));
-      const reached = Math.max(...own, shown[i] ?? 0);
-      return sum + Math.max(0, end.offset - reached);
+      const own = running.map(({ reached }) => reached.of(end));
+      const next = Math.max(...own, shown[i] ?? 0);
+      return sum + Math.max(0, end.offset - next);
     }, 0);
   }
 

@@ -7,7 +7,7 @@ import type { Readiness } from '../serving/ports.js';
 
 const LOOK_MS = 1_000;
 
-export interface Watched {
+interface Watched {
   readonly applications: readonly Application[];
   /** Phrases of the others that may not be there yet. */
   readonly others: () => readonly string[];

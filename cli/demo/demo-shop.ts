@@ -58,12 +58,12 @@ async function load(scene: DemoScene) {
 async function awaitVisible({ log, features, publisher, signal, waitFor }: DemoScene, ends: Ends): Promise<void> {
   if (features === null) return;
   waitFor('the demo history to be folded');
-  await features.progress.awaitReached(
+  await features.reached.waitFor(
     ends.map((end) => ({ topic: events.name, ...end })),
     signal,
   );
   const topics = featureTopics(FEATURES_VERSION);
-  await features.progress.awaitReached(await endsOf(log, topics.productActivity.name), signal);
+  await features.reached.waitFor(await endsOf(log, topics.productActivity.name), signal);
   if (publisher === null) return;
   waitFor('the demo history to be published');
   for (const { name } of [topics.popularity, topics.affinity])
@@ -78,8 +78,8 @@ async function firstStopwords(
   if (corpus !== null) {
     const { termChanges } = corpusTopics(CORPUS_VERSION);
     waitFor('the demo documents to be folded');
-    await corpus.progress.awaitReached(await endsOf(log, documents.name), signal);
-    await corpus.progress.awaitReached(await endsOf(log, termChanges.name), signal);
+    await corpus.reached.waitFor(await endsOf(log, documents.name), signal);
+    await corpus.reached.waitFor(await endsOf(log, termChanges.name), signal);
     waitFor('the terms of the demo documents to be written');
     const isWritten = () =>
       corpus

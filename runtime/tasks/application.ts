@@ -11,7 +11,7 @@ import type { Metrics } from '../process/metrics.js';
 import type { Service } from '../process/service.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
-import { Progress } from './progress.js';
+import { ReachedOffsets } from './reached-offsets.js';
 import { Task, type TaskOptions } from './task.js';
 
 /** More tasks than this cost more transactions than they bring. */
@@ -69,7 +69,7 @@ export interface TaskFailure {
 
 export class Application implements Service {
   readonly #o: ApplicationOptions;
-  readonly progress = new Progress();
+  readonly reached = new ReachedOffsets();
   #plan: Planned[] = [];
   #membership: Membership | null = null;
   readonly #running = new Map<number, Running>();
@@ -274,7 +274,7 @@ export class Application implements Service {
       changelogIntervalMs,
       checkpoints: checkpoints ?? null,
       isOurs: () => this.#isOurs(number),
-      onCommitted: (positions) => this.progress.advance(positions),
+      onCommitted: (positions) => this.reached.advance(positions),
     });
   }
 

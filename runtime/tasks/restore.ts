@@ -17,15 +17,8 @@ import { type Changelog, checkStopped } from './changelog.js';
 import type { CheckpointFile, CheckpointHeader } from './checkpoint-file.js';
 import type { TaskCheckpoints } from './checkpoints.js';
 import type { Marker } from './marker.js';
-import {
-  foldBatch,
-  markerPartOf,
-  type PartProgress,
-  type Patience,
-  prepareBatch,
-  progressOf,
-} from './part-progress.js';
 import { LIVE, type ProcessorDeclaration } from './processor.js';
+import { foldBatch, markerPartOf, type Patience, partOf, prepareBatch, type TrackedPart } from './tracked-part.js';
 
 export const READER_WAIT_MS = 250;
 /** What arrives waits for the next commit anyway, 100 ms apart by default. */
@@ -39,12 +32,12 @@ export interface RestoreOptions extends Patience {
   readonly changelog: Changelog;
   /** Null: the task keeps none. */
   readonly checkpoints: TaskCheckpoints | null;
-  readonly startParts: () => PartProgress[];
+  readonly startParts: () => TrackedPart[];
 }
 
 export interface Restored {
   readonly from: 'nothing' | 'checkpoint' | 'changelog';
-  readonly parts: PartProgress[];
+  readonly parts: TrackedPart[];
   readonly marker: Marker | null;
   readonly incarnation: string;
   /** Where the changelog has this marker, or where the first one will be. */
@@ -68,11 +61,11 @@ export async function restoreTask(options: RestoreOptions): Promise<Restored> {
   await faultPoint('restore.changelog_read', task);
   const replayed = marker === null ? 0 : await replay(options, parts, marker);
   const now = clock.now();
-  for (const progress of parts) {
-    const at = marker === null ? undefined : markerPartOf(marker, progress.part.input);
-    progress.part.endRestore(at?.clock ?? -1, at?.swept_day ?? -1, now);
-    progress.committed = progress.position;
-    progress.mode = LIVE;
+  for (const tracked of parts) {
+    const at = marker === null ? undefined : markerPartOf(marker, tracked.part.input);
+    tracked.part.endRestore(at?.clock ?? -1, at?.swept_day ?? -1, now);
+    tracked.committed = tracked.position;
+    tracked.mode = LIVE;
   }
   await faultPoint('restore.replayed', task);
   const starts = parts.map(({ part, position }) => ({ ...part.input, offset: position }));
@@ -154,7 +147,7 @@ async function problemWith(
 }
 
 /** Null when its columns are damaged or do not fit the parts; it is thrown away then. */
-async function load(options: RestoreOptions, file: CheckpointFile, marker: Marker): Promise<PartProgress[] | null> {
+async function load(options: RestoreOptions, file: CheckpointFile, marker: Marker): Promise<TrackedPart[] | null> {
   const parts = options.startParts();
   try {
     const columns = await file.columns();
@@ -179,17 +172,17 @@ function refuseOtherFolds(task: string, declaration: ProcessorDeclaration, marke
 /** Where each part goes on reading, and what the records up to the marker may still change. */
 async function startPositions(
   { task, declaration, log }: RestoreOptions,
-  parts: readonly PartProgress[],
+  parts: readonly TrackedPart[],
   marker: Marker | null,
   checkpoint: CheckpointHeader | null,
 ): Promise<void> {
   if (marker !== null) refuseOtherFolds(task, declaration, marker);
-  for (const progress of parts) {
-    const { input } = progress.part;
+  for (const tracked of parts) {
+    const { input } = tracked.part;
     const available = await log.offsets(input);
     if (marker === null) {
-      progress.position = available.earliest;
-      progress.restoreFrom = available.earliest;
+      tracked.position = available.earliest;
+      tracked.restoreFrom = available.earliest;
       continue;
     }
     const at = markerPartOf(marker, input);
@@ -201,52 +194,52 @@ async function startPositions(
         `${task} has read ${input.topic}[${input.partition}] to ${at.offset}, but it ends at ` +
           `${available.highWatermark}: the topic was truncated or made anew. Offsets are never reset; replay into the next version.`,
       );
-    progress.restoreFrom = at.restore_from;
-    progress.restoreClock = at.restore_clock;
+    tracked.restoreFrom = at.restore_from;
+    tracked.restoreClock = at.restore_clock;
     const held = checkpoint?.parts.find((part) => part.topic === input.topic && part.partition === input.partition);
     if (held !== undefined) {
-      progress.position = held.offset;
-      progress.mode = { restoring: true, stateFrom: held.offset, dueFrom: at.oldest_due };
+      tracked.position = held.offset;
+      tracked.mode = { restoring: true, stateFrom: held.offset, dueFrom: at.oldest_due };
     } else {
-      const horizon = progress.part.replayHorizon(at.restore_clock);
+      const horizon = tracked.part.replayHorizon(at.restore_clock);
       const ids = horizon === null ? null : await log.offsetForTime(input, horizon);
-      progress.position = Math.min(at.restore_from, at.oldest_due, ids ?? at.restore_from);
-      progress.mode = { restoring: true, stateFrom: at.restore_from, dueFrom: at.oldest_due };
+      tracked.position = Math.min(at.restore_from, at.oldest_due, ids ?? at.restore_from);
+      tracked.mode = { restoring: true, stateFrom: at.restore_from, dueFrom: at.oldest_due };
     }
-    if (progress.position < at.offset && progress.position < available.earliest)
+    if (tracked.position < at.offset && tracked.position < available.earliest)
       throw new FreshetError(
         'offset_out_of_range',
-        `${task} must read ${input.topic}[${input.partition}] again from ${progress.position}, but it begins at ` +
+        `${task} must read ${input.topic}[${input.partition}] again from ${tracked.position}, but it begins at ` +
           `${available.earliest}: retention has passed it. Offsets are never reset; replay into the next version.`,
       );
   }
 }
 
 /** Reads every part up to its marker; rows beyond it are left for the live reader. Returns how many rows were read. */
-async function replay(options: RestoreOptions, parts: readonly PartProgress[], marker: Marker): Promise<number> {
-  const endOf = (progress: PartProgress) => markerPartOf(marker, progress.part.input)!.offset;
-  const behind = parts.filter((progress) => progress.position < endOf(progress));
+async function replay(options: RestoreOptions, parts: readonly TrackedPart[], marker: Marker): Promise<number> {
+  const endOf = (tracked: TrackedPart) => markerPartOf(marker, tracked.part.input)!.offset;
+  const behind = parts.filter((tracked) => tracked.position < endOf(tracked));
   let rows = 0;
   if (behind.length > 0) {
     const starts = behind.map(({ part, position }) => ({ ...part.input, offset: position }));
     const reader = options.log.reader(starts, { isolation: 'read_committed', maxWaitMs: READER_WAIT_MS });
     try {
-      while (behind.some((progress) => progress.position < endOf(progress))) {
+      while (behind.some((tracked) => tracked.position < endOf(tracked))) {
         checkStopped(options.task, options.signal);
         for (const batch of await reader.poll()) {
-          const progress = progressOf(behind, batch);
-          const wanted = cutAt(batch, endOf(progress));
-          await prepareBatch(progress, wanted, options);
-          foldBatch(progress, wanted);
+          const tracked = partOf(behind, batch);
+          const wanted = cutAt(batch, endOf(tracked));
+          await prepareBatch(tracked, wanted, options);
+          foldBatch(tracked, wanted);
           rows += wanted.count;
-          if (progress.position >= endOf(progress)) reader.pause(batch);
+          if (tracked.position >= endOf(tracked)) reader.pause(batch);
         }
       }
     } finally {
       await reader.close();
     }
   }
-  for (const progress of parts) progress.position = endOf(progress);
+  for (const tracked of parts) tracked.position = endOf(tracked);
   return rows;
 }
 

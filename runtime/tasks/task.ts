@@ -15,10 +15,10 @@ import type { Metrics } from '../process/metrics.js';
 import { Changelog } from './changelog.js';
 import type { Checkpoints, TaskCheckpoints } from './checkpoints.js';
 import { encodeMarker, MARKER_KEY, type Marker } from './marker.js';
-import { foldBatch, type PartProgress, prepareBatch, progressOf, startParts } from './part-progress.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
 import { READER_WAIT_MS, restoreTask } from './restore.js';
 import type { ColumnSink } from './state/saved-columns.js';
+import { foldBatch, partOf, prepareBatch, startParts, type TrackedPart } from './tracked-part.js';
 
 const COMMIT_RECORDS_MAX = 20_000;
 const FLUSH_ROWS_MIN = 500;
@@ -54,7 +54,7 @@ export class Task {
   readonly #o: TaskOptions;
   readonly #changelog: Changelog;
   readonly #checkpoints: TaskCheckpoints | null;
-  #parts: PartProgress[];
+  #parts: TrackedPart[];
   #writer: TransactionalWriter | null = null;
   #reader: LogReader | null = null;
   #signal: AbortSignal | undefined;
@@ -139,7 +139,7 @@ export class Task {
     this.#report();
   }
 
-  #startParts(): PartProgress[] {
+  #startParts(): TrackedPart[] {
     const { declaration, inputs, partitions, index } = this.#o;
     return startParts(declaration, inputs, partitions, index);
   }
@@ -241,9 +241,9 @@ export class Task {
 
   async #fold(batch: RecordColumns): Promise<void> {
     const { clock, logger } = this.#o;
-    const progress = progressOf(this.#parts, batch);
-    await prepareBatch(progress, batch, { task: this.name, clock, logger, signal: this.#signal });
-    foldBatch(progress, batch);
+    const tracked = partOf(this.#parts, batch);
+    await prepareBatch(tracked, batch, { task: this.name, clock, logger, signal: this.#signal });
+    foldBatch(tracked, batch);
     this.#foldedSinceCommit += batch.count;
     if (batch.count > 0) this.#movedSinceCommit = true;
   }
@@ -280,15 +280,15 @@ export class Task {
     await faultPoint('commit.acknowledged', this.name);
     this.#sequence = sequence;
     this.#changelogSeen = end ?? this.#changelogSeen;
-    for (const progress of this.#parts) {
-      progress.part.committed();
-      progress.committed = progress.position;
+    for (const tracked of this.#parts) {
+      tracked.part.committed();
+      tracked.committed = tracked.position;
     }
     if (this.#flushing && this.#parts.every(({ part }) => part.flushComplete)) {
       this.#flushing = false;
-      for (const progress of this.#parts) {
-        progress.restoreFrom = progress.flushFrom;
-        progress.restoreClock = progress.flushClock;
+      for (const tracked of this.#parts) {
+        tracked.restoreFrom = tracked.flushFrom;
+        tracked.restoreClock = tracked.flushClock;
       }
     }
     this.#markerIsOld = this.#parts.some(
@@ -319,10 +319,10 @@ export class Task {
     this.#flushedAt = this.#o.clock.elapsed();
     const dirty = this.#parts.reduce((most, { part }) => Math.max(most, part.dirtyRows), 0);
     this.#flushRowsPerMs = dirty / (FLUSH_SHARE * this.#o.changelogIntervalMs);
-    for (const progress of this.#parts) {
-      progress.part.beginFlush(progress.restoreFrom);
-      progress.flushFrom = progress.position;
-      progress.flushClock = progress.part.clock;
+    for (const tracked of this.#parts) {
+      tracked.part.beginFlush(tracked.restoreFrom);
+      tracked.flushFrom = tracked.position;
+      tracked.flushClock = tracked.part.clock;
     }
   }
 
@@ -368,14 +368,14 @@ export class Task {
       incarnation: this.#incarnation,
       fingerprint: this.#o.declaration.fingerprint,
       sequence,
-      parts: this.#parts.map((progress) => ({
-        ...progress.part.input,
-        offset: progress.position,
-        clock: progress.part.clock,
-        restore_from: progress.restoreFrom,
-        restore_clock: progress.restoreClock,
-        oldest_due: progress.part.oldestDue(progress.position),
-        swept_day: progress.part.sweptDay,
+      parts: this.#parts.map((tracked) => ({
+        ...tracked.part.input,
+        offset: tracked.position,
+        clock: tracked.part.clock,
+        restore_from: tracked.restoreFrom,
+        restore_clock: tracked.restoreClock,
+        oldest_due: tracked.part.oldestDue(tracked.position),
+        swept_day: tracked.part.sweptDay,
       })),
       tables: this.#o.declaration.tables.map((table) => ({ topic: table.topic, offsets: table.positions() })),
     };

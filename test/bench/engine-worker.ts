@@ -44,13 +44,13 @@ const processors = createProcessors({
   clock: systemClock,
   version: 1,
 });
-const { progress } = processors.application;
+const { reached } = processors.application;
 
 const spent = stopwatch();
 await processors.start();
-await progress.awaitReached(ends);
+await reached.waitFor(ends);
 const affinitySeconds = spent().seconds;
-await progress.awaitReached(await workEnds(log, featureTopics(1).productActivity.name));
+await reached.waitFor(await workEnds(log, featureTopics(1).productActivity.name));
 const { seconds, cpuSeconds } = spent();
 const commits = (await metrics.commits.get()).values.reduce((sum, { value }) => sum + value, 0);
 tell({ kind: 'done', affinitySeconds, seconds, cpuSeconds, memoryMib: peakMemoryMib(), commits } satisfies EngineDone);

@@ -82,8 +82,8 @@ tell<FeaturesReady>({ kind: 'ready', seconds: performance.now() / 1000, memoryMi
 async function answer(request: FeaturesRequest): Promise<void> {
   switch (request.kind) {
     case 'catch-up':
-      await application.progress.awaitReached(await workEnds(log, 'events'));
-      await application.progress.awaitReached(await workEnds(log, featureTopics(1).productActivity.name));
+      await application.reached.waitFor(await workEnds(log, 'events'));
+      await application.reached.waitFor(await workEnds(log, featureTopics(1).productActivity.name));
       return tell({ kind: 'caught-up' });
     case 'skew':
       clock.skewMs = request.ms;
@@ -93,7 +93,7 @@ async function answer(request: FeaturesRequest): Promise<void> {
         ...(await workEnds(log, 'events')),
         ...(await workEnds(log, featureTopics(1).productActivity.name)),
       ];
-      const behind = ends.reduce((sum, end) => sum + Math.max(0, end.offset - application.progress.reached(end)), 0);
+      const behind = ends.reduce((sum, end) => sum + Math.max(0, end.offset - application.reached.of(end)), 0);
       const stateHashes = request.hashes ? application.parts().map((part) => part.stateHash()) : [];
       tell<FeaturesStanding>({
         kind: 'standing',

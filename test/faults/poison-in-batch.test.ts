@@ -126,7 +126,7 @@ test('I6: in plain and compressed batches of other producers on Kafka, in transa
     });
     await processors.start();
     try {
-      await processors.application.progress.awaitReached(await workEnds(log, events.name));
+      await processors.application.reached.waitFor(await workEnds(log, events.name));
       const deadline = performance.now() + POPULARITY_MS_MAX;
       while (total(await viewsOf(log)) < GOOD_PER_BATCH * products.length && performance.now() < deadline)
         await pause(50);

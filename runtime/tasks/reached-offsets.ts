@@ -1,4 +1,4 @@
-/** How far something has come, per partition, and who waits for it to come further. */
+/** The offsets that an application has reached, per input partition, and those that wait for it to reach more. */
 import type { TopicPartition } from '../log/log.js';
 
 interface Waiter {
@@ -6,12 +6,12 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
-export class Progress {
+export class ReachedOffsets {
   readonly #reached = new Map<string, number>();
   readonly #waiters = new Set<Waiter>();
 
   /** Next offset of a partition; 0 before anything was reported. */
-  reached({ topic, partition }: TopicPartition): number {
+  of({ topic, partition }: TopicPartition): number {
     return this.#reached.get(`${topic}/${partition}`) ?? 0;
   }
 
@@ -30,10 +30,10 @@ export class Progress {
   }
 
   /** Resolves when every partition has reached its offset, or when the signal aborts. */
-  awaitReached(ends: readonly (TopicPartition & { offset: number })[], signal?: AbortSignal): Promise<void> {
+  waitFor(ends: readonly (TopicPartition & { offset: number })[], signal?: AbortSignal): Promise<void> {
     const missing = new Map<string, number>();
     for (const { topic, partition, offset } of ends)
-      if (this.reached({ topic, partition }) < offset) missing.set(`${topic}/${partition}`, offset);
+      if (this.of({ topic, partition }) < offset) missing.set(`${topic}/${partition}`, offset);
     if (missing.size === 0 || signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const waiter: Waiter = { missing, resolve };

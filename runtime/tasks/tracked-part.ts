@@ -1,4 +1,4 @@
-/** How far a task has come with one of its parts. */
+/** A part of a task, with the offsets of its input that the task keeps for it. */
 
 import type { RecordColumns, TopicPartition } from '../log/log.js';
 import type { Clock } from '../process/clock.js';
@@ -9,7 +9,7 @@ import { type FoldMode, LIVE, type Part, type ProcessorDeclaration } from './pro
 
 const PREPARE_RETRY_MS = 1_000;
 
-export interface PartProgress {
+export interface TrackedPart {
   readonly part: Part;
   /** Next input offset to be folded. */
   position: number;
@@ -29,7 +29,7 @@ export function startParts(
   inputs: readonly TopicPartition[],
   partitions: number,
   changelogPartition: number,
-): PartProgress[] {
+): TrackedPart[] {
   return inputs.map((input) => ({
     part: declaration.createPart({ input, partitions, changelogPartition }),
     position: 0,
@@ -43,7 +43,7 @@ export function startParts(
 }
 
 /** The part that a batch belongs to. */
-export function progressOf(parts: readonly PartProgress[], { topic, partition }: TopicPartition): PartProgress {
+export function partOf(parts: readonly TrackedPart[], { topic, partition }: TopicPartition): TrackedPart {
   return parts.find(({ part }) => part.input.partition === partition && part.input.topic === topic)!;
 }
 
@@ -53,9 +53,9 @@ export function markerPartOf(marker: Marker, input: TopicPartition): MarkerPart 
 }
 
 /** Folds a batch and moves the position past it. */
-export function foldBatch(progress: PartProgress, batch: RecordColumns): void {
-  if (batch.count > 0) progress.part.fold(batch, 0, batch.count, progress.mode);
-  if (batch.nextOffset > progress.position) progress.position = batch.nextOffset;
+export function foldBatch(tracked: TrackedPart, batch: RecordColumns): void {
+  if (batch.count > 0) tracked.part.fold(batch, 0, batch.count, tracked.mode);
+  if (batch.nextOffset > tracked.position) tracked.position = batch.nextOffset;
 }
 
 export interface Patience {
@@ -66,7 +66,7 @@ export interface Patience {
 }
 
 /** Fetches what folding a batch needs. A registry that does not answer is waited for: a restore would cost more. */
-export async function prepareBatch({ part }: PartProgress, batch: RecordColumns, patience: Patience): Promise<void> {
+export async function prepareBatch({ part }: TrackedPart, batch: RecordColumns, patience: Patience): Promise<void> {
   const { task, clock, logger, signal } = patience;
   while (batch.count > 0) {
     try {
