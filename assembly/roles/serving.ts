@@ -9,7 +9,7 @@ import { createServer, type Server } from '../../serving/server.js';
 import type { OverviewSampler } from '../overview.js';
 import type { StoreGround } from './ground.js';
 
-export interface ServingRole extends Pick<ServingOptions, 'versions' | 'runs' | 'audits' | 'isReady'> {
+interface ServingRole extends Pick<ServingOptions, 'versions' | 'runs' | 'audits' | 'isReady'> {
   readonly overview: OverviewSampler;
   /** What commands on this machine come with, where tokens are asked for. */
   readonly localToken: string | null;

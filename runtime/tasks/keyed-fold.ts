@@ -1,47 +1,17 @@
 /**
- * A feature of one's own in a few lines: one state per key of the input topic, folded record by record, and one output
+ * A custom feature in a few lines: one state per key of the input topic, folded record by record, and one output
  * record per changed key. Around it is the same task as around the built-in features: what a commit emits, the rows of
  * the changelog and the marker are one transaction, and after any end another owner comes to the same bits.
  *
  * State is kept as the bytes of its own Avro schema. So what a fold returns is checked at the record that made it, a
  * restored state is what it was, and a fold that changes its argument in place harms nobody.
  */
-import type { AvroSchema } from '../../schemas/value-codec.js';
 import { CHANGELOG_SETTINGS } from '../../topics/topic.js';
-import { deadLetterTopic, ownTopic, type TypedTopic } from '../../topics/typed.js';
+import { deadLetterTopic, ownTopic } from '../../topics/typed.js';
 import type { FeatureDefinition } from './feature.js';
+import type { KeyedFoldOptions } from './keyed-fold-options.js';
 import { KeyedPart, type KeyedRow, keyedRow } from './keyed-part.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
-
-/** A record of the input as a fold sees it. */
-export interface KeyedRecord<T> {
-  readonly key: string;
-  readonly value: T;
-  /** Log time, ms since 1970 UTC. */
-  readonly timestamp: number;
-  readonly partition: number;
-  readonly offset: number;
-}
-
-export interface KeyedFoldOptions<In, State, Out> {
-  /** Lower case, digits, dash; part of topic names and transactional ids. */
-  readonly name: string;
-  /** Raise it whenever the fold changes: a task refuses state that another version made. */
-  readonly version?: number;
-  /** Its key is the state's key. A null value deletes the key's state. */
-  readonly input: TypedTopic<In>;
-  readonly output: TypedTopic<Out>;
-  readonly state: AvroSchema<State>;
-  /** The state before a key's first record. */
-  init(key: string): State;
-  /**
-   * The state after a record; null deletes it. Must depend on its arguments alone: no clock, no chance, nothing looked
-   * up. What it throws stops the task.
-   */
-  fold(state: State, record: KeyedRecord<In>): State | null;
-  /** What readers see of a changed state; null deletes the key. `asOf`: time of the commit, ms. */
-  emit(key: string, state: State, asOf: number): Out | null;
-}
 
 /** What `defineKeyedFold` answers: to be run by an application or by the test driver. */
 export interface KeyedFold<State> extends FeatureDefinition {

@@ -8,7 +8,7 @@ import type { RecordColumns, TopicPartition } from '../log/log.js';
 import { type RecordProblem, wrongPartition } from '../log/record-problem.js';
 import { FreshetError, messageOf } from '../process/errors.js';
 import type { FeatureContext } from './feature.js';
-import type { KeyedFoldOptions, KeyedRecord } from './keyed-fold.js';
+import type { KeyedFoldOptions, KeyedRecord } from './keyed-fold-options.js';
 import type { FoldMode, Output, Part, PartOptions } from './processor.js';
 import { Rejects } from './rejects.js';
 import { FlushQueue } from './state/flush-queue.js';

@@ -40,9 +40,8 @@ export const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly str
     intake: [],
     // One task folds all of them, over the rows of (user, day).
     features: ['intake'],
-    // Both arrows are to go: what intake/ shares with the others belongs below processors/.
-    corpus: ['intake'],
-    embeddings: ['intake'],
+    corpus: [],
+    embeddings: [],
   },
   'processors/features': {
     catalogue: [],
