@@ -236,7 +236,7 @@ export class Codec {
     }
     throw new SchemaError(
       'unknown_framing',
-      'the value starts with neither C3 01 nor 0, so it has neither Avro framing',
+      'the value starts with neither C3 01 nor 0, so it has none of the Avro framings',
     );
   }
 

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 
 export type Logger = pino.Logger;
 
-/** A logger that writes to standard error, so that commands keep standard output for their results. */
+/** A logger that writes to standard error, so that commands can use standard output for their results. */
 export function createLogger(level: string): Logger {
   return pino(
     {

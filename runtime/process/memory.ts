@@ -1,6 +1,6 @@
 /**
- * The bound on a snapshot's memory. node ends a process whose own heap grows past it; buffers and typed arrays, which
- * captures are made of, lie beside that heap and are counted here.
+ * The memory limit of a snapshot. Node ends a process whose heap exceeds its limit; buffers and typed arrays, which
+ * captures consist of, are outside of that heap and are counted here.
  */
 import { FreshetError } from './errors.js';
 
@@ -13,10 +13,10 @@ export function tooLittleMemory(memoryMb: number): FreshetError {
   );
 }
 
-/** Throws FreshetError('settings') when more is held than `memoryMb`, what could be thrown away not counted. */
+/** Throws FreshetError('settings') when more than `memoryMb` is in use, not counting garbage. */
 export function checkMemory(memoryMb: number): void {
   if (heldBytes() <= memoryMb * MB) return;
-  // Run with --expose-gc: only what is left after a collection is held.
+  // Run with --expose-gc: only memory that survives a collection counts.
   globalThis.gc?.();
   if (heldBytes() > memoryMb * MB) throw tooLittleMemory(memoryMb);
 }

@@ -147,7 +147,7 @@ export class Artifacts {
       await file.close();
     }
     if (size !== bytes)
-      throw new FreshetError('invalid_data', `${where} has ${size} bytes, but its manifest says ${bytes}.`);
+      throw new FreshetError('invalid_data', `${where} has ${size} bytes, its manifest says ${bytes}.`);
     if (hash.digest('hex') !== sha256)
       throw new FreshetError('invalid_data', `${where} does not have the SHA-256 in its manifest.`);
   }

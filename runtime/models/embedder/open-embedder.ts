@@ -1,4 +1,4 @@
-/** Opens the embedder that the settings ask for, in a thread of its own, and says loudly when it is only the hashed one. */
+/** Opens the embedder of the settings in its own thread, and warns loudly when it is only the hashed one. */
 import { Worker } from 'node:worker_threads';
 import { FreshetError, messageOf } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
@@ -11,11 +11,11 @@ const PROGRAM = new URL('./thread.js', import.meta.url);
 interface EmbedderOptions {
   /** In the layout of sentence-transformers; null: the hashed model. */
   readonly modelFolder: string | null;
-  /** Threads of one operator of the model. */
+  /** Threads per operator of the model. */
   readonly threads: number;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'embeddingModel'>;
-  /** The program of the thread, where it is not the product's; for tests. */
+  /** Another program for the thread; for tests. */
   readonly program?: URL;
 }
 
@@ -30,8 +30,8 @@ interface Thread {
 }
 
 /**
- * Resolves when the model is loaded. Errors: 'settings' when the folder or a file in it is missing or asks for what is
- * not supported; 'invalid_data' when a file is damaged.
+ * Resolves when the model is loaded. Throws 'settings' when the folder or a file in it is missing or asks for something
+ * unsupported; 'invalid_data' when a file is damaged.
  */
 export async function openEmbedder(options: EmbedderOptions): Promise<Embedder> {
   const { modelFolder, threads, logger, metrics, program = PROGRAM } = options;
@@ -45,7 +45,7 @@ export async function openEmbedder(options: EmbedderOptions): Promise<Embedder> 
       model,
       kind,
       dimension,
-      note: 'lexical only: similar texts share words or parts of words, synonyms do not meet; EMBEDDING_MODEL_DIR is not set',
+      note: 'lexical only: similar texts share words or parts of words, synonyms do not match; EMBEDDING_MODEL_DIR is not set',
     });
   return embedder;
 }
@@ -58,7 +58,7 @@ class ThreadedEmbedder implements Embedder {
   readonly #program: URL;
   readonly #waiting = new Map<number, Waiting>();
   #calls = 0;
-  /** Null: it has died, and nobody has needed it since. */
+  /** Null: it has died, and has not been needed since. */
   #thread: Promise<Thread> | null = null;
   #isClosed = false;
 
@@ -164,7 +164,7 @@ class ThreadedEmbedder implements Embedder {
   }
 }
 
-/** Resolves when its model is loaded. */
+/** Resolves when the thread has loaded its model. */
 async function startThread(options: ThreadOptions, program: URL): Promise<{ worker: Worker; info: ModelInfo }> {
   const worker = new Worker(program, { workerData: options });
   const first = await new Promise<FromThread>((resolve, reject) => {
@@ -177,6 +177,6 @@ async function startThread(options: ThreadOptions, program: URL): Promise<{ work
     });
   });
   if (first.type === 'ready') return { worker, info: first.info };
-  const refusal = first.type === 'refused' ? first.error : { code: 'internal' as const, message: 'it said nothing' };
+  const refusal = first.type === 'refused' ? first.error : { code: 'internal' as const, message: 'no message' };
   throw new FreshetError(refusal.code, refusal.message);
 }

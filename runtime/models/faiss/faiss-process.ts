@@ -1,4 +1,4 @@
-/** Starts a process of FAISS and says how it ended. */
+/** Starts a FAISS process and reports how it ended. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { FreshetError } from '../../process/errors.js';
@@ -6,14 +6,14 @@ import type { FromIndexChild, ToIndexChild } from './messages.js';
 
 const ENTRY = fileURLToPath(new URL('./child.js', import.meta.url));
 const ENVIRONMENT = ['PATH', 'LD_LIBRARY_PATH', 'OPENBLAS_CORETYPE', 'OPENBLAS_L2_SIZE', 'SYSTEMROOT'] as const;
-/** Of what it wrote to standard error: what FAISS says before it ends the process. */
+/** Tail of its standard error: the message of FAISS before it ends the process. */
 const LAST_WORDS_MAX = 4_096;
 
 interface FaissProcessOptions {
   /** Threads of one call. */
   readonly threads: number;
   readonly onMessage: (message: FromIndexChild) => void;
-  /** Called once; `how` is a sentence's end: by which signal or code, and its last words. */
+  /** Called once; `how` ends a sentence: the signal or code, and the last output. */
   readonly onEnd: (how: string) => void;
 }
 
@@ -32,7 +32,7 @@ export class FaissProcess {
         ...Object.fromEntries(own),
         OMP_NUM_THREADS: String(threads),
         OPENBLAS_NUM_THREADS: String(threads),
-        // Threads that wait sleep: the machine has other things to do.
+        // Waiting threads sleep: the machine has other work.
         OMP_WAIT_POLICY: 'passive',
       },
       serialization: 'advanced',
@@ -50,7 +50,7 @@ export class FaissProcess {
         resolve();
       };
       this.#child.once('close', (code, signal) => end(signal ?? `exit code ${code}`));
-      // One that could not be started has no pid and never closes.
+      // A process that could not be started has no pid and never closes.
       this.#child.on('error', (error) => this.#child.pid === undefined && end(error.message));
     });
   }
@@ -60,18 +60,18 @@ export class FaissProcess {
   }
 
   send(message: ToIndexChild): void {
-    // That it is gone is told by its end.
+    // Its end is reported by onEnd.
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 
-  /** It has nothing to finish: whatever it does is lost with it. */
+  /** It has nothing to finish: all its work is lost. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#ended;
   }
 }
 
-/** What a process ended of, for those who waited for it; the same call may succeed with the next process. */
+/** The error of calls that waited for a process that ended; the next process may answer the same call. */
 export function lost(how: string): FreshetError {
-  return new FreshetError('unavailable', `The process of the index ended (${how}); it is started again.`);
+  return new FreshetError('unavailable', `The process of the index ended (${how}); it is being restarted.`);
 }
