@@ -7,7 +7,6 @@ import { systemClock } from '../runtime/process/clock.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';
 import { createMetrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
-import type { Settings } from '../runtime/process/settings.js';
 import type { Server } from '../serving/server.js';
 import { FEATURES_VERSION, type Foundation, openFoundation } from './foundation.js';
 import { OverviewSampler } from './overview.js';
@@ -19,6 +18,7 @@ import { startPublisher } from './roles/publisher.js';
 import { startServing } from './roles/serving.js';
 import { startSnapshotters } from './roles/snapshotter.js';
 import type { ComposeOptions, Demo, DemoScene, Running, UsedPart } from './running.js';
+import type { Settings } from './settings.js';
 
 export class Composition implements Running {
   readonly name = 'freshet';
@@ -144,13 +144,12 @@ export class Composition implements Running {
 
   async #runDemo(
     demo: Demo,
-    scene: Omit<DemoScene, 'settings' | 'logger' | 'clock' | 'signal' | 'waitFor' | 'start'>,
+    scene: Omit<DemoScene, 'logger' | 'clock' | 'signal' | 'waitFor' | 'start'>,
   ): Promise<void> {
     const { signal } = this.#ending;
     try {
       await demo.run({
         ...scene,
-        settings: this.#settings,
         logger: this.#o.logger,
         clock: this.#clock,
         signal,

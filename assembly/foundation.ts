@@ -11,10 +11,10 @@ import type { Log } from '../runtime/log/log.js';
 import { openWritingCodec } from '../runtime/log/writing-codec.js';
 import { type DataFolder, openDataFolder } from '../runtime/process/data-folder.js';
 import type { Logger } from '../runtime/process/logger.js';
-import type { Settings } from '../runtime/process/settings.js';
 import { openStores, type Stores } from '../runtime/stores/open-stores.js';
 import type { Codec } from '../schemas/codec.js';
 import { allTopics } from '../topics/all.js';
+import type { Settings } from './settings.js';
 
 /** Version of the features application that runs. */
 export const FEATURES_VERSION = 1;

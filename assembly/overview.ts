@@ -8,12 +8,12 @@ import type { Publisher } from '../publishing/live/publisher.js';
 import type { Log, TopicPartition } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Metrics } from '../runtime/process/metrics.js';
-import type { Settings } from '../runtime/process/settings.js';
 import type { Application } from '../runtime/tasks/application.js';
 import type { Overview } from '../serving/ports.js';
 import { corpusTopics } from '../topics/corpus.js';
 import { documents, events, products } from '../topics/events.js';
 import { featureTopics } from '../topics/features.js';
+import type { Settings } from './settings.js';
 
 const CORPUS_VERSION = 1;
 const SAMPLE_MS = 1_000;

@@ -7,10 +7,11 @@ import type { Clock } from '../runtime/process/clock.js';
 import type { DataFolder } from '../runtime/process/data-folder.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Service } from '../runtime/process/service.js';
-import type { Role, Settings } from '../runtime/process/settings.js';
 import type { Application } from '../runtime/tasks/application.js';
 import type { Codec } from '../schemas/codec.js';
 import type { Runs } from '../snapshotters/runs.js';
+import type { Role } from './roles/all.js';
+import type { Settings } from './settings.js';
 
 export interface ComposeOptions {
   readonly roles: readonly Role[];
@@ -32,7 +33,6 @@ export interface DemoScene {
   readonly log: Log;
   readonly codec: Codec;
   readonly folder: DataFolder;
-  readonly settings: Settings;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly signal: AbortSignal;

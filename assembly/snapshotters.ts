@@ -1,43 +1,46 @@
-/** The snapshotters there are, by role; each is loaded where it runs. */
-import type { Role } from '../runtime/process/settings.js';
+/** The snapshotters there are, with their settings; each is loaded where it runs. */
+import { alsSettings } from '../snapshotters/als/settings.js';
+import { faissSettings } from '../snapshotters/faiss/settings.js';
 import type { PlacedSnapshotter } from '../snapshotters/main.js';
 import type { Snapshotter } from '../snapshotters/snapshotter.js';
+import { stopwordSettings } from '../snapshotters/stopwords/settings.js';
 
-interface Known {
-  readonly job: string;
-  readonly role: Role;
-  readonly module: URL;
-}
-
-const KNOWN: readonly Known[] = [
+export const SNAPSHOTTERS = [
   {
     job: 'stopwords',
-    role: 'snapshotter:stopwords',
+    settings: stopwordSettings,
     module: new URL('../snapshotters/stopwords/snapshotter.js', import.meta.url),
   },
   {
     job: 'faiss',
-    role: 'snapshotter:faiss',
+    settings: faissSettings,
     module: new URL('../snapshotters/faiss/snapshotter.js', import.meta.url),
   },
   {
     job: 'als',
-    role: 'snapshotter:als',
+    settings: alsSettings,
     module: new URL('../snapshotters/als/snapshotter.js', import.meta.url),
   },
-];
+] as const;
+
+type Known = (typeof SNAPSHOTTERS)[number];
+export type SnapshotterRole = `snapshotter:${Known['job']}`;
 
 /** Jobs that make versions. */
-export const SNAPSHOT_JOBS: readonly string[] = KNOWN.map(({ job }) => job);
+export const SNAPSHOT_JOBS: readonly string[] = SNAPSHOTTERS.map(({ job }) => job);
+
+export function roleOf({ job }: Known): SnapshotterRole {
+  return `snapshotter:${job}`;
+}
 
 /** Those that run in a process with these roles. */
-export function snapshottersOf(roles: readonly Role[]): Promise<PlacedSnapshotter[]> {
-  return load(KNOWN.filter(({ role }) => roles.includes(role)));
+export function snapshottersOf(roles: readonly string[]): Promise<PlacedSnapshotter[]> {
+  return load(SNAPSHOTTERS.filter((known) => roles.includes(roleOf(known))));
 }
 
 /** The one that does a job. */
 export async function snapshotterOf(job: string): Promise<PlacedSnapshotter> {
-  const [found] = await load(KNOWN.filter((known) => known.job === job));
+  const [found] = await load(SNAPSHOTTERS.filter((known) => known.job === job));
   if (found === undefined) throw new Error(`no snapshotter does ${job}`);
   return found;
 }

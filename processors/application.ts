@@ -4,16 +4,16 @@ import type { Clock } from '../runtime/process/clock.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
-import type { Settings } from '../runtime/process/settings.js';
 import { Application } from '../runtime/tasks/application.js';
 import { Checkpoints } from '../runtime/tasks/checkpoints.js';
 import type { ProcessorDeclaration } from '../runtime/tasks/processor.js';
+import type { TaskSettings } from '../runtime/tasks/settings.js';
 import type { Codec } from '../schemas/codec.js';
 
 export interface ProcessorsOptions {
   readonly log: Log;
   readonly codec: Codec;
-  readonly settings: Settings;
+  readonly settings: TaskSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;

@@ -10,7 +10,7 @@ import type { Logger } from '../runtime/process/logger.js';
 import { tooLittleMemory } from '../runtime/process/memory.js';
 import type { Built } from './build-folder.js';
 import type { CaptureLog } from './capture.js';
-import { type ChildJob, childSettings, type FromChild, type Progress, type ToChild } from './child-messages.js';
+import type { ChildJob, FromChild, Progress, ToChild } from './child-messages.js';
 import { LogHost, refusalOf } from './remote-log.js';
 
 export interface ChildOptions {
@@ -92,7 +92,7 @@ export async function runChild(o: ChildOptions): Promise<Built | null> {
     // A process that could not be started has no pid and never closes.
     child.once('error', () => child.pid === undefined && resolve([null, null]));
   });
-  send({ kind: 'job', job: { ...o.job, settings: childSettings(o.job.settings) } });
+  send({ kind: 'job', job: o.job });
   const [code, signal] = await closed;
   clearTimeout(killing);
   o.signal.removeEventListener('abort', stop);

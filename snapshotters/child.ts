@@ -6,6 +6,7 @@
 import { constants, setPriority } from 'node:os';
 import { openKafkaLog } from '../runtime/log/kafka/log.js';
 import { openReadingCodec } from '../runtime/log/reading-codec.js';
+import { logSettings } from '../runtime/log/settings.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { createLogger } from '../runtime/process/logger.js';
@@ -82,7 +83,7 @@ async function run(job: ChildJob): Promise<void> {
 async function make(job: ChildJob): Promise<FromChild> {
   const { settings } = job;
   memoryMb = settings.SNAPSHOT_MEMORY_MB;
-  const logger = createLogger(settings.LOG_LEVEL);
+  const logger = createLogger(settings.LOG_LEVEL, logSettings.secrets);
   const { snapshotter } = (await import(job.module)) as { snapshotter: Snapshotter };
   const log: CaptureLog =
     settings.KAFKA_BROKERS === undefined ? new RemoteLog(ask) : await openKafkaLog(settings, logger);

@@ -5,7 +5,6 @@ import type { Clock } from '../runtime/process/clock.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
-import type { Settings } from '../runtime/process/settings.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import type { Progress } from './child-messages.js';
@@ -15,6 +14,7 @@ import { RunReporter } from './run-reporter.js';
 import { RunStore } from './run-store.js';
 import { RunWriter } from './run-topics.js';
 import type { Run, Runs } from './runs.js';
+import type { SnapshotSettings } from './settings.js';
 import { Worker } from './worker.js';
 
 export type { PlacedSnapshotter } from './perform.js';
@@ -22,7 +22,7 @@ export type { PlacedSnapshotter } from './perform.js';
 export interface SnapshottersOptions {
   readonly log: Log;
   readonly codec: Codec;
-  readonly settings: Settings;
+  readonly settings: SnapshotSettings;
   readonly database: Database;
   readonly versions: Pick<Versions, 'publish' | 'list'>;
   readonly logger: Logger;

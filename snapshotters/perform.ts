@@ -16,7 +16,7 @@ import type { Clock } from '../runtime/process/clock.js';
 import { asError, FreshetError, hasCode } from '../runtime/process/errors.js';
 import { faultPoint } from '../runtime/process/fault-points.js';
 import type { Logger } from '../runtime/process/logger.js';
-import { artifactsFolder, type Settings } from '../runtime/process/settings.js';
+import { artifactsFolder } from '../runtime/stores/settings.js';
 import type { Built } from './build-folder.js';
 import type { CapturePace, Progress } from './child-messages.js';
 import { ChildKilled, runChild } from './child-process.js';
@@ -24,6 +24,7 @@ import type { Lease } from './lease.js';
 import type { RunReporter } from './run-reporter.js';
 import type { EndEvent } from './run-state.js';
 import type { RunRow, RunStore } from './run-store.js';
+import { childSettings, type SnapshotSettings } from './settings.js';
 import type { Snapshotter } from './snapshotter.js';
 
 /** A snapshotter, and the module that its process finds it in: the export `snapshotter`. */
@@ -41,7 +42,7 @@ export interface RunPace extends CapturePace {
 
 export interface PerformerOptions {
   readonly log: Log;
-  readonly settings: Settings;
+  readonly settings: SnapshotSettings;
   readonly versions: Pick<Versions, 'publish' | 'list'>;
   readonly store: RunStore;
   readonly reporter: RunReporter;
@@ -178,7 +179,7 @@ export class Performer {
       job: {
         module: module.href,
         runId: row.run_id,
-        settings,
+        settings: childSettings(settings, snapshotter.settings),
         runFolder: this.#runFolder(row),
         previous:
           current === null ? null : { version: current, folder: this.#versionFolder(snapshotter.artefact, current) },

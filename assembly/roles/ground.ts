@@ -4,9 +4,9 @@ import type { Clock } from '../../runtime/process/clock.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import type { Stores } from '../../runtime/stores/open-stores.js';
 import type { Codec } from '../../schemas/codec.js';
+import type { Settings } from '../settings.js';
 
 export interface Ground {
   readonly log: Log;

@@ -1,8 +1,8 @@
 /** The roles `snapshotter:<job>`: runs of the jobs named. */
 import type { Versions } from '../../publishing/versions/versions.js';
-import type { Role } from '../../runtime/process/settings.js';
 import { createSnapshotters, type Snapshotters } from '../../snapshotters/main.js';
 import { snapshottersOf } from '../snapshotters.js';
+import type { Role } from './all.js';
 import type { StoreGround } from './ground.js';
 
 /** A snapshot's process is given less time to stop than all of the process. */

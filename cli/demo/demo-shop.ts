@@ -3,8 +3,8 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FEATURES_VERSION } from '../../assembly/foundation.js';
 import type { Demo, DemoScene } from '../../assembly/running.js';
+import type { Settings } from '../../assembly/settings.js';
 import { asError } from '../../runtime/process/errors.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import { corpusTopics } from '../../topics/corpus.js';
 import { documents, events } from '../../topics/events.js';
 import { featureTopics } from '../../topics/features.js';
@@ -12,6 +12,7 @@ import { loadHistory } from './feeder.js';
 import { endsOf, makeFirstModels } from './first-models.js';
 import { awaitFirstVersion } from './first-version.js';
 import { startTraffic } from './live-feed.js';
+import type { DemoSettings } from './settings.js';
 import { createShop } from './shop.js';
 
 const CORPUS_VERSION = 1;
@@ -22,22 +23,21 @@ const INTERACTIONS_INTERVAL_S_MAX = 10;
 
 type Ends = readonly { readonly partition: number; readonly offset: number }[];
 
-export const demoShop: Demo = {
-  settings: demoSettings,
+export const demoShop = ({ DEMO_RATE, DEMO_SEED }: DemoSettings): Demo => ({
+  settings: sooner,
   run: async (scene) => {
-    const { log, codec, clock, settings, signal, published } = scene;
-    const { endOffsets, shop } = await load(scene);
+    const { log, codec, logger, clock, signal, published } = scene;
+    const { endOffsets, shop } = await load(scene, DEMO_SEED);
     await awaitVisible(scene, endOffsets);
     if (published !== null) await firstStopwords(scene, published);
     scene.waitFor(null);
-    const ratePerSecond = settings.DEMO_RATE;
-    if (!signal.aborted && ratePerSecond > 0)
-      await scene.start(startTraffic({ log, codec, shop, ratePerSecond, logger: scene.logger, clock }));
+    if (!signal.aborted && DEMO_RATE > 0)
+      await scene.start(startTraffic({ log, codec, shop, ratePerSecond: DEMO_RATE, logger, clock }));
     if (published !== null) await firstModels(scene, endOffsets, published);
   },
-};
+});
 
-function demoSettings(settings: Settings): Settings {
+function sooner(settings: Settings): Settings {
   const { TERMS_INTERVAL_S, INTERACTIONS_INTERVAL_S } = settings;
   return {
     ...settings,
@@ -46,10 +46,9 @@ function demoSettings(settings: Settings): Settings {
   };
 }
 
-async function load(scene: DemoScene) {
-  const { log, codec, folder, settings, logger, clock, signal } = scene;
-  scene.waitFor('the demo history to be written');
-  const shop = createShop(settings.DEMO_SEED, clock.now());
+async function load({ log, codec, folder, logger, clock, signal, waitFor }: DemoScene, seed: number) {
+  waitFor('the demo history to be written');
+  const shop = createShop(seed, clock.now());
   const marker = markerFile(join(folder.path, `demo-${log.kind}.json`));
   return await loadHistory({ log, codec, shop, logger, marker, signal });
 }

@@ -3,14 +3,15 @@
 import type { Log } from '../../runtime/log/log.js';
 import type { Embedder } from '../../runtime/models/embedder/embedder.js';
 import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';
+import type { EmbedderSettings } from '../../runtime/models/embedder/settings.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import { Application } from '../../runtime/tasks/application.js';
 import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
+import type { TaskSettings } from '../../runtime/tasks/settings.js';
 import type { Codec } from '../../schemas/codec.js';
 import { embeddings, embeddingsChangelog } from '../../topics/embeddings.js';
 import { deadLetters, products } from '../../topics/events.js';
@@ -35,7 +36,7 @@ const DECLARATION: ProcessorDeclaration = {
 export interface EmbeddingsOptions {
   readonly log: Log;
   readonly codec: Codec;
-  readonly settings: Pick<Settings, 'COMMIT_INTERVAL_MS' | 'EMBEDDING_MODEL_DIR' | 'EMBEDDING_THREADS'>;
+  readonly settings: Pick<TaskSettings, 'COMMIT_INTERVAL_MS'> & EmbedderSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -62,7 +63,7 @@ export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
       return application;
     },
     start: async () => {
-      if (options.embedder === undefined) own = await openEmbedder({ ...embedderSettings(settings), logger, metrics });
+      if (options.embedder === undefined) own = await openEmbedder({ ...embedderOptions(settings), logger, metrics });
       const embedder = options.embedder ?? own!;
       application = new Application({
         name: EMBEDDINGS_APPLICATION,
@@ -87,7 +88,7 @@ export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
 }
 
 /** What openEmbedder() takes of the settings. */
-export function embedderSettings(settings: Pick<Settings, 'EMBEDDING_MODEL_DIR' | 'EMBEDDING_THREADS'>): {
+function embedderOptions(settings: EmbedderSettings): {
   modelFolder: string | null;
   threads: number;
 } {

@@ -1,14 +1,17 @@
 /** Starts the features application: the tasks of activity and popularity that this member is given. */
 import { startAll, stopAll } from '../../runtime/process/service.js';
+import type { TaskSettings } from '../../runtime/tasks/settings.js';
 import { featureTopics } from '../../topics/features.js';
 import { applicationOf, type Processors, type ProcessorsOptions } from '../application.js';
 import { activityProcessor } from './activity/processor.js';
 import { Catalogue } from './catalogue/catalogue.js';
 import { popularityProcessor } from './popularity/processor.js';
+import type { FeatureSettings } from './settings.js';
 
 const HOUR_MS = 3_600_000;
 
 interface FeaturesOptions extends ProcessorsOptions {
+  readonly settings: TaskSettings & FeatureSettings;
   /** Version of the application: its topics, group and transactional ids carry it. */
   readonly version: number;
 }

@@ -5,10 +5,10 @@ import type { Clock } from '../../runtime/process/clock.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import { type Service, startAll, stopAll } from '../../runtime/process/service.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Codec } from '../../schemas/codec.js';
+import type { PublishingSettings } from '../settings.js';
 import { tablePosition } from '../sinks/table-sink-store.js';
 import { Audit, type AuditOptions } from './audit.js';
 import { Auditor, type AuditorState } from './auditor.js';
@@ -24,7 +24,7 @@ interface AuditSources {
   readonly clock: Clock;
   readonly store: OnlineStore;
   readonly database: Database;
-  readonly settings: Settings;
+  readonly settings: PublishingSettings;
   /** Version of the features application. */
   readonly version: number;
 }

@@ -7,11 +7,12 @@ import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError, messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Service } from '../../runtime/process/service.js';
-import { artifactsFolder, type Settings } from '../../runtime/process/settings.js';
 import { Artifacts } from '../../runtime/stores/artifacts.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { artifactsFolder } from '../../runtime/stores/settings.js';
 import { Layout } from '../layout.js';
+import type { PublishingSettings } from '../settings.js';
 import { MANIFEST_FILE, type Manifest } from '../versions/manifest.js';
 import { pinnedBy } from '../versions/pins.js';
 import { Pointer } from './pointer.js';
@@ -34,7 +35,7 @@ interface CurrentFoldersOptions {
   readonly store: OnlineStore;
   readonly database: Database;
   /** REDIS_KEY_PREFIX, the folder of artefacts, FEATURE_VERSION_*. */
-  readonly settings: Settings;
+  readonly settings: PublishingSettings;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Time between two checks, ms. Default 250. */

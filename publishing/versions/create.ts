@@ -6,13 +6,14 @@ import { FreshetError, hasCode, isTransient, messageOf } from '../../runtime/pro
 import { faultPoint } from '../../runtime/process/fault-points.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
-import { artifactsFolder, type Settings } from '../../runtime/process/settings.js';
 import { Artifacts } from '../../runtime/stores/artifacts.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { artifactsFolder } from '../../runtime/stores/settings.js';
 import { tokenText } from '../../runtime/stores/switch-token.js';
 import type { Codec } from '../../schemas/codec.js';
 import { type Artefact, Layout } from '../layout.js';
+import type { PublishingSettings } from '../settings.js';
 import { before, promoted } from './choose.js';
 import { type Followed, follow, type Restage } from './follow.js';
 import { artefactsWithHeads, readHead } from './heads.js';
@@ -46,7 +47,7 @@ export interface VersionsOptions {
   readonly log: Log;
   readonly codec: Codec;
   /** REDIS_KEY_PREFIX, the folder of artefacts, FEATURE_VERSION_*. */
-  readonly settings: Settings;
+  readonly settings: PublishingSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;

@@ -3,8 +3,8 @@
  * never changes within a version. The online store follows as for every artefact (versions/follow.ts).
  */
 import { FreshetError } from '../../runtime/process/errors.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import type { Database, Queryable } from '../../runtime/stores/database.js';
+import type { FoldSettings } from '../settings.js';
 import { lockHead } from './heads.js';
 
 export const LIVE_ARTEFACTS = ['popularity', 'affinity', 'interactions'] as const;
@@ -21,9 +21,9 @@ const HALF_LIFE_SETTING = {
   popularity: 'POPULARITY_HALF_LIFE_H',
   affinity: 'AFFINITY_HALF_LIFE_H',
   interactions: 'AFFINITY_HALF_LIFE_H',
-} as const satisfies Record<LiveArtefact, keyof Settings>;
+} as const satisfies Record<LiveArtefact, keyof FoldSettings>;
 
-export function versionSettings(artefact: LiveArtefact, settings: Settings): VersionSettings {
+export function versionSettings(artefact: LiveArtefact, settings: FoldSettings): VersionSettings {
   return { half_life_ms: settings[HALF_LIFE_SETTING[artefact]] * HOUR_MS };
 }
 
@@ -46,7 +46,7 @@ export async function createLiveTables(database: Queryable, version: number): Pr
 export async function installLiveVersion(
   database: Database,
   version: number,
-  settings: Settings,
+  settings: FoldSettings,
   nowMs: number,
 ): Promise<void> {
   await createLiveTables(database, version);

@@ -3,9 +3,9 @@
  * so that the version is not reaped while in use.
  */
 import { hostname } from 'node:os';
-import type { Settings } from '../../runtime/process/settings.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { Artefact } from '../layout.js';
+import type { PublishingSettings } from '../settings.js';
 import { AT, type StorePlace, type VersionName } from './place.js';
 
 export const PIN_SETTINGS = {
@@ -15,7 +15,7 @@ export const PIN_SETTINGS = {
   stopwords: 'FEATURE_VERSION_STOPWORDS',
   als: 'FEATURE_VERSION_ALS',
   faiss: 'FEATURE_VERSION_FAISS',
-} as const satisfies Partial<Record<Artefact, keyof Settings>>;
+} as const satisfies Partial<Record<Artefact, keyof PublishingSettings>>;
 
 type PinnableArtefact = keyof typeof PIN_SETTINGS;
 /** Versions that a process reads instead of the current ones. */
@@ -24,9 +24,9 @@ export type Pinned = Readonly<Partial<Record<PinnableArtefact, number>>>;
 /** A pin not renewed for this long belongs to a process that is gone, even allowing for a weekend's outage. */
 export const PIN_MS_MAX = 3 * 24 * 3_600_000;
 
-export function pinnedBy(settings: Settings): Pinned {
+export function pinnedBy(settings: PublishingSettings): Pinned {
   const pinned: Partial<Record<PinnableArtefact, number>> = {};
-  for (const [artefact, name] of Object.entries(PIN_SETTINGS) as [PinnableArtefact, keyof Settings][]) {
+  for (const [artefact, name] of Object.entries(PIN_SETTINGS) as [PinnableArtefact, keyof PublishingSettings][]) {
     const version = settings[name];
     if (typeof version === 'number') pinned[artefact] = version;
   }

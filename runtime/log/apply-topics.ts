@@ -4,10 +4,10 @@ import { type ApplyOptions, applyTopics, type TopicReport, TopicsRefusedError } 
 import type { TopicDeclaration } from '../../topics/topic.js';
 import { FreshetError } from '../process/errors.js';
 import type { Logger } from '../process/logger.js';
-import type { Settings } from '../process/settings.js';
 import type { Log } from './log.js';
+import type { LogSettings } from './settings.js';
 
-type TopicSettings = Pick<Settings, 'PARTITIONS' | 'ALLOW_CREATE_TIME'>;
+type TopicSettings = Pick<LogSettings, 'PARTITIONS' | 'ALLOW_CREATE_TIME'>;
 
 export function applyOptionsOf(log: Pick<Log, 'kind'>, settings: TopicSettings): ApplyOptions {
   return { kind: log.kind, partitions: settings.PARTITIONS, allowCreateTime: settings.ALLOW_CREATE_TIME };

@@ -2,10 +2,10 @@
 import { Codec, type SchemaLookup } from '../../schemas/codec.js';
 import { Registry, RegistryError } from '../../schemas/registry.js';
 import { FreshetError } from '../process/errors.js';
-import type { Settings } from '../process/settings.js';
+import type { LogSettings } from './settings.js';
 
 /** Null without SCHEMA_REGISTRY_URL. */
-export async function openRegistry(settings: Settings): Promise<Registry | null> {
+export async function openRegistry(settings: LogSettings): Promise<Registry | null> {
   if (settings.SCHEMA_REGISTRY_URL === undefined) return null;
   return await Registry.open({
     url: settings.SCHEMA_REGISTRY_URL,
@@ -15,7 +15,7 @@ export async function openRegistry(settings: Settings): Promise<Registry | null>
 }
 
 /** A codec that reads every framing and registers nothing; it writes single-object encoding. */
-export async function openReadingCodec(settings: Settings): Promise<Codec> {
+export async function openReadingCodec(settings: LogSettings): Promise<Codec> {
   const registry = await openRegistry(settings);
   return new Codec(registry === null ? null : lookupIn(registry));
 }

@@ -3,8 +3,8 @@
 import { Codec } from '../../schemas/codec.js';
 import { registerSchemas, type SubjectSchema } from '../../schemas/register.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
-import type { Settings } from '../process/settings.js';
 import { freshetError, lookupIn, openRegistry } from './reading-codec.js';
+import type { LogSettings } from './settings.js';
 
 export { inOurTerms, lookupIn, openReadingCodec, openRegistry } from './reading-codec.js';
 
@@ -22,7 +22,10 @@ export function subjectsOf(declarations: readonly TopicDeclaration[]): SubjectSc
  * Registers the schemas of the public topics among `declarations` and returns the codec that writes with their ids.
  * Throws FreshetError with code schema (an incompatible change), access or connection.
  */
-export async function openWritingCodec(settings: Settings, declarations: readonly TopicDeclaration[]): Promise<Codec> {
+export async function openWritingCodec(
+  settings: LogSettings,
+  declarations: readonly TopicDeclaration[],
+): Promise<Codec> {
   const registry = await openRegistry(settings);
   if (registry === null) return new Codec();
   try {

@@ -2,7 +2,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, silentLogger } from '../process/logger.js';
-import type { Settings } from '../process/settings.js';
 import type { Database } from './database.js';
 import { openLocalStore } from './local/local-store.js';
 import type { OnlineStore } from './online-store.js';
@@ -10,11 +9,7 @@ import { openPostgres, postgresAddress } from './postgres/postgres.js';
 import { removePrivatePostgres, startPrivatePostgres } from './postgres/private-postgres.js';
 import { removePrivateRedis, startPrivateRedis } from './redis/private-redis.js';
 import { openRedis, type RedisOptions, redisAddress } from './redis/redis.js';
-
-type StoreSettings = Pick<
-  Settings,
-  'REDIS_URL' | 'REDIS_PASSWORD' | 'REDIS_KEY_PREFIX' | 'DATABASE_URL' | 'FRESHET_DATA_DIR'
->;
+import type { StoreSettings } from './settings.js';
 
 export interface Stores {
   readonly store: OnlineStore;

@@ -1,15 +1,16 @@
 /** The models that serving answers from, kept at the current versions: each is loaded beside the one before it. */
 import { type CurrentFolder, CurrentFolders } from '../../publishing/reading/current-folder.js';
 import { createModelReader } from '../../publishing/reading/models.js';
+import type { PublishingSettings } from '../../publishing/settings.js';
 import { pinnedBy } from '../../publishing/versions/pins.js';
 import type { Embedder } from '../../runtime/models/embedder/embedder.js';
 import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';
+import type { EmbedderSettings } from '../../runtime/models/embedder/settings.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { type FaissVersion, openFaissVersion } from '../../snapshotters/faiss/faiss-version.js';
@@ -22,7 +23,7 @@ interface ModelsOptions {
   readonly store: OnlineStore;
   readonly database: Database;
   readonly readers: Pick<FeatureReaders, 'popular' | 'stopwords' | 'stopwordLanguages'>;
-  readonly settings: Settings;
+  readonly settings: PublishingSettings & EmbedderSettings;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, 'embeddingModel'>;
   readonly clock: Clock;

@@ -13,13 +13,13 @@
  */
 import type { Check } from '../../publishing/versions/manifest.js';
 import type { Measured } from '../../runtime/models/faiss/recall.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import { counted, thousands } from '../counted.js';
+import type { FaissSettings } from './settings.js';
 
 const LOST_SHARE_MAX = 0.01;
 const COUNT_KEPT_MIN = 0.5;
 
-type CheckSettings = Pick<Settings, 'FAISS_RECALL_MIN' | 'FAISS_CHANGE_ALLOWED'>;
+type CheckSettings = Pick<FaissSettings, 'FAISS_RECALL_MIN' | 'FAISS_CHANGE_ALLOWED'>;
 
 export interface Indexed {
   readonly count: number;

@@ -1,10 +1,11 @@
 /** A member of the corpus application on real Kafka; tells how far its tasks have come until it is asked to end. */
+
+import { loadSettings } from '../../assembly/settings.js';
 import { createCorpus } from '../../processors/corpus/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import { peakMemoryMib, stopwatch } from './cpu.js';
 import { input, tell } from './worker.js';

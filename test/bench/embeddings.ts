@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadSettings } from '../../assembly/settings.js';
 import { createCatalogue } from '../../cli/demo/catalogue.js';
 import { createEmbeddings } from '../../processors/embeddings/main.js';
 import { productText } from '../../processors/embeddings/product-text.js';
@@ -14,7 +15,6 @@ import { systemClock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Product } from '../../schemas/records.js';
 import { applyTopics } from '../../topics/apply.js';

@@ -2,12 +2,13 @@
  * The processors as a process of their own, as long as the starter wants it: tells how long they took to be ready, how far
  * they are, what they take, and sets their clock wrong when it is told to.
  */
+
+import { loadSettings } from '../../assembly/settings.js';
 import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import { featureTopics } from '../../topics/features.js';
 import { SkewedClock } from '../support/manual-clock.js';

@@ -5,6 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadSettings } from '../../assembly/settings.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import type { Versions } from '../../publishing/versions/versions.js';
@@ -12,7 +13,6 @@ import { loadNative } from '../../runtime/models/faiss/native.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import { RECALL_MIN } from '../../snapshotters/als/graph.js';
 import type { MadeIndexes } from '../../snapshotters/als/indexes.js';

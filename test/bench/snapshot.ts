@@ -5,6 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadSettings } from '../../assembly/settings.js';
 import { snapshotterOf } from '../../assembly/snapshotters.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createVersions } from '../../publishing/versions/create.js';
@@ -13,7 +14,6 @@ import type { Log } from '../../runtime/log/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { openStores } from '../../runtime/stores/open-stores.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Terms } from '../../schemas/records.js';

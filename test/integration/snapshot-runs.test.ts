@@ -8,7 +8,7 @@ import type { Versions } from '../../publishing/versions/versions.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { artifactsFolder } from '../../runtime/process/settings.js';
+import { artifactsFolder } from '../../runtime/stores/settings.js';
 import type { Progress } from '../../snapshotters/child-messages.js';
 import { takeLease } from '../../snapshotters/lease.js';
 import type { Run, Runs } from '../../snapshotters/runs.js';

@@ -1,7 +1,6 @@
 /** The Kafka implementation of the log port. */
 
 import type { Logger } from '../../process/logger.js';
-import type { Settings } from '../../process/settings.js';
 import type {
   Log,
   LogReader,
@@ -13,6 +12,7 @@ import type {
   TopicPartition,
   TransactionalWriter,
 } from '../log.js';
+import type { LogSettings } from '../settings.js';
 import { KafkaAdmin } from './client/admin.js';
 import { Cluster } from './client/cluster.js';
 import { Coordinator } from './client/coordinator.js';
@@ -32,7 +32,7 @@ const SHOWN_OFFSETS_LIMIT_MS = 30_000;
  * Connects to KAFKA_BROKERS. Throws 'connection' when no broker answers within about ten seconds, 'access' when the
  * broker refuses us, 'settings'.
  */
-export async function openKafkaLog(settings: Settings, logger: Logger): Promise<Log> {
+export async function openKafkaLog(settings: LogSettings, logger: Logger): Promise<Log> {
   const { seeds, ...options } = connectionOptions(settings, logger);
   return new KafkaLog(await Cluster.open(seeds, options), logger);
 }

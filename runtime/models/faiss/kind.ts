@@ -1,7 +1,6 @@
 /** Which kind of index so many products get. */
 
 import { FreshetError } from '../../process/errors.js';
-import type { Settings } from '../../process/settings.js';
 import type { Engine, IndexKind } from './vector-index.js';
 
 /** Below, comparing with everything takes as long as walking a graph. */
@@ -16,7 +15,7 @@ interface Chosen {
 }
 
 /** Errors: 'settings' when FAISS_INDEX asks for what this machine cannot build. */
-export function chooseKind(setting: Settings['FAISS_INDEX'], count: number, engine: Engine): Chosen {
+export function chooseKind(setting: 'auto' | IndexKind, count: number, engine: Engine): Chosen {
   const bySize: IndexKind = count < HNSW_FROM ? 'flat' : count < IVF_FROM ? 'hnsw' : 'ivf';
   const wanted = setting === 'auto' ? bySize : setting;
   if (wanted === 'flat' || engine === 'native') return { kind: wanted, warning: null };
@@ -47,7 +46,7 @@ export function breadths(kind: IndexKind, lists: number | null, settings: Breadt
   }
 }
 
-type BreadthSettings = Pick<Settings, 'FAISS_EF_SEARCH' | 'FAISS_NPROBE'>;
+type BreadthSettings = Readonly<Partial<Record<'FAISS_EF_SEARCH' | 'FAISS_NPROBE', number | undefined>>>;
 
 /** Measured at 100 K × 384: recall@10 of 0.98. */
 const EF_SEARCH = 64;

@@ -5,6 +5,7 @@ import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import type { Settings } from '../../../assembly/settings.js';
 import { Layout } from '../../../publishing/layout.js';
 import {
   ITEM_FACTORS_FILE,
@@ -20,8 +21,8 @@ import { FlatWriter } from '../../../runtime/models/faiss/flat-writer.js';
 import { writeBreadth } from '../../../runtime/models/faiss/index-file.js';
 import { HNSW_FROM } from '../../../runtime/models/faiss/kind.js';
 import { loadNative } from '../../../runtime/models/faiss/native.js';
-import { artifactsFolder, type Settings } from '../../../runtime/process/settings.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
+import { artifactsFolder } from '../../../runtime/stores/settings.js';
 import { type MadeIndexes, makeIndexes } from '../../../snapshotters/als/indexes.js';
 import { makeModel } from '../../../snapshotters/als/model.js';
 import { sourceOf } from '../../../snapshotters/als/snapshotter.js';

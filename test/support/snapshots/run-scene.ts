@@ -1,6 +1,7 @@
 /** Everything that a run needs, in one process: a log in files, a real Postgres, versions, and workers on top. */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { Settings } from '../../../assembly/settings.js';
 import { migrateUp } from '../../../publishing/migrations/migrate.js';
 import { createVersions } from '../../../publishing/versions/create.js';
 import type { Versions } from '../../../publishing/versions/versions.js';
@@ -9,7 +10,6 @@ import type { Log } from '../../../runtime/log/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import { createMetrics, type Metrics } from '../../../runtime/process/metrics.js';
-import type { Settings } from '../../../runtime/process/settings.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Compose, ComposeOptions, Running } from '../../../assembly/running.js';
+import type { Settings } from '../../../assembly/settings.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
-import type { Settings } from '../../../runtime/process/settings.js';
 import { runCommand } from './run-command.js';
 
 interface Script {

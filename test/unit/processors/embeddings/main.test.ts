@@ -1,11 +1,11 @@
 /** The application as a service: it opens the model of its settings, joins its group, and comes back after an error. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { loadSettings } from '../../../../assembly/settings.js';
 import { createEmbeddings } from '../../../../processors/embeddings/main.js';
 import { systemClock } from '../../../../runtime/process/clock.js';
 import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
-import { loadSettings } from '../../../../runtime/process/settings.js';
 import { listener, type Said } from '../../../support/listener.js';
 import { Stage } from './stage.js';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { loadSettings } from '../../../../assembly/settings.js';
 import { openReadingCodec, openWritingCodec, subjectsOf } from '../../../../runtime/log/writing-codec.js';
 import { hasCode, isTransient, messageOf } from '../../../../runtime/process/errors.js';
-import { loadSettings } from '../../../../runtime/process/settings.js';
 import { Registry } from '../../../../schemas/registry.js';
 import { allTopics } from '../../../../topics/all.js';
 import { events, products } from '../../../../topics/events.js';

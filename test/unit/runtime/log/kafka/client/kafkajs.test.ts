@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
+import { loadSettings } from '../../../../../../assembly/settings.js';
 import { newBroker } from '../../../../../../runtime/log/kafka/client/kafkajs.js';
 import { openKafkaLog } from '../../../../../../runtime/log/kafka/log.js';
 import { hasCode } from '../../../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../../../runtime/process/logger.js';
-import { loadSettings } from '../../../../../../runtime/process/settings.js';
 import { FakeKafka } from '../../../../../support/services/fake-kafka.js';
 
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;

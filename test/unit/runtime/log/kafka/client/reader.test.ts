@@ -1,12 +1,12 @@
 /** The reader against a misbehaving cluster: moving leaders, cut answers, gaps in the log. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { loadSettings } from '../../../../../../assembly/settings.js';
 import { openKafkaLog } from '../../../../../../runtime/log/kafka/log.js';
 import type { Log, ReaderOptions } from '../../../../../../runtime/log/log.js';
 import { RecordBatchBuilder } from '../../../../../../runtime/log/record-batch.js';
 import { hasCode } from '../../../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../../../runtime/process/logger.js';
-import { loadSettings } from '../../../../../../runtime/process/settings.js';
 import { eventually, inPartition, readRows } from '../../../../../conformance/log-rows.js';
 import { FakeKafka, type FakePartition } from '../../../../../support/services/fake-kafka.js';
 
