@@ -5,10 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../runtime/process/clock.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';
-import { createMetrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
 import type { Server } from '../serving/server.js';
 import { FEATURES_VERSION, type Foundation, openFoundation } from './foundation.js';
+import { createAllMetrics } from './metrics.js';
 import { OverviewSampler } from './overview.js';
 import { openRuns, startAudits, startVersions } from './published.js';
 import { ReadinessWatch } from './readiness.js';
@@ -26,7 +26,7 @@ export class Composition implements Running {
   readonly failed: Promise<Error>;
   readonly #settings: Settings;
   readonly #o: ComposeOptions;
-  readonly #metrics = createMetrics();
+  readonly #metrics = createAllMetrics();
   readonly #clock = systemClock;
   readonly #ending = new AbortController();
   readonly #readiness = new ReadinessWatch();

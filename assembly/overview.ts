@@ -4,6 +4,8 @@
  */
 
 import { EMBEDDINGS_APPLICATION } from '../processors/embeddings/main.js';
+import { featureMetrics } from '../processors/features/metrics.js';
+import { sinkMetrics } from '../publishing/live/metrics.js';
 import type { Publisher } from '../publishing/live/publisher.js';
 import type { Log, TopicPartition } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
@@ -145,7 +147,7 @@ export class OverviewSampler {
 
   /** Mean way from event to store of what was applied since the last sample; the former value where nothing was. */
   async #measureDelays(): Promise<Overview['freshness_ms']> {
-    const { values } = await this.#o.metrics.sinkDelay.get();
+    const { values } = await sinkMetrics(this.#o.metrics).delay.get();
     for (const sink of ['redis', 'postgres'] as const) {
       const known = this.#delays[sink];
       const of = (suffix: string) =>
@@ -162,7 +164,7 @@ export class OverviewSampler {
   }
 
   async #intake(): Promise<Overview['intake']> {
-    const { values } = await this.#o.metrics.intake.get();
+    const { values } = await featureMetrics(this.#o.metrics).intake.get();
     const of = (outcome: string) => values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
     return { counted: of('counted'), duplicate: of('duplicate'), late: of('late'), dead_letter: of('dead_letter') };
   }

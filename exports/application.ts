@@ -3,9 +3,9 @@
  * application, each exactly once, restored after any end.
  */
 
+import { createAllMetrics } from '../assembly/metrics.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
-import { createMetrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
 import { Application, TASKS_MAX } from '../runtime/tasks/application.js';
 import { Checkpoints } from '../runtime/tasks/checkpoints.js';
@@ -56,7 +56,7 @@ export function createApplication(options: OwnApplicationOptions): OwnApplicatio
 class RunningFeatures implements OwnApplication {
   readonly failed: Promise<Error>;
   readonly #o: OwnApplicationOptions;
-  readonly #metrics = createMetrics();
+  readonly #metrics = createAllMetrics();
   readonly #ending = new AbortController();
   #fail: (error: Error) => void = () => undefined;
   #connection: Connection | null = null;

@@ -9,6 +9,7 @@ import type { Database } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import type { Progress } from './child-messages.js';
 import { createRuns } from './create-runs.js';
+import { jobMetrics } from './metrics.js';
 import { Performer, type PlacedSnapshotter, type RunPace } from './perform.js';
 import { RunReporter } from './run-reporter.js';
 import { RunStore } from './run-store.js';
@@ -78,7 +79,7 @@ export function createSnapshotters(options: SnapshottersOptions): Snapshotters {
   const runs = createRuns({ log, codec, database, clock, jobs });
   const store = new RunStore(database);
   const results = RunWriter.results({ log, codec, clock });
-  const reporter = new RunReporter({ store, results, logger, metrics });
+  const reporter = new RunReporter({ store, results, logger, metrics: jobMetrics(metrics) });
   const performer = new Performer({ ...options, store, reporter, pace });
   const worker = new Worker({ ...options, store, reporter, performer, ...pace });
   return {

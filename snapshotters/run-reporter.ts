@@ -2,8 +2,8 @@
 import type { Check } from '../publishing/versions/manifest.js';
 import { messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';
-import type { Metrics } from '../runtime/process/metrics.js';
 import type { RunResult } from '../schemas/records.js';
+import type { JobMetrics as Metrics } from './metrics.js';
 import type { RunRow, RunStore } from './run-store.js';
 import type { RunWriter } from './run-topics.js';
 

@@ -1,7 +1,9 @@
 /** Starts the corpus application: the tasks of documents and terms that this member is given. */
+
 import type { TaskSettings } from '../../runtime/tasks/settings.js';
 import { corpusTopics } from '../../topics/corpus.js';
 import { applicationOf, type Processors, type ProcessorsOptions } from '../application.js';
+import { corpusMetrics } from './metrics.js';
 import { corpusProcessor, corpusTermsProcessor } from './processor.js';
 import type { CorpusSettings } from './settings.js';
 
@@ -19,7 +21,7 @@ export function createCorpus(options: CorpusOptions): Processors {
   const shared = { application, topics: corpusTopics(CORPUS_VERSION), codec };
   const corpus = corpusProcessor({
     ...shared,
-    onDocuments: (outcome, documents) => metrics.corpusDocuments.inc({ outcome }, documents),
+    onDocuments: (outcome, documents) => corpusMetrics(metrics).documents.inc({ outcome }, documents),
   });
   const terms = corpusTermsProcessor({ ...shared, intervalMs: settings.TERMS_INTERVAL_S * 1_000 });
   const tasks = applicationOf(application, [corpus, terms], options);

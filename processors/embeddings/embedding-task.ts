@@ -9,6 +9,7 @@
  * What a product ends with depends on its newest record and the model alone: not on what was overwritten before, on
  * restarts, or on the order of live and waiting work. A marker speaks of its model only once nothing waits.
  */
+
 import { randomUUID } from 'node:crypto';
 import type { LogReader, RecordColumns, TopicPartition, TransactionalWriter } from '../../runtime/log/log.js';
 import type { Embedder } from '../../runtime/models/embedder/embedder.js';
@@ -17,6 +18,7 @@ import { faultPoint } from '../../runtime/process/fault-points.js';
 import type { RunningTask } from '../../runtime/tasks/application.js';
 import { Changelog } from '../../runtime/tasks/changelog.js';
 import { encodeMarker, MARKER_KEY, type Marker } from '../../runtime/tasks/marker.js';
+import { taskMetrics } from '../../runtime/tasks/metrics.js';
 import { Rejects } from '../../runtime/tasks/rejects.js';
 import type { TaskOptions } from '../../runtime/tasks/task.js';
 import { markerPartOf } from '../../runtime/tasks/tracked-part.js';
@@ -25,6 +27,7 @@ import { partitionOf } from '../../topics/partition.js';
 import { CatchUp } from './catch-up.js';
 import { Chunk, type Outcome, type ToEmbed } from './chunk.js';
 import { HeldVectors } from './held-vectors.js';
+import { embeddingMetrics } from './metrics.js';
 import { readProduct } from './product-text.js';
 import { readStretches, type Stretch } from './reading.js';
 
@@ -115,7 +118,7 @@ export class EmbeddingTask implements RunningTask {
     });
     await faultPoint('restore.replayed', this.name);
     const seconds = (performance.now() - started) / 1000;
-    metrics.restoreSeconds.observe({ processor: declaration.name }, seconds);
+    taskMetrics(metrics).restoreSeconds.observe({ processor: declaration.name }, seconds);
     const [held, waiting] = [this.#held.size, this.waiting];
     logger.info({ event: 'task_restored', task: this.name, held, waiting, duration_seconds: seconds });
     this.#report();
@@ -321,7 +324,7 @@ export class EmbeddingTask implements RunningTask {
   }
 
   #count(outcome: Outcome): void {
-    this.#o.metrics.embeddings.inc({ outcome });
+    embeddingMetrics(this.#o.metrics).products.inc({ outcome });
   }
 
   #sinceCommit(): number {
@@ -357,8 +360,8 @@ export class EmbeddingTask implements RunningTask {
     this.#sequence++;
     this.#marked = state;
     this.#committedAt = begunAt;
-    metrics.commits.inc({ processor: declaration.name });
-    metrics.commitSeconds.observe({ processor: declaration.name }, (performance.now() - started) / 1000);
+    taskMetrics(metrics).commits.inc({ processor: declaration.name });
+    taskMetrics(metrics).commitSeconds.observe({ processor: declaration.name }, (performance.now() - started) / 1000);
     this.#report();
   }
 
@@ -396,7 +399,7 @@ export class EmbeddingTask implements RunningTask {
   #report(): void {
     const { metrics, declaration, onCommitted } = this.#o;
     for (const { partition, offset } of this.#done)
-      metrics.taskPosition.set({ processor: declaration.name, partition: String(partition) }, offset);
+      taskMetrics(metrics).position.set({ processor: declaration.name, partition: String(partition) }, offset);
     onCommitted(this.positions());
   }
 }

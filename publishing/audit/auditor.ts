@@ -3,12 +3,14 @@
  * the stores serve. It reads slowly from the start of the window. Each restart of the process starts over with another
  * sample.
  */
+
 import type { Clock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
 import type { Audit } from './audit.js';
+import { auditMetrics } from './metrics.js';
 import { type AuditReport, isClean } from './report.js';
 
 interface AuditorOptions {
@@ -119,10 +121,11 @@ export class Auditor implements Service {
   #measure(report: AuditReport): void {
     const { metrics, clock } = this.#o;
     for (const { store, artefact, ...outcomes } of report.compared) {
-      for (const [outcome, keys] of Object.entries(outcomes)) metrics.auditKeys.inc({ store, artefact, outcome }, keys);
-      metrics.auditDifferent.set({ store, artefact }, outcomes.different);
+      for (const [outcome, keys] of Object.entries(outcomes))
+        auditMetrics(metrics).keys.inc({ store, artefact, outcome }, keys);
+      auditMetrics(metrics).different.set({ store, artefact }, outcomes.different);
     }
-    metrics.auditError.set(report.largest_relative_error);
-    if (isClean(report)) metrics.auditSuccess.set(clock.now() / 1_000);
+    auditMetrics(metrics).error.set(report.largest_relative_error);
+    if (isClean(report)) auditMetrics(metrics).success.set(clock.now() / 1_000);
   }
 }

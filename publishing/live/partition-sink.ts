@@ -28,6 +28,7 @@ import type { Change, KeyedTopic } from '../sinks/keyed-topic.js';
 import type { SinkStore } from '../sinks/sink-store.js';
 import { Backlog, type Batch } from './backlog.js';
 import type { DeadLetterWriter } from './dead-letters.js';
+import { sinkMetrics } from './metrics.js';
 import { isTooOld, rebuildingOf, rebuildReason } from './position-plan.js';
 
 /** How a sink writes; the same for all partitions. */
@@ -358,7 +359,7 @@ export class PartitionSink {
       const { lastStable } = await log.offsets(this.#at);
       this.#seenEnd ??= { atMs: clock.now(), offset: lastStable };
       this.#noteWhole();
-      metrics.sinkLag.set({ sink: id.sink, ...this.#at }, Math.max(0, lastStable - this.#applied));
+      sinkMetrics(metrics).lag.set({ sink: id.sink, ...this.#at }, Math.max(0, lastStable - this.#applied));
     } catch (error) {
       this.#logger.debug({ event: 'sink_lag_unknown', error: messageOf(error) });
     }
@@ -435,9 +436,9 @@ export class PartitionSink {
     this.#rowsLimit = Math.min(this.#o.pace.pressedRowsMax, this.#rowsLimit * GROW);
     this.#applied = batch.nextOffset;
     this.#noteWhole();
-    metrics.sinkApplied.inc({ sink: id.sink, topic: id.topic }, batch.timestamps.length);
+    sinkMetrics(metrics).applied.inc({ sink: id.sink, topic: id.topic }, batch.timestamps.length);
     if (this.#rebuild === null) {
-      const delay = metrics.sinkDelay.labels(id.sink);
+      const delay = sinkMetrics(metrics).delay.labels(id.sink);
       const now = clock.now();
       for (const timestamp of batch.timestamps) delay.observe(Math.max(0, now - timestamp) / 1000);
     } else {
@@ -491,7 +492,7 @@ export class PartitionSink {
     const { first, most } = this.#o.pace.backoffMs;
     const wait = Math.min(most, first * 2 ** Math.min(this.#failures, 20));
     this.#failures++;
-    this.#o.metrics.sinkFailures.inc({ sink: this.#o.id.sink });
+    sinkMetrics(this.#o.metrics).failures.inc({ sink: this.#o.id.sink });
     const level = isTransient(error) ? 'warn' : 'error';
     this.#logger[level](
       { event: 'sink_failed', error: messageOf(error), failures: this.#failures, retry_in_ms: wait },

@@ -19,6 +19,7 @@ import { type Followed, follow, type Restage } from './follow.js';
 import { artefactsWithHeads, readHead } from './heads.js';
 import { keepPreviousReady } from './keep-ready.js';
 import { listVersions } from './list.js';
+import { versionMetrics } from './metrics.js';
 import { PIN_HOLDER, type Pinned, pinnedBy, releasePins, renewPins } from './pins.js';
 import type { VersionsPlace } from './place.js';
 import { bringIn } from './publish.js';
@@ -135,7 +136,7 @@ class StoredVersions implements Versions {
     const followed = await this.#follow(artefact);
     await faultPoint('version.followed', where);
     if (followed === null) return;
-    this.#place.metrics.versionCurrent.set({ artefact }, followed.head.current);
+    versionMetrics(this.#place.metrics).current.set({ artefact }, followed.head.current);
     try {
       await this.#releases.write(followed.head);
     } catch (error) {

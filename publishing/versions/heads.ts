@@ -1,7 +1,9 @@
-/** The authoritative row: which version of an artefact is current, under which token. */
+/** The row that decides: which version of an artefact is current, under which token. */
+
 import type { Queryable } from '../../runtime/stores/database.js';
 import { type SwitchToken, tokenText } from '../../runtime/stores/switch-token.js';
 import type { Artefact } from '../layout.js';
+import { versionMetrics } from './metrics.js';
 import type { StorePlace } from './place.js';
 
 export interface Head extends SwitchToken {
@@ -59,7 +61,7 @@ export async function raiseTimeline(
 ): Promise<void> {
   const raised = await database.execute(RAISE, [artefact, seen.timeline, seen.seq, seenVersion ?? 0]);
   if (raised === 0) return;
-  metrics.versionTimelines.inc({ artefact });
+  versionMetrics(metrics).timelines.inc({ artefact });
   logger.error(
     { event: 'version_timeline_raised', artefact, seen: tokenText(seen), seen_version: seenVersion },
     `Another process has followed switch ${tokenText(seen)} of ${artefact}, which Postgres does not know: it was restored from an ` +

@@ -3,11 +3,13 @@
  * and with the newest record of `releases`, and any difference is repaired. Any number of processes may do this at
  * once; each step yields to a newer token.
  */
+
 import { isTransient, messageOf } from '../../runtime/process/errors.js';
 import { compareTokens } from '../../runtime/stores/switch-token.js';
 import type { Artefact } from '../layout.js';
 import { type Followed, follow, type Restage } from './follow.js';
 import { artefactsWithHeads, currentHead, raiseTimeline } from './heads.js';
+import { versionMetrics } from './metrics.js';
 import type { StorePlace } from './place.js';
 import type { Releases, Told } from './releases.js';
 
@@ -84,7 +86,7 @@ export class Reconciler {
   }
 
   #say(artefact: Artefact, { head, moved }: Followed): void {
-    this.#o.place.metrics.versionCurrent.set({ artefact }, head.current);
+    versionMetrics(this.#o.place.metrics).current.set({ artefact }, head.current);
     if (!moved) return;
     const { logger } = this.#o.place;
     logger.info({ event: 'version_followed', artefact, version: head.current }, 'The online store follows Postgres');

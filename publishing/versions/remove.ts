@@ -1,6 +1,8 @@
-/** Removes data that will not be read again: of a version that failed, or that was kept long enough. */
+/** Taking away what nobody will read any more: of a version that failed, or that was kept long enough. */
+
 import { faultPoint } from '../../runtime/process/fault-points.js';
 import { contentsOf } from './artefacts/all.js';
+import { versionMetrics } from './metrics.js';
 import { AT, type VersionName, type VersionsPlace } from './place.js';
 import { StagingBatches, stagingSink } from './staging.js';
 
@@ -8,7 +10,7 @@ import { StagingBatches, stagingSink } from './staging.js';
 export async function giveUp(place: VersionsPlace, version: VersionName, reason: string): Promise<void> {
   const { artefact, version: number } = version;
   if ((await place.database.execute(FAIL, [artefact, number, reason])) === 0) return;
-  place.metrics.versionFailures.inc({ artefact });
+  versionMetrics(place.metrics).failures.inc({ artefact });
   place.logger.error(
     { event: 'version_failed', artefact, version: number, reason },
     'A version failed; the current one stays',

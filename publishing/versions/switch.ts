@@ -2,10 +2,12 @@
  * The decision: one transaction in Postgres takes a token and sets which version is current. A crash after it does no
  * harm: the next reconciler makes the stores follow.
  */
+
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { Artefact } from '../layout.js';
 import { type Head, lockHead } from './heads.js';
+import { versionMetrics } from './metrics.js';
 import { AT, type StorePlace, type VersionName } from './place.js';
 import { policyOf } from './policies.js';
 import type { VersionState } from './versions.js';
@@ -49,7 +51,7 @@ export async function decide(place: StorePlace, wish: Wish): Promise<Decision> {
     return { version, switched: true, current: true };
   });
   if (decision.switched) {
-    place.metrics.versionSwitches.inc({ artefact });
+    versionMetrics(place.metrics).switches.inc({ artefact });
     const { version } = decision;
     place.logger.info(
       { event: 'version_switched', artefact, version, reason: wish.reason },

@@ -2,6 +2,7 @@
  * An application: a fixed number of tasks shared out over the members of its group, each task run by whoever owns it.
  * Fencing makes every overlap harmless; what is decided here is only when to start, stop and start again.
  */
+
 import type { Codec } from '../../schemas/codec.js';
 import type { Assignment, Log, Membership, TopicPartition } from '../log/log.js';
 import type { Clock } from '../process/clock.js';
@@ -10,6 +11,7 @@ import type { Logger } from '../process/logger.js';
 import type { Metrics } from '../process/metrics.js';
 import type { Service } from '../process/service.js';
 import type { Checkpoints } from './checkpoints.js';
+import { taskMetrics } from './metrics.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
 import { ReachedOffsets } from './reached-offsets.js';
 import { Task, type TaskOptions } from './task.js';
@@ -230,7 +232,7 @@ export class Application implements Service {
           logger.info({ event: 'task_ended', task: task.name, code, error: asError(error).message });
           return;
         }
-        metrics.taskFailures.inc({ processor: declaration.name, code });
+        taskMetrics(metrics).failures.inc({ processor: declaration.name, code });
         logger.error({
           event: 'task_failed',
           task: task.name,
@@ -301,7 +303,10 @@ export class Application implements Service {
       const processor = this.#plan[number]!.declaration.name;
       for (const { topic, partition, offset } of task.positions()) {
         const { lastStable } = await this.#o.log.offsets({ topic, partition });
-        this.#o.metrics.taskLag.set({ processor, partition: String(partition) }, Math.max(0, lastStable - offset));
+        taskMetrics(this.#o.metrics).lag.set(
+          { processor, partition: String(partition) },
+          Math.max(0, lastStable - offset),
+        );
       }
     }
   }

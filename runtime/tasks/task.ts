@@ -5,6 +5,7 @@
  *
  *   init (fences the old owner) → restore (restore.ts) → live: fold, commit, now and then a checkpoint
  */
+
 import type { Codec } from '../../schemas/codec.js';
 import type { Log, LogReader, RecordColumns, TopicPartition, TransactionalWriter } from '../log/log.js';
 import type { Clock } from '../process/clock.js';
@@ -15,6 +16,7 @@ import type { Metrics } from '../process/metrics.js';
 import { Changelog } from './changelog.js';
 import type { Checkpoints, TaskCheckpoints } from './checkpoints.js';
 import { encodeMarker, MARKER_KEY, type Marker } from './marker.js';
+import { taskMetrics } from './metrics.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
 import { READER_WAIT_MS, restoreTask } from './restore.js';
 import type { ColumnSink } from './state/saved-columns.js';
@@ -126,8 +128,8 @@ export class Task {
     this.#flushedAt = clock.elapsed();
     this.#watchTables(marker);
     const seconds = (performance.now() - started) / 1000;
-    metrics.restoreSeconds.observe({ processor: declaration.name }, seconds);
-    if (from === 'checkpoint') metrics.checkpoints.inc({ outcome: 'loaded' });
+    taskMetrics(metrics).restoreSeconds.observe({ processor: declaration.name }, seconds);
+    if (from === 'checkpoint') taskMetrics(metrics).checkpoints.inc({ outcome: 'loaded' });
     logger.info({
       event: 'task_restored',
       task: this.name,
@@ -299,8 +301,8 @@ export class Task {
     this.#committedAt = begunAt;
     // Copied before anything else is folded, written while the task goes on.
     if (checkpoints?.isDue()) void checkpoints.take(...this.#checkpoint());
-    metrics.commits.inc({ processor: declaration.name });
-    metrics.commitSeconds.observe({ processor: declaration.name }, (performance.now() - started) / 1000);
+    taskMetrics(metrics).commits.inc({ processor: declaration.name });
+    taskMetrics(metrics).commitSeconds.observe({ processor: declaration.name }, (performance.now() - started) / 1000);
     this.#report();
   }
 
@@ -450,7 +452,7 @@ export class Task {
 
   #report(): void {
     for (const { part, position } of this.#parts)
-      this.#o.metrics.taskPosition.set(
+      taskMetrics(this.#o.metrics).position.set(
         { processor: this.#o.declaration.name, partition: String(part.input.partition) },
         position,
       );

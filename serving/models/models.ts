@@ -25,7 +25,7 @@ interface ModelsOptions {
   readonly readers: Pick<FeatureReaders, 'popular' | 'stopwords' | 'stopwordLanguages'>;
   readonly settings: PublishingSettings & EmbedderSettings;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'embeddingModel'>;
+  readonly metrics: Metrics;
   readonly clock: Clock;
 }
 

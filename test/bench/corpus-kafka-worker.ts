@@ -6,6 +6,7 @@ import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
+import { taskMetrics } from '../../runtime/tasks/metrics.js';
 import { Codec } from '../../schemas/codec.js';
 import { peakMemoryMib, stopwatch } from './cpu.js';
 import { input, tell } from './worker.js';
@@ -32,7 +33,7 @@ const spent = stopwatch();
 const corpus = createCorpus({ log, codec: new Codec(), settings, logger, metrics, clock: systemClock });
 await corpus.start();
 const telling = setInterval(async () => {
-  const { values } = await metrics.taskPosition.get();
+  const { values } = await taskMetrics(metrics).position.get();
   const positions = values.map(({ labels, value }) => ({
     processor: String(labels.processor),
     partition: Number(labels.partition),

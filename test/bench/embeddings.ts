@@ -1,10 +1,12 @@
 /** Texts per second: the embedder beside onnxruntime alone, the hashed model, and the application with a changed catalogue. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadSettings } from '../../assembly/settings.js';
 import { createCatalogue } from '../../cli/demo/catalogue.js';
 import { createEmbeddings } from '../../processors/embeddings/main.js';
+import { embeddingMetrics } from '../../processors/embeddings/metrics.js';
 import { productText } from '../../processors/embeddings/product-text.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
@@ -235,7 +237,7 @@ async function pass(log: Log, embedder: Embedder, embeds: number, records: numbe
 }
 
 async function counts(metrics: Metrics): Promise<{ embedded: number; other: number }> {
-  const { values } = await metrics.embeddings.get();
+  const { values } = await embeddingMetrics(metrics).products.get();
   const sum = (isWanted: boolean) =>
     values
       .filter(({ labels }) => (labels.outcome === 'embedded') === isWanted)

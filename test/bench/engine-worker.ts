@@ -6,6 +6,7 @@ import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
+import { taskMetrics } from '../../runtime/tasks/metrics.js';
 import { Codec } from '../../schemas/codec.js';
 import { featureTopics } from '../../topics/features.js';
 import { peakMemoryMib, stopwatch } from './cpu.js';
@@ -52,7 +53,7 @@ await reached.waitFor(ends);
 const affinitySeconds = spent().seconds;
 await reached.waitFor(await workEnds(log, featureTopics(1).productActivity.name));
 const { seconds, cpuSeconds } = spent();
-const commits = (await metrics.commits.get()).values.reduce((sum, { value }) => sum + value, 0);
+const commits = (await taskMetrics(metrics).commits.get()).values.reduce((sum, { value }) => sum + value, 0);
 tell({ kind: 'done', affinitySeconds, seconds, cpuSeconds, memoryMib: peakMemoryMib(), commits } satisfies EngineDone);
 
 process.once('SIGTERM', async () => {

@@ -1,10 +1,12 @@
-/** Opens the embedder of the settings in its own thread, and warns loudly when it is only the hashed one. */
+/** Opens the embedder that the settings ask for, in a thread of its own, and says loudly when it is only the hashed one. */
+
 import { Worker } from 'node:worker_threads';
 import { FreshetError, messageOf } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
 import type { Metrics } from '../../process/metrics.js';
 import type { Embedder, ModelInfo } from './embedder.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
+import { embedderMetrics } from './metrics.js';
 
 const PROGRAM = new URL('./thread.js', import.meta.url);
 
@@ -14,7 +16,7 @@ interface EmbedderOptions {
   /** Threads per operator of the model. */
   readonly threads: number;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'embeddingModel'>;
+  readonly metrics: Metrics;
   /** Another program for the thread; for tests. */
   readonly program?: URL;
 }
@@ -37,7 +39,7 @@ export async function openEmbedder(options: EmbedderOptions): Promise<Embedder> 
   const { modelFolder, threads, logger, metrics, program = PROGRAM } = options;
   const embedder = await ThreadedEmbedder.open({ folder: modelFolder, threads }, program);
   const { model, kind, dimension } = embedder;
-  metrics.embeddingModel.set({ model, kind }, 1);
+  embedderMetrics(metrics).model.set({ model, kind }, 1);
   if (kind === 'onnx') logger.info({ event: 'embedding_model', model, kind, dimension });
   else
     logger.warn({

@@ -1,8 +1,10 @@
 /** The application as a service: it opens the model of its settings, joins its group, and comes back after an error. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadSettings } from '../../../../assembly/settings.js';
 import { createEmbeddings } from '../../../../processors/embeddings/main.js';
+import { embedderMetrics } from '../../../../runtime/models/embedder/metrics.js';
 import { systemClock } from '../../../../runtime/process/clock.js';
 import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
@@ -31,7 +33,7 @@ test('without a model folder the hashed model is opened, loudly; an unknown outc
   assert.equal(warning?.['kind'], 'hashed');
   assert.match(String(warning?.['note']), /lexical only/);
   assert.equal(said.filter(({ event }) => event === 'task_failed').length, 1);
-  const { values } = await metrics.embeddingModel.get();
+  const { values } = await embedderMetrics(metrics).model.get();
   assert.deepEqual(
     values.map(({ labels, value }) => [labels.kind, value]),
     [['hashed', 1]],

@@ -1,6 +1,8 @@
 /** Embedding tasks over a log in memory, with a model that counts what it is asked. */
+
 import { createHash } from 'node:crypto';
 import { EmbeddingTask } from '../../../../processors/embeddings/embedding-task.js';
+import { embeddingMetrics } from '../../../../processors/embeddings/metrics.js';
 import type { Embedder } from '../../../../runtime/models/embedder/embedder.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
 import { createMetrics } from '../../../../runtime/process/metrics.js';
@@ -205,7 +207,7 @@ export class Stage {
 
   /** freshet_embeddings_total of an outcome. */
   async counted(outcome: string): Promise<number> {
-    const { values } = await this.metrics.embeddings.get();
+    const { values } = await embeddingMetrics(this.metrics).products.get();
     return values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
   }
 }

@@ -1,7 +1,9 @@
 /** The auditor's loop: what it logs, counts and answers, and how it goes on after failures. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Auditor } from '../../../../publishing/audit/auditor.js';
+import { auditMetrics } from '../../../../publishing/audit/metrics.js';
 import type { AuditReport } from '../../../../publishing/audit/report.js';
 import type { Logger } from '../../../../runtime/process/logger.js';
 import { createMetrics } from '../../../../runtime/process/metrics.js';
@@ -80,7 +82,7 @@ test('it compares once per interval and follows the log every second in between'
   await pass(4_000);
   assert.equal(compared(), 2);
   await auditor.stop();
-  const success = await metrics.auditSuccess.get();
+  const success = await auditMetrics(metrics).success.get();
   assert.ok(success.values[0]!.value >= (NOW + INTERVAL_MS) / 1_000);
 });
 
