@@ -5,11 +5,11 @@
  */
 import type { Clock } from '../runtime/process/clock.js';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
-import { faultPoint } from '../runtime/process/fault-points.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Service } from '../runtime/process/service.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { RunRequest, RunResult } from '../schemas/records.js';
+import { faultPoint } from './fault-points.js';
 import { takeLease } from './lease.js';
 import type { Attendance, Performer, PlacedSnapshotter } from './perform.js';
 import type { RunReporter } from './run-reporter.js';

@@ -18,7 +18,7 @@
 import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { hasCode, isTransient, messageOf } from '../../runtime/process/errors.js';
-import { faultPoint } from '../../runtime/process/fault-points.js';
+import { type FaultHook, passFaultPoint } from '../../runtime/process/fault-points.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
@@ -48,6 +48,10 @@ export interface SinkPace {
   /** Wait after a failure, ms: `first`, doubled each time up to `most`. */
   readonly backoffMs: { readonly first: number; readonly most: number };
 }
+
+/** Where fault tests take hold, in the order in which a sink passes them. */
+export type SinkPoint = 'sink.opened' | 'sink.batch_taken' | 'sink.batch_applied' | 'sink.batch_noted';
+const faultPoint: FaultHook<SinkPoint> = passFaultPoint;
 
 interface PartitionSinkOptions {
   readonly id: SinkId;

@@ -3,7 +3,6 @@
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode, isTransient, messageOf } from '../../runtime/process/errors.js';
-import { faultPoint } from '../../runtime/process/fault-points.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import { Artifacts } from '../../runtime/stores/artifacts.js';
@@ -15,6 +14,7 @@ import type { Codec } from '../../schemas/codec.js';
 import { type Artefact, Layout } from '../layout.js';
 import type { PublishingSettings } from '../settings.js';
 import { before, promoted } from './choose.js';
+import { faultPoint } from './fault-points.js';
 import { type Followed, follow, type Restage } from './follow.js';
 import { artefactsWithHeads, readHead } from './heads.js';
 import { keepPreviousReady } from './keep-ready.js';

@@ -7,10 +7,10 @@
  * first.
  */
 import { FreshetError } from '../../runtime/process/errors.js';
-import { faultPoint } from '../../runtime/process/fault-points.js';
 import { compareTokens } from '../../runtime/stores/switch-token.js';
 import { checksumKey, settingsKey, type VersionSwitch } from '../../runtime/stores/versioned-keys.js';
 import type { Artefact } from '../layout.js';
+import { faultPoint } from './fault-points.js';
 import { type CurrentHead, currentHead, decideAgain, raiseTimeline } from './heads.js';
 import { checkStoredSettings, liveSettings } from './live-version.js';
 import type { StorePlace, VersionName } from './place.js';

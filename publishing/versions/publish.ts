@@ -4,8 +4,8 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { FreshetError, hasCode, messageOf } from '../../runtime/process/errors.js';
-import { faultPoint } from '../../runtime/process/fault-points.js';
 import { contentsOf } from './artefacts/all.js';
+import { faultPoint } from './fault-points.js';
 import { lockHead } from './heads.js';
 import { MANIFEST_FILE } from './manifest.js';
 import { AT, type VersionsPlace } from './place.js';

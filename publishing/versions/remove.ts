@@ -1,7 +1,7 @@
 /** Taking away what nobody will read any more: of a version that failed, or that was kept long enough. */
 
-import { faultPoint } from '../../runtime/process/fault-points.js';
 import { contentsOf } from './artefacts/all.js';
+import { faultPoint } from './fault-points.js';
 import { versionMetrics } from './metrics.js';
 import { AT, type VersionName, type VersionsPlace } from './place.js';
 import { StagingBatches, stagingSink } from './staging.js';

@@ -3,8 +3,9 @@
  * for the time its policy says. First Postgres records that it is gone, under the lock of the head, so that no rollback
  * can choose it any more; then the data is removed, and if that is interrupted the next check continues.
  */
-import { faultPoint } from '../../runtime/process/fault-points.js';
+
 import type { Artefact } from '../layout.js';
+import { faultPoint } from './fault-points.js';
 import { lockHead } from './heads.js';
 import { PIN_MS_MAX } from './pins.js';
 import { AT, type VersionsPlace } from './place.js';

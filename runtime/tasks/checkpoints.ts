@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { crc32c } from '@node-rs/crc32';
 import type { Clock } from '../process/clock.js';
 import { messageOf } from '../process/errors.js';
-import { faultPoint } from '../process/fault-points.js';
 import type { Logger } from '../process/logger.js';
 import type { Metrics } from '../process/metrics.js';
 import { CheckpointFile, type CheckpointHeader, writeCheckpoint } from './checkpoint-file.js';
+import { faultPoint } from './fault-points.js';
 import { taskMetrics } from './metrics.js';
 import { SavedColumns } from './state/saved-columns.js';
 

@@ -12,10 +12,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Log, LogReader, RecordColumns } from '../log/log.js';
 import { FreshetError, messageOf } from '../process/errors.js';
-import { faultPoint } from '../process/fault-points.js';
 import { type Changelog, checkStopped } from './changelog.js';
 import type { CheckpointFile, CheckpointHeader } from './checkpoint-file.js';
 import type { TaskCheckpoints } from './checkpoints.js';
+import { faultPoint } from './fault-points.js';
 import type { Marker } from './marker.js';
 import { LIVE, type ProcessorDeclaration } from './processor.js';
 import { foldBatch, markerPartOf, type Patience, partOf, prepareBatch, type TrackedPart } from './tracked-part.js';

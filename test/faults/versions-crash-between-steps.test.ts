@@ -27,6 +27,7 @@ import {
   Witness,
   type WitnessedRead,
 } from '../support/version-chaos.js';
+import type { FaultPoint } from './harness/fault-points.js';
 
 const WEEK_MS = 7 * 86_400_000;
 const { database, online } = await realStores();
@@ -164,7 +165,7 @@ for (const [store, openStore, kind] of [...online].flatMap(([name, open]) =>
         ahead.ms = WEEK_MS + 1_000;
         const met: unknown[] = [];
         const crash = crashAt(point);
-        takeFaultPoints((passed, where) => {
+        takeFaultPoints<FaultPoint>((passed, where) => {
           try {
             return crash(passed, where);
           } catch (error) {

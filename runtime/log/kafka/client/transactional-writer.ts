@@ -4,7 +4,7 @@
  */
 
 import { type ErrorCode, FreshetError, hasCode, messageOf } from '../../../process/errors.js';
-import { faultPoint } from '../../../process/fault-points.js';
+import { type FaultHook, passFaultPoint } from '../../../process/fault-points.js';
 import type { AddOptions, TransactionalWriter } from '../../log.js';
 import { KafkaError, LinkError, passes } from '../wire/errors.js';
 import {
@@ -29,6 +29,9 @@ const BEGIN_LIMIT_MS = 30_000;
 /** Writing and ending must finish while the coordinator still keeps the transaction open. */
 const DELIVERY_LIMIT_MS = 3_500;
 const END_LIMIT_MS = 4_500;
+/** Where fault tests take hold of a transaction, in the order in which it passes them. */
+export type TransactionPoint = 'commit.partitions_added' | 'commit.produced' | 'commit.ended';
+const faultPoint: FaultHook<TransactionPoint> = passFaultPoint;
 /** Errors of a failed commit, besides fenced, that have a clear outcome; with any other the outcome is unknown. */
 const CLEAR_REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'record_too_large',
