@@ -10,7 +10,7 @@ import type { CorpusSettings } from './settings.js';
 /** The corpus is an application of its own: a replay of the features leaves it alone. */
 const CORPUS_VERSION = 1;
 
-export interface CorpusOptions extends ProcessorsOptions {
+interface CorpusOptions extends ProcessorsOptions {
   readonly settings: TaskSettings & CorpusSettings;
 }
 

@@ -10,7 +10,7 @@ export interface Metrics {
 }
 
 /** The metrics of a room in one process; made when they are asked for first. */
-export type MetricSet<T = unknown> = (metrics: Metrics) => T;
+type MetricSet<T = unknown> = (metrics: Metrics) => T;
 
 /** Buckets for what takes between some milliseconds and a minute. */
 export const SECONDS: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 60];
@@ -32,7 +32,7 @@ export function declareMetrics<T>(make: (maker: MetricMaker) => T): MetricSet<T>
   };
 }
 
-export class MetricMaker {
+class MetricMaker {
   readonly #registers: Registry[];
 
   constructor(registry: Registry) {

@@ -46,7 +46,7 @@ export function mergeSettings<const D extends readonly SettingsDeclaration[]>(
   return new SettingsSchema(declarations);
 }
 
-export class SettingsSchema<S> {
+class SettingsSchema<S> {
   readonly names: readonly (keyof S & string)[];
   /** Names whose values must not be shown. */
   readonly secrets: readonly string[];

@@ -20,7 +20,7 @@ export const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly str
     serving: ['schemas', 'topics', 'runtime', 'ingest', 'processors', 'publishing', 'snapshotters'],
     assembly: ['schemas', 'topics', 'runtime', 'processors', 'publishing', 'snapshotters', 'serving'],
     cli: ['schemas', 'topics', 'runtime', 'ingest', 'processors', 'publishing', 'snapshotters', 'serving', 'assembly'],
-    exports: ['schemas', 'topics', 'runtime', 'ingest', 'publishing'],
+    exports: ['schemas', 'topics', 'runtime', 'ingest', 'publishing', 'assembly'],
   },
   runtime: {
     process: [],
