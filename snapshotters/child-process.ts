@@ -7,10 +7,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';
-import { tooLittleMemory } from '../runtime/process/memory.js';
 import type { Built } from './build-folder.js';
 import type { CaptureLog } from './capture.js';
 import type { ChildJob, FromChild, Progress, ToChild } from './child-messages.js';
+import { tooLittleMemory } from './memory.js';
 import { LogHost, refusalOf } from './remote-log.js';
 
 export interface ChildOptions {

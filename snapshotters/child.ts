@@ -10,10 +10,10 @@ import { logSettings } from '../runtime/log/settings.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { createLogger } from '../runtime/process/logger.js';
-import { checkMemory } from '../runtime/process/memory.js';
 import type { CaptureLog } from './capture.js';
 import type { ChildJob, FromChild, ToChild } from './child-messages.js';
 import { makeSnapshot } from './make.js';
+import { checkMemory } from './memory.js';
 import { type LogAsk, RemoteLog, refusalOf } from './remote-log.js';
 import type { Snapshotter } from './snapshotter.js';
 
