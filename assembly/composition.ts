@@ -8,10 +8,10 @@ import { asError, FreshetError } from '../runtime/process/errors.js';
 import type { Service } from '../runtime/process/service.js';
 import type { Server } from '../serving/server.js';
 import { FEATURES_VERSION, type Foundation, openFoundation } from './foundation.js';
-import { createAllMetrics } from './metrics.js';
 import { OverviewSampler } from './overview.js';
 import { openRuns, startAudits, startVersions } from './published.js';
 import { ReadinessWatch } from './readiness.js';
+import { openReporting, type Reporting } from './reporting.js';
 import type { Ground, StoreGround } from './roles/ground.js';
 import { type Applications, startProcessors } from './roles/processor.js';
 import { startPublisher } from './roles/publisher.js';
@@ -26,7 +26,7 @@ export class Composition implements Running {
   readonly failed: Promise<Error>;
   readonly #settings: Settings;
   readonly #o: ComposeOptions;
-  readonly #metrics = createAllMetrics();
+  readonly #reporting: Reporting;
   readonly #clock = systemClock;
   readonly #ending = new AbortController();
   readonly #readiness = new ReadinessWatch();
@@ -42,6 +42,7 @@ export class Composition implements Running {
   constructor(settings: Settings, options: ComposeOptions) {
     this.#settings = options.demo?.settings(settings) ?? settings;
     this.#o = options;
+    this.#reporting = openReporting(options.logger);
     const asksForTokens = settings.API_TOKENS !== undefined || settings.API_TOKENS_FILE !== undefined;
     this.#localToken = asksForTokens ? randomBytes(32).toString('hex') : null;
     this.failed = new Promise((resolve) => {
@@ -86,8 +87,7 @@ export class Composition implements Running {
     const ground: Ground = {
       ...foundation,
       settings: this.#settings,
-      logger,
-      metrics: this.#metrics,
+      ...this.#reporting,
       clock: this.#clock,
       version: FEATURES_VERSION,
       start: (service) => this.#run(service),

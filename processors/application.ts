@@ -1,6 +1,7 @@
 /** An application of built-in folds as the settings want it: its pace, its checkpoints. */
 import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
+import type { EventBus } from '../runtime/process/events.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
@@ -16,6 +17,7 @@ export interface ProcessorsOptions {
   readonly settings: TaskSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly clock: Clock;
   /** Where tasks keep their checkpoints; without it they are restored from the changelog. */
   readonly checkpointFolder?: string;
@@ -31,7 +33,7 @@ export function applicationOf(
   processors: readonly ProcessorDeclaration[],
   options: ProcessorsOptions,
 ): Application {
-  const { log, codec, settings, logger, metrics, clock } = options;
+  const { log, codec, settings, logger, metrics, events, clock } = options;
   return new Application({
     name,
     processors,
@@ -39,6 +41,7 @@ export function applicationOf(
     codec,
     logger,
     metrics,
+    events,
     clock,
     commitIntervalMs: settings.COMMIT_INTERVAL_MS,
     changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,

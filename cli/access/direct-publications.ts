@@ -1,10 +1,10 @@
 /** Versions and runs through log and stores that this command opens itself. */
 
 import { openFoundation } from '../../assembly/foundation.js';
+import { openReporting } from '../../assembly/reporting.js';
 import { SNAPSHOT_JOBS, snapshotterOf } from '../../assembly/snapshotters.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { systemClock } from '../../runtime/process/clock.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
 import { createRuns } from '../../snapshotters/create-runs.js';
 import { createSnapshotters } from '../../snapshotters/main.js';
 import type { Shell } from '../shell.js';
@@ -25,7 +25,7 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
       keep: (_what, end) => open.push(end),
     });
     const { database, store } = stores!;
-    const shared = { log, codec, settings, logger, metrics: createMetrics(), clock: systemClock, database };
+    const shared = { log, codec, settings, ...openReporting(logger), clock: systemClock, database };
     // Not started: whoever runs reconciles, and a switch follows through before it answers.
     const versions = createVersions({ ...shared, store });
     open.push(() => versions.stop());

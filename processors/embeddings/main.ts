@@ -6,6 +6,7 @@ import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';
 import type { EmbedderSettings } from '../../runtime/models/embedder/settings.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError } from '../../runtime/process/errors.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
@@ -39,6 +40,7 @@ export interface EmbeddingsOptions {
   readonly settings: Pick<TaskSettings, 'COMMIT_INTERVAL_MS'> & EmbedderSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly clock: Clock;
   /** Shared with others and theirs to close; without it start() opens the one of the settings. */
   readonly embedder?: Embedder;
@@ -54,7 +56,7 @@ export interface Embeddings extends Service {
  * throws a sentence when the model's files are missing or damaged.
  */
 export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
-  const { log, codec, settings, logger, metrics, clock } = options;
+  const { log, codec, settings, logger, metrics, events, clock } = options;
   let application: Application | null = null;
   let own: Embedder | null = null;
   return {
@@ -72,6 +74,7 @@ export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
         codec,
         logger,
         metrics,
+        events,
         clock,
         commitIntervalMs: settings.COMMIT_INTERVAL_MS,
         changelogIntervalMs: 1_000,

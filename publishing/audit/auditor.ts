@@ -6,19 +6,19 @@
 
 import type { Clock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
-import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
 import type { Audit } from './audit.js';
-import { auditMetrics } from './metrics.js';
-import { type AuditReport, isClean } from './report.js';
+import { audited } from './events.js';
+import type { AuditReport } from './report.js';
 
 interface AuditorOptions {
   readonly audit: Pick<Audit, 'follow' | 'compare' | 'close'>;
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: Metrics;
+  readonly events: EventBus;
   /** When to begin: reading the log may take a while and must not delay startup. */
   readonly after: Promise<void>;
 }
@@ -36,7 +36,6 @@ const FOLLOW_MS = 1_000;
 const RETRY_MS = 5_000;
 /** A comparison that failed because the pipeline stalled or a store was down is retried sooner. */
 const AGAIN_MS = 60_000;
-const LOGGED_MAX = 20;
 
 export class Auditor implements Service {
   readonly name = 'auditor';
@@ -93,39 +92,14 @@ export class Auditor implements Service {
 
   /** False when nothing could be compared. */
   async #compare(signal: AbortSignal): Promise<boolean> {
-    const { audit, logger } = this.#o;
+    const { audit, clock, logger, events } = this.#o;
     const report = await audit.compare(signal);
     this.#last = report;
     if (report.behind !== null) {
       logger.info({ event: 'audit_waits', reason: report.behind }, 'Nothing can be compared right now');
       return false;
     }
-    this.#measure(report);
-    for (const difference of report.differences.slice(0, LOGGED_MAX))
-      logger.error(
-        { event: 'audit_difference', ...difference },
-        'The stores serve something other than what the log adds up to',
-      );
-    logger.info(
-      {
-        event: 'audit_completed',
-        duration_seconds: report.duration_seconds,
-        sample: report.sample,
-        clean: isClean(report),
-      },
-      'Compared',
-    );
+    events.emit(audited, { report, atMs: clock.now() });
     return true;
-  }
-
-  #measure(report: AuditReport): void {
-    const { metrics, clock } = this.#o;
-    for (const { store, artefact, ...outcomes } of report.compared) {
-      for (const [outcome, keys] of Object.entries(outcomes))
-        auditMetrics(metrics).keys.inc({ store, artefact, outcome }, keys);
-      auditMetrics(metrics).different.set({ store, artefact }, outcomes.different);
-    }
-    auditMetrics(metrics).error.set(report.largest_relative_error);
-    if (isClean(report)) auditMetrics(metrics).success.set(clock.now() / 1_000);
   }
 }

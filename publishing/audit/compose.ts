@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
-import type { Metrics } from '../../runtime/process/metrics.js';
 import { type Service, startAll, stopAll } from '../../runtime/process/service.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
@@ -44,7 +44,7 @@ export interface LiveAudits extends Service, Pick<Verifications, 'begin' | 'get'
 
 interface LiveAuditsOptions extends AuditSources {
   readonly logger: Logger;
-  readonly metrics: Metrics;
+  readonly events: EventBus;
   /** Whether this process publishes: only then, and with AUDIT_SAMPLE above 0, does it run an auditor. */
   readonly publishes: boolean;
   /** When the auditor begins. */
@@ -52,7 +52,7 @@ interface LiveAuditsOptions extends AuditSources {
 }
 
 export function createAudits(options: LiveAuditsOptions): LiveAudits {
-  const { settings, clock, logger, metrics, after } = options;
+  const { settings, clock, logger, events, after } = options;
   const verifications = new Verifications(
     (request, onRead) => singleAudit(options, { ...request, busyShare: VERIFY_BUSY_SHARE }, onRead),
     logger,
@@ -61,7 +61,7 @@ export function createAudits(options: LiveAuditsOptions): LiveAudits {
   let auditor: Auditor | null = null;
   if (options.publishes && settings.AUDIT_SAMPLE > 0) {
     const audit = followingAudit(options, settings.AUDIT_SAMPLE);
-    auditor = new Auditor({ audit, intervalMs: settings.AUDIT_INTERVAL_S * 1_000, clock, logger, metrics, after });
+    auditor = new Auditor({ audit, intervalMs: settings.AUDIT_INTERVAL_S * 1_000, clock, logger, events, after });
     services.push(auditor);
   }
   return {

@@ -7,6 +7,7 @@ import { setMaxListeners } from 'node:events';
 import type { Assignment, Log, LogReader, Membership, TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { hasCode, messageOf } from '../../runtime/process/errors.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
@@ -33,6 +34,7 @@ export interface MaterialiserOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly letters: DeadLetterWriter;
   /** The incarnation that a topic's offsets belong to; null if the log does not know. A new one rebuilds its sinks. */
   readonly incarnationOf: (topic: string) => Promise<string | null>;

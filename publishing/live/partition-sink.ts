@@ -17,7 +17,8 @@
 
 import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
-import { hasCode, isTransient, messageOf } from '../../runtime/process/errors.js';
+import { hasCode, messageOf } from '../../runtime/process/errors.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import { type FaultHook, passFaultPoint } from '../../runtime/process/fault-points.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
@@ -28,6 +29,7 @@ import type { Change, KeyedTopic } from '../sinks/keyed-topic.js';
 import type { SinkStore } from '../sinks/sink-store.js';
 import { Backlog, type Batch } from './backlog.js';
 import type { DeadLetterWriter } from './dead-letters.js';
+import { sinkFailed } from './events.js';
 import { sinkMetrics } from './metrics.js';
 import { isTooOld, rebuildingOf, rebuildReason } from './position-plan.js';
 
@@ -66,6 +68,7 @@ interface PartitionSinkOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly letters: DeadLetterWriter;
   /** Which incarnation of the topic offsets belong to; null if the log does not know. */
   readonly incarnation: () => Promise<string | null>;
@@ -496,12 +499,8 @@ export class PartitionSink {
     const { first, most } = this.#o.pace.backoffMs;
     const wait = Math.min(most, first * 2 ** Math.min(this.#failures, 20));
     this.#failures++;
-    sinkMetrics(this.#o.metrics).failures.inc({ sink: this.#o.id.sink });
-    const level = isTransient(error) ? 'warn' : 'error';
-    this.#logger[level](
-      { event: 'sink_failed', error: messageOf(error), failures: this.#failures, retry_in_ms: wait },
-      'The store did not apply a batch; the sink will retry',
-    );
+    const { id, events } = this.#o;
+    events.emit(sinkFailed, { id, error, failures: this.#failures, retryInMs: wait });
     this.#o.advanced();
     await this.#o.clock.sleep(wait, signal);
   }

@@ -3,6 +3,7 @@
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { isTransient, messageOf } from '../../runtime/process/errors.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import { type Service, startAll, stopAll } from '../../runtime/process/service.js';
@@ -38,6 +39,7 @@ export interface PublisherOptions {
   readonly settings: PublishingSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly clock: Clock;
   /** Version of the features application. */
   readonly version: number;
@@ -98,12 +100,12 @@ class LivePublisher implements Publisher {
   readonly #reconciler: Reconciler;
 
   constructor(options: PublisherOptions) {
-    const { log, codec, clock, settings, version, store, database, logger, metrics } = options;
+    const { log, codec, clock, settings, version, store, database, logger, metrics, events } = options;
     const layout = new Layout(settings.REDIS_KEY_PREFIX);
     this.#o = options;
     this.#releases = new Releases(log, codec);
     this.#reconciler = new Reconciler({
-      place: { database, store, layout, clock, logger, metrics },
+      place: { database, store, layout, clock, logger, metrics, events },
       releases: this.#releases,
       restage: nothingStaged,
       artefacts: LIVE_ARTEFACTS,
@@ -169,7 +171,7 @@ class LivePublisher implements Publisher {
   }
 
   #group(sink: string, pace: SinkPace, sinks: readonly GroupSink[]): Materialiser {
-    const { log, codec, clock, logger, metrics } = this.#o;
+    const { log, codec, clock, logger, metrics, events } = this.#o;
     return new Materialiser({
       sink,
       sinks,
@@ -178,6 +180,7 @@ class LivePublisher implements Publisher {
       clock,
       logger,
       metrics,
+      events,
       letters: this.#letters,
       incarnationOf: (topic) => log.admin.topicId(topic),
       pace: { ...pace, ...this.#o.pace },

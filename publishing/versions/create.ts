@@ -3,6 +3,7 @@
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode, isTransient, messageOf } from '../../runtime/process/errors.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import { Artifacts } from '../../runtime/stores/artifacts.js';
@@ -51,6 +52,7 @@ export interface VersionsOptions {
   readonly settings: PublishingSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly clock: Clock;
   readonly pace?: Partial<VersionsPace>;
 }

@@ -1,9 +1,9 @@
 /** The row that decides: which version of an artefact is current, under which token. */
 
 import type { Queryable } from '../../runtime/stores/database.js';
-import { type SwitchToken, tokenText } from '../../runtime/stores/switch-token.js';
+import type { SwitchToken } from '../../runtime/stores/switch-token.js';
 import type { Artefact } from '../layout.js';
-import { versionMetrics } from './metrics.js';
+import { timelineRaised } from './events.js';
 import type { StorePlace } from './place.js';
 
 export interface Head extends SwitchToken {
@@ -54,20 +54,14 @@ export async function artefactsWithHeads(database: Queryable): Promise<Artefact[
  * from an older copy and assigns numbers a second time. A new timeline makes its decisions newer than all of those.
  */
 export async function raiseTimeline(
-  { database, logger, metrics }: StorePlace,
+  { database, events }: StorePlace,
   artefact: Artefact,
   seen: SwitchToken,
   seenVersion: number | null,
 ): Promise<void> {
   const raised = await database.execute(RAISE, [artefact, seen.timeline, seen.seq, seenVersion ?? 0]);
   if (raised === 0) return;
-  versionMetrics(metrics).timelines.inc({ artefact });
-  logger.error(
-    { event: 'version_timeline_raised', artefact, seen: tokenText(seen), seen_version: seenVersion },
-    `Another process has followed switch ${tokenText(seen)} of ${artefact}, which Postgres does not know: it was restored from an ` +
-      'older copy. Its current version is published again under a new timeline; whatever was published after the copy ' +
-      'was made must be published again.',
-  );
+  events.emit(timelineRaised, { artefact, seen, seenVersion });
 }
 
 /** Takes a newer token for the same version, so that the stores follow it once more. */

@@ -1,5 +1,6 @@
 /** What every step of publishing works with. */
 import type { Clock } from '../../runtime/process/clock.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Artifacts } from '../../runtime/stores/artifacts.js';
@@ -15,6 +16,7 @@ export interface StorePlace {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
 }
 
 export interface VersionsPlace extends StorePlace {

@@ -1,8 +1,8 @@
 /** Taking away what nobody will read any more: of a version that failed, or that was kept long enough. */
 
 import { contentsOf } from './artefacts/all.js';
+import { versionFailed } from './events.js';
 import { faultPoint } from './fault-points.js';
-import { versionMetrics } from './metrics.js';
 import { AT, type VersionName, type VersionsPlace } from './place.js';
 import { StagingBatches, stagingSink } from './staging.js';
 
@@ -10,11 +10,7 @@ import { StagingBatches, stagingSink } from './staging.js';
 export async function giveUp(place: VersionsPlace, version: VersionName, reason: string): Promise<void> {
   const { artefact, version: number } = version;
   if ((await place.database.execute(FAIL, [artefact, number, reason])) === 0) return;
-  versionMetrics(place.metrics).failures.inc({ artefact });
-  place.logger.error(
-    { event: 'version_failed', artefact, version: number, reason },
-    'A version failed; the current one stays',
-  );
+  place.events.emit(versionFailed, { ...version, reason });
   await removeData(place, version);
 }
 

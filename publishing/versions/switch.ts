@@ -6,8 +6,8 @@
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { Artefact } from '../layout.js';
+import { versionSwitched } from './events.js';
 import { type Head, lockHead } from './heads.js';
-import { versionMetrics } from './metrics.js';
 import { AT, type StorePlace, type VersionName } from './place.js';
 import { policyOf } from './policies.js';
 import type { VersionState } from './versions.js';
@@ -50,14 +50,8 @@ export async function decide(place: StorePlace, wish: Wish): Promise<Decision> {
     await take(connection, head, version, place.clock.now(), epoch, wish.reason);
     return { version, switched: true, current: true };
   });
-  if (decision.switched) {
-    versionMetrics(place.metrics).switches.inc({ artefact });
-    const { version } = decision;
-    place.logger.info(
-      { event: 'version_switched', artefact, version, reason: wish.reason },
-      'The current version has changed',
-    );
-  }
+  const { version, switched } = decision;
+  if (switched) place.events.emit(versionSwitched, { artefact, version, reason: wish.reason });
   return decision;
 }
 

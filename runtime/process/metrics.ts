@@ -1,6 +1,6 @@
 /**
  * How metrics are declared and made. Each room declares a set of its own, next to what it measures; what is passed around
- * is one `Metrics`, and code asks its set for the metrics of that process: `taskMetrics(metrics).commits.inc(…)`.
+ * is one `Metrics`, and code asks its set for those of that process.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
@@ -10,7 +10,7 @@ export interface Metrics {
 }
 
 /** The metrics of a room in one process; made when they are asked for first. */
-type MetricSet<T = unknown> = (metrics: Metrics) => T;
+export type MetricSet<T = unknown> = (metrics: Metrics) => T;
 
 /** Buckets for what takes between some milliseconds and a minute. */
 export const SECONDS: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 60];

@@ -7,10 +7,12 @@ import type { Codec } from '../../schemas/codec.js';
 import type { Assignment, Log, Membership, TopicPartition } from '../log/log.js';
 import type { Clock } from '../process/clock.js';
 import { asError, FreshetError, isTransient } from '../process/errors.js';
+import type { EventBus } from '../process/events.js';
 import type { Logger } from '../process/logger.js';
 import type { Metrics } from '../process/metrics.js';
 import type { Service } from '../process/service.js';
 import type { Checkpoints } from './checkpoints.js';
+import { membershipEnded, taskFailed, taskStopped } from './events.js';
 import { taskMetrics } from './metrics.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
 import { ReachedOffsets } from './reached-offsets.js';
@@ -38,6 +40,7 @@ export interface ApplicationOptions {
   readonly codec: Codec;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly clock: Clock;
   readonly commitIntervalMs: number;
   readonly changelogIntervalMs: number;
@@ -120,7 +123,7 @@ export class Application implements Service {
       onAssigned: (assignment) => this.#onAssigned(assignment),
       onFailed: (error) => {
         this.#failures.set(this.#o.name, error);
-        this.#o.logger.fatal({ event: 'membership_ended', application: this.#o.name, error: error.message });
+        this.#o.events.emit(membershipEnded, { application: this.#o.name, error });
       },
     });
     this.#background = [
@@ -213,7 +216,7 @@ export class Application implements Service {
   /** Runs a task until it is stopped; starts it again after what may pass, gives up on what cannot. */
   async #keepRunning(number: number, running: Running): Promise<void> {
     const { declaration, index } = this.#plan[number]!;
-    const { logger, metrics, clock } = this.#o;
+    const { logger, events, clock } = this.#o;
     const { signal } = running.stop;
     let pause = RESTART_MS_MIN;
     while (!signal.aborted) {
@@ -232,17 +235,10 @@ export class Application implements Service {
           logger.info({ event: 'task_ended', task: task.name, code, error: asError(error).message });
           return;
         }
-        taskMetrics(metrics).failures.inc({ processor: declaration.name, code });
-        logger.error({
-          event: 'task_failed',
-          task: task.name,
-          code,
-          error: asError(error).message,
-          stack: asError(error).stack,
-        });
+        events.emit(taskFailed, { processor: declaration.name, task: task.name, code, error: asError(error) });
         if (!isTransient(error) && code !== 'fenced' && code !== 'indefinite_commit') {
           this.#failures.set(task.name, asError(error));
-          logger.fatal({ event: 'task_stopped', task: task.name, task_index: index, error: asError(error).message });
+          events.emit(taskStopped, { task: task.name, index, error: asError(error) });
           return;
         }
       } finally {

@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openReporting } from '../../assembly/reporting.js';
 import { loadSettings } from '../../assembly/settings.js';
 import { createCatalogue } from '../../cli/demo/catalogue.js';
 import { createEmbeddings } from '../../processors/embeddings/main.js';
@@ -212,7 +213,7 @@ function figuresOf(full: Passed, some: Passed, products: number): Figure[] {
 
 /** From the start of the application until everything is embedded and committed. */
 async function pass(log: Log, embedder: Embedder, embeds: number, records: number): Promise<Passed> {
-  const metrics = createMetrics();
+  const { metrics, ...reporting } = openReporting(silentLogger);
   const spent = stopwatch();
   const service = createEmbeddings({
     log,
@@ -220,7 +221,7 @@ async function pass(log: Log, embedder: Embedder, embeds: number, records: numbe
     metrics,
     codec: new Codec(),
     settings: loadSettings({}),
-    logger: silentLogger,
+    ...reporting,
     clock: systemClock,
   });
   await service.start();

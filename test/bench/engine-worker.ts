@@ -1,11 +1,11 @@
 /** Runs the features application until it has folded what lies in the log at the start, and tells what that took. */
 
+import { openReporting } from '../../assembly/reporting.js';
 import { loadSettings } from '../../assembly/settings.js';
 import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
 import { taskMetrics } from '../../runtime/tasks/metrics.js';
 import { Codec } from '../../schemas/codec.js';
 import { featureTopics } from '../../topics/features.js';
@@ -33,7 +33,7 @@ export interface EngineDone {
 const { brokers, partitions } = await input<EngineInput>();
 const settings = loadSettings({ KAFKA_BROKERS: brokers, PARTITIONS: String(partitions) });
 const logger = createLogger('warn');
-const metrics = createMetrics();
+const { metrics, events } = openReporting(logger);
 const log = await openKafkaLog(settings, logger);
 const ends = await workEnds(log, 'events');
 const processors = createProcessors({
@@ -42,6 +42,7 @@ const processors = createProcessors({
   settings,
   logger,
   metrics,
+  events,
   clock: systemClock,
   version: 1,
 });

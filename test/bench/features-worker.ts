@@ -3,12 +3,12 @@
  * they are, what they take, and sets their clock wrong when it is told to.
  */
 
+import { openReporting } from '../../assembly/reporting.js';
 import { loadSettings } from '../../assembly/settings.js';
 import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
 import { Codec } from '../../schemas/codec.js';
 import { featureTopics } from '../../topics/features.js';
 import { SkewedClock } from '../support/manual-clock.js';
@@ -61,8 +61,7 @@ const processors = createProcessors({
   log,
   codec: new Codec(),
   settings,
-  logger,
-  metrics: createMetrics(),
+  ...openReporting(logger),
   clock,
   version: 1,
   ...(checkpointFolder === null ? {} : { checkpointFolder }),

@@ -1,6 +1,8 @@
 /** Everything that a run needs, in one process: a log in files, a real Postgres, versions, and workers on top. */
+
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { openReporting } from '../../../assembly/reporting.js';
 import type { Settings } from '../../../assembly/settings.js';
 import { migrateUp } from '../../../publishing/migrations/migrate.js';
 import { createVersions } from '../../../publishing/versions/create.js';
@@ -9,7 +11,7 @@ import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import type { Log } from '../../../runtime/log/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
-import { createMetrics, type Metrics } from '../../../runtime/process/metrics.js';
+import type { Metrics } from '../../../runtime/process/metrics.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
@@ -58,8 +60,8 @@ export async function openRunScene(t: TestContext, postgresUrl: string): Promise
   await migrateUp(database);
   const store = closing(await openLocalStore(join(folder, 'store'), silentLogger), (one) => one.close());
   const settings = settingsIn(folder);
-  const metrics = createMetrics();
-  const shared = { log, codec, database, settings, metrics, logger: silentLogger, clock: systemClock };
+  const reporting = openReporting(silentLogger);
+  const shared = { log, codec, database, settings, ...reporting, clock: systemClock };
   const versions = closing(createVersions({ ...shared, store }), (one) => one.stop());
   return {
     ...place,
@@ -67,7 +69,7 @@ export async function openRunScene(t: TestContext, postgresUrl: string): Promise
     database,
     versions,
     settings,
-    metrics,
+    metrics: reporting.metrics,
     worker: (over = {}) => {
       const options = { ...shared, versions, snapshotters: PLACED, pace: PACE, ...over };
       return closing(createSnapshotters(options), (one) => one.stop());

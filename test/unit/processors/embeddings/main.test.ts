@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openReporting } from '../../../../assembly/reporting.js';
 import { loadSettings } from '../../../../assembly/settings.js';
 import { createEmbeddings } from '../../../../processors/embeddings/main.js';
 import { embedderMetrics } from '../../../../runtime/models/embedder/metrics.js';
@@ -15,14 +16,14 @@ test('without a model folder the hashed model is opened, loudly; an unknown outc
   const stage = await Stage.of();
   for (let i = 0; i < 20; i++) await stage.put(`p${i}`, { title: `title ${i}` });
   const said: Said[] = [];
-  const { log, codec, metrics } = stage;
+  const { log, codec } = stage;
+  const reporting = openReporting(listener(said));
   stage.log.failNext(new FreshetError('indefinite_commit', 'no answer came'));
   const service = createEmbeddings({
     log,
     codec,
-    metrics,
+    ...reporting,
     settings: loadSettings({ COMMIT_INTERVAL_MS: '5' }),
-    logger: listener(said),
     clock: systemClock,
   });
   await service.start();
@@ -33,7 +34,7 @@ test('without a model folder the hashed model is opened, loudly; an unknown outc
   assert.equal(warning?.['kind'], 'hashed');
   assert.match(String(warning?.['note']), /lexical only/);
   assert.equal(said.filter(({ event }) => event === 'task_failed').length, 1);
-  const { values } = await embedderMetrics(metrics).model.get();
+  const { values } = await embedderMetrics(reporting.metrics).model.get();
   assert.deepEqual(
     values.map(({ labels, value }) => [labels.kind, value]),
     [['hashed', 1]],
@@ -45,9 +46,9 @@ test('without a model folder the hashed model is opened, loudly; an unknown outc
 });
 
 test('a model folder that is not there stops the start with a sentence', async () => {
-  const { log, codec, metrics } = await Stage.of();
+  const { log, codec } = await Stage.of();
   const settings = loadSettings({ EMBEDDING_MODEL_DIR: '/nowhere/at/all' });
-  const service = createEmbeddings({ log, codec, metrics, settings, logger: silentLogger, clock: systemClock });
+  const service = createEmbeddings({ log, codec, settings, ...openReporting(silentLogger), clock: systemClock });
   await assert.rejects(
     service.start(),
     (error) => hasCode(error, 'settings') && /no folder \/nowhere\/at\/all/.test(String(error)),
