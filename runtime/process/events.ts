@@ -26,11 +26,12 @@ export class EventBus {
   readonly #logger: Logger;
   readonly #listeners = new Map<object, Listener<never>[]>();
 
-  /** Listeners that fail are logged. */
+  /** `logger`: for listeners that fail. */
   constructor(logger: Logger) {
     this.#logger = logger;
   }
 
+  /** From now on `listener` is called with each event of this name, after those that came before it. */
   on<Payload>(event: NamedEvent<Payload>, listener: Listener<Payload>): void {
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener]);
   }

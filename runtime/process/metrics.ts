@@ -9,7 +9,7 @@ export interface Metrics {
   readonly registry: Registry;
 }
 
-/** The metrics of a room in one process; made when they are asked for first. */
+/** Answers the metrics of a room in one process; they are made when they are asked for first. */
 export type MetricSet<T = unknown> = (metrics: Metrics) => T;
 
 /** Buckets for what takes between some milliseconds and a minute. */
@@ -23,6 +23,7 @@ export function createMetrics(declared: readonly MetricSet[] = []): Metrics {
   return metrics;
 }
 
+/** The metrics of one room: `make` is called once for each process. */
 export function declareMetrics<T>(make: (maker: MetricMaker) => T): MetricSet<T> {
   const made = new WeakMap<Metrics, T>();
   return (metrics) => {

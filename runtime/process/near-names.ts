@@ -1,7 +1,7 @@
-/** Which known name was meant by one that is not known. */
+/** Finds the known name that a misspelt one stands for. */
 
 const PREFIX = 'FRESHET_';
-/** Shorter names are too close to others'. */
+/** Shorter names are too close to those of other programs. */
 const LETTERS_MIN = 6;
 
 /**

@@ -8,6 +8,7 @@ const decimal = z
   .regex(/^-?\d+(\.\d+)?$/, 'a number')
   .transform(Number);
 
+/** `min` and `max` are allowed. */
 export const number = (min: number, max: number) => decimal.pipe(z.number().min(min).max(max));
 
 export const integer = (min: number, max: number) => decimal.pipe(z.number().int().min(min).max(max));

@@ -24,6 +24,7 @@ export interface SettingsDeclaration<S extends z.ZodRawShape = z.ZodRawShape> ex
   readonly shape: S;
 }
 
+/** The settings of one room. Each schema takes text and answers the value; optional ones say so themselves. */
 export function declareSettings<S extends z.ZodRawShape>(
   shape: S,
   rules: Partial<Rules<keyof S & string>> = {},
@@ -34,9 +35,10 @@ export function declareSettings<S extends z.ZodRawShape>(
 /** The settings of a declaration as they are read. */
 export type SettingsOf<D> = D extends SettingsDeclaration<infer S> ? Readonly<z.infer<z.ZodObject<S>>> : never;
 
-/** What is true of every member of a union at once. */
+/** The intersection of a union's members. */
 type AllOf<U> = (U extends unknown ? (one: U) => void : never) extends (all: infer All) => void ? All : never;
 
+/** The settings of several declarations together. */
 export type Merged<D extends readonly SettingsDeclaration[]> = AllOf<SettingsOf<D[number]>>;
 
 /** Throws when a name is declared twice. */
