@@ -10,7 +10,7 @@
  * Both ways lead to the same bits: state is a function of the input log. A restoring task writes nothing.
  */
 import { randomUUID } from 'node:crypto';
-import type { Log, LogReader, RecordColumns } from '../log/log.js';
+import type { Log, RecordColumns } from '../log/log.js';
 import { FreshetError, messageOf } from '../process/errors.js';
 import { type Changelog, checkStopped } from './changelog.js';
 import type { CheckpointFile, CheckpointHeader } from './checkpoint-file.js';
@@ -21,8 +21,6 @@ import { LIVE, type ProcessorDeclaration } from './processor.js';
 import { foldBatch, markerPartOf, type Patience, partOf, prepareBatch, type TrackedPart } from './tracked-part.js';
 
 export const READER_WAIT_MS = 250;
-/** What arrives waits for the next commit anyway, 100 ms apart by default. */
-const READER_GAP_MS = 25;
 /** Older than this it is not trusted, nor is one from the future: a clock has jumped. */
 export const CHECKPOINT_AGE_MS_MAX = 6 * 86_400_000;
 
@@ -46,7 +44,6 @@ export interface Restored {
   readonly checkpointSequence: number;
   /** Input records that were read again. */
   readonly replayed: number;
-  readonly reader: LogReader;
 }
 
 /**
@@ -54,7 +51,7 @@ export interface Restored {
  * is stopped meanwhile; 'offset_out_of_range' when the input no longer holds what is needed.
  */
 export async function restoreTask(options: RestoreOptions): Promise<Restored> {
-  const { task, changelog, log, clock, signal } = options;
+  const { task, changelog, clock, signal } = options;
   const end = await changelog.stableEnd(signal);
   const found = (await fromCheckpoint(options, end)) ?? (await fromChangelog(options, end));
   const { parts, marker } = found;
@@ -67,14 +64,7 @@ export async function restoreTask(options: RestoreOptions): Promise<Restored> {
     tracked.committed = tracked.position;
     tracked.mode = LIVE;
   }
-  await faultPoint('restore.replayed', task);
-  const starts = parts.map(({ part, position }) => ({ ...part.input, offset: position }));
-  const reader = log.reader(starts, {
-    isolation: 'read_committed',
-    maxWaitMs: READER_WAIT_MS,
-    gapMs: READER_GAP_MS,
-  });
-  return { ...found, incarnation: marker?.incarnation ?? randomUUID(), replayed, reader };
+  return { ...found, incarnation: marker?.incarnation ?? randomUUID(), replayed };
 }
 
 type Found = Pick<Restored, 'from' | 'parts' | 'marker' | 'markerOffset' | 'checkpointSequence'>;

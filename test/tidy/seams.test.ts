@@ -7,7 +7,7 @@ import { SETTING_NAMES } from '../../cli/settings.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
 import { processSettings } from '../../runtime/process/process-settings.js';
-import { resolved, type SourceFile, sourceFiles } from './source-files.js';
+import { importedFiles, type SourceFile, sourceFiles } from './source-files.js';
 
 const files = sourceFiles();
 const isFoundation = ({ path }: SourceFile) => path.startsWith('runtime/process/');
@@ -40,13 +40,10 @@ test('the foundation names no setting, metric, role, fault point or event of the
 
 /** Files whose text matches are imported by one of those that merge; what is not imported there would be ignored. */
 function assertMerged(pattern: RegExp, mergedBy: readonly string[]): void {
-  const merged = files
-    .filter(({ path }) => mergedBy.includes(path))
-    .flatMap((file) => file.imports.map((specifier) => resolved(file, specifier)));
+  const merged = files.filter(({ path }) => mergedBy.includes(path)).flatMap(importedFiles);
   const declaring = files.filter(({ text }) => pattern.test(text));
   assert.ok(declaring.length > 2);
-  for (const { path } of declaring)
-    assert.ok(merged.includes(path.replace(/\.ts$/, '.js')), `${path} is not merged by ${mergedBy.join(', ')}`);
+  for (const { path } of declaring) assert.ok(merged.includes(path), `${path} is not merged by ${mergedBy.join(', ')}`);
 }
 
 test('settings, metrics and events that a room declares are merged for the process', () => {
