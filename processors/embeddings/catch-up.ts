@@ -7,9 +7,9 @@
  *   its record is compacted away meanwhile → a newer one lies ahead of the live reader
  */
 import type { Log, LogReader, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
+import { readStretches, type Stretch } from '../../runtime/tasks/stretches.js';
 import type { HeldVectors } from './held-vectors.js';
 import { contentHash, type ProductReading } from './product-text.js';
-import { readStretches, type Stretch } from './reading.js';
 
 export interface CatchUpOptions {
   readonly log: Log;

@@ -17,11 +17,11 @@ import { FreshetError } from '../../runtime/process/errors.js';
 import type { RunningTask } from '../../runtime/tasks/application.js';
 import { Changelog } from '../../runtime/tasks/changelog.js';
 import { faultPoint } from '../../runtime/tasks/fault-points.js';
-import { encodeMarker, MARKER_KEY, type Marker } from '../../runtime/tasks/marker.js';
+import { encodeMarker, MARKER_KEY, type Marker, markerPartOf } from '../../runtime/tasks/marker.js';
 import { taskMetrics } from '../../runtime/tasks/metrics.js';
 import { Rejects } from '../../runtime/tasks/rejects.js';
+import { readStretches, type Stretch } from '../../runtime/tasks/stretches.js';
 import type { TaskOptions } from '../../runtime/tasks/task.js';
-import { markerPartOf } from '../../runtime/tasks/tracked-part.js';
 import { embeddings } from '../../topics/embeddings.js';
 import { partitionOf } from '../../topics/partition.js';
 import { CatchUp } from './catch-up.js';
@@ -29,7 +29,6 @@ import { Chunk, type Outcome, type ToEmbed } from './chunk.js';
 import { HeldVectors } from './held-vectors.js';
 import { embeddingMetrics } from './metrics.js';
 import { readProduct } from './product-text.js';
-import { readStretches, type Stretch } from './reading.js';
 
 /** Texts embedded at a time: some batches of the model, and what a live change waits for. */
 const CHUNK_TEXTS = 128;

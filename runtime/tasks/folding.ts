@@ -109,7 +109,7 @@ export class Folding implements Work {
   async take(batch: RecordColumns, _row: number, signal: AbortSignal | undefined): Promise<number> {
     const { clock, logger } = this.#o;
     const tracked = partOf(this.#parts, batch);
-    await prepareBatch(tracked, batch, { task: this.#task, clock, logger, signal });
+    await prepareBatch(tracked.part, batch, { task: this.#task, clock, logger, signal });
     foldBatch(tracked, batch);
     this.#foldedSinceCommit += batch.count;
     return batch.count;

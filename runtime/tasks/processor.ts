@@ -93,15 +93,20 @@ export interface PartOptions {
   readonly changelogPartition: number;
 }
 
-export interface ProcessorDeclaration {
+/** What every task is declared with, whatever its work. */
+export interface TaskDeclaration {
   readonly name: string;
   readonly application: string;
-  /** Readable and complete: names, versions and settings of the folds. A task refuses state made by another. */
-  readonly fingerprint: string;
   readonly input: string;
   readonly changelog: string;
   /** Every topic that is written, the changelog included. */
   readonly writes: readonly string[];
+}
+
+/** Tasks of folds. */
+export interface ProcessorDeclaration extends TaskDeclaration {
+  /** Readable and complete: names, versions and settings of the folds. A task refuses state made by another. */
+  readonly fingerprint: string;
   readonly tables: readonly TaskTable[];
   createPart(options: PartOptions): Part;
 }

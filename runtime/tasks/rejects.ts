@@ -57,4 +57,11 @@ export class Rejects {
   committed(): void {
     this.#waiting = [];
   }
+
+  /** All that is set aside, for those that write it themselves. */
+  take(): readonly OutputRecord[] {
+    const taken = this.#waiting;
+    this.#waiting = [];
+    return taken;
+  }
 }

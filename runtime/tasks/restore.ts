@@ -12,13 +12,14 @@
 import { randomUUID } from 'node:crypto';
 import type { Log, RecordColumns } from '../log/log.js';
 import { FreshetError, messageOf } from '../process/errors.js';
-import { type Changelog, checkStopped } from './changelog.js';
+import type { Changelog } from './changelog.js';
 import type { CheckpointFile, CheckpointHeader } from './checkpoint-file.js';
 import type { TaskCheckpoints } from './checkpoints.js';
 import { faultPoint } from './fault-points.js';
-import type { Marker } from './marker.js';
+import { type Marker, markerPartOf } from './marker.js';
 import { LIVE, type ProcessorDeclaration } from './processor.js';
-import { foldBatch, markerPartOf, type Patience, partOf, prepareBatch, type TrackedPart } from './tracked-part.js';
+import { checkStopped } from './stretches.js';
+import { foldBatch, type Patience, partOf, prepareBatch, type TrackedPart } from './tracked-part.js';
 
 export const READER_WAIT_MS = 250;
 /** Older than this it is not trusted, nor is one from the future: a clock has jumped. */
@@ -97,7 +98,7 @@ async function fromCheckpoint(options: RestoreOptions, end: number): Promise<Fou
       return null;
     }
     const { marker, offset } = newest;
-    refuseOtherFolds(task, options.declaration, marker);
+    refuseOtherState(task, marker, options.declaration.fingerprint);
     const problem = await problemWith(options, header, marker);
     if (problem !== null) {
       await checkpoints.discard(problem);
@@ -150,12 +151,13 @@ async function load(options: RestoreOptions, file: CheckpointFile, marker: Marke
   }
 }
 
-function refuseOtherFolds(task: string, declaration: ProcessorDeclaration, marker: Marker): void {
-  if (marker.fingerprint === declaration.fingerprint) return;
+/** Throws FreshetError('state') when the state is not that of this fingerprint. */
+export function refuseOtherState(task: string, marker: Marker, fingerprint: string): void {
+  if (marker.fingerprint === fingerprint) return;
   throw new FreshetError(
     'state',
     `${task}: its state was made by other folds or settings and cannot go on.\n  state: ${marker.fingerprint}\n` +
-      `  code:  ${declaration.fingerprint}\nSet the settings back, or start the next version by replay.`,
+      `  code:  ${fingerprint}\nSet the settings back, or start the next version by replay.`,
   );
 }
 
@@ -166,7 +168,7 @@ async function startPositions(
   marker: Marker | null,
   checkpoint: CheckpointHeader | null,
 ): Promise<void> {
-  if (marker !== null) refuseOtherFolds(task, declaration, marker);
+  if (marker !== null) refuseOtherState(task, marker, declaration.fingerprint);
   for (const tracked of parts) {
     const { input } = tracked.part;
     const available = await log.offsets(input);
@@ -219,7 +221,7 @@ async function replay(options: RestoreOptions, parts: readonly TrackedPart[], ma
         for (const batch of await reader.poll()) {
           const tracked = partOf(behind, batch);
           const wanted = cutAt(batch, endOf(tracked));
-          await prepareBatch(tracked, wanted, options);
+          await prepareBatch(tracked.part, wanted, options);
           foldBatch(tracked, wanted);
           rows += wanted.count;
           if (tracked.position >= endOf(tracked)) reader.pause(batch);

@@ -11,7 +11,7 @@ import type { Logger } from '../process/logger.js';
 import type { Changelog } from './changelog.js';
 import { faultPoint } from './fault-points.js';
 import { encodeMarker, MARKER_KEY, type Marker } from './marker.js';
-import type { Output, ProcessorDeclaration } from './processor.js';
+import type { Output, TaskDeclaration } from './processor.js';
 
 const REOPEN_TRIES = 5;
 const REOPEN_PAUSE_MS = 500;
@@ -32,7 +32,7 @@ export type MarkerContent = Pick<Marker, 'fingerprint' | 'parts' | 'tables'>;
 export interface TaskWriterOptions {
   readonly task: string;
   readonly index: number;
-  readonly declaration: Pick<ProcessorDeclaration, 'application' | 'writes'>;
+  readonly declaration: TaskDeclaration;
   readonly changelog: Changelog;
   readonly log: Log;
   readonly codec: Codec;

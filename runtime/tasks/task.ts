@@ -10,6 +10,8 @@ import type { Log, LogReader, RecordColumns, TopicPartition } from '../log/log.j
 import type { Clock } from '../process/clock.js';
 import type { Logger } from '../process/logger.js';
 import type { Metrics } from '../process/metrics.js';
+import type { AwaitedDeclaration } from './awaited-work.js';
+import { Awaiting } from './awaiting.js';
 import { Changelog } from './changelog.js';
 import type { Checkpoints } from './checkpoints.js';
 import { faultPoint } from './fault-points.js';
@@ -24,7 +26,7 @@ import type { InputOffset, Work } from './work.js';
 const READER_GAP_MS = 25;
 
 export interface TaskOptions {
-  readonly declaration: ProcessorDeclaration;
+  readonly declaration: ProcessorDeclaration | AwaitedDeclaration;
   readonly index: number;
   readonly inputs: readonly TopicPartition[];
   /** Partition count of the input topic. */
@@ -61,7 +63,10 @@ export class Task {
     const place = { topic: declaration.changelog, partition: index };
     this.#changelog = new Changelog({ task: this.name, place, log, codec, clock });
     this.#writer = new TaskWriter({ ...options, task: this.name, changelog: this.#changelog });
-    this.#work = new Folding(this.name, options, declaration);
+    this.#work =
+      'createWork' in declaration
+        ? new Awaiting(this.name, options, declaration)
+        : new Folding(this.name, options, declaration);
   }
 
   get parts(): readonly Part[] {
@@ -105,9 +110,10 @@ export class Task {
       const batches = await this.#pollFor(polling, signal);
       if (batches !== null) {
         polling = null;
-        for (const batch of batches) await this.#take(batch);
+        for (const batch of batches) if (!signal.aborted) await this.#take(batch);
       }
-      if (this.#commitIsDue()) await this.#commit();
+      if (!signal.aborted) await this.#work.proceed?.(signal);
+      if (this.#work.isFull || this.#commitIsDue()) await this.#commit();
     }
     if (polling !== null) polling.catch(() => undefined);
     if (this.#work.hasNews) await this.#commit();
@@ -143,13 +149,16 @@ export class Task {
   /** Null when nothing came before there may be something else to do. */
   async #pollFor(polling: Promise<RecordColumns[]>, signal: AbortSignal): Promise<RecordColumns[] | null> {
     const { clock, commitIntervalMs } = this.#o;
-    const waitMs = this.#work.hasNews ? Math.max(0, commitIntervalMs - this.#sinceCommit()) : READER_WAIT_MS;
+    const work = this.#work;
+    const untilCommitMs = Math.max(0, commitIntervalMs - this.#sinceCommit());
+    const waitMs = work.hasBacklog ? 0 : work.hasNews ? untilCommitMs : READER_WAIT_MS;
     const stop = new AbortController();
     const abort = () => stop.abort();
     signal.addEventListener('abort', abort, { once: true });
     try {
       if (signal.aborted) return null;
-      return await Promise.race([polling, clock.sleep(waitMs, stop.signal).then(() => null)]);
+      const others = [clock.sleep(waitMs, stop.signal), ...(work.awaited ? [work.awaited] : [])];
+      return await Promise.race([polling, ...others.map((other) => other.then(() => null))]);
     } finally {
       stop.abort();
       signal.removeEventListener('abort', abort);
@@ -157,8 +166,12 @@ export class Task {
   }
 
   async #take(batch: RecordColumns): Promise<void> {
-    await this.#work.take(batch, 0, this.#signal);
-    if (this.#work.isFull) await this.#commit();
+    let row = 0;
+    do {
+      row = await this.#work.take(batch, row, this.#signal);
+      const isWithin = row < batch.count;
+      if (this.#work.isFull || (isWithin && this.#commitIsDue())) await this.#commit();
+    } while (row < batch.count && !this.#signal?.aborted);
   }
 
   #sinceCommit(): number {

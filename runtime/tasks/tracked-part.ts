@@ -4,7 +4,6 @@ import type { RecordColumns, TopicPartition } from '../log/log.js';
 import type { Clock } from '../process/clock.js';
 import { isTransient, messageOf } from '../process/errors.js';
 import type { Logger } from '../process/logger.js';
-import type { Marker, MarkerPart } from './marker.js';
 import { type FoldMode, LIVE, type Part, type ProcessorDeclaration } from './processor.js';
 
 const PREPARE_RETRY_MS = 1_000;
@@ -47,11 +46,6 @@ export function partOf(parts: readonly TrackedPart[], { topic, partition }: Topi
   return parts.find(({ part }) => part.input.partition === partition && part.input.topic === topic)!;
 }
 
-/** What a marker says of an input partition. */
-export function markerPartOf(marker: Marker, input: TopicPartition): MarkerPart | undefined {
-  return marker.parts.find(({ topic, partition }) => topic === input.topic && partition === input.partition);
-}
-
 /** Folds a batch and moves the position past it. */
 export function foldBatch(tracked: TrackedPart, batch: RecordColumns): void {
   if (batch.count > 0) tracked.part.fold(batch, 0, batch.count, tracked.mode);
@@ -65,8 +59,12 @@ export interface Patience {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Fetches what folding a batch needs. A registry that does not answer is waited for: a restore would cost more. */
-export async function prepareBatch({ part }: TrackedPart, batch: RecordColumns, patience: Patience): Promise<void> {
+/** Fetches what reading a batch needs. A registry that does not answer is waited for: a restore would cost more. */
+export async function prepareBatch(
+  part: Pick<Part, 'prepare'>,
+  batch: RecordColumns,
+  patience: Patience,
+): Promise<void> {
   const { task, clock, logger, signal } = patience;
   while (batch.count > 0) {
     try {

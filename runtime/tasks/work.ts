@@ -22,14 +22,21 @@ export interface Work {
 
   /** Takes rows of a batch from `row` on; resolves to the row where it stopped, so that a commit may come in between. */
   take(batch: RecordColumns, row: number, signal: AbortSignal | undefined): Promise<number>;
-  /** Whether something was taken that is in no commit. */
+  /** Goes on with what was taken, and with what waits from before. */
+  proceed?(signal: AbortSignal | undefined): Promise<void>;
+  /** Whether anything waits from before, so that reading should not. */
+  readonly hasBacklog?: boolean;
+  /** Resolves when something that is under way has come to its end; null: nothing is. */
+  readonly awaited?: Promise<unknown> | null;
+
+  /** Whether something has come of what was taken that is in no commit. */
   readonly hasNews: boolean;
   /** Whether a commit should not wait for its time. */
   readonly isFull: boolean;
   /** Whether a commit at `now` would have anything to write. */
   isDue(now: number): boolean;
 
-  /** A commit begins. Resolves to whether the end of the changelog is worth noting with it. */
+  /** A commit begins. Returns whether the end of the changelog is worth noting with it. */
   beginCommit(sinceCommitMs: number): boolean;
   /** Writes what has come of the records. May be called again with the same effect until committed() is called. */
   write(now: number, out: Output): MarkerContent;

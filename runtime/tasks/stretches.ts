@@ -1,7 +1,7 @@
 /** Reads partitions from an offset to a noted end, over control and aborted records. */
 
-import type { Log, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
-import { checkStopped } from '../../runtime/tasks/changelog.js';
+import type { Log, RecordColumns, TopicPartition } from '../log/log.js';
+import { FreshetError } from '../process/errors.js';
 
 export interface Stretch extends TopicPartition {
   readonly start: number;
@@ -37,4 +37,9 @@ export async function readStretches(
   } finally {
     await reader.close();
   }
+}
+
+/** Ends the work of a task that is to stop. Throws FreshetError('state'). */
+export function checkStopped(task: string, signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new FreshetError('state', `${task}: it was stopped`);
 }
