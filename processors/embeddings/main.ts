@@ -5,34 +5,34 @@ import type { Embedder } from '../../runtime/models/embedder/embedder.js';
 import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';
 import type { EmbedderSettings } from '../../runtime/models/embedder/settings.js';
 import type { Clock } from '../../runtime/process/clock.js';
-import { FreshetError } from '../../runtime/process/errors.js';
 import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
 import { Application } from '../../runtime/tasks/application.js';
-import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
+import type { AwaitedDeclaration } from '../../runtime/tasks/awaited-work.js';
 import type { TaskSettings } from '../../runtime/tasks/settings.js';
 import type { Codec } from '../../schemas/codec.js';
 import { embeddings, embeddingsChangelog } from '../../topics/embeddings.js';
 import { deadLetters, products } from '../../topics/events.js';
-import { EmbeddingTask } from './embedding-task.js';
+import { EmbeddingWork } from './embedding-work.js';
+import { embeddingMetrics } from './metrics.js';
 
 /** Names the group and the transactional ids. */
 export const EMBEDDINGS_APPLICATION = 'embeddings.v1';
 
-const DECLARATION: ProcessorDeclaration = {
-  name: 'embeddings',
-  application: EMBEDDINGS_APPLICATION,
-  fingerprint: 'embeddings',
-  input: products.name,
-  changelog: embeddingsChangelog.name,
-  writes: [embeddings.name, embeddingsChangelog.name, deadLetters.name],
-  tables: [],
-  createPart: () => {
-    throw new FreshetError('internal', 'embeddings are made by EmbeddingTask, which has no parts');
-  },
-};
+export function embeddingsProcessor(embedder: Embedder, metrics: Metrics): AwaitedDeclaration {
+  const { products: outcomes } = embeddingMetrics(metrics);
+  return {
+    name: 'embeddings',
+    application: EMBEDDINGS_APPLICATION,
+    input: products.name,
+    changelog: embeddingsChangelog.name,
+    writes: [embeddings.name, embeddingsChangelog.name, deadLetters.name],
+    createWork: (options) =>
+      new EmbeddingWork({ ...options, embedder, onOutcome: (outcome) => outcomes.inc({ outcome }) }),
+  };
+}
 
 export interface EmbeddingsOptions {
   readonly log: Log;
@@ -69,7 +69,7 @@ export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
       const embedder = options.embedder ?? own!;
       application = new Application({
         name: EMBEDDINGS_APPLICATION,
-        processors: [DECLARATION],
+        processors: [embeddingsProcessor(embedder, metrics)],
         log,
         codec,
         logger,
@@ -78,7 +78,6 @@ export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
         clock,
         commitIntervalMs: settings.COMMIT_INTERVAL_MS,
         changelogIntervalMs: 1_000,
-        createTask: (task) => new EmbeddingTask(task, embedder),
       });
       await application.start();
     },

@@ -25,12 +25,12 @@ export type ProductReading =
   /** The product cannot be read: it has no text until it can. */
   | { readonly key: string; readonly text: null; readonly problem: RecordProblem }
   /** The record belongs to no product of this partition. */
-  | { readonly key: null; readonly problem: RecordProblem };
+  | { readonly key: null; readonly text: null; readonly problem: RecordProblem };
 
 /** Reads row i of `products`. Throws nothing: what is wrong is in the answer. `partitions`: of the topic. */
 export function readProduct(codec: Codec, partitions: number, batch: RecordColumns, i: number): ProductReading {
   const misplaced = wrongKey('product_id', batch, i, partitions);
-  if (misplaced !== null) return { key: null, problem: misplaced };
+  if (misplaced !== null) return { key: null, text: null, problem: misplaced };
   const key = batch.bytes.toString('utf8', batch.keyStart[i]!, batch.keyEnd[i]!);
   const start = batch.valueStart[i]!;
   if (start < 0) return { key, text: null, problem: null };

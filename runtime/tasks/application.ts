@@ -14,7 +14,7 @@ import type { Service } from '../process/service.js';
 import type { Checkpoints } from './checkpoints.js';
 import { membershipEnded, taskFailed, taskStopped } from './events.js';
 import { taskMetrics } from './metrics.js';
-import type { Part, ProcessorDeclaration } from './processor.js';
+import type { Part } from './processor.js';
 import { ReachedOffsets } from './reached-offsets.js';
 import { Task, type TaskOptions } from './task.js';
 
@@ -29,13 +29,10 @@ const REVOKE_LIMIT_MS = 5_000;
 /** The same when the process stops, a last checkpoint included. */
 const STOP_LIMIT_MS = 20_000;
 
-/** What an application starts and stops for each of its tasks. */
-export type RunningTask = Pick<Task, 'name' | 'parts' | 'positions' | 'restore' | 'run' | 'checkpointAtStop' | 'close'>;
-
 export interface ApplicationOptions {
   /** Names the group and, with the processor and the task, every transactional id. */
   readonly name: string;
-  readonly processors: readonly ProcessorDeclaration[];
+  readonly processors: readonly TaskOptions['declaration'][];
   readonly log: Log;
   readonly codec: Codec;
   readonly logger: Logger;
@@ -46,12 +43,10 @@ export interface ApplicationOptions {
   readonly changelogIntervalMs: number;
   /** Null: tasks keep none. */
   readonly checkpoints?: Checkpoints | null;
-  /** For work that is no fold, such as what has to be awaited; without it every task is a `Task`. */
-  readonly createTask?: (options: TaskOptions) => RunningTask;
 }
 
 interface Planned {
-  readonly declaration: ProcessorDeclaration;
+  readonly declaration: TaskOptions['declaration'];
   /** Within its processor. */
   readonly index: number;
   readonly inputs: readonly TopicPartition[];
@@ -62,9 +57,9 @@ interface Running {
   readonly stop: AbortController;
   readonly done: Promise<void>;
   /** The task being restored or run. */
-  attempt: RunningTask | null;
+  attempt: Task | null;
   /** The task once it is restored. */
-  task: RunningTask | null;
+  task: Task | null;
 }
 
 export interface TaskFailure {
@@ -141,7 +136,7 @@ export class Application implements Service {
     this.#membership = null;
   }
 
-  async #planOf(declaration: ProcessorDeclaration): Promise<Planned[]> {
+  async #planOf(declaration: TaskOptions['declaration']): Promise<Planned[]> {
     const partitions = await this.#o.log.partitionCount(declaration.input);
     const tasks = Math.min(partitions, TASKS_MAX);
     const changelog = await this.#o.log.partitionCount(declaration.changelog);
@@ -258,10 +253,9 @@ export class Application implements Service {
     }
   }
 
-  #createTask(number: number): RunningTask {
-    const { createTask = (options) => new Task(options) } = this.#o;
+  #createTask(number: number): Task {
     const { log, codec, logger, metrics, clock, commitIntervalMs, changelogIntervalMs, checkpoints } = this.#o;
-    return createTask({
+    return new Task({
       ...this.#plan[number]!,
       log,
       codec,

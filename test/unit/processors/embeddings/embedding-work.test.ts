@@ -283,14 +283,14 @@ describe('another model', () => {
       return Object.assign(found, {
         poll: async () => {
           const batches = await poll();
-          if (stage.tasks.some(({ waiting }) => waiting > 0)) await change();
+          if (stage.waiting > 0) await change();
           return batches;
         },
       });
     };
     await stage.restore(new CountingEmbedder('m'));
     stage.run();
-    await stage.until('nothing waits', () => stage.tasks.every(({ waiting }) => waiting === 0));
+    await stage.until('nothing waits', () => stage.waiting === 0);
     await stage.until('all is committed', () => stage.isSettled());
     await stage.stop();
     assert.ok(price > 3, 'every poll of the live reader found something');
