@@ -59,7 +59,8 @@ export function avroSchema<T>(schema: object, older: readonly object[] = []): Av
 export class ValueCodec<T> {
   readonly schema: AvroSchema<T>;
   readonly #lookup: SchemaLookup | null;
-  readonly #prefix: Buffer;
+  /** Precedes the body of every value that is written. */
+  readonly prefix: Buffer;
   /** By fingerprint or by id. `own`: nothing to resolve; null: an unknown schema. */
   readonly #writers = new Map<string | number, avro.Resolver | 'own' | null>();
 
@@ -67,7 +68,7 @@ export class ValueCodec<T> {
   constructor(schema: AvroSchema<T>, lookup: SchemaLookup | null = null, id: number | null = null) {
     this.schema = schema;
     this.#lookup = lookup;
-    this.#prefix = id === null ? singleObjectPrefix(schema) : confluentPrefix(id);
+    this.prefix = id === null ? singleObjectPrefix(schema) : confluentPrefix(id);
     for (const older of schema.older) this.#writers.set(fingerprintOf(older), resolverOf(schema.type, older));
     this.#writers.set(schema.fingerprint, 'own');
     if (id !== null) this.#writers.set(id, 'own');
@@ -75,7 +76,7 @@ export class ValueCodec<T> {
 
   /** Throws SchemaError when the value does not fit the schema. */
   encode(value: T): Buffer {
-    return Buffer.concat([this.#prefix, this.schema.toBody(value)]);
+    return Buffer.concat([this.prefix, this.schema.toBody(value)]);
   }
 
   /** Fetches the writer schemas that these values need. Throws when the registry cannot be reached (transient). */

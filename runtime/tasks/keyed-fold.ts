@@ -10,7 +10,7 @@ import { CHANGELOG_SETTINGS } from '../../topics/topic.js';
 import { deadLetterTopic, ownTopic } from '../../topics/typed.js';
 import type { FeatureDefinition } from './feature.js';
 import type { KeyedFoldOptions } from './keyed-fold-options.js';
-import { KeyedPart, type KeyedRow, keyedRow } from './keyed-part.js';
+import { KeyedPart, type KeyedRow, keyedRows } from './keyed-part.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
 
 /** What `defineKeyedFold` answers: to be run by an application or by the test driver. */
@@ -28,7 +28,7 @@ export function defineKeyedFold<In, State, Out>(options: KeyedFoldOptions<In, St
       name: `${application}.${name}-changelog`,
       doc: `State of ${name} per key, and the marker of each task.`,
       key: 'k/<key> or !marker',
-      schema: keyedRow,
+      schema: keyedRows.schema,
       cleanup: 'compact',
       partitions: tasks,
       owner: name,
@@ -45,6 +45,7 @@ export function defineKeyedFold<In, State, Out>(options: KeyedFoldOptions<In, St
         name,
         application: context.application,
         fingerprint: JSON.stringify({ fold: name, version, input: input.name, state: state.fingerprint }),
+        rowPrefix: keyedRows.prefix,
         input: input.name,
         changelog,
         writes: [output.name, changelog, deadLetterTopic.name],

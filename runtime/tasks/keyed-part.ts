@@ -24,7 +24,7 @@ export interface KeyedRow {
   state: Buffer | null;
 }
 
-export const keyedRow = avroSchema<KeyedRow>({
+const keyedRow = avroSchema<KeyedRow>({
   type: 'record',
   name: 'KeyedRow',
   namespace: 'freshet',
@@ -35,6 +35,9 @@ export const keyedRow = avroSchema<KeyedRow>({
     { name: 'state', type: ['null', 'bytes'], doc: "Avro body in the state's schema; null: deleted." },
   ],
 });
+
+/** Rows are never anybody else's to read: they have no ids of a registry. */
+export const keyedRows = new ValueCodec(keyedRow);
 
 const ROW_KEY_PREFIX = 'k/';
 
@@ -54,7 +57,6 @@ export class KeyedPart<In, State, Out> implements Part {
   readonly #in: ValueCodec<In>;
   readonly #out: ValueCodec<Out>;
   readonly #rejects: Rejects;
-  readonly #rows = new ValueCodec(keyedRow);
   readonly #entries = new Map<string, Entry>();
   /** Entries by their number; under a free one stands the entry that had it last. */
   readonly #byRow: Entry[] = [];
@@ -222,7 +224,7 @@ export class KeyedPart<In, State, Out> implements Part {
     const { topic, partition } = this.#changelog;
     this.#unflushed.visit(max, (row, isOver) => {
       const { key, state } = this.#byRow[row]!;
-      const value = isOver ? null : this.#rows.encode({ partition: this.input.partition, covers, state });
+      const value = isOver ? null : keyedRows.encode({ partition: this.input.partition, covers, state });
       out.add(topic, Buffer.from(ROW_KEY_PREFIX + key), value, { partition });
     });
   }
@@ -244,7 +246,7 @@ export class KeyedPart<In, State, Out> implements Part {
       if (known !== undefined) this.#forget(known);
       return;
     }
-    const { partition, covers, state } = this.#rows.decode(batch.bytes, start, batch.valueEnd[row]!);
+    const { partition, covers, state } = keyedRows.decode(batch.bytes, start, batch.valueEnd[row]!);
     if (partition !== this.input.partition) return;
     const entry = known ?? this.#enter(key);
     entry.state = state;

@@ -107,6 +107,11 @@ export interface TaskDeclaration {
 export interface ProcessorDeclaration extends TaskDeclaration {
   /** Readable and complete: names, versions and settings of the folds. A task refuses state made by another. */
   readonly fingerprint: string;
+  /**
+   * What every value in the changelog begins with, the framing of its schema: a row that begins with anything else is
+   * refused before a part sees it. Without it parts must judge their rows themselves.
+   */
+  readonly rowPrefix?: Buffer;
   readonly tables: readonly TaskTable[];
   createPart(options: PartOptions): Part;
 }

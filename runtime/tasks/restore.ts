@@ -48,7 +48,7 @@ export interface Restored {
 }
 
 /**
- * Errors: 'state' when the changelog belongs to other folds or settings, is held by a hanging transaction, or the task
+ * Errors: 'state' when the changelog belongs to other folds or settings, has rows of another schema, is held by a hanging transaction, or the task
  * is stopped meanwhile; 'offset_out_of_range' when the input no longer holds what is needed.
  */
 export async function restoreTask(options: RestoreOptions): Promise<Restored> {
@@ -76,6 +76,7 @@ async function fromChangelog(options: RestoreOptions, end: number): Promise<Foun
   for (const { part } of parts) part.beginRestore();
   const { earliest } = await changelog.offsets();
   const newest = await changelog.newestMarker(earliest, end, signal, (batch, row) => {
+    refuseOtherRows(options.declaration, batch, row);
     for (const { part } of parts) part.restoreRow(batch, row);
   });
   const marker = newest?.marker ?? null;
@@ -158,6 +159,18 @@ export function refuseOtherState(task: string, marker: Marker, fingerprint: stri
     'state',
     `${task}: its state was made by other folds or settings and cannot go on.\n  state: ${marker.fingerprint}\n` +
       `  code:  ${fingerprint}\nSet the settings back, or start the next version by replay.`,
+  );
+}
+
+function refuseOtherRows({ changelog, rowPrefix }: ProcessorDeclaration, batch: RecordColumns, row: number): void {
+  const start = batch.valueStart[row]!;
+  if (rowPrefix === undefined || start < 0) return;
+  const end = Math.min(batch.valueEnd[row]!, start + rowPrefix.length);
+  if (batch.bytes.compare(rowPrefix, 0, rowPrefix.length, start, end) === 0) return;
+  throw new FreshetError(
+    'state',
+    `${changelog}: its rows have another schema than this code writes, so they are the state of another version of the ` +
+      'fold and cannot go on. Go back to that version of the code, or start the next version by replay.',
   );
 }
 

@@ -4,7 +4,6 @@
  */
 
 import type { RecordColumns } from '../../../runtime/log/log.js';
-import { FreshetError } from '../../../runtime/process/errors.js';
 import type { Output } from '../../../runtime/tasks/processor.js';
 import type { EntityDays } from '../../../runtime/tasks/state/entity-days.js';
 import type { FlushQueue } from '../../../runtime/tasks/state/flush-queue.js';
@@ -81,10 +80,7 @@ export class ChangelogRows {
     return writer.long(0).finish();
   }
 
-  /**
-   * Takes over a record of the changelog; those of other input partitions are ignored. Errors: FreshetError 'state' when
-   * it was written with another schema, as by a fold of an older version.
-   */
+  /** Takes over a record of the changelog; those of other input partitions are ignored. */
   restore(batch: RecordColumns, i: number): void {
     const { codec, inputPartition, rows, unflushed, entries, users, products, categories } = this.#o;
     const { day, chunk, userStart } = parseRowKey(batch, i);
@@ -97,12 +93,6 @@ export class ChangelogRows {
       return;
     }
     const body = codec.bodyStart('ActivityRow', batch.bytes, valueStart, batch.valueEnd[i]!);
-    if (body < 0)
-      throw new FreshetError(
-        'state',
-        `${this.#o.topic}: its rows have another schema than this code writes, so they are the state of another version ` +
-          'of the fold and cannot go on. Go back to that version of the code, or start the next version by replay.',
-      );
     const cursor = this.#cursor.reset(batch.bytes, body, batch.valueEnd[i]!);
     if (cursor.long() !== inputPartition) return;
     const covers = cursor.long();

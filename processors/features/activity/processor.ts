@@ -34,6 +34,7 @@ export function activityProcessor(options: ActivityProcessorOptions): ProcessorD
       affinityHalfLifeMs,
       duplicateHorizonMs,
     }),
+    rowPrefix: codec.prefix('ActivityRow'),
     input: events.name,
     changelog: topics.activityChangelog.name,
     writes: [

@@ -22,6 +22,7 @@ export function popularityProcessor(options: PopularityProcessorOptions): Proces
     name: 'popularity',
     application,
     fingerprint: JSON.stringify({ fold: 'popularity', version: FOLD_VERSION, halfLifeMs }),
+    rowPrefix: codec.prefix('PopularityRow'),
     input: topics.productActivity.name,
     changelog: topics.popularityChangelog.name,
     writes: [topics.popularity.name, topics.popularityChangelog.name],
