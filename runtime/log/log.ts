@@ -1,7 +1,7 @@
 /**
  * The log port: partitioned, ordered, transactional topics. Two implementations, `kafka/` and `embedded/`, pass the
- * same conformance suite (test/conformance/log.ts). Records cross the port as columns over a buffer, never as one
- * object each: a record costs no allocation until its contents are read.
+ * same conformance suite (test/conformance/log.ts). Records cross it as columns over a buffer, never as one object
+ * each: a record costs no allocation until somebody wants its contents. Errors are FreshetErrors, named by their codes.
  */
 
 /** Records of one partition in offset order. Row i's key is bytes[keyStart[i]..keyEnd[i]); a start of -1 is a null. */
@@ -84,7 +84,7 @@ export interface ReaderOptions {
 export interface LogReader {
   /**
    * Waits up to maxWaitMs for records. May return an empty list; a RecordColumns with count 0 only moves the position.
-   * Throws 'offset_out_of_range' when a position is below the log's start or above its end (never reset silently).
+   * Errors: 'offset_out_of_range' when a position lies below the log's start or above its end (never reset silently).
    */
   poll(): Promise<RecordColumns[]>;
   /** Next offset that will be returned, per partition. */
@@ -99,7 +99,7 @@ export interface LogReader {
 export interface LogWriter {
   /**
    * Buffers one record. Without `partition` it goes to murmur2(key) mod n. `timestamp` (ms) is kept only by topics with
-   * create time. Throws 'record_too_large' above 512 KiB, 'unknown_topic'.
+   * create time. Errors: 'record_too_large' above 512 KiB; 'unknown_topic'.
    */
   add(topic: string, key: Uint8Array | null, value: Uint8Array | null, options?: AddOptions): void;
   readonly bufferedRecords: number;
@@ -122,9 +122,9 @@ export interface TransactionalWriter {
   /** Fences every earlier writer with the same transactional id and ends its open transaction; must be called first. */
   init(): Promise<void>;
   /**
-   * Writes everything buffered in one transaction: read_committed readers see all of it or nothing. Throws 'fenced'
-   * when a newer writer has taken the id; 'indefinite_commit' when the outcome is unknown (then this writer is dead:
-   * create a new one, call init, and read back what the log contains).
+   * Writes everything buffered in one transaction: read_committed readers see all of it or nothing.
+   * Errors: 'fenced' when a newer writer has taken the id; 'indefinite_commit' when the outcome is unknown (then this
+   * writer is dead: make a new one, init it, and read back what the log holds).
    */
   commit(): Promise<void>;
   /** Drops the buffer. */
