@@ -16,7 +16,8 @@ import { membershipEnded, taskFailed, taskStopped } from './events.js';
 import { taskMetrics } from './metrics.js';
 import type { Part } from './processor.js';
 import { ReachedOffsets } from './reached-offsets.js';
-import { Task, type TaskOptions } from './task.js';
+import { Task } from './task.js';
+import type { TaskOptions } from './task-options.js';
 
 /** More tasks than this cost more transactions than they bring. */
 export const TASKS_MAX = 12;

@@ -14,7 +14,7 @@ import { type Marker, markerPartOf } from './marker.js';
 import type { Output } from './processor.js';
 import { type OutputRecord, Rejects } from './rejects.js';
 import { refuseOtherState } from './restore.js';
-import type { TaskOptions } from './task.js';
+import type { TaskOptions } from './task-options.js';
 import type { CommitPoint, MarkerContent } from './task-writer.js';
 import { prepareBatch } from './tracked-part.js';
 import type { InputOffset, RestoredWork, Work } from './work.js';

@@ -1,5 +1,5 @@
 /**
- * I1, I4: kill -9 of the broker in the middle of a task's transaction, at each of its steps, and a start on the same data.
+ * I1, I4, I20: kill -9 of the broker in the middle of a task's transaction, at each of its steps, and a start on the same data.
  * The transaction ends one way or the other, the task finds out which, and nobody restores from scratch.
  */
 import assert from 'node:assert/strict';

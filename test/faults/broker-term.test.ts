@@ -1,5 +1,5 @@
 /**
- * The broker is restarted in order (TERM) under load, on the same data: members keep their tasks, tasks their memory.
+ * I1, I20: the broker is restarted in order (TERM) under load, on the same data: members keep their tasks, tasks their memory.
  * Nobody restores from scratch, nothing is lost and nothing counts twice.
  */
 import assert from 'node:assert/strict';

@@ -1,5 +1,5 @@
 /**
- * The emitter's wall clock jumps, the log's does not: two hours ahead and back, over midnight and back, behind the log.
+ * I1, I16: the emitter's wall clock jumps, the log's does not: two hours ahead and back, over midnight and back, behind the log.
  * No as_of falls below the partition clock, nothing is lost or NaN, nothing is emitted for ever, nothing waits until the
  * clock has come back to where it was.
  */

@@ -1,5 +1,5 @@
 /**
- * A transaction of another producer hangs in a changelog, and in the input. Tasks that live go on, as far as the input
+ * I1: a transaction of another producer hangs in a changelog, and in the input. Tasks that live go on, as far as the input
  * is stable; a task that starts waits, and goes on by itself when it is ended in time; else it stops, says where, and
  * can be started once somebody has ended it. Nothing is read past it, so nothing is lost and nothing counts twice.
  */

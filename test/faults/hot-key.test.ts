@@ -1,4 +1,4 @@
-/** One user with half of the traffic and one product with the other half: right figures, and no record per event. */
+/** I1, I2: one user with half of the traffic and one product with the other half: right figures, and no record per event. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Affinity, Event, Popularity } from '../../schemas/records.js';

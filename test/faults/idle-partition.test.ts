@@ -1,5 +1,5 @@
 /**
- * One partition gets nothing for hours while the others go on: its users expire all the same, and clocks and the
+ * I1: one partition gets nothing for hours while the others go on: its users expire all the same, and clocks and the
  * duplicate horizon are its own, however far the others have come.
  */
 import assert from 'node:assert/strict';

@@ -1,5 +1,5 @@
 /**
- * The day changes while events go on: whoever lost a day is emitted again, live changes before them, nobody has a gap,
+ * I1, I16: the day changes while events go on: whoever lost a day is emitted again, live changes before them, nobody has a gap,
  * and whoever has nothing left gets a null. A crash in the middle of the sweep starts it over.
  */
 import assert from 'node:assert/strict';

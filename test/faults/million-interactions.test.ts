@@ -1,5 +1,5 @@
 /**
- * A user with a million interactions, most of them in a day, with a quarter of a million products: a crawler. No record
+ * I2, I7: a user with a million interactions, most of them in a day, with a quarter of a million products: a crawler. No record
  * is above the largest one allowed, a commit stays bounded, its changelog rows come in pieces and restore to the same bits.
  */
 import assert from 'node:assert/strict';

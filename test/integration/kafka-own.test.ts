@@ -61,7 +61,7 @@ describe('kafka only', { skip }, () => {
   };
 
   describe('transactions of others', () => {
-    test('an open one holds the stable end back, an aborted one is passed over', async () => {
+    test('I4: an open one holds the stable end back, an aborted one is passed over', async () => {
       const topic = await makeTopic('open');
       const place = { topic, partition: 0 };
       const writer = await log.writer([topic]);
@@ -113,7 +113,7 @@ describe('kafka only', { skip }, () => {
       await producer.disconnect().catch(() => undefined);
     });
 
-    test('our writer is fenced by other software with its id', async () => {
+    test('I3: our writer is fenced by other software with its id', async () => {
       const topic = await makeTopic('taken');
       const id = unique('id');
       const writer = await log.transactionalWriter(id, [topic]);

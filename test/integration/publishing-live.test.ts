@@ -382,7 +382,7 @@ describe('the publisher', () => {
     await database.execute('DROP TABLE product_popularity_v2, user_affinity_v2');
   });
 
-  test('starts although the online store is down, and catches up when it is back', async (t) => {
+  test('I12: starts although the online store is down, and catches up when it is back', async (t) => {
     const { log, store, layout, options, reader } = await running(t);
     const { hold, release, held } = gate(store);
     const publisher = createPublisher({ ...options, store: held });

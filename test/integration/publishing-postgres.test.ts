@@ -62,7 +62,7 @@ describe('Postgres', () => {
       'SELECT product_id, category, score, as_of, views FROM product_popularity ORDER BY product_id',
     );
 
-  describe('gate', () => {
+  describe('I5: gate', () => {
     const batch = (over: Partial<FencedBatch>): FencedBatch => ({
       ...{ id: ID, epoch: 1, expectedOffset: 0, nextOffset: 5, incarnation: 'i', at: T0 },
       ...over,

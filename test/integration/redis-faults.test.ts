@@ -76,7 +76,7 @@ function faults(first: PrivateRedis): void {
       );
     });
 
-    test('a server that hangs is an error, and the batch it then still runs is applied once', async () => {
+    test('I5: a server that hangs is an error, and the batch it then still runs is applied once', async () => {
       const batch = await batchFor();
       const pid = await redisPid(server.options);
       process.kill(pid, 'SIGSTOP');

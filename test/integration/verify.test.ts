@@ -1,5 +1,5 @@
 /**
- * `freshet up` and `freshet verify` as processes, on real Redis and Postgres: what is served agrees with the log while
+ * I19: `freshet up` and `freshet verify` as processes, on real Redis and Postgres: what is served agrees with the log while
  * events keep coming, and whatever is spoiled in a store is found, by the command and by the auditor. On the embedded
  * log the running process compares; on Kafka the command reads by itself.
  */

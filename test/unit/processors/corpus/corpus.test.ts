@@ -128,7 +128,7 @@ function compactAway(scene: CorpusScene): void {
   for (const { name } of [documentsChangelog, termsChangelog]) scene.log.compact(name, { dropTombstones: true });
 }
 
-describe('the frequencies of terms', () => {
+describe('I28: the frequencies of terms', () => {
   test('equal a recount after any sequence of changes, restarts and compactions', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), (steps) => play(steps, {})),
@@ -151,7 +151,7 @@ describe('the frequencies of terms', () => {
   });
 });
 
-describe('the hole that compaction leaves', () => {
+describe('I28: the hole that compaction leaves', () => {
   test('a value that was counted and is gone when the task comes back is taken out all the same', async () => {
     const scene = await CorpusScene.open({ partitions: 1, changelogIntervalMs: 3_600_000 });
     try {

@@ -35,7 +35,7 @@ async function withScene(body: (scene: CorpusScene) => Promise<void>): Promise<v
   }
 }
 
-describe('a record of documents that cannot be used', () => {
+describe('I6: a record of documents that cannot be used', () => {
   const cases: Record<string, [key: string | Buffer | null, value: Buffer | null, code: string]> = {
     'has no key': [null, encoded(), 'missing_key'],
     'has an empty key': ['', encoded({ doc_id: '' }), 'empty_id'],

@@ -27,7 +27,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('crash' as const), at: fc.integer({ min: 1, max: 6 }) }) },
 );
 
-test(`whatever is overwritten, compacted, crashed or changed of model, the end is the same (seed ${SEED})`, async () => {
+test(`I29: whatever is overwritten, compacted, crashed or changed of model, the end is the same (seed ${SEED})`, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async (steps) => {
       const stage = await Stage.of();

@@ -44,7 +44,7 @@ const action: fc.Arbitrary<Action> = fc.constantFrom(
 /** Without checkpoints; one after every commit that lies this many ms behind the last one. */
 const checkpointIntervalMs = fc.constantFrom(0, 1, 1, 20_000);
 
-test('I1: whatever arrives in whatever order, and wherever tasks die, features equal a recount from the raw log', async () => {
+test('I1, I2, I17: whatever arrives in whatever order, and wherever tasks die, features equal a recount from the raw log', async () => {
   await fc.assert(
     fc.asyncProperty(
       streamArbitrary({ partitions: PARTITIONS, stepsMax: 40 }),

@@ -186,7 +186,7 @@ function spoilShare(rows: Map<string, { asOf: number; scores: ReadonlyMap<string
   });
 }
 
-test('any stream, crashes, erasures, midnight, deletions: no false alarm, and a single spoiled value is found', async () => {
+test('I19: any stream, crashes, erasures, midnight, deletions: no false alarm, and a single spoiled value is found', async () => {
   const found = new Set<string>();
   await fc.assert(
     fc.asyncProperty(
@@ -245,7 +245,7 @@ test('any stream, crashes, erasures, midnight, deletions: no false alarm, and a 
   assert.ok(found.size > 2, `only ${[...found].join(', ')} were tried`);
 });
 
-test('every kind of spoiled value is found, and named', async () => {
+test('I19: every kind of spoiled value is found, and named', async () => {
   const one = await rig(NOON);
   try {
     await one.driver.pipe(products.name, 'p', product('p', 'shoes'));

@@ -1,4 +1,4 @@
-/** One user's interactions against the reference: any cut that may be is right, and nothing else is. */
+/** I19: one user's interactions against the reference: any cut that may be is right, and nothing else is. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';

@@ -221,7 +221,7 @@ describe('a sink follows its topic', () => {
   });
 });
 
-describe('a sink applies every batch exactly once', () => {
+describe('I5: a sink applies every batch exactly once', () => {
   for (const seed of [1, 2, 3]) {
     test(`stopped and started between batches, with errors before and after sending (seed ${seed})`, async (t) => {
       const random = new Random(seed);
@@ -401,7 +401,7 @@ describe('a sink whose store', () => {
     });
   }
 
-  test('is down stops reading and catches up by itself', async (t) => {
+  test('I12: is down stops reading and catches up by itself', async (t) => {
     const { log: inner, store, sink, troubled } = await popularityRig(t);
     const readers: { reader: LogReader; positions: () => number }[] = [];
     const log = watched(inner, readers);
@@ -770,7 +770,7 @@ describe('a topic made anew', () => {
 });
 
 describe('a record that cannot be published', () => {
-  test('becomes one dead letter, leaves its row as it was, and the stream goes on', async (t) => {
+  test('I6: becomes one dead letter, leaves its row as it was, and the stream goes on', async (t) => {
     const { log, store, materialiser, troubled, caughtUp } = await popularityRig(t);
     const a = popularity('a');
     await put(log, [a]);

@@ -33,7 +33,7 @@ async function running(t: TestContext, store: OnlineStore) {
   return { log, reader: createModelReader({ store, database, keyPrefix: 'test:' }), ...made };
 }
 
-describe('products that were deleted', () => {
+describe('I35: products that were deleted', () => {
   test('are known until they are put again; others never were', async (t) => {
     const { log, reader, materialiser, caughtUp } = await running(t, await localStore(t));
     await write(log, TOPIC, 'Product', [

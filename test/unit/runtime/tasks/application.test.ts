@@ -108,7 +108,7 @@ describe('an assignment', () => {
       );
     }));
 
-  test('is not held up by a task that cannot finish its last commit', () =>
+  test('I18: is not held up by a task that cannot finish its last commit', () =>
     onStage(async ({ log, said, processors, clock, until, view }) => {
       await log.assign([0]);
       await until('it is restored', () => processors.application.waiting.length === 0);
@@ -129,7 +129,7 @@ describe('an assignment', () => {
     }));
 });
 
-describe('a task that was fenced', () => {
+describe('I18: a task that was fenced', () => {
   const fence = (log: GroupLog) => log.failNext(new FreshetError('fenced', 'a newer writer has taken it'));
 
   test('comes back only when the group confirms it', () =>

@@ -54,7 +54,7 @@ const ROUTES: [InjectOptions, (typeof ROLES)[number] | 'anybody', number][] = [
   [{ url: '/v1/verifications/none' }, 'operator', 503],
 ];
 
-describe('roles', () => {
+describe('I13: roles', () => {
   it('the table below names every route', async (test) => {
     const { options } = await servingOptions();
     const seen = new Set<string>();

@@ -27,7 +27,7 @@ function file(text: string): string {
   return path;
 }
 
-describe('loadTokens', () => {
+describe('I13: loadTokens', () => {
   it('lets the commands of the data folder’s owner in, and only where tokens are asked for', () => {
     assert.equal(loadTokens(settings({}), 'secret'), null);
     const given = [{ sha256: 'a'.repeat(64), role: 'reader' as const, tenant: 't' }];

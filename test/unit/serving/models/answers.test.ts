@@ -109,7 +109,7 @@ const isProblem = (status: number, says: RegExp, retryAfterS: number) => (error:
 };
 
 describe('recommendations', () => {
-  it('are the products of the user’s factors, those bought left out', async () => {
+  it('I34: are the products of the user’s factors, those bought left out', async () => {
     const { answers, factors, purchased, state } = scene();
     purchased.set('u1', new Set(['p9']));
     assert.deepEqual(await answers.recommendations('u1', 5, false), {
@@ -123,7 +123,7 @@ describe('recommendations', () => {
     assert.deepEqual(factors.asked[1]!.leftOut, []);
   });
 
-  it('are popular products for who is unknown, those bought left out too', async () => {
+  it('I34: are popular products for who is unknown, those bought left out too', async () => {
     const { answers, purchased } = scene();
     purchased.set('u2', new Set(['p1']));
     const popular = await answers.recommendations('u2', 2, false);
@@ -137,7 +137,7 @@ describe('recommendations', () => {
     assert.deepEqual(seen.items, [item('p1', 10), item('p2', 7)]);
   });
 
-  it('are popular products before the first model, and while its index is away', async () => {
+  it('I34: are popular products before the first model, and while its index is away', async () => {
     const { answers, factors } = scene();
     factors.recommended = () => Promise.reject(gone);
     assert.equal((await answers.recommendations('u1', 2, false)).fallback, 'popularity');
@@ -151,7 +151,7 @@ describe('recommendations', () => {
     await assert.rejects(answers.recommendations('u1', 2, false), /wrong/);
   });
 
-  it('let go of their version in every case, so that the next one can take its place', async () => {
+  it('I33: let go of their version in every case, so that the next one can take its place', async () => {
     const { answers, als, factors } = scene();
     await answers.recommendations('u1', 1, false);
     factors.recommended = () => Promise.reject(gone);
@@ -162,7 +162,7 @@ describe('recommendations', () => {
     assert.equal(factors.closed, true);
   });
 
-  it('keep one version to their end, though another becomes current meanwhile', async () => {
+  it('I33: keep one version to their end, though another becomes current meanwhile', async () => {
     const { answers, als, factors } = scene();
     const next = new FakeFactors();
     factors.recommended = async () => {
@@ -254,7 +254,7 @@ describe('search', () => {
   });
 });
 
-describe('products that were deleted after the version was made', () => {
+describe('I35: products that were deleted after the version was made', () => {
   /** Best first; of `all` of them, the first `gone` are deleted. */
   function shop(all: number, gone: number) {
     const made = scene();

@@ -19,7 +19,7 @@ describe('the slot of a version', () => {
     assert.equal(slot.version, null);
   });
 
-  it('gives a request one version, and closes the one before when its last request has ended', () => {
+  it('I33: gives a request one version, and closes the one before when its last request has ended', () => {
     const slot = new Slot<Model>(failed);
     const [one, two] = [new Model(), new Model()];
     slot.put(1, one);

@@ -71,7 +71,9 @@ describe('indexes of a model', () => {
     assert.equal((await readIndexFile(join(folder, PRODUCTS_INDEX))).kind, 'flat');
   });
 
-  test('graphs find what exact search finds, and are the same bytes every time', { skip: withoutNative }, async (t) => {
+  test('I32: graphs find what exact search finds, and are the same bytes every time', {
+    skip: withoutNative,
+  }, async (t) => {
     const first = await made(t, { graphFrom: 1 });
     for (const graph of [first.figures.products, first.figures.neighbours]) {
       const { ef_search, recall_at_10: recall } = graph!.tried.at(-1)!;

@@ -72,7 +72,7 @@ describe('a model', () => {
     products: Buffer.from(factorsOf(model, model.places.products).buffer),
   });
 
-  test('the same seed gives the same bits, over threads, runs and orders of the records; another seed gives others', async (t) => {
+  test('I32: the same seed gives the same bits, over threads, runs and orders of the records; another seed gives others', async (t) => {
     const expected = bits(await modelOf(t, rows));
     for (const threads of [2, 3]) assert.deepEqual(bits(await modelOf(t, rows, { threads })), expected);
     assert.deepEqual(bits(await modelOf(t, [...rows].reverse())), expected);

@@ -118,7 +118,7 @@ describe('the ALS snapshotter', () => {
       assert.deepEqual(await readFile(join(built!.folder, name)), await readFile(join(direct.folder, name)), name);
   });
 
-  test('the same records give the same bytes', async (t) => {
+  test('I32: the same records give the same bytes', async (t) => {
     const folders: string[] = [];
     for (const threads of ['1', '2']) {
       const context = await buildContext(t, { ALS_THREADS: threads });

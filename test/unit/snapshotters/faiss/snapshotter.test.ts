@@ -100,7 +100,7 @@ test('products without text have no vector: they are not in the index, and nobod
   assert.equal((await idsOf(folder)).includes('p00005'), false);
 });
 
-test('mixed models: that of most products, the others left out and told', async () => {
+test('I30: mixed models: that of most products, the others left out and told', async () => {
   const records = products(300).map((record, i) => ({ ...record, model: i % 3 === 0 ? 'old' : 'new' }));
   const built = await shop.build(records);
   assert.deepEqual(failedChecks(built.report), []);

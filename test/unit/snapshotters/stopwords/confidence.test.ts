@@ -48,7 +48,7 @@ test('a confidence lies within 0 and 1 and has six decimals, whatever the counts
   );
 });
 
-test('neither the order of the sources nor that of the terms changes a bit', () => {
+test('I27: neither the order of the sources nor that of the terms changes a bit', () => {
   fc.assert(
     fc.property(corpus, fc.infiniteStream(fc.nat()), ({ rows, totals }, numbers) => {
       const terms = termsOf(rows, totals);

@@ -37,7 +37,7 @@ test('function words come before words of the matter; lines are in order and are
   }
 });
 
-test('the same records give the same bytes and the same report, in whatever order their languages come', async () => {
+test('I27: the same records give the same bytes and the same report, in whatever order their languages come', async () => {
   const first = await build([german, english]);
   const second = await build([english, german]);
   assert.equal(first.text, second.text);

@@ -87,7 +87,7 @@ test('a later record replaces, a null takes away, a language without records is 
   assert.equal(capture.bytes, 0);
 });
 
-test('records in order of any writes: the capture is that of the last of each key, and save and restore keep it', () => {
+test('I27: records in order of any writes: the capture is that of the last of each key, and save and restore keep it', () => {
   const write = fc.record({
     language: fc.constantFrom('de', 'en', 'fra'),
     number: fc.integer({ min: 0, max: 3 }),
@@ -137,7 +137,7 @@ test('of too many languages those with the fewest documents go, and stay away', 
   assert.deepEqual([...capture.dropped], [['aa', 100]]);
 });
 
-test('memory is bounded: past it the smallest language goes, the last one never', () => {
+test('I27: memory is bounded: past it the smallest language goes, the last one never', () => {
   const records = Array.from({ length: 8 }, (_, n) =>
     shard(`a${String.fromCharCode(97 + n)}`, 0, [9, 8, 7], [100 + n, 0]),
   );

@@ -31,7 +31,7 @@ const places: [string, (path: string) => boolean][] = [
   ['the journal', (path) => path.endsWith('/transactions')],
 ];
 for (const [where, isThere] of places) {
-  test(`no space in ${where}: unavailable, nothing visible, and writing continues once there is space`, async () => {
+  test(`I14: no space in ${where}: unavailable, nothing visible, and writing continues once there is space`, async () => {
     const { folder, disk, log, writer, add, values } = await openFaulty();
     for (let round = 0; round < 6; round++) {
       add(`${round}`);

@@ -62,7 +62,7 @@ async function flipByte(path: string, at: number): Promise<void> {
   await file.close();
 }
 
-test('any bytes after the last commit are cut off', async () => {
+test('I14: any bytes after the last commit are cut off', async () => {
   const folder = await killedFolder();
   const whole = await readFile(segment(folder, 0));
   // A whole batch of a commit that was never noted, then half of one, then garbage.
@@ -79,7 +79,7 @@ test('any bytes after the last commit are cut off', async () => {
   assert.deepEqual(await valuesIn(folder), ['0123', '012']);
 });
 
-test('a commit whose note is cut at any byte is gone from all partitions', async () => {
+test('I14: a commit whose note is cut at any byte is gone from all partitions', async () => {
   const folder = await killedFolder();
   const journal = await readFile(`${folder}/transactions`);
   const noted = (bytes: Buffer) => decodeJournal(bytes)?.notes.length ?? -1;
@@ -93,7 +93,7 @@ test('a commit whose note is cut at any byte is gone from all partitions', async
   assert.equal(noted(journal), 3);
 });
 
-test('a commit that is damaged in one partition is removed from all, with all later ones', async () => {
+test('I14: a commit that is damaged in one partition is removed from all, with all later ones', async () => {
   const folder = await killedFolder();
   const size = (await readFile(segment(folder, 1))).length;
   await flipByte(segment(folder, 1), Math.floor((size * 2) / 3) - 1);
