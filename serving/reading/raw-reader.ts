@@ -31,7 +31,7 @@ const POLL_MS_MAX = 250;
 
 /**
  * Hands up to `limit` rows (or about RAW_BYTES_MAX bytes) to `onRow`, by turns from all partitions, each in its order.
- * Returns where to read on. Errors: OffsetOutOfRangeError, and the log's own.
+ * Returns where to read on. Errors: FreshetError 'offset_out_of_range', and the log's others.
  */
 export async function readRaw(
   log: Log,
