@@ -6,8 +6,10 @@ import { randomBytes } from 'node:crypto';
 import { systemClock } from '../runtime/process/clock.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';
 import type { Service } from '../runtime/process/service.js';
+import type { Application } from '../runtime/tasks/application.js';
 import type { Server } from '../serving/server.js';
-import { FEATURES_VERSION, type Foundation, openFoundation } from './foundation.js';
+import { RUNNING_SETS } from '../topics/running.js';
+import { type Foundation, openFoundation } from './foundation.js';
 import { OverviewSampler } from './overview.js';
 import { openRuns, startAudits, startVersions } from './published.js';
 import { ReadinessWatch } from './readiness.js';
@@ -26,6 +28,7 @@ export class Composition implements Running {
   readonly failed: Promise<Error>;
   readonly #settings: Settings;
   readonly #o: ComposeOptions;
+  readonly #sets = RUNNING_SETS;
   readonly #reporting: Reporting;
   readonly #clock = systemClock;
   readonly #ending = new AbortController();
@@ -75,6 +78,7 @@ export class Composition implements Running {
   async #start(): Promise<void> {
     const { roles, demo, logger } = this.#o;
     const foundation = await openFoundation(this.#settings, {
+      sets: this.#sets,
       logger,
       // Only a process of processors alone needs none.
       stores: roles.some((role) => role !== 'processor'),
@@ -89,7 +93,7 @@ export class Composition implements Running {
       settings: this.#settings,
       ...this.#reporting,
       clock: this.#clock,
-      version: FEATURES_VERSION,
+      sets: this.#sets,
       start: (service) => this.#run(service),
     };
     const applications = roles.includes('processor') ? await startProcessors(ground) : null;
@@ -128,7 +132,7 @@ export class Composition implements Running {
     published: Pick<DemoScene, 'publisher' | 'published'> | null,
   ): void {
     const { demo } = this.#o;
-    const { features = null, corpus = null } = applications ?? {};
+    const { features = [], corpus = null } = applications ?? {};
     const { publisher, published: versions } = published ?? { publisher: null, published: null };
     if (demo !== null)
       this.#background.push(
@@ -144,12 +148,13 @@ export class Composition implements Running {
 
   async #runDemo(
     demo: Demo,
-    scene: Omit<DemoScene, 'logger' | 'clock' | 'signal' | 'waitFor' | 'start'>,
+    scene: Omit<DemoScene, 'sets' | 'logger' | 'clock' | 'signal' | 'waitFor' | 'start'>,
   ): Promise<void> {
     const { signal } = this.#ending;
     try {
       await demo.run({
         ...scene,
+        sets: this.#sets,
         logger: this.#o.logger,
         clock: this.#clock,
         signal,
@@ -185,6 +190,8 @@ export class Composition implements Running {
   }
 }
 
-function allOf(applications: Applications | null) {
-  return applications === null ? [] : Object.values(applications);
+function allOf(applications: Applications | null): Application[] {
+  if (applications === null) return [];
+  const { features, corpus, embeddings } = applications;
+  return [...features.map(({ application }) => application), corpus, embeddings];
 }

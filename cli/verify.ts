@@ -11,6 +11,7 @@ import { systemClock } from '../runtime/process/clock.js';
 import { readLock } from '../runtime/process/data-folder.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { openStores } from '../runtime/stores/open-stores.js';
+import { RUNNING_SETS } from '../topics/running.js';
 import { ApiClient } from './access/api-client.js';
 import { format, Progress } from './progress.js';
 import { Failed, type Shell } from './shell.js';
@@ -25,7 +26,6 @@ interface VerifyOptions {
 }
 
 const SAMPLE_DEFAULT = 0.01;
-const VERSION = 1;
 const ASK_MS = 250;
 const SHOWN_MAX = 20;
 
@@ -93,7 +93,7 @@ async function here(
   const log = await openKafkaLog(settings, logger);
   try {
     const stores = await openStores(settings, logger);
-    const sources = { log, codec, clock: systemClock, settings, version: VERSION, ...stores };
+    const sources = { log, codec, clock: systemClock, settings, set: RUNNING_SETS.features[0], ...stores };
     const audit = singleAudit(sources, { ...sample, busyShare: 1 }, (records) => progress.add(records));
     try {
       return await audit.compare(signal);

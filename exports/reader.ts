@@ -5,7 +5,6 @@
  */
 
 import { loadSettings } from '../assembly/settings.js';
-import { Layout } from '../publishing/layout.js';
 import { createReader as createStoreReader, type FeatureReader, popularItem } from '../publishing/reading/reader.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
@@ -95,7 +94,6 @@ export function createReader(options: ReaderOptions = {}): Reader {
 
 class SettingsReader implements Reader {
   readonly #o: ReaderOptions;
-  readonly #layout: Layout;
   readonly #ending = new AbortController();
   #connection: Promise<Connection> | null = null;
   #stores: Promise<Stores> | null = null;
@@ -104,7 +102,8 @@ class SettingsReader implements Reader {
 
   constructor(options: ReaderOptions) {
     this.#o = options;
-    this.#layout = new Layout(loadSettings(options.settings ?? process.env).REDIS_KEY_PREFIX);
+    // Wrong settings are refused here, before anything is connected to.
+    loadSettings(options.settings ?? process.env);
   }
 
   async currentVersion(feature: Feature): Promise<number> {
@@ -159,11 +158,11 @@ class SettingsReader implements Reader {
 
   async getPopularity(productId: string): Promise<PopularityNow | null> {
     const { store, features } = await this.#openStores();
-    const { version, halfLifeMs } = await features.currentVersion('popularity');
+    const { version, halfLifeMs, keys } = await features.currentVersion('popularity');
     const [rank, day, group] = await Promise.all([
-      store.zscore(this.#layout.popularityAll(version), productId),
-      store.hget(this.#layout.popularityDay(version), productId),
-      store.hget(this.#layout.popularityGroups(version), productId),
+      store.zscore(keys.popularityAll, productId),
+      store.hget(keys.popularityDay, productId),
+      store.hget(keys.popularityGroups, productId),
     ]);
     if (rank === null || day === null || group === null) return null;
     const now = systemClock.now();

@@ -10,6 +10,7 @@ import { hasKey } from '../runtime/tasks/scan.js';
 import type { Codec } from '../schemas/codec.js';
 import type { Erasure } from '../schemas/records.js';
 import { erasures } from '../topics/events.js';
+import type { FeatureSet } from '../topics/feature-set.js';
 import { partitionOf } from '../topics/partition.js';
 import { deletedIn, featuresOf, type Subject, subjectKey } from '../topics/subject.js';
 
@@ -19,18 +20,18 @@ export const ERASER_WRITES: readonly string[] = [erasures.name, ...deletedIn('us
 export class Eraser {
   readonly #log: Log;
   readonly #codec: Codec;
-  readonly #versions: readonly number[];
+  readonly #sets: readonly FeatureSet[];
   readonly #waitMsMax: number;
   #writer: TransactionalWriter | null = null;
   /** Transactions of one writer follow each other. */
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  /** `versions`: of the features application, those that run. `waitMsMax`: how long `erase` waits for its commit. */
-  constructor(log: Log, codec: Codec, versions: readonly number[], waitMsMax: number) {
+  /** `sets`: the versions that run. `waitMsMax`: how long `erase` waits for its commit. */
+  constructor(log: Log, codec: Codec, sets: readonly FeatureSet[], waitMsMax: number) {
     this.#log = log;
     this.#codec = codec;
-    this.#versions = versions;
+    this.#sets = sets;
     this.#waitMsMax = waitMsMax;
   }
 
@@ -63,7 +64,7 @@ export class Eraser {
    * begins here; all that was acknowledged before the request lies below.
    */
   async #ends({ kind, id }: Subject): Promise<Erasure['after']> {
-    const topics = [...deletedIn(kind), ...this.#versions.flatMap((version) => featuresOf(kind, version))];
+    const topics = [...deletedIn(kind), ...this.#sets.flatMap((set) => featuresOf(kind, set))];
     return await Promise.all(topics.map((topic) => this.#endOf(topic, id)));
   }
 

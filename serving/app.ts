@@ -8,6 +8,7 @@ import { Eraser } from '../ingest/eraser.js';
 import { SharedWriter } from '../ingest/shared-writer.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
+import { allTopics } from '../topics/all.js';
 import { documents, events, products, users } from '../topics/events.js';
 import { addGuard } from './access/guard.js';
 import { Tenants } from './access/tenants.js';
@@ -63,7 +64,7 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
  * FreshetError('settings') for tokens that are wrong or missing.
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { settings, logger, metrics, clock, log, codec, erasures } = options;
+  const { settings, logger, metrics, clock, log, codec, erasures, sets } = options;
   const tokens = loadTokens(settings, options.localToken);
   const app = Fastify({
     logger: false,
@@ -110,7 +111,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     waitMsMax: WRITE_MS_MAX,
     queuedBytesMax: QUEUED_BYTES_MAX,
   });
-  const eraser = new Eraser(log, codec, erasures.versions, WRITE_MS_MAX);
+  const eraser = new Eraser(log, codec, sets.features, WRITE_MS_MAX);
   app.addHook('onClose', async () => {
     await Promise.all([writer.close(), eraser.close()]);
   });
@@ -124,7 +125,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   addVersionRoutes(app, { versions, runs });
   addRunRoutes(app, runs);
   addErasureRoutes(app, { eraser, erasures, clock, tenants, stopping });
-  await addTopicRoutes(app, { log, codec, writer, clock, tenants, stopping });
+  await addTopicRoutes(app, { topics: allTopics(sets), log, codec, writer, clock, tenants, stopping });
   addOperationRoutes(app, { isReady, overview, metrics, clock });
   addAuditRoutes(app, options.audits ?? null);
   addPage(app, options.webFolder);

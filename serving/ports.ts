@@ -10,6 +10,7 @@ import type { Metrics } from '../runtime/process/metrics.js';
 import type { Queryable } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import type { Runs } from '../snapshotters/runs.js';
+import type { RunningSets } from '../topics/running.js';
 import type { ModelAnswers } from './models/answers.js';
 import type { ServingSettings } from './settings.js';
 
@@ -23,7 +24,7 @@ export type FeatureReaders = Pick<
 export type VersionSwitch = Pick<Versions, 'list' | 'promote' | 'rollback' | 'pin'>;
 
 /** What has become of requests to forget. */
-export type Erasures = Pick<ErasureReader, 'versions' | 'status'>;
+export type Erasures = Pick<ErasureReader, 'status'>;
 
 /** Comparisons of what is served with the raw log. */
 export type Audits = Pick<LiveAudits, 'auditor' | 'begin' | 'get'>;
@@ -59,6 +60,8 @@ export interface Readiness {
 }
 
 export interface ServingOptions {
+  /** Versions of the applications that run. */
+  readonly sets: RunningSets;
   readonly log: Log;
   readonly database: Queryable;
   readonly readers: FeatureReaders;

@@ -7,6 +7,7 @@ import { createVersions } from '../../publishing/versions/create.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createRuns } from '../../snapshotters/create-runs.js';
 import { createSnapshotters } from '../../snapshotters/main.js';
+import { RUNNING_SETS } from '../../topics/running.js';
 import type { Shell } from '../shell.js';
 import type { Publications, Step } from './publications.js';
 
@@ -20,6 +21,7 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
   };
   try {
     const { folder, log, codec, stores } = await openFoundation(settings, {
+      sets: RUNNING_SETS,
       logger,
       stores: true,
       keep: (_what, end) => open.push(end),

@@ -8,6 +8,7 @@ import { systemClock } from '../../runtime/process/clock.js';
 import { readLock } from '../../runtime/process/data-folder.js';
 import { hasCode } from '../../runtime/process/errors.js';
 import { openGivenStores } from '../../runtime/stores/open-stores.js';
+import { RUNNING_SETS } from '../../topics/running.js';
 import { type Subject, subjectKey } from '../../topics/subject.js';
 import type { Shell } from '../shell.js';
 import type { ApiClient } from './api-client.js';
@@ -24,8 +25,6 @@ export interface ErasureAccess {
   close(): Promise<void>;
 }
 
-/** Version of the features application that runs. */
-const VERSIONS = [1];
 const WRITE_MS_MAX = 30_000;
 
 export async function openErasing(shell: Shell): Promise<ErasureAccess> {
@@ -55,12 +54,12 @@ async function openDirect(shell: Shell, holder: ApiClient | null): Promise<Erasu
   const { settings, logger } = shell;
   const access = await openDirectAccess(shell, { writes: ERASER_WRITES });
   const { log, codec, where } = access;
-  const eraser = new Eraser(log, codec, VERSIONS, WRITE_MS_MAX);
+  const eraser = new Eraser(log, codec, RUNNING_SETS.features, WRITE_MS_MAX);
   let stores: Awaited<ReturnType<typeof openGivenStores>> | null = null;
   const lookHere = async (subject: Subject, waitMs: number, signal: AbortSignal) => {
     stores ??= await openGivenStores(settings, logger);
     const { store, database } = stores;
-    const options = { log, codec, clock: systemClock, store, database, versions: VERSIONS };
+    const options = { log, codec, clock: systemClock, store, database, sets: RUNNING_SETS.features };
     return await new ErasureReader({ ...options, ...erasureSettings(settings) }).status(subject, waitMs, signal);
   };
   return {

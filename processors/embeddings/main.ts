@@ -13,19 +13,17 @@ import { Application } from '../../runtime/tasks/application.js';
 import type { AwaitedDeclaration } from '../../runtime/tasks/awaited-work.js';
 import type { TaskSettings } from '../../runtime/tasks/settings.js';
 import type { Codec } from '../../schemas/codec.js';
-import { embeddings, embeddingsChangelog } from '../../topics/embeddings.js';
+import type { EmbeddingsSet } from '../../topics/embeddings.js';
 import { deadLetters, products } from '../../topics/events.js';
 import { EmbeddingWork } from './embedding-work.js';
 import { embeddingMetrics } from './metrics.js';
 
-/** Names the group and the transactional ids. */
-export const EMBEDDINGS_APPLICATION = 'embeddings.v1';
-
-export function embeddingsProcessor(embedder: Embedder, metrics: Metrics): AwaitedDeclaration {
+export function embeddingsProcessor(set: EmbeddingsSet, embedder: Embedder, metrics: Metrics): AwaitedDeclaration {
+  const { embeddings, embeddingsChangelog } = set.topics;
   const { products: outcomes } = embeddingMetrics(metrics);
   return {
     name: 'embeddings',
-    application: EMBEDDINGS_APPLICATION,
+    application: set.application,
     input: products.name,
     changelog: embeddingsChangelog.name,
     writes: [embeddings.name, embeddingsChangelog.name, deadLetters.name],
@@ -35,6 +33,7 @@ export function embeddingsProcessor(embedder: Embedder, metrics: Metrics): Await
 }
 
 export interface EmbeddingsOptions {
+  readonly set: EmbeddingsSet;
   readonly log: Log;
   readonly codec: Codec;
   readonly settings: Pick<TaskSettings, 'COMMIT_INTERVAL_MS'> & EmbedderSettings;
@@ -52,15 +51,15 @@ export interface Embeddings extends Service {
 }
 
 /**
- * The embeddings application as a service; start() resolves when the group is joined, not when all is embedded. It
- * throws a sentence when the model's files are missing or damaged.
+ * One version of the embeddings application as a service; start() resolves when the group is joined, not when all is
+ * embedded. It throws a sentence when the model's files are missing or damaged.
  */
 export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
-  const { log, codec, settings, logger, metrics, events, clock } = options;
+  const { set, log, codec, settings, logger, metrics, events, clock } = options;
   let application: Application | null = null;
   let own: Embedder | null = null;
   return {
-    name: EMBEDDINGS_APPLICATION,
+    name: set.application,
     get application() {
       return application;
     },
@@ -68,8 +67,8 @@ export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
       if (options.embedder === undefined) own = await openEmbedder({ ...embedderOptions(settings), logger, metrics });
       const embedder = options.embedder ?? own!;
       application = new Application({
-        name: EMBEDDINGS_APPLICATION,
-        processors: [embeddingsProcessor(embedder, metrics)],
+        name: set.application,
+        processors: [embeddingsProcessor(set, embedder, metrics)],
         log,
         codec,
         logger,

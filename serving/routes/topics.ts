@@ -6,7 +6,6 @@ import type { SharedWriter } from '../../ingest/shared-writer.js';
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
-import { allTopics } from '../../topics/all.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
 import { foreignUser, refuseTenant, type Tenants } from '../access/tenants.js';
 import { parseNdjsonBodies, readRecords, receipt } from '../bodies.js';
@@ -27,6 +26,7 @@ import { array, count, parameters } from './schema.js';
 import { answers, json } from './shapes.js';
 
 interface TopicRoutes {
+  readonly topics: readonly TopicDeclaration[];
   readonly log: Log;
   readonly codec: Codec;
   readonly writer: SharedWriter;
@@ -39,7 +39,7 @@ interface TopicRoutes {
 const topicName = parameters({ name: { type: 'string', description: 'The name of the topic.' } }, ['name']);
 
 export async function addTopicRoutes(app: FastifyInstance, options: TopicRoutes): Promise<void> {
-  const declared = new Map(allTopics().map((topic) => [topic.name, topic]));
+  const declared = new Map(options.topics.map((topic) => [topic.name, topic]));
   addList(app, options, declared);
   addRead(app, options, declared);
   await app.register(async (scope) => {

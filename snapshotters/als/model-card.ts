@@ -5,6 +5,7 @@ import type { PreviousFigures } from './checks.js';
 import type { Distribution } from './distribution.js';
 import { ASKED_MAX, type Evaluation, type Quality } from './evaluation.js';
 import type { Selection } from './selection.js';
+import { SOURCE } from './source.js';
 import { STEPS } from './train.js';
 
 export const MODEL_CARD_FILE = 'model_card.json';
@@ -30,7 +31,7 @@ export function modelCard(told: Told) {
     use: 'Recommendations: products in order of the product of their factors with the user’s. Similar products: cosine of two products’ factors. Scores are no probabilities and are comparable within one user only.',
     data: {
       preference: '1 for every product a user has interacted with',
-      confidence: '1 + ALS_ALPHA · weight, weight as in interactions.v1 (decayed, see its as_of)',
+      confidence: `1 + ALS_ALPHA · weight, weight as in ${SOURCE} (decayed, see its as_of)`,
       pairs_captured: selection.pairsCaptured,
       pairs: selection.pairs,
       users: { taken: selection.users.count, left_out: selection.users.leftOut },

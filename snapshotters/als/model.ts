@@ -5,6 +5,7 @@ import { ASKED_MAX, chooseAsked, type Evaluation, evaluate } from './evaluation.
 import { type KernelHost, openKernelHost } from './kernel-host.js';
 import { fillPairs, type Places, placesFor } from './model-memory.js';
 import { type Captured, type Selection, select } from './selection.js';
+import { SOURCE } from './source.js';
 import { train } from './train.js';
 
 export interface ModelSettings {
@@ -78,7 +79,7 @@ export async function makeModel(o: ModelOptions): Promise<Model> {
 function nobodyLeft({ pairs }: Captured, { users, products }: Selection, minimum: number): FreshetError {
   const captured =
     pairs.pairs === 0
-      ? 'interactions.v1 holds no pair of a user and a product'
+      ? `${SOURCE} holds no pair of a user and a product`
       : `of ${users.leftOut} users and ${products.leftOut} products none is left with ${minimum} interactions or more`;
   return new FreshetError(
     'invalid_data',

@@ -1,5 +1,5 @@
 /**
- * A recommendation model from the topic `interactions.v1`: factors of users and products as files, the index files that
+ * A recommendation model from the topic `interactions.v<n>`: factors of users and products as files, the index files that
  * products are searched by, and figures of a model that has not seen everybody's last interaction. The same captured
  * records give the same files.
  */
@@ -14,7 +14,6 @@ import {
 import type { Check } from '../../publishing/versions/manifest.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Interner } from '../../runtime/tasks/state/interner.js';
-import { featureTopics } from '../../topics/features.js';
 import { counted } from '../counted.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { checkModel, previousFigures } from './checks.js';
@@ -25,8 +24,8 @@ import { evaluationFigures, MODEL_CARD_FILE, modelCard, writeModelCard } from '.
 import type { SidePlace } from './model-memory.js';
 import type { Side } from './selection.js';
 import { type AlsSettings, alsSettings } from './settings.js';
+import { SOURCE } from './source.js';
 
-const TOPIC = featureTopics(1).interactions.name;
 const MIB = 2 ** 20;
 /** Of the memory that a snapshot may take: saving a capture takes its size twice more for a moment. */
 const CAPTURE_SHARE = 1 / 3;
@@ -34,7 +33,7 @@ const CAPTURE_SHARE = 1 / 3;
 export const snapshotter: Snapshotter<InteractionsCapture, readonly [typeof alsSettings]> = {
   name: 'als',
   artefact: 'als',
-  topics: [TOPIC],
+  topics: [SOURCE],
   settings: [alsSettings],
 
   createCapture(codec, settings) {
@@ -46,7 +45,7 @@ export const snapshotter: Snapshotter<InteractionsCapture, readonly [typeof alsS
     if (count > 0) {
       throw new FreshetError(
         'invalid_data',
-        `${TOPIC} holds ${count === 1 ? 'a record' : `records of ${count} users`} that cannot be used. ${first}. Replay ` +
+        `${SOURCE} holds ${count === 1 ? 'a record' : `records of ${count} users`} that cannot be used. ${first}. Replay ` +
           'the features, or send the events of these users anew. The current version stays.',
       );
     }
@@ -171,7 +170,7 @@ function summaryOf(
     host.kind === 'wasm' ? `WASM SIMD, ${counted(host.threads, 'thread')}` : 'plain loops: no WASM SIMD here';
   const quality = ({ ndcg, recall }: typeof model) => `NDCG@10 ${ndcg.toFixed(4)}, recall@20 ${recall.toFixed(4)}`;
   return [
-    `Source: topic ${TOPIC} connected, ${counted(pairsCaptured, 'pair')} in ${captureSeconds.toFixed(1)} s.`,
+    `Source: topic ${SOURCE} connected, ${counted(pairsCaptured, 'pair')} in ${captureSeconds.toFixed(1)} s.`,
     `Left out with fewer than ${settings.ALS_INTERACTIONS_MIN} interactions: ${counted(users.leftOut, 'user')}, ` +
       `${counted(products.leftOut, 'product')}.`,
     `Trained twice on ${counted(pairs, 'pair')} in ${seconds.train.toFixed(1)} s (${kernel}, ` +

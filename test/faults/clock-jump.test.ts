@@ -20,7 +20,7 @@ import type { Affinity, Event, Interactions, Popularity } from '../../schemas/re
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
 import { events } from '../../topics/events.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { feed, readAll } from '../bench/feed.js';
 import { verify } from '../bench/verify.js';
 import { agrees } from '../support/agreement.js';
@@ -261,7 +261,7 @@ test('two hours ahead and back over Kafka, which takes no record from more than 
     const clock = new SkewedClock(systemClock);
     const reporting = openReporting(silentLogger);
     const codec = new Codec();
-    const processors = createProcessors({ log, codec, settings, ...reporting, clock, version: 1 });
+    const processors = createProcessors({ log, codec, settings, ...reporting, clock, set: featureSet(1) });
     await processors.start();
     try {
       let fed = 0;
@@ -302,7 +302,7 @@ test('two hours ahead and back over Kafka, which takes no record from more than 
 /** Counted events of all products. */
 async function viewsOf(log: Log, codec: Codec): Promise<number> {
   const counts = new Map<string, number>();
-  await readAll(log, featureTopics(1).popularity.name, ({ key, value }) => {
+  await readAll(log, featureSet(1).topics.popularity.name, ({ key, value }) => {
     const { views, add_to_carts, purchases } = codec.decode('Popularity', value!) as Popularity;
     counts.set(key!, views + add_to_carts + purchases);
   });

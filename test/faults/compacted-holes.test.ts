@@ -13,7 +13,7 @@ import { fetch } from '../../runtime/log/kafka/wire/fetch.js';
 import type { Isolation, Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { declaredState } from '../../topics/apply.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { eventually, type Row, rowsOf } from '../conformance/log-rows.js';
 import { foreignClient } from '../support/services/kafka-tools.js';
 import { report } from './harness/report.js';
@@ -103,7 +103,7 @@ test('tasks restore from changelogs with holes and aborted ends', { timeout: 120
   const scene = await Scene.open(t);
   if (scene === null) return;
   const { log } = scene;
-  const { activityChangelog, popularityChangelog, popularity, affinity } = featureTopics(1);
+  const { activityChangelog, popularityChangelog, popularity, affinity } = featureSet(1).topics;
   for (const declaration of [activityChangelog, popularityChangelog, popularity, affinity]) {
     const partitions = await log.partitionCount(declaration.name);
     await log.admin.deleteTopic(declaration.name);

@@ -15,6 +15,7 @@ import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { Codec } from '../../schemas/codec.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { eventually } from '../conformance/log-rows.js';
 import { foreignClient } from '../support/services/kafka-tools.js';
 import { report } from './harness/report.js';
@@ -53,7 +54,7 @@ test('a transaction of another producer hangs: tasks wait, say where, and go on 
   const reporting = openReporting(silentLogger);
   const start = async (): Promise<Processors> => {
     const settings = loadSettings({ CHANGELOG_INTERVAL_S: '1', INTERACTIONS_INTERVAL_S: '1' });
-    const shared = { log, codec: new Codec(), settings, ...reporting, clock, version: 1 };
+    const shared = { log, codec: new Codec(), settings, ...reporting, clock, set: featureSet(1) };
     const processors = createProcessors(shared);
     await processors.start();
     return processors;

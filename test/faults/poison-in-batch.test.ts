@@ -19,7 +19,7 @@ import type { DeadLetter, Event, Popularity } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
 import { deadLetters, events } from '../../topics/events.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { readAll, workEnds } from '../bench/feed.js';
 import { Driver } from '../support/driver.js';
 import { startBroker } from '../support/services/kafka.js';
@@ -122,7 +122,7 @@ test('I6: in plain and compressed batches of other producers on Kafka, in transa
       settings,
       ...openReporting(silentLogger),
       clock: systemClock,
-      version: 1,
+      set: featureSet(1),
     });
     await processors.start();
     try {
@@ -183,7 +183,7 @@ async function produceAll(brokers: string): Promise<string[]> {
 /** Views per product, by name. */
 async function viewsOf(log: Log): Promise<Map<string, number>> {
   const views = new Map<string, number>();
-  await readAll(log, featureTopics(1).popularity.name, ({ key, value }) => {
+  await readAll(log, featureSet(1).topics.popularity.name, ({ key, value }) => {
     views.set(key!, (codec.decode('Popularity', value!) as Popularity).views);
   });
   return new Map([...views].sort());

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openRedis } from '../../runtime/stores/redis/redis.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
-import { layout, onlineScene } from '../support/stores/sink-scene.js';
+import { keys, onlineScene } from '../support/stores/sink-scene.js';
 
 test('a Redis that comes back empty is filled again', { timeout: 30_000 }, async (t) => {
   const redis = await OwnRedis.open();
@@ -24,6 +24,6 @@ test('a Redis that comes back empty is filled again', { timeout: 30_000 }, async
     await redis.start();
     await writing;
     await settled();
-    assert.ok((await store.zcard(layout.popularityAll(1))) > 50);
+    assert.ok((await store.zcard(keys.popularityAll)) > 50);
   }
 });

@@ -26,6 +26,7 @@ import { openRedis } from '../../runtime/stores/redis/redis.js';
 import type { Release } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { affinity, codec, Events, endsOf, popularity, write } from '../support/publishing.js';
 import { startPostgres } from '../support/services/postgres.js';
 import { startRedis } from '../support/services/redis.js';
@@ -98,7 +99,7 @@ describe('the publisher', () => {
         codec,
         ...openReporting(silentLogger),
         clock: systemClock,
-        version: 1,
+        sets: [featureSet(1)],
       },
       settings: loadSettings({ REDIS_KEY_PREFIX: prefix, POSTGRES_COALESCE_MS: '20', ...environment }),
       pace: { checkMs: 100, backoffMs: { first: 10, most: 100 } },
@@ -291,7 +292,8 @@ describe('the publisher', () => {
       ...{ version: 1, state: 'current', manifest: { half_life_ms: 14 * DAY_MS } },
       ...{ timeline: 1, seq: 1 },
     });
-    assert.deepEqual(await reader.currentVersion('affinity'), { version: 1, halfLifeMs: 30 * DAY_MS });
+    const { version, halfLifeMs } = await reader.currentVersion('affinity');
+    assert.deepEqual([version, halfLifeMs], [1, 30 * DAY_MS]);
     const changed = loadSettings({ REDIS_KEY_PREFIX: options.settings.REDIS_KEY_PREFIX, AFFINITY_HALF_LIFE_H: '24' });
     await assert.rejects(createPublisher({ ...options, settings: changed }).start(), (error) => {
       assert.ok(hasCode(error, 'settings'));
@@ -330,13 +332,14 @@ describe('the publisher', () => {
   test('a reader pinned by configuration keeps to its version, and says so when there is none', async (t) => {
     const { store, layout, options, publisher } = await running(t);
     await publisher.start();
-    await installLiveVersion(database, 2, options.settings, NOON);
+    await installLiveVersion(database, featureSet(2), options.settings, NOON);
     const read = (version: number) =>
       createReader({
         ...{ store, database, keyPrefix: options.settings.REDIS_KEY_PREFIX, clock: systemClock },
         pinned: { popularity: version },
       }).currentVersion('popularity');
-    assert.deepEqual(await read(2), { version: 2, halfLifeMs: 14 * DAY_MS });
+    const { version, halfLifeMs } = await read(2);
+    assert.deepEqual([version, halfLifeMs], [2, 14 * DAY_MS]);
     assert.equal(await store.get(layout.currentVersion('popularity')), '1');
     await assert.rejects(read(3), /FEATURE_VERSION_POPULARITY is 3: there is no such version/);
     await database.execute('DROP TABLE product_popularity_v2, user_affinity_v2');
@@ -359,9 +362,9 @@ describe('the publisher', () => {
 
   test('a second version gets tables of its own and waits to be made current', async (t) => {
     const { options } = await running(t);
-    await installLiveVersion(database, 1, options.settings, NOON);
-    await installLiveVersion(database, 2, options.settings, NOON);
-    await createLiveTables(database, 2);
+    await installLiveVersion(database, featureSet(1), options.settings, NOON);
+    await installLiveVersion(database, featureSet(2), options.settings, NOON);
+    await createLiveTables(database, featureSet(2));
     const states = await database.query('SELECT artefact, version, state FROM versions ORDER BY 1, 2');
     assert.deepEqual(states, [
       { artefact: 'affinity', version: 1, state: 'current' },

@@ -19,7 +19,7 @@ export const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly str
     snapshotters: ['schemas', 'topics', 'runtime', 'processors', 'publishing'],
     serving: ['schemas', 'topics', 'runtime', 'ingest', 'processors', 'publishing', 'snapshotters'],
     assembly: ['schemas', 'topics', 'runtime', 'processors', 'publishing', 'snapshotters', 'serving'],
-    cli: ['schemas', 'topics', 'runtime', 'ingest', 'processors', 'publishing', 'snapshotters', 'serving', 'assembly'],
+    cli: ['schemas', 'topics', 'runtime', 'ingest', 'publishing', 'snapshotters', 'serving', 'assembly'],
     exports: ['schemas', 'topics', 'runtime', 'ingest', 'publishing', 'assembly'],
   },
   runtime: {

@@ -16,7 +16,8 @@ import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
 import { openRedis } from '../../../runtime/stores/redis/redis.js';
 import { allTopics } from '../../../topics/all.js';
 import { applyTopics } from '../../../topics/apply.js';
-import { featureTopics, REKEY_PARTITIONS } from '../../../topics/features.js';
+import { featureSet } from '../../../topics/feature-set.js';
+import { REKEY_PARTITIONS } from '../../../topics/features.js';
 import { FaultProxy } from '../../support/services/fault-proxy.js';
 import { startBroker } from '../../support/services/kafka.js';
 import { LocalBroker } from '../../support/services/local-broker.js';
@@ -135,7 +136,7 @@ export class Scene {
     this.#settings = { ...base.settings, ...settings };
     this.sender = new Sender({ log, seed, eventsPerSecond, users, products });
     this.checker = new Checker({ log, partitions, stores, interactions: true });
-    this.commits = new Commits(log, featureTopics(1).popularityChangelog.name);
+    this.commits = new Commits(log, featureSet(1).topics.popularityChangelog.name);
     endings.push(
       () => this.checker.close(),
       () => this.commits.close(),

@@ -1,8 +1,10 @@
 /** Whoever asks to forget can ask what became of it at once. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Eraser } from '../../../ingest/eraser.js';
 import type { LogReader } from '../../../runtime/log/log.js';
+import { featureSet } from '../../../topics/feature-set.js';
 import { codec, memoryLog } from '../../support/publishing.js';
 
 test('a request has been made once readers see it, not when its commit is acknowledged', async () => {
@@ -30,7 +32,7 @@ test('a request has been made once readers see it, not when its commit is acknow
           : (Reflect.get(target, name) as () => unknown).bind(target),
     });
   };
-  const eraser = new Eraser(log, codec, [1], 10_000);
+  const eraser = new Eraser(log, codec, [featureSet(1)], 10_000);
   let done = false;
   const request = eraser.erase({ kind: 'user', id: 'u1' }, null, Date.now()).then((key) => {
     done = true;

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { contentHash } from '../../../../processors/embeddings/product-text.js';
 import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
 import { takeFaultPoints } from '../../../../runtime/process/fault-points.js';
-import { embeddings, embeddingsChangelog } from '../../../../topics/embeddings.js';
+import { embeddings, embeddingsSet } from '../../../../topics/embeddings.js';
 import { products } from '../../../../topics/events.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import { written } from '../../../support/scripted-log.js';
@@ -304,7 +304,7 @@ test('without its markers it finds out what waits, and what is too much', async 
   await stage.pass(new CountingEmbedder('m'));
   await stage.put('a', null);
   await stage.put('b', { title: 'changed' });
-  await stage.log.recreate(embeddingsChangelog.name);
+  await stage.log.recreate(embeddingsSet(1).topics.embeddingsChangelog.name);
   const second = new CountingEmbedder('m');
   await stage.pass(second);
   assert.deepEqual(second.texts, ['changed']);

@@ -10,10 +10,12 @@ import type { AwaitedWork } from '../../../../runtime/tasks/awaited-work.js';
 import { Task } from '../../../../runtime/tasks/task.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { DeadLetter, Embedding, Product } from '../../../../schemas/records.js';
-import { embeddings, embeddingsChangelog } from '../../../../topics/embeddings.js';
+import { embeddings, embeddingsSet } from '../../../../topics/embeddings.js';
 import { deadLetters, products } from '../../../../topics/events.js';
 import { ManualClock } from '../../../support/manual-clock.js';
 import { append, ScriptedLog, written } from '../../../support/scripted-log.js';
+
+const { embeddingsChangelog } = embeddingsSet(1).topics;
 
 export const NOW = Date.UTC(2026, 10, 3, 12);
 export const DIMENSION = 4;
@@ -100,7 +102,7 @@ export class Stage {
 
   newTasks(embedder: Embedder): Task[] {
     this.#works = [];
-    const processor = embeddingsProcessor(embedder, this.metrics);
+    const processor = embeddingsProcessor(embeddingsSet(1), embedder, this.metrics);
     return Array.from(
       { length: this.partitions },
       (_, index) =>

@@ -1,4 +1,5 @@
 /** The audit against the real tasks on streams full of edges: never a false alarm, and no spoiled value unnoticed. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -7,6 +8,7 @@ import { type AuditReport, isClean } from '../../../../publishing/audit/report.j
 import type { StoredInteraction, StoredInteractions } from '../../../../publishing/sinks/interactions-row.js';
 import type { Event, Product } from '../../../../schemas/records.js';
 import { events, products } from '../../../../topics/events.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { Driver } from '../../../support/driver.js';
 import { STREAM_CATALOGUE, streamArbitrary } from '../../../support/generator.js';
 import { ServedTopics, type StoredRows } from '../../../support/served-topics.js';
@@ -45,7 +47,7 @@ async function rig(now: number, works = false): Promise<Rig> {
         clock: { now: () => driver.clock.now(), elapsed: () => driver.clock.elapsed(), sleep: waiting },
         served,
         positions: served.positions,
-        version: 1,
+        set: featureSet(1),
         settings: SETTINGS,
         sample: { share, salt, keysMax, eventsMax: 10_000 },
         busyShare: 1,

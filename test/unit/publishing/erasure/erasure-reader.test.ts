@@ -1,4 +1,5 @@
 /** I15: a certificate comes only when everything before it has happened, and says what was looked at. */
+
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { Eraser } from '../../../../ingest/eraser.js';
@@ -10,6 +11,7 @@ import type { Queryable, SqlValue } from '../../../../runtime/stores/database.js
 import type { OnlineStore } from '../../../../runtime/stores/online-store.js';
 import { encodeMarker, MARKER_KEY } from '../../../../runtime/tasks/marker.js';
 import type { SchemaName } from '../../../../schemas/codec.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import type { Subject } from '../../../../topics/subject.js';
 import { ManualClock } from '../../../support/manual-clock.js';
@@ -20,7 +22,7 @@ const NOW = Date.UTC(2026, 10, 3, 12);
 const PARTITIONS = 2;
 const USER: Subject = { kind: 'user', id: 'u1' };
 const PRODUCT: Subject = { kind: 'product', id: 'p1' };
-const layout = new Layout();
+const SET = featureSet(1);
 const placeOf = (topic: string, id: string) => ({ topic, partition: partitionOf(PARTITIONS, Buffer.from(id)) });
 
 /** Postgres as far as it is asked: positions of sinks, ids in tables, letters. */
@@ -54,7 +56,7 @@ class Rig {
   constructor(log: MemoryLog, store: OnlineStore) {
     this.log = log;
     this.store = store;
-    this.#eraser = new Eraser(log, codec, [1], 10_000);
+    this.#eraser = new Eraser(log, codec, [SET], 10_000);
   }
 
   async erase(subject: Subject): Promise<void> {
@@ -63,7 +65,7 @@ class Rig {
 
   async status(subject: Subject, known = true): Promise<ErasureStatus> {
     const stores = known ? { store: this.store, database: this.database } : { store: null, database: null };
-    const rest = { keyPrefix: '', versions: [1], duplicateHorizonMs: 6 * 3_600_000, changelogIntervalMs: 30_000 };
+    const rest = { keyPrefix: '', sets: [SET], duplicateHorizonMs: 6 * 3_600_000, changelogIntervalMs: 30_000 };
     const reader = new ErasureReader({ log: this.log, codec, clock: this.clock, ...stores, ...rest });
     return (await reader.status(subject, 0))!;
   }
@@ -340,7 +342,7 @@ describe('an erasure of a product', () => {
         incarnation: '',
         at: NOW,
       },
-      [{ op: 'zadd', key: layout.popularityAll(1), member: PRODUCT.id, score: 1 }],
+      [{ op: 'zadd', key: new Layout().features(SET).popularityAll, member: PRODUCT.id, score: 1 }],
     );
     const { gone } = await rig.certificate(PRODUCT);
     const online = gone.find(({ where }) => where === 'online store')!;

@@ -6,10 +6,11 @@ import type { KeyedTopic } from '../../../../publishing/sinks/keyed-topic.js';
 import { popularityOnline } from '../../../../publishing/sinks/popularity.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { Popularity } from '../../../../schemas/records.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { columnsOf } from '../../../support/columns.js';
 import { codec, HALF_LIFE_MS, popularity } from '../../../support/publishing.js';
 
-const { topic } = popularityOnline(1, new Layout(), HALF_LIFE_MS);
+const { topic } = popularityOnline(featureSet(1), new Layout(), HALF_LIFE_MS);
 
 function backlog(rowsMax = 100, own = codec, pressedRowsMax = rowsMax): Backlog {
   const sizes = { rowsMax, pressedRowsMax, batchBytesMax: 4 * 1024 * 1024 };

@@ -13,6 +13,7 @@ import { FreshetError } from '../../../../runtime/process/errors.js';
 import type { Metrics } from '../../../../runtime/process/metrics.js';
 import type { ApplyResult, FencedBatch, OnlineStore } from '../../../../runtime/stores/online-store.js';
 import type { Popularity } from '../../../../schemas/records.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import type { MemoryLog } from '../../../support/memory-log.js';
 import {
@@ -35,11 +36,13 @@ import { Random } from '../../../support/random.js';
 const TOPIC = 'popularity.v1';
 const PARTITIONS = 3;
 const DAY_MS = 86_400_000;
+const SET = featureSet(1);
 const layout = new Layout();
+const keys = layout.features(SET);
 const down = () => new FreshetError('connection', 'the store is down');
 
 function popularitySink(store: OnlineStore): { sink: GroupSink; troubled: TroubledStore } {
-  const declared = popularityOnline(1, layout, HALF_LIFE_MS);
+  const declared = popularityOnline(SET, layout, HALF_LIFE_MS);
   const troubled = new TroubledStore(onlineSinkStore(store, declared));
   return { sink: { topic: declared.topic, store: troubled, forgetsUnseen: true }, troubled };
 }
@@ -62,14 +65,14 @@ function put(log: Log, values: readonly (Popularity | string)[]): Promise<void> 
 
 /** What the store shows, product → [rank, category, day], after checking that its parts agree with each other. */
 async function contents(store: OnlineStore): Promise<Map<string, [number, string, string]>> {
-  const ranked = await store.ztop(layout.popularityAll(1), 100_000);
-  const groups = await store.hgetall(layout.popularityGroups(1));
-  const days = await store.hgetall(layout.popularityDay(1));
+  const ranked = await store.ztop(keys.popularityAll, 100_000);
+  const groups = await store.hgetall(keys.popularityGroups);
+  const days = await store.hgetall(keys.popularityDay);
   const shown = new Map<string, [number, string, string]>();
   for (const { member, score } of ranked) shown.set(member, [score, groups.get(member)!, days.get(member)!]);
   assert.deepEqual([...groups.keys()].sort(), [...shown.keys()].sort(), 'the ranking and the categories differ');
   assert.deepEqual([...days.keys()].sort(), [...shown.keys()].sort(), 'the ranking and the days differ');
-  const prefix = layout.popularityCategoryPrefix(1);
+  const prefix = keys.popularityCategoryPrefix;
   let members = 0;
   for (const key of await store.keys(prefix)) {
     for (const { member, score } of await store.ztop(key, 100_000)) {
@@ -135,7 +138,7 @@ describe('a sink follows its topic', () => {
     await materialiser.start();
     await caughtUp();
     await assertShows(store, [a, b]);
-    const best = await store.ztop(layout.popularityAll(1), 10);
+    const best = await store.ztop(keys.popularityAll, 10);
     assert.deepEqual(
       best.map(({ member }) => member),
       ['a', 'b'],
@@ -151,13 +154,13 @@ describe('a sink follows its topic', () => {
     await put(log, [moved, 'b', 'never-there']);
     await caughtUp();
     await assertShows(store, [moved]);
-    assert.equal(await store.zcard(layout.popularityCategory(1, 'shoes')), 0);
+    assert.equal(await store.zcard(keys.popularityCategory('shoes')), 0);
   });
 
   test('for users and their categories too, in one group', async (t) => {
     const log = await memoryLog(PARTITIONS);
     const store = await localStore(t);
-    const users = affinityOnline(1, layout);
+    const users = affinityOnline(SET, layout);
     const userSink = { topic: users.topic, store: onlineSinkStore(store, users), forgetsUnseen: true };
     const { materialiser, caughtUp } = rig(t, log, [popularitySink(store).sink, userSink]);
     await materialiser.start();
@@ -172,9 +175,9 @@ describe('a sink follows its topic', () => {
       ['u2', null],
     ]);
     await caughtUp();
-    assert.deepEqual(await store.hgetall(layout.affinityUser(1, 'u:1')), new Map([['hats', '1']]));
-    assert.deepEqual(await store.hgetall(layout.affinityAsOf(1)), new Map([['u:1', '7']]));
-    assert.deepEqual(await store.keys(layout.affinityUserPrefix(1)), [layout.affinityUser(1, 'u:1')]);
+    assert.deepEqual(await store.hgetall(keys.affinityUser('u:1')), new Map([['hats', '1']]));
+    assert.deepEqual(await store.hgetall(keys.affinityAsOf), new Map([['u:1', '7']]));
+    assert.deepEqual(await store.keys(keys.affinityUserPrefix), [keys.affinityUser('u:1')]);
     assert.equal((await contents(store)).size, 1);
   });
 
@@ -699,11 +702,11 @@ describe('a rebuild', () => {
     const rows = Array.from({ length: 30 }, (_, i) => popularity(`p${i}`));
     await put(log, rows);
     await materialiser.start();
-    await events.until('applied', async () => (await store.zcard(layout.popularityAll(1))) === rows.length);
+    await events.until('applied', async () => (await store.zcard(keys.popularityAll)) === rows.length);
     await log.recreate(TOPIC);
     const first = popularity('first');
     await put(log, [first]);
-    await events.until('made anew', async () => (await store.zcard(layout.popularityAll(1))) === 1);
+    await events.until('made anew', async () => (await store.zcard(keys.popularityAll)) === 1);
     await assertShows(store, [first]);
   });
 });

@@ -1,4 +1,5 @@
 /** Interactions in the online store: the text of any record, what the sink makes of records, and what readers see. */
+
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -12,10 +13,12 @@ import { onlineSinkStore } from '../../../../publishing/sinks/sink-store.js';
 import type { Database } from '../../../../runtime/stores/database.js';
 import { AvroWriter } from '../../../../schemas/avro-writer.js';
 import type { Interactions } from '../../../../schemas/records.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { codec, deadLettersIn, localStore, memoryLog, rig, write } from '../../../support/publishing.js';
 
 const TOPIC = 'interactions.v1';
 const PARTITIONS = 2;
+const SET = featureSet(1);
 
 const item = fc.record({
   product_id: fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }),
@@ -79,7 +82,7 @@ describe('interactions in the online store', () => {
     const store = await localStore(t);
     const layout = new Layout('test:');
     const log = await memoryLog(PARTITIONS);
-    const interactions = interactionsOnline(1, layout);
+    const interactions = interactionsOnline(SET, layout);
     const erased = erasedOnline(layout);
     const made = rig(t, log, [
       { topic: interactions.topic, store: onlineSinkStore(store, interactions), forgetsUnseen: true },
@@ -123,7 +126,9 @@ describe('interactions in the online store', () => {
     assert.equal(await reader.interactionsOf('gone'), null);
     const known = await reader.interactionsOf('a:b');
     assert.deepEqual(known?.items[1], { productId: 'hat', weight: 2, count: 1, purchases: 0 });
-    assert.deepEqual(await store.keys(layout.interactionsUserPrefix(1)), ['test:interactions:v1:user:a%3Ab']);
+    assert.deepEqual(await store.keys(layout.features(SET).interactionsUserPrefix), [
+      'test:interactions:v1:user:a%3Ab',
+    ]);
   });
 
   test('of a weight that is no number become a dead letter; the others go on', async (t) => {

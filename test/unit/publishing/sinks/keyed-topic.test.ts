@@ -7,11 +7,13 @@ import { popularityOnline } from '../../../../publishing/sinks/popularity.js';
 import { catalogueRows, deadLetterRows, userRows } from '../../../../publishing/sinks/tables.js';
 import type { RecordColumns } from '../../../../runtime/log/log.js';
 import { Codec, type SchemaName } from '../../../../schemas/codec.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import { columnsOf } from '../../../support/columns.js';
 import { affinity, codec, HALF_LIFE_MS, popularity } from '../../../support/publishing.js';
 
-const { topic } = popularityOnline(1, new Layout(), HALF_LIFE_MS);
+const SET = featureSet(1);
+const { topic } = popularityOnline(SET, new Layout(), HALF_LIFE_MS);
 const encode = (value: object, schema: SchemaName = 'Popularity') => codec.encode(schema, value);
 
 function read(
@@ -91,7 +93,7 @@ describe('a record is poison', () => {
       { category: 'a\0b' },
     ])
       assert.equal(reasonOf('p1', encode(popularity('p1', over))), 'invalid_value', JSON.stringify(over));
-    const users = affinityOnline(1, new Layout()).topic;
+    const users = affinityOnline(SET, new Layout()).topic;
     assert.equal(reasonOf('u1', encode(affinity('u1', { a: Number.NaN }), 'Affinity'), users), 'invalid_value');
     assert.equal(reasonOf('u1', encode(affinity('u1', { 'a\0': 1 }), 'Affinity'), users), 'invalid_value');
     const product = { product_id: 'p', title: 't\0', description: '', category: '', price: null, updated_at: 1 };
