@@ -1,6 +1,6 @@
 /**
  * Brings the live features into the stores, as one service: for each set its version and two groups of sinks, and once the
- * group of what has no version.
+ * groups of what has no version.
  */
 
 import type { Log } from '../../runtime/log/log.js';
@@ -20,7 +20,7 @@ import { affinityOnline, affinityRows } from '../sinks/affinity.js';
 import type { OnlineSink, TableSink } from '../sinks/declaration.js';
 import { deletedOnline } from '../sinks/deleted.js';
 import { erasedOnline, erasedRows } from '../sinks/erased.js';
-import { SHARED_TABLES } from '../sinks/groups.js';
+import { SHARED_ONLINE, SHARED_TABLES } from '../sinks/groups.js';
 import { interactionsOnline } from '../sinks/interactions.js';
 import { popularityOnline, popularityRows } from '../sinks/popularity.js';
 import { onlineSinkStore } from '../sinks/sink-store.js';
@@ -116,7 +116,7 @@ class LivePublisher implements Publisher {
       checkMs: options.pace?.checkMs ?? CHECK_MS,
     });
     this.#letters = new DeadLetterWriter(log, codec, clock);
-    this.#groups = [...sets.flatMap((set) => this.#groupsOf(set, layout)), this.#sharedGroup()];
+    this.#groups = [...sets.flatMap((set) => this.#groupsOf(set, layout)), ...this.#sharedGroups(layout)];
     this.#applied = new Applied(this.#groups, clock);
   }
 
@@ -162,8 +162,6 @@ class LivePublisher implements Publisher {
         this.#online(popularityOnline(set, layout, halfLifeMs)),
         this.#online(affinityOnline(set, layout)),
         this.#online(interactionsOnline(set, layout)),
-        this.#online(erasedOnline(layout)),
-        this.#online(deletedOnline(layout)),
       ]),
       this.#group(set.sinks.postgres, this.#tablePace(), [
         this.#table(popularityRows(set)),
@@ -173,13 +171,19 @@ class LivePublisher implements Publisher {
   }
 
   /** Of what has no version. */
-  #sharedGroup(): Materialiser {
-    return this.#group(SHARED_TABLES, this.#tablePace(), [
-      this.#table(catalogueRows),
-      this.#table(userRows),
-      this.#table(deadLetterRows),
-      this.#table(erasedRows),
-    ]);
+  #sharedGroups(layout: Layout): Materialiser[] {
+    return [
+      this.#group(SHARED_ONLINE, ONLINE_PACE, [
+        this.#online(erasedOnline(layout)),
+        this.#online(deletedOnline(layout)),
+      ]),
+      this.#group(SHARED_TABLES, this.#tablePace(), [
+        this.#table(catalogueRows),
+        this.#table(userRows),
+        this.#table(deadLetterRows),
+        this.#table(erasedRows),
+      ]),
+    ];
   }
 
   #group(names: SinkNames, pace: SinkPace, sinks: readonly GroupSink[]): Materialiser {

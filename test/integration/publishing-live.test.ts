@@ -27,6 +27,7 @@ import type { Release } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
 import { featureSet } from '../../topics/feature-set.js';
+import { RUNNING_SETS } from '../../topics/running.js';
 import { affinity, codec, Events, endsOf, popularity, write } from '../support/publishing.js';
 import { startPostgres } from '../support/services/postgres.js';
 import { startRedis } from '../support/services/redis.js';
@@ -244,8 +245,8 @@ describe('the publisher', () => {
     const sinks = new Set(publisher.positions().map(({ sink, topic }) => `${sink} ${topic}`));
     assert.deepEqual([...sinks].sort(), [
       ...['features.v1.postgres affinity.v1', 'features.v1.postgres popularity.v1'],
-      ...['features.v1.redis affinity.v1', 'features.v1.redis erasures', 'features.v1.redis interactions.v1'],
-      ...['features.v1.redis popularity.v1', 'features.v1.redis products'],
+      ...['features.v1.redis affinity.v1', 'features.v1.redis interactions.v1', 'features.v1.redis popularity.v1'],
+      ...['shared.redis erasures', 'shared.redis products'],
       ...['tables.postgres dead-letters', 'tables.postgres erasures'],
       ...['tables.postgres products', 'tables.postgres users'],
     ]);
@@ -383,6 +384,46 @@ describe('the publisher', () => {
     // No view shows interactions: there is nothing to point, and a switch must not fail of it.
     await database.query(`SELECT point_live_view('interactions', 2)`);
     await database.execute('DROP TABLE product_popularity_v2, user_affinity_v2');
+  });
+
+  test('fills two versions next to each other, and what has no version once', async (t) => {
+    const { log, store, options } = await running(t);
+    const sets = [featureSet(1), featureSet(2)] as const;
+    await applyTopics(log.admin, allTopics({ ...RUNNING_SETS, features: sets }), { kind: log.kind });
+    const publisher = createPublisher({ ...options, sets });
+    t.after(() => publisher.stop());
+    await publisher.start();
+    t.after(() => database.execute('DROP TABLE product_popularity_v2, user_affinity_v2'));
+    for (const { version, topics } of sets) {
+      const row = popularity('a', { score: version, as_of: NOON });
+      await write(log, topics.popularity.name, 'Popularity', [['a', row]]);
+      await write(log, topics.affinity.name, 'Affinity', [['u', affinity('u', { [`v${version}`]: 1 }, NOON)]]);
+    }
+    await write(log, 'products', 'Product', [['gone', null]]);
+    const written = [...sets.flatMap(({ topics }) => [topics.popularity.name, topics.affinity.name]), 'products'];
+    for (const topic of written)
+      await publisher.awaitApplied(topic, await endsOf(log, topic), AbortSignal.timeout(20_000));
+    const keyPrefix = options.settings.REDIS_KEY_PREFIX;
+    const clock = { ...systemClock, now: () => NOON };
+    for (const { version, tables } of sets) {
+      const pinned = { popularity: version, affinity: version };
+      const reader = createReader({ store, database, keyPrefix, clock, pinned });
+      const [best] = (await reader.popular(null, 2)).items;
+      near(best?.score, version);
+      near((await reader.popularity('a'))?.score, version);
+      assert.deepEqual((await reader.affinity('u'))?.scores, { [`v${version}`]: 1 });
+      assert.deepEqual(await database.query(`SELECT scores FROM ${tables.affinity}`), [
+        { scores: { [`v${version}`]: 1 } },
+      ]);
+    }
+    const readers = publisher.positions().flatMap(({ sink, topic }) => (topic === 'products' ? [sink] : []));
+    assert.deepEqual([...new Set(readers)].sort(), ['shared.redis', 'tables.postgres']);
+    assert.deepEqual(await store.hgetall(new Layout(keyPrefix).deletedProducts()), new Map([['gone', '1']]));
+    const states = await database.query(`SELECT version, state FROM versions WHERE artefact = 'affinity' ORDER BY 1`);
+    assert.deepEqual(states, [
+      { version: 1, state: 'current' },
+      { version: 2, state: 'staged' },
+    ]);
   });
 
   test('I12: starts although the online store is down, and catches up when it is back', async (t) => {

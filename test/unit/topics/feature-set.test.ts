@@ -1,7 +1,7 @@
 /** Names that installations have stored: they must never change. And names of two versions, which must never meet. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { SHARED_TABLES } from '../../../publishing/sinks/groups.js';
+import { SHARED_ONLINE, SHARED_TABLES } from '../../../publishing/sinks/groups.js';
 import { allTopics } from '../../../topics/all.js';
 import type { ApplicationSet } from '../../../topics/application-set.js';
 import { corpusSet } from '../../../topics/corpus.js';
@@ -76,6 +76,7 @@ describe('names of version 1', () => {
       corpus: corpusSet(1),
       embeddings: embeddingsSet(1),
     });
+    assert.deepEqual(SHARED_ONLINE, { sink: 'shared.redis', group: 'shared.redis-sink' });
     assert.deepEqual(SHARED_TABLES, { sink: 'tables.postgres', group: 'tables.postgres-sink' });
   });
 });
