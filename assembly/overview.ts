@@ -127,7 +127,7 @@ export class OverviewSampler {
     }, 0);
   }
 
-  async #sinkLag({ sink }: SinkNames, topics: readonly string[], log: Log): Promise<number> {
+  async #sinkLag({ sink, group }: SinkNames, topics: readonly string[], log: Log): Promise<number> {
     const own = new Map(
       (this.#o.publisher?.positions() ?? [])
         .filter((position) => position.sink === sink)
@@ -136,7 +136,7 @@ export class OverviewSampler {
     let lag = 0;
     for (const topic of topics) {
       const ends = await this.#endsOf(topic);
-      const shown = await log.shownOffsets(sink, ends);
+      const shown = await log.shownOffsets(group, ends);
       for (const [i, { partition, offset }] of ends.entries())
         lag += Math.max(0, offset - Math.max(own.get(`${topic}/${partition}`) ?? 0, shown[i] ?? 0));
     }
