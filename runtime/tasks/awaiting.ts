@@ -5,6 +5,7 @@
  *   before it → the next commit writes it, with a marker that says how far the piece had read
  */
 import { randomUUID } from 'node:crypto';
+import type { DeadLetter } from '../../schemas/records.js';
 import type { PartitionOffsets, RecordColumns, TopicPartition } from '../log/log.js';
 import { FreshetError } from '../process/errors.js';
 import type { AwaitedDeclaration, AwaitedWork } from './awaited-work.js';
@@ -60,21 +61,10 @@ export class Awaiting implements Work {
   constructor(task: string, options: TaskOptions, declaration: AwaitedDeclaration) {
     this.#task = task;
     this.#o = options;
-    const { inputs, partitions, log, codec, clock, logger } = options;
-    this.#rejects = new Rejects({
-      job: declaration.name,
-      encode: (letter) => codec.encode('DeadLetter', letter),
-    });
-    this.#work = declaration.createWork({
-      task,
-      inputs,
-      partitions,
-      log,
-      codec,
-      clock,
-      logger,
-      reject: (batch, row, problem) => this.#rejects.deadLetter(batch, row, problem),
-    });
+    const encode = (letter: DeadLetter) => options.codec.encode('DeadLetter', letter);
+    const rejects = new Rejects({ job: declaration.name, encode });
+    this.#rejects = rejects;
+    this.#work = declaration.createWork({ ...options, task, reject: rejects.deadLetter.bind(rejects) });
   }
 
   positions(): InputOffset[] {

@@ -65,13 +65,11 @@ export class Folding implements Work {
 
   /** Errors: those of restoreTask. */
   async restore(changelog: Changelog, signal: AbortSignal | undefined): Promise<RestoredWork> {
-    const { log, clock, logger, metrics } = this.#o;
+    const { clock, metrics } = this.#o;
     const restored = await restoreTask({
+      ...this.#o,
       task: this.#task,
       declaration: this.#declaration,
-      log,
-      clock,
-      logger,
       signal,
       changelog,
       checkpoints: this.#checkpoints,

@@ -11,11 +11,11 @@ import { faultPoint } from './fault-points.js';
 import { Folding } from './folding.js';
 import { taskMetrics } from './metrics.js';
 import type { Part } from './processor.js';
-import { READER_WAIT_MS } from './restore.js';
 import type { TaskOptions } from './task-options.js';
 import { TaskWriter } from './task-writer.js';
 import type { InputOffset, Work } from './work.js';
 
+const READER_WAIT_MS = 250;
 /** What arrives waits for the next commit anyway, 100 ms apart by default. */
 const READER_GAP_MS = 25;
 
