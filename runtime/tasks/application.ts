@@ -10,7 +10,7 @@ import { membershipEnded, taskFailed, taskStopped } from './events.js';
 import { taskMetrics } from './metrics.js';
 import type { Part } from './processor.js';
 import { ReachedOffsets } from './reached-offsets.js';
-import { Task } from './task.js';
+import { type AnyDeclaration, Task } from './task.js';
 import type { TaskOptions } from './task-options.js';
 
 /** More tasks than this cost more transactions than they bring. */
@@ -28,12 +28,12 @@ export interface ApplicationOptions
   extends Omit<TaskOptions, 'declaration' | 'index' | 'inputs' | 'partitions' | 'isOurs' | 'onCommitted'> {
   /** Names the group and, with the processor and the task, every transactional id. */
   readonly name: string;
-  readonly processors: readonly TaskOptions['declaration'][];
+  readonly processors: readonly AnyDeclaration[];
   readonly events: EventBus;
 }
 
 /** `index`: within its processor. */
-type Planned = Pick<TaskOptions, 'declaration' | 'index' | 'inputs' | 'partitions'>;
+type Planned = Pick<TaskOptions<AnyDeclaration>, 'declaration' | 'index' | 'inputs' | 'partitions'>;
 
 interface Running {
   readonly stop: AbortController;
@@ -118,7 +118,7 @@ export class Application implements Service {
     this.#membership = null;
   }
 
-  async #planOf(declaration: TaskOptions['declaration']): Promise<Planned[]> {
+  async #planOf(declaration: AnyDeclaration): Promise<Planned[]> {
     const partitions = await this.#o.log.partitionCount(declaration.input);
     const tasks = Math.min(partitions, TASKS_MAX);
     const changelog = await this.#o.log.partitionCount(declaration.changelog);

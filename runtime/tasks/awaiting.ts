@@ -15,10 +15,10 @@ import { type Marker, markerPartOf } from './marker.js';
 import type { Output } from './processor.js';
 import { type OutputRecord, Rejects } from './rejects.js';
 import { refuseOtherState } from './restore.js';
-import type { TaskOptions } from './task-options.js';
+import type { InputOffset, TaskOptions } from './task-options.js';
 import type { CommitPoint, MarkerContent } from './task-writer.js';
 import { prepareBatch } from './tracked-part.js';
-import type { InputOffset, RestoredWork, Work } from './work.js';
+import type { RestoredWork, Work } from './work.js';
 
 const COMMIT_RECORDS_MAX = 2_000;
 /** Pieces that may be there before the first of them is: one slow answer holds up the commit, and not the others. */

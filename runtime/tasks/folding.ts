@@ -12,10 +12,10 @@ import { taskMetrics } from './metrics.js';
 import type { Output, Part, ProcessorDeclaration } from './processor.js';
 import { restoreTask } from './restore.js';
 import type { ColumnSink } from './state/saved-columns.js';
-import type { TaskOptions } from './task-options.js';
+import type { InputOffset, TaskOptions } from './task-options.js';
 import type { CommitPoint, MarkerContent } from './task-writer.js';
 import { foldBatch, partOf, prepareBatch, startParts, type TrackedPart } from './tracked-part.js';
-import type { InputOffset, RestoredWork, Work } from './work.js';
+import type { RestoredWork, Work } from './work.js';
 
 const COMMIT_RECORDS_MAX = 20_000;
 const FLUSH_ROWS_MIN = 500;

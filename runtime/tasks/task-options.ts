@@ -4,13 +4,17 @@ import type { Log, TopicPartition } from '../log/log.js';
 import type { Clock } from '../process/clock.js';
 import type { Logger } from '../process/logger.js';
 import type { Metrics } from '../process/metrics.js';
-import type { AwaitedDeclaration } from './awaited-work.js';
 import type { Checkpoints } from './checkpoints.js';
-import type { ProcessorDeclaration } from './processor.js';
-import type { InputOffset } from './work.js';
+import type { TaskDeclaration } from './processor.js';
 
-export interface TaskOptions {
-  readonly declaration: ProcessorDeclaration | AwaitedDeclaration;
+/** An input partition and the next offset of it. */
+export interface InputOffset extends TopicPartition {
+  readonly offset: number;
+}
+
+/** `Declaration`: of what the task does; only the task itself has to know its kind. */
+export interface TaskOptions<Declaration extends TaskDeclaration = TaskDeclaration> {
+  readonly declaration: Declaration;
   readonly index: number;
   readonly inputs: readonly TopicPartition[];
   /** Partition count of the input topic. */

@@ -5,19 +5,23 @@
  *   init (fences the old owner) → restore → live: take, commit
  */
 import type { LogReader, RecordColumns } from '../log/log.js';
+import type { AwaitedDeclaration } from './awaited-work.js';
 import { Awaiting } from './awaiting.js';
 import { Changelog } from './changelog.js';
 import { faultPoint } from './fault-points.js';
 import { Folding } from './folding.js';
 import { taskMetrics } from './metrics.js';
-import type { Part } from './processor.js';
-import type { TaskOptions } from './task-options.js';
+import type { Part, ProcessorDeclaration } from './processor.js';
+import type { InputOffset, TaskOptions } from './task-options.js';
 import { TaskWriter } from './task-writer.js';
-import type { InputOffset, Work } from './work.js';
+import type { Work } from './work.js';
 
 const READER_WAIT_MS = 250;
 /** What arrives waits for the next commit anyway, 100 ms apart by default. */
 const READER_GAP_MS = 25;
+
+/** The two kinds of work: folds, and outcomes that are awaited. */
+export type AnyDeclaration = ProcessorDeclaration | AwaitedDeclaration;
 
 export class Task {
   readonly name: string;
@@ -29,7 +33,7 @@ export class Task {
   #signal: AbortSignal | undefined;
   #committedAt = 0;
 
-  constructor(options: TaskOptions) {
+  constructor(options: TaskOptions<AnyDeclaration>) {
     const { declaration, index, log, codec, clock } = options;
     this.#o = options;
     this.name = `${declaration.application}.${declaration.name}-${index}`;
