@@ -1,5 +1,4 @@
-/** Whoever asks to forget can ask what became of it at once. */
-
+/** The state of an erasure can be read at once after its request. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Eraser } from '../../../ingest/eraser.js';
@@ -7,7 +6,7 @@ import type { LogReader } from '../../../runtime/log/log.js';
 import { featureSet } from '../../../topics/feature-set.js';
 import { codec, memoryLog } from '../../support/publishing.js';
 
-test('a request has been made once readers see it, not when its commit is acknowledged', async () => {
+test('a request resolves once readers see it, not when its commit is acknowledged', async () => {
   const log = await memoryLog(1);
   const reader = log.reader.bind(log);
   let show = (): void => undefined;
@@ -18,7 +17,7 @@ test('a request has been made once readers see it, not when its commit is acknow
   const waits = new Promise<void>((resolve) => {
     asked = resolve;
   });
-  // As a broker that still writes the markers of the transaction.
+  // Like a broker that is still writing the markers of the transaction.
   log.reader = (start, options): LogReader => {
     const real = reader(start, options);
     return new Proxy(real, {
