@@ -39,7 +39,7 @@ test('a user’s recommendations and products like the watched one are shown, an
   const { tab, fixture } = shown;
   await tab.until(`document.querySelectorAll('#recommended-items li').length === 2`);
   assert.equal(await textOf(tab, '#recommended-whom'), 'u-000042');
-  assert.match(await textOf(tab, '#recommended-note'), /without what was bought\. Model version 7\.$/);
+  assert.match(await textOf(tab, '#recommended-note'), /without purchased products\. Model version 7\.$/);
   assert.equal(await textOf(tab, '#similar-items li:first-child .name'), 'garden-cedar-planter-12');
   assert.equal(await textOf(tab, '#similar-items li:first-child .value'), '0.80');
   await tab.value(`document.querySelector('#recommended-items [data-product="bath-soap-1"]').click()`);
@@ -52,7 +52,7 @@ test('a search runs while typing, and its errors are shown', async (context) => 
   const shown = await show(context);
   if (shown === null) return;
   const { tab, fixture } = shown;
-  assert.match(await textOf(tab, '#search-note'), /^Type what you look for/);
+  assert.match(await textOf(tab, '#search-note'), /^Type what you are looking for/);
   await tab.value(`(() => {
     const input = document.getElementById('query');
     input.value = ' cedar planter ';

@@ -148,7 +148,7 @@ for (const [kind, openStore] of online)
       await spoilt(async (path) => {
         const text = await readFile(path, 'utf8');
         await writeFile(path, text.replace('w0.2', 'w0.3'));
-      }, /another SHA-256/);
+      }, /not have the SHA-256/);
       await spoilt((path) => rm(path), /missing/);
       await spoilt((path) => appendFile(join(path, '..', 'manifest.json'), ' x'), /not valid JSON/);
       await spoilt((path) => writeFile(join(path, '..', 'manifest.json'), '{}'), /does not match the run/);

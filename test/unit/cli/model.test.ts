@@ -34,7 +34,7 @@ test('model import says what it found, writes model.onnx once, and what to set',
     const done = await run('import', folder);
     assert.ok(done.includes(`EMBEDDING_MODEL_DIR=${folder}`));
     assert.ok(existsSync(file));
-    await assert.rejects(run('import', folder), /--replace writes it anew/);
+    await assert.rejects(run('import', folder), /--replace overwrites it/);
     const json = JSON.parse(await run('import', folder, '--replace', '--json')) as { cosine: number };
     assert.ok(json.cosine > 0.9999);
   }));
