@@ -1,4 +1,4 @@
-/** From captured pairs to a trained and judged model in memory. */
+/** From captured pairs to a trained and evaluated model in memory. */
 import { FreshetError } from '../../runtime/process/errors.js';
 import { type Distribution, distributionOf } from './distribution.js';
 import { ASKED_MAX, chooseAsked, type Evaluation, evaluate } from './evaluation.js';
@@ -28,7 +28,7 @@ export interface Model {
   readonly evaluation: Evaluation;
   readonly users: Distribution;
   readonly products: Distribution;
-  /** What took how long. */
+  /** Time taken by each step. */
   readonly seconds: { readonly prepare: number; readonly train: number; readonly evaluate: number };
 }
 
@@ -41,8 +41,8 @@ interface ModelOptions {
 }
 
 /**
- * Trains twice: without the held-out pairs, for the figures, and with all, which is what stays in memory. Whoever calls
- * closes the host. Errors: FreshetError 'invalid_data' when nobody takes part, 'settings' when it does not fit.
+ * Trains twice: without the held-out pairs, for the figures, and with all pairs, which is what stays in memory. The
+ * caller closes the host. Errors: FreshetError 'invalid_data' if no user is eligible, 'settings' if it does not fit.
  */
 export async function makeModel(o: ModelOptions): Promise<Model> {
   const { settings, captured } = o;
@@ -98,7 +98,7 @@ function refuseTooLarge({ bytes }: Places, bytesMax: number, factors: number): v
   );
 }
 
-/** Seconds since it was last asked. */
+/** Seconds since the previous call. */
 function stopwatch(): () => number {
   let last = performance.now();
   return () => {

@@ -1,4 +1,4 @@
-/** One thread of the kernel: takes pieces of a task until none is left, says so, and waits for the next task. */
+/** One thread of the kernel: takes pieces of a task until none is left, reports that, and waits for the next task. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { runPiece, type Task } from './tasks.js';
 import { wasmKernel } from './wasm-kernel.js';
@@ -19,7 +19,7 @@ export interface ThreadTask {
 const { module, memory, scratch } = workerData as ThreadData;
 const kernel = wasmKernel(module, memory);
 const words = new Uint32Array(memory.buffer);
-/** The first word counts the pieces that were taken. */
+/** The first word counts the pieces taken. */
 const taken = new Int32Array(memory.buffer, 0, 1);
 
 parentPort!.on('message', ({ task, pieces }: ThreadTask) => {

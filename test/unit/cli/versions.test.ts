@@ -44,7 +44,7 @@ describe('freshet versions show', () => {
     assert.match(output, /^stopwords version 3\n {2}state +current\n/);
     assert.match(output, /^ {2}run +run-3$/m);
     assert.match(output, /^ {2}STOPWORDS_WORDS_MAX +3000$/m);
-    assert.match(output, /^count +passed +1,234 words, at least 1 is asked for\.$/m);
+    assert.match(output, /^count +passed +1,234 words, at least 1 is required\.$/m);
     assert.match(output, /^terms\[0\] +0 +512/m);
     assert.match(output, /^stopwords\.jsonl +90,000 +abab/m);
     assert.match((await freshet('versions', 'show', 'stopwords', '1')).output, /state +retired; its data is gone/);
