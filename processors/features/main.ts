@@ -1,5 +1,4 @@
-/** Starts the features application: the tasks of activity and popularity that this member is given. */
-
+/** Starts the features application: the tasks of activity and popularity assigned to this member. */
 import { startAll, stopAll } from '../../runtime/process/service.js';
 import type { TaskSettings } from '../../runtime/tasks/settings.js';
 import type { FeatureSet } from '../../topics/feature-set.js';

@@ -1,4 +1,4 @@
-/** The application as a service: it opens the model of its settings, joins its group, and outlives a commit of unknown outcome. */
+/** The application as a service: it opens the model of its settings, joins its group, and recovers from an error. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openReporting } from '../../../../assembly/reporting.js';
@@ -49,7 +49,7 @@ test('without a model folder the hashed model is opened, loudly; an unknown outc
   }
 });
 
-test('a model folder that is not there stops the start with a sentence', async () => {
+test('a missing model folder stops the start with an explanation', async () => {
   const { log, codec } = await Stage.of();
   const settings = loadSettings({ EMBEDDING_MODEL_DIR: '/nowhere/at/all' });
   const service = createEmbeddings({ set, log, codec, settings, ...openReporting(silentLogger), clock: systemClock });
