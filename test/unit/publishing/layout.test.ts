@@ -7,7 +7,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 describe('rank scores', () => {
-  test('give back the score, faded to any moment, within 1e-9', () => {
+  test('return the score, decayed to any moment, within 1e-9', () => {
     for (const halfLifeMs of [HOUR_MS, 14 * DAY_MS, 24_000 * HOUR_MS]) {
       for (const score of [1e-12, 0.5, 1, 3, 123_456.789, 1e12]) {
         const asOf = Date.UTC(2026, 1, 28, 13, 45);
@@ -20,7 +20,7 @@ describe('rank scores', () => {
     }
   });
 
-  test('order products by what they are worth at one moment, whenever their rows were made', () => {
+  test('order products by their value at one moment, whenever their rows were written', () => {
     const halfLifeMs = DAY_MS;
     const early = rankScore(8, 0, halfLifeMs);
     const late = rankScore(3, DAY_MS, halfLifeMs);
@@ -36,7 +36,7 @@ describe('rank scores', () => {
 });
 
 describe('keys', () => {
-  test('of two ids never meet, whatever characters they have', () => {
+  test('of two ids never collide, whatever characters they have', () => {
     const layout = new Layout('shop:');
     const ids = ['a', 'a:b', 'a%3Ab', 'ä', 'a b', '', '*'];
     assert.equal(new Set(ids.map((id) => layout.features(featureSet(1)).affinityUser(id))).size, ids.length);

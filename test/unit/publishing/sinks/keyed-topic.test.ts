@@ -63,7 +63,7 @@ describe('a record is poison', () => {
     assert.ok(!isPoison(read('x'.repeat(256), null)));
   });
 
-  test('when its bytes are no known Avro', () => {
+  test('when its bytes are not in a known Avro schema', () => {
     assert.equal(reasonOf('p1', Buffer.from('{"product_id": "p1"}')), 'unknown_framing');
     assert.equal(reasonOf('p1', Buffer.from([0, 0, 0, 0, 9, 1, 2])), 'unknown_schema');
     assert.equal(reasonOf('p1', encode(popularity('p1')).subarray(0, 15)), 'undecodable');
@@ -73,7 +73,7 @@ describe('a record is poison', () => {
     assert.equal(reasonOf('p2', encode(popularity('p1'))), 'key_mismatch');
   });
 
-  test('in another partition than its key, and then says nothing about its key', () => {
+  test('in a partition other than its key’s, and then says nothing about its key', () => {
     const wrong = (partitionOf(4, Buffer.from('p1')) + 1) % 4;
     const change = read('p1', encode(popularity('p1')), topic, 4, wrong);
     assert.ok(isPoison(change));
@@ -102,7 +102,7 @@ describe('a record is poison', () => {
     assert.equal(reasonOf('u', encode(user, 'User'), userRows.topic), 'invalid_value');
   });
 
-  test('but a dead letter may be anywhere and hold anything', () => {
+  test('unless it is a dead letter, which may be anywhere and contain anything', () => {
     const letter = {
       ...{ id: 'x/0/1', kind: 'record', job_id: null, job_name: 'j', source: null, record_key: null, size: 1 },
       ...{ sha256: '', input: Buffer.from('\0'), input_json: '"\0"', reason_code: 'r', error: 'e\0', stack: null },
