@@ -28,7 +28,7 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
     });
     const { database, store } = stores!;
     const shared = { log, codec, settings, ...openReporting(logger), clock: systemClock, database };
-    // Not started: whoever runs reconciles, and a switch follows through before it answers.
+    // Not started: running processes reconcile, and a switch completes before it returns.
     const versions = createVersions({ ...shared, store });
     open.push(() => versions.stop());
     const runs = createRuns({ ...shared, jobs: SNAPSHOT_JOBS });
@@ -41,7 +41,7 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
       run: async (job, dryRun, onStep, signal) => {
         const snapshotters = createSnapshotters({ ...shared, versions, snapshotters: [await snapshotterOf(job)] });
         open.push(() => snapshotters.stop());
-        // It may have to wait for the lease of another run, of which its own progress says nothing.
+        // The run may have to wait for another run's lease, which its own progress does not show.
         const waiting = setInterval(() => onStep(null), WAITING_MS);
         const onProgress = (step: Step) => {
           clearInterval(waiting);

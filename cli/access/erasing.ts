@@ -1,4 +1,4 @@
-/** Ways to ask for an erasure and to see what became of it: those of `openLogAccess`, and the stores where they are known. */
+/** Ways to request an erasure and to see its state: those of `openLogAccess`, plus the stores if they are known. */
 import { z } from 'zod';
 import { ERASER_WRITES, Eraser } from '../../ingest/eraser.js';
 import type { ErasureStatus } from '../../publishing/erasure/certificate.js';
@@ -16,11 +16,11 @@ import { clientOf, openDirectAccess } from './open.js';
 
 export interface ErasureAccess {
   readonly where: string;
-  /** Why waiting is in vain, in a sentence; null where somebody is at work. */
+  /** Why waiting is pointless, in a sentence; null if some process acts on the request. */
   readonly idle: string | null;
   /** Resolves when the request and its deletions are in the log. */
   request(subject: Subject, reason: string | null): Promise<void>;
-  /** Waits up to `waitMs` for its end; null where none was asked for. */
+  /** Waits up to `waitMs` for it to finish; null if none was requested. */
   status(subject: Subject, waitMs: number, signal: AbortSignal): Promise<ErasureStatus | null>;
   close(): Promise<void>;
 }
@@ -49,7 +49,7 @@ function overHttp(client: ApiClient): ErasureAccess {
   };
 }
 
-/** Through the log. A process that holds the data folder knows its private stores; else those with URLs are asked. */
+/** Through the log. A holder of the data folder knows its private stores; otherwise those with URLs are used. */
 async function openDirect(shell: Shell, holder: ApiClient | null): Promise<ErasureAccess> {
   const { settings, logger } = shell;
   const access = await openDirectAccess(shell, { writes: ERASER_WRITES });

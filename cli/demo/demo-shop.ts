@@ -13,7 +13,7 @@ import type { DemoSettings } from './settings.js';
 import { createShop } from './shop.js';
 
 const LOOK_MS = 100;
-/** The demo shows its first versions soon, instead of waiting until topics that may be late are written. */
+/** The demo shows its first versions soon, instead of waiting until topics that may lag are written. */
 const TERMS_INTERVAL_S_MAX = 1;
 const INTERACTIONS_INTERVAL_S_MAX = 10;
 
@@ -49,7 +49,7 @@ async function load({ log, codec, folder, logger, clock, signal, waitFor }: Demo
   return await loadHistory({ log, codec, shop, logger, marker, signal });
 }
 
-/** The history is folded, emitted, and applied to the stores, as far as these roles run here. */
+/** Waits until the history is folded, emitted, and applied to the stores, as far as these roles run here. */
 async function awaitVisible({ log, features, publisher, signal, waitFor }: DemoScene, ends: Ends): Promise<void> {
   if (features.length === 0) return;
   waitFor('the demo history to be folded');
@@ -64,7 +64,7 @@ async function awaitVisible({ log, features, publisher, signal, waitFor }: DemoS
     await publisher.awaitApplied(name, await endsOf(log, name), signal);
 }
 
-/** The documents are folded, their terms written, and a first version of the stopwords is there. */
+/** Waits until the documents are folded, their terms written, and a first version of the stopwords exists. */
 async function firstStopwords(
   { sets, log, corpus, clock, logger, signal, waitFor }: DemoScene,
   published: NonNullable<DemoScene['published']>,
@@ -86,7 +86,7 @@ async function firstStopwords(
   await awaitFirstVersion({ ...published, job: 'stopwords', logger, clock, signal });
 }
 
-/** The shop is open meanwhile; without models it is worth looking at all the same. */
+/** The shop is open meanwhile; it is worth looking at even without models. */
 async function firstModels(
   { sets, log, features, logger, clock, signal }: DemoScene,
   endOffsets: Ends,

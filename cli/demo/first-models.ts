@@ -1,6 +1,6 @@
 /**
- * The demo has similar products, recommendations and search some seconds after it is ready: the first index and the
- * first model are made while the shop is open already, once the products' vectors and the users' interactions are in
+ * The demo has similar products, recommendations and search a few seconds after it is ready: the first index and the
+ * first model are built while the shop is already open, once the products' vectors and the users' interactions are in
  * their topics.
  */
 import type { Log } from '../../runtime/log/log.js';
@@ -14,7 +14,7 @@ interface FirstModelsOptions extends Omit<FirstVersionOptions, 'job'> {
   readonly embeddings: EmbeddingsSet;
   /** Parts of the features application that run in this process. */
   readonly parts: () => readonly Pick<Part, 'input' | 'oldestDue'>[];
-  /** Where the demo's history ends. */
+  /** End offsets of the demo's history. */
   readonly endOffsets: readonly { readonly partition: number; readonly offset: number }[];
 }
 

@@ -178,7 +178,7 @@ async function verifies(t: TestContext, over: Readonly<Record<string, string>>):
     assert.equal(text.code, 1);
     assert.match(text.output, /^store +artefact +same +different/m);
     assert.match(text.output, /^postgres +popularity +p10 +category +wrong /m);
-    assert.match(text.output, /What is served differs from the log\.\n$/);
+    assert.match(text.output, /The served values differ from the log\.\n$/);
   } finally {
     await deployment.stop();
     await database.close();

@@ -1,4 +1,4 @@
-/** `freshet model import`, as a person sees it. */
+/** `freshet model import`, as a user sees it. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ async function run(...args: string[]): Promise<string> {
   return output;
 }
 
-test('model import says what it found, writes model.onnx once, and what to set', () =>
+test('model import reports what it found and which setting to use, and writes model.onnx once', () =>
   withTinyModel({}, async ({ folder }) => {
     const file = join(folder, 'model.onnx');
     const dry = await run('import', folder, '--dry-run');

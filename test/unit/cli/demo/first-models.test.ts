@@ -7,7 +7,7 @@ import { events, products } from '../../../../topics/events.js';
 import { append, ScriptedLog } from '../../../support/scripted-log.js';
 import { FakeRuns, succeeded } from '../../../support/versions.js';
 
-it('asks for an index when products are embedded, and for a model when interactions are written', async () => {
+it('requests an index when products are embedded, and a model when interactions are written', async () => {
   const log = await ScriptedLog.of();
   await append(log, products.name, Buffer.from('p1'), Buffer.from('x'));
   const runs = new FakeRuns();
