@@ -1,7 +1,8 @@
 /**
- * I1: a transaction of another producer hangs in a changelog, and in the input. Tasks that live go on, as far as the input
- * is stable; a task that starts waits, and goes on by itself when it is ended in time; else it stops, says where, and
- * can be started once somebody has ended it. Nothing is read past it, so nothing is lost and nothing counts twice.
+ * A transaction of another producer hangs in a changelog, and in the input. Running tasks continue as far as the input
+ * is stable; a starting task waits, and continues by itself if the transaction ends in time. Otherwise it stops, says
+ * where, and can be started once the transaction has ended. Nothing is read past it, so nothing is lost or counts
+ * twice.
  */
 
 import assert from 'node:assert/strict';
@@ -22,10 +23,10 @@ import { report } from './harness/report.js';
 import { Scene } from './harness/scene.js';
 
 const CHANGELOG = 'features.v1.activity-changelog';
-/** So long a task waits for its changelog to be stable, and some. */
+/** A little longer than a task waits for its changelog to become stable. */
 const PATIENCE_MS = 31_000;
 
-/** Runs as the system's, ahead of it by what it was told to skip. */
+/** Runs like the system clock, ahead of it by the skipped time. */
 class SkippingClock implements Clock {
   #aheadMs = 0;
   readonly sleep = systemClock.sleep;
@@ -43,7 +44,7 @@ class SkippingClock implements Clock {
   }
 }
 
-test('a transaction of another producer hangs: tasks wait, say where, and go on when it is ended', {
+test('a transaction of another producer hangs: tasks wait, say where, and continue when it ends', {
   timeout: 120_000,
 }, async (t) => {
   const scene = await Scene.open(t);

@@ -37,10 +37,7 @@ describe('freshet erase, while no Freshet runs', () => {
     const freshet = await freshetIn(t);
     const { code, output } = await freshet('erase', 'product', 'p1', '--yes', '--no-wait');
     assert.equal(code, 0);
-    assert.match(
-      output,
-      /^Written to the log in .*; "freshet erase product p1 --show" shows its state\.\n$/,
-    );
+    assert.match(output, /^Written to the log in .*; "freshet erase product p1 --show" shows its state\.\n$/);
     const json = await freshet('erase', 'product', 'p1', '--yes', '--no-wait', '--json');
     assert.deepEqual(JSON.parse(json.output), { subject: 'product:p1' });
   });
