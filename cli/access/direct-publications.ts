@@ -9,7 +9,7 @@ import { createRuns } from '../../snapshotters/create-runs.js';
 import { createSnapshotters } from '../../snapshotters/main.js';
 import { RUNNING_SETS } from '../../topics/running.js';
 import type { Shell } from '../shell.js';
-import type { Publications, Step } from './publications.js';
+import type { Publications, RunProgress } from './publications.js';
 
 const WAITING_MS = 250;
 
@@ -43,7 +43,7 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
         open.push(() => snapshotters.stop());
         // The run may have to wait for another run's lease, which its own progress does not show.
         const waiting = setInterval(() => onStep(null), WAITING_MS);
-        const onProgress = (step: Step) => {
+        const onProgress = (step: RunProgress) => {
           clearInterval(waiting);
           onStep(step);
         };

@@ -12,7 +12,7 @@ import type { ApiClient } from './api-client.js';
 import { clientOf } from './open.js';
 
 /** The progress of a run. */
-export type Step = NonNullable<Run['progress']>;
+export type RunProgress = NonNullable<Run['progress']>;
 
 export interface Publications {
   /** For messages: "the running Freshet at …". */
@@ -27,12 +27,12 @@ export interface Publications {
    * taken the run. An abort leaves another process's run alone and returns its current state; a run of our own is
    * cancelled.
    */
-  run(job: string, dryRun: boolean, onStep: (step: Step | null) => void, signal: AbortSignal): Promise<Run>;
+  run(job: string, dryRun: boolean, onStep: (step: RunProgress | null) => void, signal: AbortSignal): Promise<Run>;
   close(): Promise<void>;
 }
 
 const ASK_MS = 250;
-const STARTING: Step = { phase: 'starting', done: 0, total: null };
+const STARTING: RunProgress = { phase: 'starting', done: 0, total: null };
 
 /** Null: no process holds the data folder, or the settings make it needless. Errors: 'locked' while it starts. */
 export async function holderClient({ settings }: Shell, reachesAll: boolean): Promise<ApiClient | null> {

@@ -6,7 +6,7 @@ import type { Event } from '../../schemas/records.js';
 import { Market } from './demand.js';
 import { WITHOUT_CATEGORY } from './history.js';
 import { Random, WeightedIndex } from './random.js';
-import { planSpotlitVisit, planVisit, type Step } from './session.js';
+import { planSpotlitVisit, planVisit, type VisitStep } from './session.js';
 import type { Shop } from './shop.js';
 
 const HOUR_MS = 3_600_000;
@@ -22,7 +22,7 @@ const MOMENT_SHARE_MAX = 0.7;
 
 interface Visit {
   readonly shopper: number;
-  readonly steps: readonly Step[];
+  readonly steps: readonly VisitStep[];
   at: number;
 }
 

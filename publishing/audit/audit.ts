@@ -120,13 +120,13 @@ export class Audit {
 
   async #open(): Promise<Fold> {
     const { log, codec, clock, sample, busyShare, onRead } = this.#o;
-    const told = (await this.#passage.foldSettings()) ?? this.#o.settings;
+    const folded = (await this.#passage.foldSettings()) ?? this.#o.settings;
     // An event counts only in the partition that its key belongs to.
     this.#foldOptions = {
       log,
       codec,
       clock,
-      settings: { ...told, partitions: await log.partitionCount(events.name) },
+      settings: { ...folded, partitions: await log.partitionCount(events.name) },
       busyShare,
       firstDay: this.#firstDay(await this.#passage.sweptDayLeast()),
       onRead: (records) => {
