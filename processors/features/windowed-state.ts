@@ -8,7 +8,8 @@ import { DueSet, IntList } from '../../runtime/tasks/state/columns.js';
 import { EntityDays } from '../../runtime/tasks/state/entity-days.js';
 import { FlushQueue } from '../../runtime/tasks/state/flush-queue.js';
 import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
-import { dayOf, WINDOW_DAYS, windowStart } from './days.js';
+import { WINDOW_DAYS } from '../../topics/limits.js';
+import { dayOf, windowStart } from './days.js';
 
 /**
  * A sweep is spread over this time, a third of its limit: at full speed it delayed live changes by seconds (p99 7 s at
