@@ -223,7 +223,7 @@ interface Said {
   readonly error: Error | null;
 }
 
-/** Throws errors that waiting does not resolve. */
+/** Throws permanent errors. */
 function listOf(result: PromiseSettledResult<readonly Scored[] | null>): Said {
   if (result.status === 'fulfilled') return { list: result.value, error: null };
   if (!isTransient(result.reason)) throw result.reason;

@@ -48,7 +48,7 @@ test('every requested file exists, none is unused, and together they are small',
     assert.match(String(headers['content-type']), type, url);
     if (!UPLOT.test(url)) bytes += text.length;
   }
-  assert.ok(bytes < 100_000, `${bytes} bytes besides the chart library`);
+  assert.ok(bytes < 100_000, `${bytes} bytes without the chart library`);
   for (const name of readdirSync(WEB_FOLDER))
     if (name !== 'index.html') assert.ok(files.has(`/assets/${name}`), `nothing requests ${name}`);
 });
@@ -83,7 +83,7 @@ test('scripts and page agree on ids', async (context) => {
   for (const [url, text] of files) {
     for (const [, id] of text.matchAll(/byId\('([^']+)'\)/g)) {
       asked++;
-      assert.ok(ids.includes(id!), `${url} asks for #${id}`);
+      assert.ok(ids.includes(id!), `${url} uses #${id}`);
     }
   }
   assert.ok(asked > 20);

@@ -1,7 +1,7 @@
 /**
- * The transaction log. A commit is first written to its partitions, then noted here with its end in each of them; only the
- * note makes it count. A durable mark says that all commits up to one are on disk. The file starts with the end of every
- * partition at some commit, and is rewritten from time to time.
+ * The journal of commits. A commit is first written to its partitions, then noted here with its end in each of them;
+ * only the note makes it count. A checkpoint says that all commits up to one are on disk. The file starts with the end
+ * of every partition at some commit, and is rewritten from time to time.
  *
  *   file   = record*            the first is a base
  *   record = length u32, crc32c u32, kind u8, commit f64, time f64, count u32, count × place     (little endian)

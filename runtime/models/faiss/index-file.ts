@@ -1,6 +1,6 @@
 /**
- * The format of FAISS's index files, as far as we write, change and check it. FAISS trusts a file and ends the process on a
- * damaged one, so the whole structure is checked here first. All numbers are little endian:
+ * The format of FAISS's index files, as far as we write, change and check it. FAISS trusts a file and ends the process
+ * on a damaged one, so the whole structure is checked here first. All numbers are little endian:
  *
  *   every index   4 letters · d int32 · count int64 · 2 × int64 · trained byte · metric int32                     37 bytes
  *   IxFI, IxF2    … · number of floats uint64 · floats                               flat; inner product, squared distance

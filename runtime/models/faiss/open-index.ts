@@ -3,8 +3,8 @@
  *
  *   starting ──ready──► serving ──its process ends──► starting again, at once, then after 0.1, 0.2, 0.4 … 5 s
  *
- * Searches in progress when the process ends are rejected with a transient error; those that arrive meanwhile wait until
- * the next process is ready, or until they time out. A second index is a second process: loading it delays no one.
+ * Searches in progress when the process ends are rejected with a transient error; those that arrive meanwhile wait
+ * until the next process is ready, or they time out. A second index is a second process: loading it delays no one.
  */
 import { FreshetError } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';

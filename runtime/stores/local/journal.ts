@@ -4,11 +4,11 @@
  *   snapshot-<n>   the state when journal <n> was started, as records; the last line has their number
  *   journal-<n>    records since then; several exist while a snapshot is being written, or if that was interrupted
  *
- * A line is the CRC-32 of its JSON in hexadecimal, a space, the JSON. The operating system has a record before it counts
- * (kill -9 loses nothing), and the disk has it within a second (a power failure loses at most that). Only the end of the
- * history can be lost: reading stops at the first damaged line and the rest is cut off, so positions and values still
- * belong together and a sink continues from its position. A damaged snapshot leaves nothing: the sinks find no position
- * and rebuild.
+ * A line is the CRC-32 of its JSON in hexadecimal, a space, the JSON. The operating system has a record before it
+ * counts (kill -9 loses nothing), and the disk has it within a second (a power failure loses at most that). Only the
+ * end of the history can be lost: reading stops at the first damaged line and the rest is cut off, so positions and
+ * values still belong together and a sink continues from its position. A damaged snapshot leaves nothing: the sinks
+ * find no position and rebuild.
  */
 import * as fs from 'node:fs';
 import * as files from 'node:fs/promises';

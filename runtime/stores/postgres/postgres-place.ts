@@ -1,7 +1,7 @@
 /**
- * Where the private Postgres keeps its data. Postgres refuses to run as root, so if we are root, it runs as user nobody. A
- * data folder of mode 0700 is not accessible to nobody, so its folder is then outside, linked to the data folder by a
- * random id:
+ * Where the private Postgres keeps its data. Postgres refuses to run as root, so if we are root, it runs as user
+ * nobody. A data folder of mode 0700 is not accessible to nobody, so its folder is then outside, linked to the data
+ * folder by a random id:
  *
  *   <data folder>/postgres.json    id, password, and the outside folder if there is one
  *   as root        /var/lib/freshet/<id>/    owned by root, others may traverse it; tied-to names the data folder

@@ -1,7 +1,7 @@
 /**
- * A plan as one MessagePack array, the input of the Lua script in redis-scripts.ts. One argument instead of one per value:
- * Redis then creates no object per value, and the limit of arguments per command (1,048,576) is out of reach. It is flat,
- * because the script passes slices of it to commands with unpack().
+ * A plan as one MessagePack array, the input of the Lua script in redis-scripts.ts. One argument instead of one per
+ * value: Redis then creates no object per value, and the limit of arguments per command (1,048,576) is out of reach. It
+ * is flat, because the script passes slices of it to commands with unpack().
  *
  *   [sorted sets: n, key…] [hashes: n, key…] then per step: code, key, …
  */

@@ -115,7 +115,8 @@ export class KafkaAdmin implements LogAdmin {
     for (let n = 0; ; n++) {
       await this.#persist(what, () => this.#cluster.refresh([topic]));
       if (condition()) return;
-      if (performance.now() > deadline) throw new FreshetError('timeout', ` 1000} s/ 1000} s`);
+      if (performance.now() > deadline)
+        throw new FreshetError('timeout', `${what}: not done within ${DISAPPEAR_LIMIT_MS / 1000} s`);
       await systemClock.sleep(pauseMs(n, 10, 200), this.#cluster.signal);
     }
   }

@@ -89,7 +89,7 @@ export class Cluster {
     return leader === undefined || leader < 0 ? null : leader;
   }
 
-  /** True if the last metadata answer lacked the topic, and is to be believed. */
+  /** True if the cluster does not have the topic, and has been without it long enough to be believed. */
   isUnknown(topic: string): boolean {
     const since = this.#missingSince.get(topic);
     return this.isMissing(topic) && (since === undefined || performance.now() - since > MISSING_MS_MAX);

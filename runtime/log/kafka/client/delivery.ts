@@ -67,7 +67,7 @@ export async function deliver(parcels: readonly Parcel[], options: DeliveryOptio
   }
 }
 
-/** Returns an error that passes by itself, or null. */
+/** Returns a retriable error, or null. */
 async function sendRound(waiting: readonly Parcel[], options: DeliveryOptions): Promise<unknown> {
   const byLeader = new Map<number, Parcel[]>();
   let trouble: unknown = null;
@@ -89,7 +89,7 @@ async function sendRound(waiting: readonly Parcel[], options: DeliveryOptions): 
   return trouble;
 }
 
-/** Returns the first partition error that passes by itself, or null; rejects with any other error. */
+/** Returns the first retriable error of a partition, or null; rejects with any other error. */
 async function sendTo(leader: number, parcels: readonly Parcel[], options: DeliveryOptions): Promise<unknown> {
   const link = await options.links.to(leader);
   const sent: Sent[] = [];

@@ -18,7 +18,7 @@ export class Heart {
   #waiting: ((confirmed: boolean) => void)[] = [];
   #settle: (ending: Ending) => void = () => undefined;
   #fail: (error: Error) => void = () => undefined;
-  /** Resolves when the member should give up its tasks and join again; rejects with an error that does not pass. */
+  /** Resolves when the member should give up its tasks and join again; rejects with a permanent error. */
   readonly ended: Promise<Ending>;
 
   constructor(coordinator: Coordinator, member: MemberKey) {

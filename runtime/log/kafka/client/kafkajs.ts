@@ -150,7 +150,7 @@ const KEEP_ALIVE_MS = 30_000;
 const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
 
 /**
- * Like the one of kafkajs, but without Nagle's delay (our requests are complete when written), and passing on whole
+ * Like kafkajs's own, but without Nagle's delay (our requests are complete when written), and passing on whole
  * answers instead of chunks.
  */
 function openSocket({ host, port, ssl, onConnect }: SocketArguments, connection: () => KafkajsConnection): Socket {

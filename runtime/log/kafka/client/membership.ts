@@ -1,11 +1,11 @@
 /**
- * Membership in a group by the classic protocol: join, get tasks, heartbeat; when the group rebalances, give up the tasks
- * and join again. Members share tasks, not partitions; the partitions are only shown to Kafka's tools.
+ * Membership in a group by the classic protocol: join, get tasks, heartbeat; when the group rebalances, give up the
+ * tasks and join again. Members share tasks, not partitions; the partitions are only shown to Kafka's tools.
  *
  *   join ──→ onAssigned ──→ heartbeats ──→ onRevoked ──→ join …       leave(): onRevoked, LeaveGroup, end
  *
- * A member that cannot reach the coordinator keeps its tasks until the coordinator says otherwise: its writes are fenced by
- * transactional ids, and a restarted broker gives every member a fresh session.
+ * A member that cannot reach the coordinator keeps its tasks until the coordinator says otherwise: its writes are
+ * fenced by transactional ids, and a restarted broker gives every member a fresh session.
  */
 
 import { systemClock } from '../../../process/clock.js';

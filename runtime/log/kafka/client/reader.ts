@@ -1,7 +1,7 @@
 /**
  * The reader: one fetch at a time per leader, for all of its partitions, and one answer ahead of the caller. The next
  * fetch is sent when poll() returns the result of the last one, so that broker and caller work at the same time. Moving
- * leaders and broken connections are waited out; poll() throws only errors that do not pass.
+ * leaders and broken connections are waited out; poll() throws only permanent errors.
  */
 
 import { systemClock } from '../../../process/clock.js';
@@ -28,7 +28,7 @@ const MAX_WAIT_MS = 250;
 const PARTITION_BYTES_MAX = 1024 * 1024;
 /** Of one answer, however many partitions it contains. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
-/** A smaller answer counts as little: its reader has caught up. */
+/** A smaller answer means that the reader has caught up. */
 const LITTLE_BYTES = 32 * 1024;
 /** A partition may be missing for this many tries, about 10 s, before we believe that it does not exist. */
 const MISSING_TRIES_MAX = 15;
@@ -57,7 +57,7 @@ export class KafkaReader implements LogReader {
   readonly #streams = new Map<string, Map<number, Stream>>();
   readonly #order: Stream[] = [];
   readonly #busyLeaders = new Set<number>();
-  /** Leaders whose last answer was little: not asked again before the gap is over. */
+  /** Leaders whose last answer was small: not asked again before the gap is over. */
   readonly #calmLeaders = new Set<number>();
   /** Leaders not asked until the current refresh of metadata is over. */
   readonly #restingLeaders = new Set<number>();
@@ -65,7 +65,7 @@ export class KafkaReader implements LogReader {
   readonly #troubledLeaders = new Set<number>();
   /** Number of metadata refreshes since the last success. */
   #troubles = 0;
-  /** Number of times in a row that the cluster lacked something that we read. */
+  /** Number of times in a row that the cluster did not have something that we read. */
   #missing = 0;
   #mending = false;
   /** Some partition has no known leader. */
@@ -243,7 +243,7 @@ export class KafkaReader implements LogReader {
     });
   }
 
-  /** Returns the first error that passes by itself, or null; throws any other error. */
+  /** Returns the first retriable error, or null; throws any other error. */
   async #accept(answer: FetchAnswer, alone: boolean): Promise<unknown> {
     if (answer.error !== 0) throw new KafkaError(answer.error, 'reading');
     let trouble: unknown = null;

@@ -11,7 +11,7 @@ export interface Patience {
   readonly what: string;
 }
 
-/** The n-th pause (n ≥ 0): doubled each time, with jitter between half and all of it, so that clients do not align. */
+/** The n-th pause (n ≥ 0): doubled each time, with jitter between half and all of it, to avoid lockstep. */
 export function pauseMs(n: number, firstMs = 50, lastMs = 1000): number {
   const whole = Math.min(lastMs, firstMs * 2 ** Math.min(n, 20));
   return whole / 2 + (Math.random() * whole) / 2;
@@ -22,7 +22,7 @@ export function closedError(what: string): FreshetError {
 }
 
 /**
- * Calls `attempt` until it succeeds or fails with an error that does not pass by itself. When patience ends, throws
+ * Calls `attempt` until it succeeds or fails with an error that is not retriable. When patience ends, throws
  * FreshetError('timeout') with the last error as its cause; 'state' when the owner was closed meanwhile.
  */
 export async function persist<T>(patience: Patience, attempt: (n: number) => Promise<T>): Promise<T> {

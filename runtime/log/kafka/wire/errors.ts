@@ -130,7 +130,7 @@ export class LinkError extends FreshetError {
   }
 }
 
-/** True for errors that pass by themselves: connections, moving leaders and coordinators, busy brokers. */
+/** True for retriable errors: connections, moving leaders and coordinators, busy brokers. */
 export function passes(error: unknown): boolean {
   if (error instanceof LinkError) return true;
   return (

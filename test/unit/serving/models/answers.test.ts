@@ -145,7 +145,7 @@ describe('recommendations', () => {
     assert.equal((await without.answers.recommendations('u1', 2, false)).fallback, 'popularity');
   });
 
-  it('do not hide errors that do not pass', async () => {
+  it('do not hide permanent errors', async () => {
     const { answers, factors } = scene();
     factors.recommended = () => Promise.reject(new FreshetError('invalid_data', 'wrong'));
     await assert.rejects(answers.recommendations('u1', 2, false), /wrong/);

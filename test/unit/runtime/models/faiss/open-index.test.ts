@@ -91,7 +91,7 @@ for (const engine of ENGINES)
           assert.equal(index.restarts, kill);
         }
         const { errors, slowestMs } = await load.stop();
-        assert.ok(errors.length >= 1 && errors.length <= 2 * 8, `${errors.length} were told`);
+        assert.ok(errors.length >= 1 && errors.length <= 2 * 8, `${errors.length} failed`);
         for (const error of errors) {
           assert.ok(isTransient(error), error.message);
           assert.match(error.message, /process of the index ended \(SIGKILL\)/);

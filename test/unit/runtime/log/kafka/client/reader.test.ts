@@ -136,7 +136,7 @@ describe('kafka reader', () => {
   });
 
   for (const error of [3, 5, 6, 9, 56, 74, 75, 78]) {
-    test(`error ${error} of a fetch passes by itself`, async () => {
+    test(`error ${error} of a fetch is retried`, async () => {
       const reader = await read([partition(1, [batch(0, 5)])]);
       kafka.nextFetchError = error;
       assert.deepEqual(offsets(await readRows(reader, 5)), range(0, 5));
