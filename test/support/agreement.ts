@@ -1,4 +1,4 @@
-/** Holds the feature topics of a driver against the slow reference: every key at its own as_of, and no key too many. */
+/** Compares a driver's feature topics with the slow reference: every key at its own as_of, and no superfluous keys. */
 import assert from 'node:assert/strict';
 import { relativeError } from '../../publishing/audit/reference.js';
 import type { Affinity, Interactions, Popularity } from '../../schemas/records.js';
@@ -17,7 +17,7 @@ export interface Agreement {
 
 export type Feature = 'popularity' | 'affinity' | 'interactions';
 
-/** Products are unknown to the catalogue, and every event of the topic decodes. Throws at the first difference. */
+/** Assumes that the catalogue has no products and every event of the topic decodes. Throws at the first difference. */
 export async function agrees(
   driver: Driver,
   features: readonly Feature[] = ['popularity', 'affinity', 'interactions'],

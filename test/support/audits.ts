@@ -1,4 +1,4 @@
-/** Audits for tests of serving: one verification of every status, and at most one more at a time. */
+/** Audits for tests of serving: one verification in every state, and at most one more at a time. */
 import type { AuditorState } from '../../publishing/audit/auditor.js';
 import type { AuditReport } from '../../publishing/audit/report.js';
 import type { Verification } from '../../publishing/audit/verifications.js';

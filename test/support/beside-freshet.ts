@@ -1,4 +1,4 @@
-/** Commands beside a running Freshet: a data folder held by this process, and a server on fakes that it announces. */
+/** Commands alongside a running Freshet: a data folder held by this process, and a server on fakes announced in it. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { createServer } from '../../serving/server.js';
 import { runCommand, type Said } from '../unit/cli/run-command.js';
 import { servingOptions } from './serving.js';
 
-/** The fakes, and the command in whose data folder they are served. */
+/** The fakes, and the command, which uses the data folder where they are served. */
 export async function besideFreshet(test: TestContext) {
   const base = mkdtempSync(join(tmpdir(), 'freshet-beside-'));
   const folder = await openDataFolder(join(base, 'data'));

@@ -1,6 +1,6 @@
 /**
- * A real browser, where one is installed, driven through its own debugging pipe (Chrome DevTools Protocol), which needs
- * nothing but Node.
+ * A real browser, if one is installed, driven through its own debugging pipe (Chrome DevTools Protocol), which needs
+ * only Node.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -15,7 +15,7 @@ import { WEB_FOLDER } from '../../serving/routes/page.js';
 import { type Fixture, servingFixture } from './serving.js';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
-/** How long a test waits for what must come. */
+/** How long a test waits for a condition. */
 export const WAIT_MS_MAX = 20_000;
 
 function findBrowser(): string | null {
@@ -46,7 +46,7 @@ interface Message {
 
 /** One tab of one browser. */
 export class Tab {
-  /** What the browser complained about: errors on the console, refused or failed requests, exceptions. */
+  /** Everything the browser complained about: errors on the console, refused or failed requests, exceptions. */
   readonly complaints: string[] = [];
   readonly #process: ChildProcess;
   readonly #to: Writable;
@@ -70,7 +70,7 @@ export class Tab {
     const profile = mkdtempSync(join(tmpdir(), 'freshet-browser-'));
     const tab = new Tab(browser, profile);
     context.after(async () => {
-      // Closing lets the browser end its children first: killed, they would go on writing into the folder.
+      // Closing lets the browser end its children first: if killed, they would continue writing into the folder.
       const ended = once(tab.#process, 'exit');
       tab.#session = undefined;
       tab.#to.on('error', () => undefined);
@@ -96,7 +96,7 @@ export class Tab {
     });
   }
 
-  /** The token for every request of the page from now on: what a person would type. */
+  /** The token for every request of the page from now on, as a user would type it. */
   async authenticate(token: string): Promise<void> {
     const headers = { authorization: `Bearer ${token}` };
     await this.#send('Network.setExtraHTTPHeaders', { headers });
@@ -115,7 +115,7 @@ export class Tab {
     return (result as { value: T }).value;
   }
 
-  /** Looks at every frame until the expression is true; what throws is not true yet. */
+  /** Checks at every frame until the expression is true; an exception counts as not yet true. */
   async until(expression: string): Promise<void> {
     const frames = `new Promise((resolve, reject) => {
       const end = performance.now() + ${WAIT_MS_MAX};
@@ -172,7 +172,7 @@ export interface Shown {
 export async function showPage(context: TestContext, { width = 1280, height = 900, options, stock }: Shown) {
   const browser = findBrowser();
   if (browser === null) {
-    context.skip('no Chromium or Chrome in PATH (nor in CHROME_BIN): the page was not looked at');
+    context.skip('no Chromium or Chrome in PATH (nor in CHROME_BIN): the page was not tested');
     return null;
   }
   const fixture = await servingFixture(context, { webFolder: WEB_FOLDER, ...options });

@@ -1,4 +1,4 @@
-/** Records as the log port hands them over, for tests of parts without a log. */
+/** Records in the form the log port returns, for tests of parts without a log. */
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { RecordBatchBuilder, walkBatches } from '../../runtime/log/record-batch.js';
 

@@ -1,6 +1,6 @@
 /**
- * The corpus application without a broker: documents go in, the clock moves by hand, and what `terms` says is held
- * against a recount. Over the log in memory, whose topics can be compacted by a call.
+ * The corpus application without a broker: documents go in, the clock is moved by hand, and the contents of `terms` are
+ * compared with a recount. It runs over the in-memory log, whose topics can be compacted by a call.
  */
 import assert from 'node:assert/strict';
 import type { CorpusOutcome } from '../../processors/corpus/corpus-part.js';
@@ -32,11 +32,11 @@ export interface SceneOptions {
   readonly partitions?: number;
   readonly intervalMs?: number;
   readonly changelogIntervalMs?: number;
-  /** Where tasks keep checkpoints; without it they keep none. */
+  /** Folder for the tasks' checkpoints; without it they keep none. */
   readonly checkpointFolder?: string;
-  /** Of tasks and test alike. */
+  /** For tasks and test alike. */
   readonly codec?: Codec;
-  /** Stands between the tasks and the log. */
+  /** A wrapper between the tasks and the log. */
   readonly between?: (log: Log) => Log;
 }
 
@@ -76,7 +76,7 @@ export class CorpusScene {
     return scene;
   }
 
-  /** Writes a document, or null to delete it; a Buffer stands as it is. */
+  /** Writes a document, or null to delete it; a Buffer is written unchanged. */
   async pipe(
     key: string | Buffer | null,
     value: Partial<Document> | Buffer | null,
@@ -98,7 +98,7 @@ export class CorpusScene {
     await writer.flush();
   }
 
-  /** Folds what there is, without a commit. */
+  /** Folds all records, without a commit. */
   async fold(tasks: readonly Task[]): Promise<void> {
     for (const task of tasks) while (await isBehind(task, this.log)) await task.foldOnce();
   }
@@ -110,7 +110,7 @@ export class CorpusScene {
     await this.#checkpoints?.idle();
   }
 
-  /** Folds and commits, documents first, until nothing is left to do but what waits for its time. */
+  /** Folds and commits, documents first, until only work that waits for its time is left. */
   async run(): Promise<void> {
     for (const tasks of [this.corpus, this.terms]) {
       await this.fold(tasks);
@@ -124,14 +124,14 @@ export class CorpusScene {
     }
   }
 
-  /** As run(), until every shard is written too. */
+  /** Like run(), until every shard is written too. */
   async settle(): Promise<void> {
     await this.run();
     this.clock.advance(this.#o.intervalMs);
     await this.run();
   }
 
-  /** Ends every task as it is and restores new ones. */
+  /** Drops every task without stopping it and restores new ones. */
   async crash(): Promise<void> {
     for (const task of [...this.corpus, ...this.terms]) await task.close();
     await this.#checkpoints?.idle();
@@ -183,7 +183,7 @@ export class CorpusScene {
     return shards;
   }
 
-  /** What `terms` says, by language. */
+  /** The contents of `terms`, by language. */
   async published(): Promise<Map<string, Counted>> {
     return addUp(await this.shards());
   }
@@ -209,7 +209,7 @@ export class CorpusScene {
   }
 }
 
-/** What the shards of `terms`, by key, say together, by language. */
+/** The combined contents of the shards of `terms`, by language. */
 export function addUp(shards: ReadonlyMap<string, Terms>): Map<string, Counted> {
   const languages = new Map<string, Counted>();
   for (const [key, { language, shard, sources, totals, terms }] of shards) {

@@ -1,4 +1,4 @@
-/** `freshet up`, or `npm start`, as a process group of its own. */
+/** `freshet up`, or `npm start`, in a separate process group. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { bareEnvironment, killFamily } from './processes.js';
 const READY_MS_MAX = 60_000;
 const RECORDS_PER_PAGE = 1_000;
 
-/** A record as `/v1/topics/{name}/records` shows it. */
+/** A record in the form of `/v1/topics/{name}/records`. */
 export interface ShownRecord<T> {
   readonly partition: number;
   readonly offset: number;
@@ -23,10 +23,10 @@ export interface ShownRecord<T> {
   readonly value: T | null;
 }
 
-/** `up` runs the same compiled code as the test that runs it; `npm start` is what its script does, the demo too. */
+/** `up` runs the same compiled code as the test; `npm start` runs what its script runs, including the demo. */
 export type StartedAs = 'up' | 'npm start';
 
-/** With whatever it starts; settings of the test's own environment do not reach it. */
+/** Includes everything it starts; settings of the test's own environment do not reach it. */
 export class Deployment {
   readonly #settings: Readonly<Record<string, string>>;
   readonly #startedAs: StartedAs;
@@ -39,7 +39,7 @@ export class Deployment {
     this.#startedAs = startedAs;
   }
 
-  /** Resolves when it is ready, at most 60 s after its start; with `until` listening already when it has an address. */
+  /** Resolves when it is ready, at most 60 s after its start; with `until` listening, once it has an address. */
   async start(over: Readonly<Record<string, string>> = {}, until: 'ready' | 'listening' = 'ready'): Promise<void> {
     const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
     const env = { ...bareEnvironment(), ...this.#settings, ...over };
@@ -64,7 +64,7 @@ export class Deployment {
       await this.until(async () => (await fetch(`${this.address}/health/ready`)).status === 200, 'ready', deadline);
   }
 
-  /** kill -9 of the process group. Private stores are not in it: their watcher shuts them down. */
+  /** kill -9 of the process group. Private stores are not part of it: their watcher shuts them down. */
   async killGroup(): Promise<void> {
     const child = this.#child!;
     const ended = once(child, 'exit');
@@ -72,7 +72,7 @@ export class Deployment {
     await ended;
   }
 
-  /** kill -9 of all of it at one moment: private stores and their watchers too. Returns what was killed. */
+  /** kill -9 of everything at once, including private stores and their watchers. Returns what was killed. */
   async killEverything(): Promise<string[]> {
     const child = this.#child!;
     const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
@@ -107,7 +107,7 @@ export class Deployment {
     return (await response.json()) as T;
   }
 
-  /** Every record of a topic that is there now. */
+  /** Every record currently in a topic. */
   async records<T>(topic: string): Promise<ShownRecord<T>[]> {
     type Answer = { records: ShownRecord<T>[]; next: { partition: number; offset: number }[] };
     const all: ShownRecord<T>[] = [];
@@ -120,7 +120,7 @@ export class Deployment {
     }
   }
 
-  /** Values of a topic from its beginning; waits until at least `count` are there. */
+  /** Values of a topic from its beginning; waits until there are at least `count`. */
   async read<T>(topic: string, count: number): Promise<T[]> {
     type Answer = { records: { value: T }[] };
     let values: T[] = [];
@@ -132,7 +132,7 @@ export class Deployment {
     return values;
   }
 
-  /** True when the answer says that all were accepted; false when there was none. */
+  /** True if the answer says that all were accepted; false if there was none. */
   async send(events: readonly Event[]): Promise<boolean> {
     try {
       const body = events.map((event) => JSON.stringify(event)).join('\n');

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { projectRoot } from '../../schemas/project-root.js';
 
 export interface Block {
-  /** Of the document, from the project root. */
+  /** Path of the document, relative to the project root. */
   readonly path: string;
-  /** Of its first line, from 1. */
+  /** Line number of its first line, from 1. */
   readonly line: number;
   readonly text: string;
 }

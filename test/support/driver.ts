@@ -1,7 +1,7 @@
 /**
  * Runs processors without a broker and without waiting: pipe records in, move the clock by hand, read what was written.
- * The log is the embedded one in a folder of its own, so transactions, offsets and log time are the real thing; a crash
- * drops the tasks as they are and restores new ones from the log.
+ * The log is the embedded one in a temporary folder, so transactions, offsets and log time are real; a crash drops the
+ * tasks without stopping them and restores new ones from the log.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -30,9 +30,9 @@ import { isBehind, tasksOf } from './tasks.js';
 const HOUR_MS = 3_600_000;
 
 export interface DriverOptions {
-  /** Where the clock begins, ms. */
+  /** Start time of the clock, ms. */
   readonly now: number;
-  /** Of every topic. */
+  /** Number of partitions of every topic. */
   readonly partitions?: number;
   readonly popularityHalfLifeMs?: number;
   readonly affinityHalfLifeMs?: number;
@@ -42,11 +42,11 @@ export interface DriverOptions {
   readonly changelogIntervalMs?: number;
   /** 0, the default: no checkpoints. Staggered: a task's first one comes after half the interval at the earliest. */
   readonly checkpointIntervalMs?: number;
-  /** What tasks say of themselves. */
+  /** Receives the tasks' log lines. */
   readonly logger?: Logger;
-  /** The tasks' clock, where it is not the log's. */
+  /** The tasks' clock, if it differs from the log's. */
   readonly emitter?: (clock: Clock) => Clock;
-  /** Stands between the tasks and the log, to make faults. */
+  /** A wrapper between the tasks and the log, to inject faults. */
   readonly between?: (log: Log) => Log;
 }
 
@@ -108,7 +108,7 @@ export class Driver {
     return this.#tasks;
   }
 
-  /** Writes one record at the clock's time. `value` is encoded by the topic's schema; a Buffer stands as it is. */
+  /** Writes one record at the clock's time. `value` is encoded by the topic's schema; a Buffer is written unchanged. */
   async pipe(topic: string, key: string | null, value: unknown, options: { partition?: number } = {}): Promise<void> {
     const writer = await this.log.writer([topic]);
     const bytes = value === null || Buffer.isBuffer(value) ? value : this.codec.encode(schemaOf(topic), value);
@@ -141,7 +141,7 @@ export class Driver {
     for (const task of this.#tasks) while (await isBehind(task, this.log)) await task.foldOnce();
   }
 
-  /** Where tasks keep their checkpoints. */
+  /** Folder of the tasks' checkpoints. */
   get checkpointFolder(): string {
     return join(this.#folder, 'checkpoints');
   }
@@ -151,7 +151,7 @@ export class Driver {
     await this.#checkpoints?.idle();
   }
 
-  /** Ends every task as it is and restores new ones, with other settings if given. */
+  /** Drops every task without stopping it and restores new ones, optionally with changed settings. */
   async crash(changed: Partial<DriverOptions> = {}): Promise<void> {
     this.#o = { ...this.#o, ...changed };
     for (const task of this.#tasks) await task.close();
@@ -160,7 +160,7 @@ export class Driver {
     await this.#startTasks();
   }
 
-  /** One more owner of every task, not restored yet; to be closed by the caller. */
+  /** Another owner of every task, not restored yet; the caller must close it. */
   again(): readonly Task[] {
     return this.#declarations().flatMap((declaration) => this.#tasksOf(declaration));
   }
@@ -192,7 +192,7 @@ export class Driver {
     return out;
   }
 
-  /** The newest marker in each partition of a changelog; null where there is none. */
+  /** The newest marker in each partition of a changelog; null if there is none. */
   async markers(topic: string): Promise<(Marker | null)[]> {
     const partitions = Array.from({ length: await this.log.partitionCount(topic) }, (_, partition) => partition);
     return Promise.all(
@@ -204,7 +204,7 @@ export class Driver {
     );
   }
 
-  /** The newest value per key of a compacted topic, deleted keys left out. */
+  /** The newest value per key of a compacted topic, without deleted keys. */
   async table<T>(topic: string): Promise<Map<string, T>> {
     const table = new Map<string, T>();
     for (const { key, value } of await this.records<T>(topic)) {

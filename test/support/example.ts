@@ -1,8 +1,8 @@
-/** Processes of examples and documents: only what a process needs and what is given reaches their environment. */
+/** Processes of examples and documents: their environment contains only what a process needs and the given settings. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** PATH and its like, without the settings of whoever runs the tests. */
+/** PATH and the like, without the settings of the environment that runs the tests. */
 export function bareEnvironment(): Record<string, string> {
   const { PATH, HOME, TMPDIR, LANG } = process.env;
   const kept = Object.entries({ PATH, HOME, TMPDIR, LANG }).filter(([, value]) => value !== undefined);
@@ -22,7 +22,7 @@ export interface Begun {
   /** Everything on standard output so far. */
   output(): string;
   errors(): string;
-  /** Resolves once the output matches; throws with what it said when the process ends before. */
+  /** Resolves once the output matches; throws with the output if the process ends first. */
   until(pattern: RegExp): Promise<void>;
 }
 
@@ -30,13 +30,13 @@ export interface BeginOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly folder?: string;
   readonly input?: string;
-  /** kill -9 after so long, ms (default 120 s). */
+  /** kill -9 after this long, ms (default 120 s). */
   readonly limitMs?: number;
-  /** In a process group of its own, which kill -9 then reaches as a whole. */
+  /** In a separate process group, which kill -9 then reaches as a whole. */
   readonly isGroup?: boolean;
 }
 
-/** Starts a process and keeps what it says. */
+/** Starts a process and keeps its output. */
 export function begin(command: string, args: readonly string[], options: BeginOptions = {}): Begun {
   const { settings = {}, folder, input = '', limitMs = 120_000, isGroup = false } = options;
   const environment = { ...bareEnvironment(), ...settings };
@@ -61,7 +61,7 @@ export function begin(command: string, args: readonly string[], options: BeginOp
   return { child, ended, output: () => output, errors: () => errors, until };
 }
 
-/** Runs a process to its end. Throws with what it said when the exit code is not 0. */
+/** Runs a process to its end. Throws with its output if the exit code is not 0. */
 export async function run(command: string, args: readonly string[], options: BeginOptions = {}): Promise<string> {
   const { code, output, errors } = await begin(command, args, options).ended;
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${output}\n${errors}`);

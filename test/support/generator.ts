@@ -1,7 +1,7 @@
 /**
- * Random streams of events that sit on every edge of the formulas: both ends of the window, midnight, the leap day,
- * the duplicate horizon, the five minutes ahead. Built as a fast-check arbitrary, so that a failing stream shrinks to
- * the few records that matter.
+ * Random streams of events on every edge case of the formulas: both ends of the window, midnight, the leap day, the
+ * duplicate horizon, the five minutes ahead. Built as a fast-check arbitrary, so that a failing stream shrinks to the
+ * few records that matter.
  */
 import fc from 'fast-check';
 import type { RawRecord } from '../../publishing/audit/reference.js';
@@ -14,7 +14,7 @@ const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** Where streams begin: an ordinary noon, just before and on a leap day, 89 and 90 days behind it, new year's eve. */
+/** Start times of streams: an ordinary noon, just before and on a leap day, 89 and 90 days after it, New Year's Eve. */
 export const STARTS: readonly number[] = [
   Date.UTC(2026, 10, 3, 12),
   Date.UTC(2028, 1, 28, 23, 59, 58),
@@ -30,7 +30,7 @@ const CATEGORIES = [null, null, 'shoes', 'hats', 'bücher', 'other', 'unknown', 
 const EVENT_IDS = ['e1', 'e2', 'e3', 'e4', 'é', 'e:1'];
 const TYPES = ['view', 'add_to_cart', 'purchase'] as const;
 
-/** The catalogue that goes with the streams: some products known, one deleted, others never heard of. */
+/** The catalogue for the streams: some products known, one deleted, others missing. */
 export const STREAM_CATALOGUE: Catalogue = {
   categories: new Map([
     ['p1', 'shoes'],
@@ -50,7 +50,7 @@ type Gap =
   /** By the duplicate horizon plus `ms`. */
   | { readonly kind: 'horizon'; readonly ms: number };
 
-/** When an event happened, seen from its log time. */
+/** When an event happened, relative to its log time. */
 type When =
   | { readonly kind: 'offset'; readonly ms: number }
   /** `ms` from the start of the UTC day `daysBack` days before the log time's. */
@@ -59,12 +59,12 @@ type When =
 
 interface Step {
   readonly gap: Gap;
-  /** Sends the newest event again, as a producer that got no answer does. */
+  /** Sends the newest event again, like a producer that got no answer. */
   readonly again: boolean;
   readonly user: string;
   /** Null: an erasure. */
   readonly event: {
-    /** Null: an id of its own. */
+    /** Null: a new id. */
     readonly id: string | null;
     readonly product: string;
     readonly category: string | null;
@@ -131,7 +131,7 @@ export interface StreamOptions {
 
 export const STREAM_DEFAULTS: StreamOptions = { partitions: 2, duplicateHorizonMs: 6 * HOUR_MS, stepsMax: 60 };
 
-/** Streams in log order across partitions; the log time never falls. */
+/** Streams in log order across partitions; the log time never goes back. */
 export function streamArbitrary(options: Partial<StreamOptions> = {}): fc.Arbitrary<RawRecord[]> {
   const full = { ...STREAM_DEFAULTS, ...options };
   return fc

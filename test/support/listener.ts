@@ -1,4 +1,4 @@
-/** What the code under test says of itself: its log lines, kept as objects. */
+/** The log lines of the code under test, kept as objects. */
 import { pino } from 'pino';
 import type { Logger } from '../../runtime/process/logger.js';
 

@@ -1,6 +1,6 @@
 /**
- * The load of the benches: a shop's 90 days of events in the order in which they happened, written straight into Avro
- * bytes (about 80 per event) as columns, with no object per event, so that the generator is no part of what is measured.
+ * The load of the benches: a shop's 90 days of events in the order in which they happened, written directly as Avro
+ * bytes (about 80 per event) in columns, with no object per event, so that the generator does not affect the result.
  */
 import { Codec } from '../../schemas/codec.js';
 import { Random, Zipf } from './random.js';
@@ -20,7 +20,7 @@ export interface LoadOptions {
   readonly users: number;
   readonly products: number;
   readonly categories: number;
-  /** Oldest event, ms; default: the start of the window's first day, seen from endMs. */
+  /** Oldest event, ms; default: the start of the window's first day, relative to endMs. */
   readonly startMs: number;
   /** Newest event, ms. */
   readonly endMs: number;
@@ -28,7 +28,7 @@ export interface LoadOptions {
   readonly duplicates: number;
   /** Share of events that happened up to a day before their place in the stream. */
   readonly disorder: number;
-  /** The first events walk over all users and products once, so that none is without an event. */
+  /** The first events cover all users and products once, so that none is without an event. */
   readonly everyId: boolean;
   /** Frames the values; default single-object encoding. */
   readonly codec: Codec;
@@ -67,7 +67,7 @@ export function categoryId(category: number): string {
   return `aisle-${String(category).padStart(3, '0')}`;
 }
 
-/** The stream, chunk by chunk; a chunk may be kept, its memory is not used again. */
+/** The stream, chunk by chunk; a chunk may be kept, because its memory is not reused. */
 export function* load(options: Partial<LoadOptions> & Pick<LoadOptions, 'endMs'>): Generator<LoadChunk> {
   const windowStart = (Math.floor(options.endMs / DAY_MS) - (WINDOW_DAYS - 1)) * DAY_MS;
   const full: LoadOptions = { ...LOAD_DEFAULTS, startMs: windowStart, codec: new Codec(), ...options };
@@ -127,7 +127,7 @@ class EventWriter {
   constructor({ codec, users, products, categories }: LoadOptions) {
     this.#prefix = codec.prefix('Event');
     this.#users = Array.from({ length: users }, (_, i) => avroString(userId(i)));
-    // The category follows the product in the record, so both are one piece of bytes; 02 chooses the string of the union.
+    // The category follows the product in the record, so both are one byte string; 02 chooses the string of the union.
     this.#products = Array.from({ length: products }, (_, i) =>
       Buffer.concat([avroString(productId(i)), Buffer.of(2), avroString(categoryId(i % categories))]),
     );
@@ -168,7 +168,7 @@ class EventWriter {
   }
 }
 
-/** Bytes of an Avro string shorter than 64 bytes: its length fits one byte. */
+/** Bytes of an Avro string shorter than 64 bytes, so that its length fits in one byte. */
 function avroString(text: string): Buffer {
   const bytes = Buffer.from(text);
   if (bytes.length >= 64) throw new RangeError(`"${text}" is longer than the load writer's strings`);

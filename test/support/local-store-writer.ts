@@ -1,7 +1,7 @@
 /**
- * A process that writes batches into a local store until it is killed, and prints the offset each one ended at once it
- * is acknowledged. A batch writes one number everywhere, and moves a member to a group of that name. Arguments: folder, bytes
- * from which a snapshot is written.
+ * A process that writes batches into a local store until it is killed, and prints the offset at which each one ended as
+ * soon as it is acknowledged. A batch writes the same number everywhere, and moves a member to a group of that name.
+ * Arguments: folder, bytes from which a snapshot is written.
  */
 import { writeSync } from 'node:fs';
 import { silentLogger } from '../../runtime/process/logger.js';
@@ -11,7 +11,7 @@ import type { StoreOperation } from '../../runtime/stores/online-store.js';
 export const WRITER_SINK = { sink: 'writer', topic: 't', partition: 0 };
 export const WRITER_KEYS = 50;
 
-/** What batch `n` writes. */
+/** The operations of batch `n`. */
 export function writerBatch(n: number): StoreOperation[] {
   return [
     ...Array.from(

@@ -1,9 +1,12 @@
 import type { Clock } from '../../runtime/process/clock.js';
 
-/** Shipped to users with the test driver; ours are among them. */
+/** Shipped to users with the test driver, and used by our own tests. */
 export { ManualClock } from '../../runtime/testing/manual-clock.js';
 
-/** A clock that is wrong by as much as a test says: it may jump, also backwards. Its stop-watch and its waits are those of the right one. */
+/**
+ * A clock with an error set by the test: it may jump, also backwards. Its stop-watch and waits are those of the correct
+ * clock.
+ */
 export class SkewedClock implements Clock {
   skewMs = 0;
   readonly #right: Clock;

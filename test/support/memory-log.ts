@@ -1,7 +1,7 @@
 /**
- * The log port in memory, for tests of what reads and writes logs: transactions with control records (they take an
- * offset each), the last stable offset, log time, group membership. Nothing is kept; compaction is a call. Faults are
- * set by the test.
+ * The log port in memory, for tests of code that reads and writes logs: transactions with control records (they take an
+ * offset each), the last stable offset, log time, group membership. Nothing is persisted; compaction is a call. Faults
+ * are set by the test.
  */
 
 import type {
@@ -62,13 +62,13 @@ interface Added {
 
 export class MemoryLog implements Log {
   readonly kind = 'embedded';
-  /** Log time; a test may move it. */
+  /** Log time; a test may change it. */
   now: () => number = Date.now;
-  /** What the next polls fail with, first in first out. */
+  /** Errors for the next polls, first in first out. */
   readonly pollFailures: Error[] = [];
-  /** What the next flushes fail with after having written. */
+  /** Errors for the next flushes after they have written. */
   readonly flushFailures: Error[] = [];
-  /** How many readers were opened. */
+  /** Number of readers opened. */
   readersOpened = 0;
   readonly #topics = new Map<string, Topic>();
   #made = 0;
@@ -203,12 +203,12 @@ export class MemoryLog implements Log {
 
   async close(): Promise<void> {}
 
-  /** Ends a group's membership as a broker would that lost it. */
+  /** Ends a group's membership, like a broker that has lost it. */
   failGroup(group: string, error: Error): void {
     this.#groups.get(group)?.fail(error);
   }
 
-  /** Keeps the newest record of each key only, tombstones too unless told to drop them; offsets stay. */
+  /** Keeps only the newest record of each key, including tombstones unless told to drop them; offsets stay. */
   compact(topic: string, options: { dropTombstones?: boolean } = {}): void {
     for (const partition of this.#topic(topic).partitions) {
       const newest = new Map<string, Stored>();
@@ -229,7 +229,7 @@ export class MemoryLog implements Log {
     partition.earliest = offset;
   }
 
-  /** Deletes the topic and makes it again, empty: another life of it. */
+  /** Deletes the topic and recreates it empty: a new incarnation. */
   async recreate(topic: string): Promise<void> {
     const { config } = this.#topic(topic);
     await this.admin.deleteTopic(topic);
@@ -354,7 +354,7 @@ function lastStable(partition: Partition): number {
   return partition.records.find((record) => record.transaction?.outcome === 'open')?.offset ?? partition.end;
 }
 
-/** Members of a group; every change revokes from all and shares out anew, one change after the other. */
+/** Members of a group; every change revokes from all and reassigns, one change at a time. */
 class Group {
   #members: MembershipOptions[] = [];
   #generation = 0;

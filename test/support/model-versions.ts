@@ -1,4 +1,4 @@
-/** Versions of models for tests: builds as the snapshotters make them, whose factors say of which build they are. */
+/** Versions of models for tests: builds like those of the snapshotters, whose factors identify their build. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import type { Build } from '../../publishing/versions/versions.js';
 import type { WitnessedRead } from './version-chaos.js';
 
 export interface ModelBuild {
-  /** Its folder's name; another one each time by default. */
+  /** The name of its folder; a new one each time by default. */
   readonly runId?: string;
   /** Every factor of user i is this plus i hundredths. */
   readonly number: number;
@@ -22,12 +22,12 @@ export interface ModelBuild {
   readonly capturedMs?: number;
 }
 
-/** What `modelBuild` gives user i of the sorted ids. */
+/** The factor that `modelBuild` gives user i of the sorted ids. */
 export function factorOf(number: number, i: number): number {
   return Math.fround(number + (i % 100) / 100);
 }
 
-/** A finished folder of a recommendation model under `work`. Ids must be in the order of their bytes. */
+/** A finished folder of a recommendation model under `work`. Ids must be in byte order. */
 export async function modelBuild(work: string, build: ModelBuild): Promise<Build> {
   const { number, users, products = ['p1', 'p2'], factors = 3, capturedMs = Date.UTC(2026, 0, 2) } = build;
   const { runId = `als-${number}-${randomBytes(3).toString('hex')}` } = build;
@@ -50,7 +50,7 @@ export async function modelBuild(work: string, build: ModelBuild): Promise<Build
   ]);
 }
 
-/** The factors of one user after the other, of models with these users. */
+/** Reads the factors of one user at a time, of models with these users. */
 export function readingFactors(reader: ModelReader, users: readonly string[]): WitnessedRead {
   return async (turn) => {
     const i = turn % users.length;
@@ -62,7 +62,7 @@ export function readingFactors(reader: ModelReader, users: readonly string[]): W
   };
 }
 
-/** A finished folder of a search index, whose file is no index but tells its number. */
+/** A finished folder of a search index, whose file is not an index but contains its number. */
 export async function indexBuild(work: string, number: number, over: Partial<Manifest> = {}): Promise<Build> {
   const runId = `faiss-${number}-${randomBytes(3).toString('hex')}`;
   const folder = join(work, runId);

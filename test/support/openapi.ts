@@ -1,4 +1,4 @@
-/** Holds answers against an OpenAPI 3.1 document: finds the operation of a request and checks the body by its schema. */
+/** Checks answers against an OpenAPI 3.1 document: finds a request's operation and checks the body by its schema. */
 import assert from 'node:assert/strict';
 import Fastify, { type FastifyRequest } from 'fastify';
 
@@ -54,7 +54,7 @@ export class AnswerChecker {
     return new AnswerChecker(document, compile);
   }
 
-  /** Throws when the document does not know such an answer, or the body does not fit. */
+  /** Throws if the document does not include such an answer, or the body does not match. */
   check(seen: Seen): void {
     const operation = this.#operation(seen);
     const name = `${operation.operationId} ${seen.status}`;
@@ -79,7 +79,7 @@ export class AnswerChecker {
   }
 }
 
-/** References into the document, seen from outside it. */
+/** References into the document, as absolute references. */
 function absolute(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(absolute);
   if (typeof value !== 'object' || value === null) return value;

@@ -1,4 +1,4 @@
-/** Children of a test, and processes known by their numbers only. */
+/** Children of a test, and processes known only by their numbers. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,13 +8,13 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** What every process needs of ours, without the settings of the test's own environment. */
+/** What every process of ours needs, without the settings of the test's own environment. */
 export function bareEnvironment(): Record<string, string> {
   const { PATH, HOME, TMPDIR } = process.env;
   return { ...(PATH && { PATH }), ...(HOME && { HOME }), ...(TMPDIR && { TMPDIR }) };
 }
 
-/** Runs a compiled script of this folder as a process of its own. */
+/** Runs a compiled script of this folder in a separate process. */
 export function runScript(script: URL, args: readonly string[]): ChildProcess {
   return spawn(process.execPath, [fileURLToPath(script), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
@@ -36,7 +36,7 @@ export async function killHard(child: ChildProcess): Promise<void> {
   await exit;
 }
 
-/** A process that ended but was not yet asked about still has its number; it no longer has a program. */
+/** A process that has ended but was not yet reaped still has its number; it no longer has a program. */
 export function isAlive(pid: number): boolean {
   try {
     if (process.platform === 'linux') readlinkSync(`/proc/${pid}/exe`);
@@ -47,7 +47,9 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** The watcher that a private server's start left behind (runtime/stores/private-server.ts): the shell that names it. */
+/**
+ * The watcher that a private server's start left (runtime/stores/private-server.ts): the shell that names the server.
+ */
 export async function watcherOf(serverPid: number): Promise<number> {
   const commands = commandLines();
   const server = commands.get(serverPid);
@@ -56,7 +58,7 @@ export async function watcherOf(serverPid: number): Promise<number> {
   assert.fail(`process ${serverPid} has no watcher`);
 }
 
-/** What runs, by process number: on Linux without `ps`, which small images lack. */
+/** Running programs by process number: on Linux without `ps`, which small images lack. */
 function commandLines(): Map<number, string> {
   if (process.platform !== 'linux') {
     const listed = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8', maxBuffer: 2 ** 26 }).split('\n');
@@ -69,15 +71,15 @@ function commandLines(): Map<number, string> {
       const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0').join(' ').trim();
       if (command !== '') commands.set(Number(name), command);
     } catch {
-      // It ended while we looked.
+      // It ended in the meantime.
     }
   }
   return commands;
 }
 
 /**
- * kill -9 of a process and of everything that it started, directly or not: all of it is stopped first, so that nothing
- * sees the others die. Resolves when all are gone; returns the programs that were killed.
+ * kill -9 of a process and everything it started, directly or not: all of it is stopped first, so that nothing sees the
+ * others die. Resolves when all are gone; returns the programs that were killed.
  */
 export async function killFamily(root: number): Promise<string[]> {
   const commands = commandLines();
@@ -96,17 +98,17 @@ export async function killFamily(root: number): Promise<string[]> {
   return family.map((pid) => programOf(commands.get(pid) ?? ''));
 }
 
-/** What it has started and still runs. */
+/** Its children that are still running. */
 export function childrenOf(pid: number): number[] {
   return processTable().flatMap((one) => (one.parent === pid ? [one.pid] : []));
 }
 
-/** A server may name itself anew in front of its arguments, as in `postgres: checkpointer`. */
+/** A server may set a new name before its arguments, as in `postgres: checkpointer`. */
 function programOf(command: string): string {
   return basename(command.split(/[ :]/, 1)[0]!);
 }
 
-/** Descendants, and whoever is in a process group that one of them leads: what was left to init belongs to us as well. */
+/** Descendants, and all members of process groups that they lead: processes left to init belong to us as well. */
 function familyOf(root: number): number[] {
   const all = processTable();
   const family = new Set([root]);
@@ -136,11 +138,11 @@ function processTable(): { pid: number; parent: number; group: number }[] {
     if (!/^\d+$/.test(pid)) continue;
     try {
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      // The name before the state may hold blanks and brackets.
+      // The name before the state may contain blanks and brackets.
       const [, parent, group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ') as [string, string, string];
       table.push(row(pid, parent, group));
     } catch {
-      // It ended while we looked.
+      // It ended in the meantime.
     }
   }
   return table;

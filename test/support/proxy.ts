@@ -1,6 +1,6 @@
 /**
- * A way to a store that a test can cut: refuse connections, or lose the answer to what was already sent. It knows no
- * protocol; services/fault-proxy.ts, for brokers, knows one.
+ * A connection to a store that a test can cut: refuse connections, or lose the answer to a request already sent. It
+ * does not know the protocol; services/fault-proxy.ts, for brokers, does.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -31,7 +31,7 @@ export class CutProxy {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** The same url by way of the proxy. */
+  /** The same url through the proxy. */
   through(url: string): string {
     const changed = new URL(url);
     changed.hostname = '127.0.0.1';
@@ -39,7 +39,7 @@ export class CutProxy {
     return changed.href;
   }
 
-  /** Cuts every connection and takes no new ones. */
+  /** Cuts every connection and accepts no new ones. */
   down(): void {
     this.#isUp = false;
     for (const socket of this.#sockets) socket.destroy();
@@ -50,8 +50,8 @@ export class CutProxy {
   }
 
   /**
-   * From now on the connection of the first request that holds `bytes` is cut at the server's answer, which the client
-   * never sees. Resolves when it happened.
+   * From now on, the connection of the first request that contains `bytes` is cut at the server's answer, which the
+   * client never sees. Resolves when it has happened.
    */
   loseAnswerTo(bytes: string): Promise<void> {
     return new Promise((resolve) => {

@@ -1,5 +1,4 @@
-/** What tests of sinks share: topics in memory, records in and out of them, stores that fail when told to. */
-
+/** Shared by tests of sinks: topics in memory, records in and out of them, stores that fail on request. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +32,7 @@ export async function memoryLog(partitions: number): Promise<MemoryLog> {
   return log;
 }
 
-/** A local store in a folder that goes with the test. */
+/** A local store in a folder that is removed with the test. */
 export async function localStore(t: TestContext): Promise<OnlineStore> {
   const folder = await mkdtemp(join(tmpdir(), 'freshet-sinks-'));
   const store = await openLocalStore(folder, silentLogger);
@@ -53,7 +52,7 @@ export function affinity(user_id: string, scores: Record<string, number>, as_of 
   return { user_id, as_of, scores };
 }
 
-/** Writes values under keys, in order; a null value deletes. A Buffer is written as it is. */
+/** Writes values under keys, in order; a null value deletes. A Buffer is written unchanged. */
 export async function write(
   log: Log,
   topic: string,
@@ -96,7 +95,7 @@ export interface AppliedBatch extends FencedBatch {
   readonly changes: readonly Change[];
 }
 
-/** A sink's store that remembers what it applied and fails as told; the store behind it may be exchanged. */
+/** A sink's store that records what it applied and fails on request; the store behind it may be exchanged. */
 export class TroubledStore implements SinkStore {
   inner: SinkStore;
   readonly applied: AppliedBatch[] = [];
@@ -156,7 +155,7 @@ function throwNext(errors: Error[]): void {
   if (error !== undefined) throw error;
 }
 
-/** Resolves when a condition holds, looking again at every event. */
+/** Resolves when a condition holds, checking again at every event. */
 export class Events {
   #waiting: (() => void)[] = [];
 
@@ -164,7 +163,7 @@ export class Events {
     for (const look of this.#waiting.splice(0)) look();
   };
 
-  /** Rejects with `what` when the condition does not come true in time; looks now and then without an event too. */
+  /** Rejects with `what` if the condition does not become true in time; also checks periodically without an event. */
   async until(what: string, condition: () => boolean | Promise<boolean>, msMax = 20_000): Promise<void> {
     const deadline = Date.now() + msMax;
     while (!(await condition())) {
@@ -184,11 +183,11 @@ export interface Rig {
   readonly materialiser: Materialiser;
   readonly events: Events;
   readonly metrics: Metrics;
-  /** Resolves when all sinks of the rig stand at the log's ends. */
+  /** Resolves when all sinks of the rig are at the ends of the log. */
   caughtUp(): Promise<void>;
 }
 
-/** Small batches, short waits, and little that may wait. */
+/** Small batches, short waits, and few pending records. */
 export const PACE: SinkPace = {
   rowsMax: 10,
   pressedRowsMax: 10,

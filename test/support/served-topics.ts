@@ -1,4 +1,4 @@
-/** What stores would serve if they held exactly what stands in the feature topics, and a hand in between that spoils it. */
+/** What stores would serve if they held exactly the contents of the feature topics, with a hook to falsify it. */
 import type {
   AffinityShares,
   Depth,
@@ -32,13 +32,13 @@ export class ServedTopics implements Served {
   readonly #driver: Driver;
   readonly #halfLifeMs: number;
   readonly #readText = interactionsReader();
-  /** Spoils what was read, at every read. */
+  /** Falsifies the rows at every read. */
   spoil: (rows: StoredRows) => void = () => undefined;
-  /** What happens just before rows of Postgres are read. */
+  /** Runs just before rows of Postgres are read. */
   beforeRead: () => Promise<void> = async () => undefined;
-  /** Whether the online store says that it holds everything, or nothing. */
+  /** Whether the online store reports that it holds everything, or nothing. */
   applied = true;
-  /** A topic of which it holds nothing even so. */
+  /** A topic of which it holds nothing even then. */
   missing: string | null = null;
 
   constructor(driver: Driver, popularityHalfLifeMs: number) {
@@ -79,7 +79,7 @@ export class ServedTopics implements Served {
     return rows;
   }
 
-  /** As the sink writes it. */
+  /** In the form the sink writes. */
   #textOf(row: Interactions): string {
     const { codec } = this.#driver;
     const bytes = codec.encode('Interactions', row);

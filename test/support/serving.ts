@@ -35,7 +35,7 @@ export const OVERVIEW: Overview = {
   intake: { counted: 990, duplicate: 5, late: 3, dead_letter: 2 },
 };
 
-/** Features as a test puts them. */
+/** Features set by a test. */
 export class FakeReaders implements FeatureReaders {
   readonly products = new Map<string, ProductPopularity & { category: string }>();
   readonly users = new Map<string, UserAffinity>();
@@ -80,10 +80,10 @@ export class FakeReaders implements FeatureReaders {
   }
 }
 
-/** Erasures as a test puts them, by the subject's key. */
+/** Erasures set by a test, by the subject's key. */
 export class FakeErasures implements Erasures {
   readonly known = new Map<string, ErasureStatus>();
-  /** How long the requests were ready to wait, ms. */
+  /** How long the requests were willing to wait, ms. */
   readonly waits: number[] = [];
 
   async status(subject: Subject, waitMs: number) {
@@ -109,7 +109,7 @@ export class FakeUsers implements Queryable {
   }
 }
 
-/** Models that a test brings; without any, what a deployment without versions answers. */
+/** Models set by a test; without any, the answers of a deployment without versions. */
 export class FakeModels implements ModelAnswers {
   readonly asked: unknown[][] = [];
   answer: ModelAnswer | null = { version: 7, items: [{ product_id: 'p1', score: 0.5 }], reads: { faiss: 7, als: 4 } };
@@ -180,7 +180,7 @@ function pageFolder(): string {
   return page;
 }
 
-/** Everything that createServer and buildApp want, on fakes. */
+/** Everything that createServer and buildApp need, on fakes. */
 export async function servingOptions(overrides: Partial<AppOptions> = {}) {
   const log = await ScriptedLog.of();
   const readers = new FakeReaders();

@@ -1,6 +1,6 @@
 /**
- * Versions of stopwords for tests: builds whose every word says of which build it is, so that half of one and half of
- * another would be seen, and readers that look for just that.
+ * Versions of stopwords for tests: builds whose every word identifies its build, so that a mixture of two would be
+ * noticed, and readers that look for exactly that.
  */
 
 import assert from 'node:assert/strict';
@@ -30,7 +30,7 @@ import { codec, endsOf, memoryLog } from './publishing.js';
 
 /** Short waits. */
 const PACE: VersionsPace = { checkMs: 20, retainMs: 50, followMsMax: 5_000, retryMs: 10 };
-/** Every build has these, and of `odd` builds one more: languages come and go with versions. */
+/** Every build has these, and `odd` builds have one more: languages come and go with versions. */
 export const LANGUAGES = ['de', 'en', 'fr', 'zh-Hant'] as const;
 export const SOMETIMES = 'pt';
 const WORDS = 40;
@@ -41,16 +41,16 @@ export interface Scene {
   readonly layout: Layout;
   readonly log: MemoryLog;
   readonly root: string;
-  /** Where unfinished folders lie. */
+  /** Folder of unfinished builds. */
   readonly work: string;
-  /** One process's machine; `over` exchanges parts of it. */
+  /** The versions of one process; `over` replaces parts of it. */
   machine(over?: Partial<VersionsOptions>): Versions;
   reader(pinned?: Pinned, store?: OnlineStore): FeatureReader;
-  /** A finished folder: build `number`, from 1, of a run of its own unless one is named. */
+  /** A finished folder: build `number`, from 1, of a new run unless one is given. */
   build(number: number, runId?: string): Promise<Build>;
 }
 
-/** A migrated database of its own is needed; its tables of versions are emptied. Keys get a prefix of their own. */
+/** Needs a migrated private database; its tables of versions are emptied. Keys get a unique prefix. */
 export async function scene(
   t: TestContext,
   database: Database,
@@ -86,19 +86,19 @@ export async function scene(
   };
 }
 
-/** Confidence of word i of build n: it tells the build in its whole part of thousandths of thousandths. */
+/** Confidence of the words of build n: in millionths, it is the number of the build. */
 function confidenceOf(number: number): number {
   return Number((number / 1_000_000).toFixed(6));
 }
 
-/** The build that all words are of; fails when they are not of one. */
+/** The build of all words; fails if they are not from the same one. */
 export function buildOf(words: Readonly<Record<string, number>>): number {
   const builds = new Set(Object.values(words).map((confidence) => Math.round(confidence * 1_000_000)));
   assert.equal(builds.size, 1, `words of builds ${[...builds].join(' and ')} were read at once`);
   const [number] = [...builds];
   assert.equal(Object.keys(words).length, WORDS, `build ${number} was read in part`);
   for (const word of Object.keys(words))
-    assert.ok(word.endsWith(`.${number}`), `${word} stands among those of ${number}`);
+    assert.ok(word.endsWith(`.${number}`), `${word} is among the words of build ${number}`);
   return number!;
 }
 
@@ -118,7 +118,7 @@ async function finishedFolder(folder: string, number: number, runId: string): Pr
   return writeBuild(folder, runId, `${lines.join('\n')}\n`);
 }
 
-/** A folder with this text as its words, and a manifest that fits. */
+/** A folder with this text as its words, and a matching manifest. */
 export async function writeBuild(folder: string, runId: string, text: string): Promise<Build> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const file = { name: 'stopwords.jsonl', bytes: Buffer.byteLength(text), sha256: sha256(text) };
@@ -143,7 +143,7 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** The record of `releases` that compaction would keep; null: none. */
+/** The record of `releases` that compaction would keep; null if none. */
 export async function lastRelease(log: MemoryLog, artefact = 'stopwords'): Promise<Release | null> {
   const [end] = await endsOf(log, 'releases');
   const reader = log.reader([{ topic: 'releases', partition: 0, offset: 0 }]);
@@ -157,7 +157,7 @@ export async function lastRelease(log: MemoryLog, artefact = 'stopwords'): Promi
   return last;
 }
 
-/** Writes a record of `releases` by hand, as a late writer would. */
+/** Writes a record of `releases` directly, like a late writer. */
 export async function writeRelease(log: MemoryLog, release: Partial<Release>): Promise<void> {
   const writer = await log.writer(['releases']);
   const rest = { candidate: null, share: 0, manifest: '{}', topics: [] };
@@ -166,7 +166,7 @@ export async function writeRelease(log: MemoryLog, release: Partial<Release>): P
   await writer.flush();
 }
 
-/** What the store has followed. */
+/** The token that the store has followed. */
 export async function heldToken(
   { store, layout }: Scene,
   artefact: Artefact = 'stopwords',
@@ -174,7 +174,7 @@ export async function heldToken(
   return parseToken(await store.get(layout.versionSequence(artefact)));
 }
 
-/** Everything under the scene's prefix, fences too: as FLUSHALL would, but for nobody else. */
+/** Deletes everything under the scene's prefix, fences too: like FLUSHALL, but affecting no one else. */
 export async function emptyStore({ store, layout }: Scene): Promise<void> {
   const prefix = layout.currentVersion('stopwords').replace('meta:stopwords:current', '');
   await store.discard(await store.keys(prefix));

@@ -4,7 +4,7 @@ import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
 import { Task } from '../../runtime/tasks/task.js';
 import type { TaskOptions } from '../../runtime/tasks/task-options.js';
 
-/** What all tasks of a driver share. */
+/** Options shared by all tasks of a driver. */
 export type SharedTaskOptions = Omit<TaskOptions, 'declaration' | 'index' | 'inputs' | 'onCommitted'>;
 
 /** One task per partition of the input; none is restored yet. */
@@ -22,7 +22,7 @@ export function tasksOf(declaration: ProcessorDeclaration, shared: SharedTaskOpt
   );
 }
 
-/** Whether its inputs hold something that it has not folded. */
+/** Whether its inputs have records that it has not folded. */
 export async function isBehind(task: Task, log: Log): Promise<boolean> {
   for (const { topic, partition, offset } of task.positions())
     if (offset < (await log.offsets({ topic, partition })).lastStable) return true;

@@ -42,14 +42,14 @@ export class TermCounts {
     else counts.set(source, documents);
   }
 
-  /** By document frequency alone, most frequent first. */
+  /** By document frequency only, most frequent first. */
   mostFrequent(count: number): string[] {
     const frequencies = [...this.terms].map(([term, counts]) => ({ term, documents: sumOf(counts.values()) }));
     frequencies.sort((a, b) => b.documents - a.documents || (a.term < b.term ? -1 : 1));
     return frequencies.slice(0, count).map(({ term }) => term);
   }
 
-  /** As the corpus writes them: 256 shards, the totals in shard 0, the smallest of too many sources put together. */
+  /** In the form the corpus writes: 256 shards, the totals in shard 0, the smallest of too many sources merged. */
   records(): Terms[] {
     const bySize = [...this.totals].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1)).map(([source]) => source);
     const named = bySize.length <= SOURCES_MAX ? bySize : bySize.slice(0, SOURCES_MAX - 1);
@@ -87,7 +87,7 @@ export class TermCounts {
   }
 }
 
-/** Records as the log hands them over. */
+/** Records in the form the log returns. */
 export function termColumns(codec: Codec, records: readonly Terms[]): RecordColumns {
   const rows = records.map((record, offset) => ({
     key: `${record.language}/${record.shard}`,

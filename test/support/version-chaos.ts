@@ -1,4 +1,4 @@
-/** Publishing under fire: crashes and pauses at fault points, a store that loses questions and answers, witnesses. */
+/** Publishing under faults: crashes and pauses at fault points, a store that loses requests and answers, witnesses. */
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FeatureReader } from '../../publishing/reading/reader.js';
@@ -15,12 +15,12 @@ export const PUBLISH_POINTS = [
   ...['version.allocated', 'version.moved', 'version.rows_staged', 'version.keys_staged', 'version.verified'],
   ...['version.decided', 'version.store_asked', 'version.following', 'version.followed', 'version.released'],
 ] as const satisfies readonly FaultPoint[];
-/** The same of a version that is kept no longer. */
+/** The same for a version that is no longer kept. */
 export const REAP_POINTS = [
   ...['version.reaping', 'version.keys_removed', 'version.folder_removed'],
 ] as const satisfies readonly FaultPoint[];
 
-/** The process is gone: no code of its own runs after this. */
+/** The process is gone: none of its code runs after this. */
 export class Crash extends Error {}
 
 /** Crashes once at a point, wherever it is passed. */
@@ -31,7 +31,7 @@ export function crashAt(point: FaultPoint): FaultHook {
   };
 }
 
-/** Crashes and holds up at random. */
+/** Crashes and pauses at random. */
 export function storm(random: Random, shares: { crash: number; hold: number }, met: { crashes: number }): FaultHook {
   return async (point) => {
     if (!point.startsWith('version.')) return;
@@ -46,7 +46,7 @@ export function storm(random: Random, shares: { crash: number; hold: number }, m
 
 const LOSABLE = new Set<string | symbol>(['apply', 'switchVersion', 'heldVersion', 'open', 'discard', 'hgetall']);
 
-/** The store behind a bad line: now and then a question is lost, or the answer to one that was carried out. */
+/** The store over a bad connection: now and then a request is lost, or the answer to one that was carried out. */
 export function lossy(store: OnlineStore, random: Random, share: number): OnlineStore {
   return new Proxy(store, {
     get(target, property) {
@@ -55,7 +55,7 @@ export function lossy(store: OnlineStore, random: Random, share: number): Online
       if (!LOSABLE.has(property)) return value.bind(target) as unknown;
       return async (...parameters: unknown[]) => {
         const chance = random.unit();
-        if (chance < share / 2) throw new FreshetError('connection', 'the question was lost');
+        if (chance < share / 2) throw new FreshetError('connection', 'the request was lost');
         const answer = (await value.apply(target, parameters)) as unknown;
         if (chance < share) throw new FreshetError('connection', 'the answer was lost');
         return answer;
@@ -64,7 +64,7 @@ export function lossy(store: OnlineStore, random: Random, share: number): Online
   });
 }
 
-/** Every decision there ever was, noted by Postgres itself. */
+/** Every decision ever made, recorded by Postgres itself. */
 export class History {
   readonly #database: Database;
 
@@ -95,10 +95,10 @@ export class History {
   }
 }
 
-/** One read: its version, and the build that all of it is of. Throws when it is of two, or only a part. */
+/** One read: its version, and the build that all of it is from. Throws if it is from two, or incomplete. */
 export type WitnessedRead = (turn: number) => Promise<{ readonly version: number; readonly build: number }>;
 
-/** The words of one language after the other. */
+/** Reads the words of one language at a time. */
 export function readingWords(reader: FeatureReader): WitnessedRead {
   return async (turn) => {
     const language = LANGUAGES[turn % LANGUAGES.length]!;
@@ -108,13 +108,13 @@ export function readingWords(reader: FeatureReader): WitnessedRead {
   };
 }
 
-/** Reads all the time until told to stop; whatever is wrong is thrown by `stop`. */
+/** Reads continuously until stopped; any problem is thrown by `stop`. */
 export class Witness {
   readonly #next: WitnessedRead;
   readonly #versions: number[] = [];
   readonly #running: Promise<void>;
   #isOver = false;
-  /** The build that each version was seen with. */
+  /** The build seen for each version. */
   readonly builds = new Map<number, number>();
   reads = 0;
 
@@ -124,7 +124,7 @@ export class Witness {
     this.#running.catch(() => undefined);
   }
 
-  /** Fails when a read was mixed, found nothing, or went back behind a decision that it had seen. */
+  /** Fails if a read was mixed, found nothing, or went back to a decision older than one it had seen. */
   async stop(history: readonly number[]): Promise<void> {
     this.#isOver = true;
     await this.#running;
@@ -147,7 +147,7 @@ export class Witness {
   }
 }
 
-/** Watches pointer and token of the store itself. */
+/** Watches the pointer and token of the store itself. */
 export async function watchTokens({ store, layout }: Scene, isOver: () => boolean): Promise<number> {
   let seen: SwitchToken | null = null;
   let switches = 0;

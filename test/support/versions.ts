@@ -1,4 +1,4 @@
-/** Versions and runs for tests of serving and commands: a small world in memory that keeps the promises of the ports. */
+/** Versions and runs for tests of serving and commands: a small in-memory world that honours the ports' promises. */
 import type { Artefact } from '../../publishing/layout.js';
 import type { Manifest } from '../../publishing/versions/manifest.js';
 import type { VersionEntry, VersionList, VersionState } from '../../publishing/versions/versions.js';
@@ -9,7 +9,7 @@ import type { Run, Runs } from '../../snapshotters/runs.js';
 const AT = Date.UTC(2025, 5, 1, 2);
 const DAY_MS = 86_400_000;
 
-/** A manifest as the stopwords have it. */
+/** A manifest like those of stopwords. */
 export function manifestOf(runId: string, createdMs: number): Manifest {
   return {
     artefact: 'stopwords',
@@ -22,7 +22,7 @@ export function manifestOf(runId: string, createdMs: number): Manifest {
     figures: { by_language: { en: 700, de: 534 } },
     checks: [
       { name: 'count', passed: true, figure: 1_234, sentence: '1,234 words, at least 1 is required.' },
-      { name: 'range', passed: true, figure: 1, sentence: 'All confidences lie within 0 and 1.' },
+      { name: 'range', passed: true, figure: 1, sentence: 'All confidences are between 0 and 1.' },
     ],
     files: [{ name: 'stopwords.jsonl', bytes: 90_000, sha256: 'ab'.repeat(32) }],
   };
@@ -31,11 +31,11 @@ export function manifestOf(runId: string, createdMs: number): Manifest {
 interface Known {
   readonly entries: VersionEntry[];
   pinned: number | null;
-  /** Which were current, in order; the last one is. */
+  /** Versions that were current, in order; the last one is. */
   readonly course: number[];
 }
 
-/** Three versions of the stopwords, of which the third is current and the first reaped; one of popularity. */
+/** Three versions of stopwords, of which the third is current and the first reaped; one of popularity. */
 export class FakeVersions implements VersionSwitch {
   readonly asked: string[] = [];
   failure: Error | null = null;
@@ -115,7 +115,7 @@ export class FakeVersions implements VersionSwitch {
     if (this.failure !== null) return Promise.reject(this.failure);
     if (version === undefined) return Promise.reject(new FreshetError('state', none));
     if (found === undefined || found.reaped)
-      return Promise.reject(new FreshetError('state', `Version ${version} of ${artefact} has no data any more.`));
+      return Promise.reject(new FreshetError('state', `Version ${version} of ${artefact} no longer has data.`));
     this.#switch(artefact, version);
     return this.list(artefact);
   }
@@ -130,7 +130,7 @@ export class FakeVersions implements VersionSwitch {
   }
 }
 
-/** Runs of one job that stand as a test puts them. */
+/** Runs of one job, set by a test. */
 export class FakeRuns implements Runs {
   readonly jobs = ['stopwords'];
   readonly known: Run[] = [];
@@ -152,7 +152,7 @@ export class FakeRuns implements Runs {
     return this.known.filter(({ job_name }) => job_name === job).slice(0, limit);
   }
 
-  /** Moves the newest run on. */
+  /** Advances the newest run. */
   advance(change: Partial<Run>): void {
     const { run_id } = this.known[0]!;
     this.known[0] = { ...this.known[0]!, ...change, run_id };
@@ -182,7 +182,7 @@ export function runOf(change: Partial<Run> = {}): Run {
   };
 }
 
-/** A run that has made version 4. */
+/** A run that has built version 4. */
 export function succeeded(change: Partial<Run> = {}): Run {
   return runOf({
     status: 'succeeded',

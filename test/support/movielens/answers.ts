@@ -1,5 +1,4 @@
-/** Collects what HTTP, Redis and Postgres say, in the form in which the recount checks it. */
-
+/** Collects the answers of HTTP, Redis and Postgres, in the form in which the recount checks them. */
 import { Layout, popularityAt } from '../../../publishing/layout.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
@@ -26,7 +25,7 @@ interface AffinityBody {
   readonly scores: Readonly<Record<string, number>>;
 }
 
-/** Every product and user one by one; a 404 is no answer. */
+/** Every product and user individually; a 404 is no answer. */
 export async function httpAnswers(address: string, products: string[], users: string[]): Promise<Answer[]> {
   const popularity = await inParallel(products, async (id): Promise<Answer | null> => {
     const found = await get(`${address}/v1/products/${encodeURIComponent(id)}/popularity`);
@@ -59,7 +58,7 @@ export async function popularAnswers(address: string, limit: number): Promise<An
   }));
 }
 
-/** Straight from the keys. A product's rank holds within the day of its row: it is read at the end of that day. */
+/** Directly from the keys. A product's rank is valid within its row's day, so it is read at the end of that day. */
 export async function redisAnswers(store: OnlineStore): Promise<Answer[]> {
   const keys = new Layout().features(SET);
   const days = await store.hgetall(keys.popularityDay);

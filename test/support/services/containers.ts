@@ -1,4 +1,4 @@
-/** Services in containers, where a container runtime answers. A docker command in PATH proves nothing: it is asked. */
+/** Services in containers, if a container runtime answers. A docker command in PATH proves nothing: it is tried. */
 import type { GenericContainer, StartedTestContainer } from 'testcontainers';
 
 const ANSWER_MS_MAX = 10_000;
@@ -8,7 +8,7 @@ export interface ContainerPlan {
   readonly port: number;
   readonly environment?: Readonly<Record<string, string>>;
   readonly command?: readonly string[];
-  /** What its log says when it is ready, and how often. */
+  /** The log line that shows it is ready, and how often it appears. */
   readonly readyLog: RegExp;
   readonly readyTimes?: number;
 }
@@ -19,7 +19,7 @@ export interface RunningContainer {
   stop(): Promise<void>;
 }
 
-/** Starts a container; null where no runtime answers. Throws when one answers but the container does not start. */
+/** Starts a container; null if no runtime answers. Throws if one answers but the container does not start. */
 export async function startContainer(plan: ContainerPlan): Promise<RunningContainer | null> {
   const containers = await import('testcontainers').catch(() => null);
   if (containers === null || !(await answers(containers.getContainerRuntimeClient()))) return null;

@@ -1,7 +1,7 @@
 /**
- * A Kafka cluster of several brokers that tells exactly what a test wants to hear: enough of the protocol for reading,
- * and for transactions (fake-transactions.ts). It is for what a single real broker cannot show: leaders and coordinators
- * that move, answers that are cut, logs with holes.
+ * A Kafka cluster of several brokers that answers exactly as a test wants: enough of the protocol for reading, and for
+ * transactions (fake-transactions.ts). It is for cases that a single real broker cannot show: leaders and coordinators
+ * that move, truncated answers, logs with holes.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { FrameAssembler } from '../../../runtime/log/kafka/wire/frames.js';
@@ -43,9 +43,9 @@ export class FakeKafka {
   /** Every fetch so far. */
   readonly fetches: AskedFetch[] = [];
   metadataAsked = 0;
-  /** So often metadata still knows no topics, as of a broker that has just started. */
+  /** Number of times that metadata still has no topics, as from a broker that has just started. */
   forgetful = 0;
-  /** What a fetch answers with instead of the truth, once: the error of every partition. */
+  /** A fetch answers with this instead of the truth, once: the error of every partition. */
   nextFetchError = 0;
   /** Throttle time of every answer, ms. */
   throttleMs = 0;
@@ -79,7 +79,7 @@ export class FakeKafka {
     this.#nodes.set(id, { server, port: typeof address === 'object' ? address!.port : 0, sockets });
   }
 
-  /** The broker is gone, and metadata no longer names it. */
+  /** The broker is gone, and metadata no longer lists it. */
   async stop(id: number): Promise<void> {
     const node = this.#nodes.get(id)!;
     this.#nodes.delete(id);
@@ -102,8 +102,8 @@ export class FakeKafka {
     else if (apiKey === 3) this.#metadata(request, answer);
     else if (apiKey === 2) this.#listOffsets(request, answer);
     else if (this.transactions.knows(apiKey)) this.transactions.respond(apiKey, node, request, answer);
-    else if (apiKey !== 1) throw new Error(`request ${apiKey} is not known here`);
-    // A fetch without anything new is answered later.
+    else if (apiKey !== 1) throw new Error(`request ${apiKey} is not supported here`);
+    // A fetch without new records is answered later.
     const waitMs = apiKey === 1 ? this.#fetch(node, request, answer) : 0;
     if (waitMs === 0) send(socket, answer);
     else setTimeout(() => send(socket, answer), waitMs).unref();
@@ -145,7 +145,7 @@ export class FakeKafka {
     answer.int64((time === -2 ? partition?.earliest : end) ?? -1);
   }
 
-  /** Returns how long the answer waits, ms. */
+  /** Returns how long the answer is delayed, ms. */
   #fetch(node: number, request: ResponseReader, answer: RequestWriter): number {
     request.int32();
     const maxWaitMs = request.int32();
@@ -198,7 +198,7 @@ function errorOf(partition: FakePartition | undefined, node: number, offset: num
   return offset < partition.earliest || offset > partition.highWatermark ? OUT_OF_RANGE : 0;
 }
 
-/** As brokers do: whole batches from the one that holds the offset, cut at the limit; the first is whole for whoever is first. */
+/** As brokers do: whole batches from the one with the offset, cut at the limit; the answer's first is always whole. */
 function cut({ batches }: FakePartition, offset: number, until: number, limit: number, first: boolean): Buffer {
   const found = batches.filter((batch) => batch.last >= offset && batch.first < until).map(({ bytes }) => bytes);
   const all = Buffer.concat(found);

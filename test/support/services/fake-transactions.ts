@@ -1,7 +1,7 @@
 /**
- * The transaction coordinator of a cluster that plays (FakeKafka): producer ids, epochs, and which records a transaction
- * has written where. It answers as a real one does, or, once per line of its script, with an error it is told to give.
- * What is aborted leaves a hole in the log; markers are not written.
+ * The transaction coordinator of a simulated cluster (FakeKafka): producer ids, epochs, and which records a transaction
+ * has written where. It answers like a real one or, once per line of its script, with a given error. Aborted records
+ * leave a hole in the log; markers are not written.
  */
 import type { RequestWriter, ResponseReader } from '../../../runtime/log/kafka/wire/wire.js';
 import type { FakePartition } from './fake-kafka.js';
@@ -28,7 +28,7 @@ export const ANSWER = {
   ConcurrentTransactions: 51,
 } as const;
 
-/** Places in a record batch. */
+/** Positions in a record batch. */
 const BATCH = { lastOffsetDelta: 23, producerId: 43, producerEpoch: 51, baseSequence: 53 } as const;
 
 interface Transaction {
@@ -168,7 +168,7 @@ export class FakeTransactions {
     return 0;
   }
 
-  /** One writer at a time writes to a partition here: its end is stable when its transaction has ended. */
+  /** Only one writer at a time writes to a partition here: its end is stable once its transaction has ended. */
   #end(transaction: Transaction, commit: boolean): void {
     this.ended[commit ? 'committed' : 'aborted']++;
     transaction.state = commit ? 'committed' : 'aborted';

@@ -1,6 +1,6 @@
 /**
- * Stands between clients and one broker and does to single requests what networks do: passes them on, cuts the
- * connection before or after the broker has seen them, keeps the request or the answer back, or brings one of them twice.
+ * Sits between clients and one broker and treats single requests as networks do: passes them on, cuts the connection
+ * before or after the broker has seen them, holds back the request or the answer, or delivers one of them twice.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
@@ -17,17 +17,17 @@ export const API = {
 } as const;
 
 /**
- * `lose-request`: cut before the broker sees it; `lose-answer`: cut when the broker has answered; `stall`: no answer;
+ * `lose-request`: cut before the broker sees it; `lose-answer`: cut once the broker has answered; `stall`: no answer;
  * `repeat-request`: the broker gets the same bytes twice, the client the first answer; `repeat-answer`: the client gets
  * the same answer twice.
  */
 export type Fault = 'pass' | 'lose-request' | 'lose-answer' | 'stall' | 'repeat-request' | 'repeat-answer';
 
-/** A request that the network has swallowed for now. */
+/** A request that is held back for now. */
 export interface HeldRequest {
-  /** Resolves when there is one. */
+  /** Resolves once there is one. */
   readonly met: Promise<void>;
-  /** Brings it to the broker, whether or not its sender still waits; resolves with the broker's answer, a whole frame. */
+  /** Delivers it to the broker, even if its sender no longer waits; resolves with the broker's answer as a frame. */
   release(): Promise<Buffer>;
 }
 
@@ -40,7 +40,7 @@ interface Step {
   readonly done: (deliver: () => Promise<Buffer>) => void;
 }
 
-/** What becomes of one kind of answer, and who wants to see it besides. */
+/** What happens to one kind of answer, and who else wants to see it. */
 interface Expected {
   readonly does: OnAnswer;
   readonly seen?: (answer: Buffer) => void;
@@ -48,7 +48,7 @@ interface Expected {
 
 export class FaultProxy {
   readonly port: number;
-  /** Requests of each kind that were seen. */
+  /** Number of requests of each kind. */
   readonly seen = new Map<number, number>();
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -71,17 +71,17 @@ export class FaultProxy {
     return new FaultProxy(server, address.port);
   }
 
-  /** Where connections go from now on. */
+  /** Sets the target of new connections. */
   target(port: number): void {
     this.#target = port;
   }
 
-  /** The next request of this kind that holds the text meets the fault; resolves when it has. */
+  /** The next request of this kind that contains the text meets the fault; resolves once it has. */
   next(api: number, fault: Fault, holding = ''): Promise<void> {
     return new Promise((resolve) => this.#script.push({ api, fault, holding, done: () => resolve() }));
   }
 
-  /** The next request of this kind that holds the text is kept until it is released. */
+  /** The next request of this kind that contains the text is held until it is released. */
   hold(api: number, holding = ''): HeldRequest {
     let deliver: () => Promise<Buffer> = () => Promise.reject(new Error('nothing is held yet'));
     const met = new Promise<void>((resolve) => {
@@ -94,12 +94,12 @@ export class FaultProxy {
     return { met, release: () => deliver() };
   }
 
-  /** Cuts every connection there is. */
+  /** Cuts every open connection. */
   cutAll(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Cuts every connection and takes no new ones: the broker lives, and nobody reaches it. */
+  /** Cuts every connection and accepts no new ones: the broker is alive but unreachable. */
   down(): void {
     this.#isUp = false;
     this.cutAll();
@@ -170,7 +170,7 @@ export class FaultProxy {
     broker.on('data', (chunk) => answers.push(chunk));
   }
 
-  /** By a connection of its own, as from a router that had kept it. */
+  /** Over a separate connection, as from a router that had kept it. */
   #bring(frame: Buffer): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const broker = connect({ port: this.#target, host: '127.0.0.1', noDelay: true });
@@ -191,7 +191,7 @@ export class FaultProxy {
   }
 }
 
-/** Plain on purpose: the product's own way of cutting frames is under test here. */
+/** Deliberately simple: the product's own way of splitting frames is under test here. */
 class Frames {
   #waiting = Buffer.alloc(0);
   readonly #emit: (frame: Buffer) => void;

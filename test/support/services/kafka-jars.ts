@@ -12,18 +12,18 @@ const POM = join(projectRoot, 'deploy', 'kafka', 'pom.xml');
 const MAIN_JAR = 'kafka_2.13-4.1.0.jar';
 const FETCH_TIMEOUT_MS = 300_000;
 
-/** The folder of jars, or a sentence that says what is missing to get them. */
+/** The folder of jars, or a sentence that says what is missing to obtain them. */
 export async function kafkaJars(): Promise<{ folder: string } | { missing: string }> {
-  if (!(await works('java', ['-version']))) return { missing: 'there is no java in PATH to run a broker with' };
+  if (!(await works('java', ['-version']))) return { missing: 'java, which runs the broker, is not in PATH' };
   if (existsSync(join(FOLDER, MAIN_JAR))) return { folder: FOLDER };
   if (!(await works('mvn', ['-version'])))
-    return { missing: `the broker's jars are not in ${FOLDER} and there is no mvn in PATH to fetch them` };
+    return { missing: `the broker's jars are not in ${FOLDER}, and mvn, which fetches them, is not in PATH` };
   const fetched = `${FOLDER}.${process.pid}`;
   await mkdir(fetched, { recursive: true });
   try {
     const goal = ['-q', '-B', '-f', POM, 'dependency:copy-dependencies', `-DoutputDirectory=${fetched}`];
     await run('mvn', goal, { timeout: FETCH_TIMEOUT_MS });
-    // Another process may have been faster: then its folder is as good.
+    // Another process may have been faster: then its folder is just as good.
     await rename(fetched, FOLDER).catch((error: unknown) => {
       if (!existsSync(join(FOLDER, MAIN_JAR))) throw error;
     });

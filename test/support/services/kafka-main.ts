@@ -1,4 +1,7 @@
-/** Starts a broker in the foreground and prints KAFKA_BROKERS=… when it is ready, for people and scripts. Ends with Ctrl-C or TERM. */
+/**
+ * Starts a broker in the foreground and prints KAFKA_BROKERS=… once ready, for users and scripts. Ends with Ctrl-C or
+ * TERM.
+ */
 import { startKafka } from './kafka.js';
 
 const kafka = await startKafka();

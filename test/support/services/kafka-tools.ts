@@ -1,4 +1,4 @@
-/** What tests do to a Kafka behind the product's back: by kafkajs, as any other client would. */
+/** What tests do to a Kafka behind the product's back: through kafkajs, like any other client. */
 import { createRequire } from 'node:module';
 import kafkajs, { type Kafka } from 'kafkajs';
 import { compressFrameSync } from 'lz4-napi';
@@ -34,7 +34,7 @@ export async function deleteRecords(
   }
 }
 
-/** Makes the coordinator forget the only member of a group, as if its session had ended. */
+/** Makes the coordinator drop the only member of a group, as if its session had ended. */
 export async function kickMember(brokers: string, group: string): Promise<void> {
   const admin = foreignClient(brokers).admin();
   await admin.connect();
@@ -59,7 +59,7 @@ interface Zstd {
   compress(bytes: Uint8Array): Uint8Array;
 }
 
-/** Snappy as Java's library frames it: a header, then blocks with their length in front. */
+/** Snappy as Java's library frames it: a header, then blocks preceded by their length. */
 export function javaSnappy(bytes: Buffer): Buffer {
   const blocks: Buffer[] = [Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1])];
   for (let at = 0; at < bytes.length; at += 1000) {
@@ -93,7 +93,7 @@ export const FOREIGN_CODECS = [
   { name: 'zstd', type: ZSTD },
 ] as const;
 
-/** Teaches kafkajs the codecs that it does not bring along. */
+/** Registers the codecs that kafkajs lacks. */
 export function registerForeignCodecs(): void {
   const codec = (compress: (bytes: Buffer) => Buffer | Promise<Buffer>) => () => ({
     compress: async ({ buffer }: Encoded) => compress(buffer),

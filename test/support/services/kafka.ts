@@ -1,4 +1,4 @@
-/** A real Kafka for tests: TEST_KAFKA_BROKERS or KAFKA_BROKERS, else a container, else a broker from its jars. */
+/** A real Kafka for tests: TEST_KAFKA_BROKERS or KAFKA_BROKERS, otherwise a container, or a broker from its jars. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../../runtime/process/errors.js';
 import { kafkaJars } from './kafka-jars.js';
@@ -13,12 +13,12 @@ export interface RunningKafka {
   readonly brokers: string;
   /** One line for the reader of a test run. */
   readonly how: string;
-  /** Of the broker itself, where it runs on this machine as a process of ours: for fault tests. */
+  /** The broker's pid, if it runs on this machine as our process: for fault tests. */
   readonly pid?: number;
   stop(): Promise<void>;
 }
 
-/** Tests share a Kafka that is given, so their topics need names of their own. Throws where none can be had. */
+/** A given Kafka is shared by tests, so their topics need unique names. Throws if none is available. */
 export async function startKafka(): Promise<RunningKafka> {
   const kafka = await obtain();
   announce('kafka', kafka.how);
@@ -32,10 +32,10 @@ async function obtain(): Promise<RunningKafka> {
   if ('brokers' in container) return container;
   const local = await startFromJars();
   if ('brokers' in local) return local;
-  throw new Error(`No Kafka can be had: KAFKA_BROKERS is not set; ${container.missing}; ${local.missing}.`);
+  throw new Error(`No Kafka is available: KAFKA_BROKERS is not set; ${container.missing}; ${local.missing}.`);
 }
 
-/** For tests of Kafka alone: a reason to skip them where none can be had, unless REQUIRE_REAL names kafka. */
+/** For tests of Kafka alone: a reason to skip them if none is available, unless REQUIRE_REAL names kafka. */
 export async function kafkaOrReason(): Promise<{ kafka: RunningKafka; skip: false } | { kafka: null; skip: string }> {
   try {
     return { kafka: await startKafka(), skip: false };
@@ -45,7 +45,10 @@ export async function kafkaOrReason(): Promise<{ kafka: RunningKafka; skip: fals
   }
 }
 
-/** A broker of our own that a test may kill and start again, or a sentence that says why there is none (thrown where REQUIRE_REAL names kafka). */
+/**
+ * A private broker that a test may kill and restart, or the reason why there is none (thrown if REQUIRE_REAL names
+ * kafka).
+ */
 export async function startBroker(options: BrokerOptions = {}): Promise<LocalBroker | { missing: string }> {
   const jars = await kafkaJars();
   if (!('missing' in jars)) return LocalBroker.create(jars.folder, options);
@@ -65,7 +68,7 @@ async function startFromJars(): Promise<RunningKafka | { missing: string }> {
   };
 }
 
-/** A docker command without a daemon may be in PATH, so the library is asked, and not for long. */
+/** A docker command without a daemon may be in PATH, so the library is tried, with a short time-out. */
 async function startContainer(): Promise<RunningKafka | { missing: string }> {
   const { GenericContainer, getContainerRuntimeClient, Wait } = await import('testcontainers');
   const works = await Promise.race([
@@ -75,8 +78,8 @@ async function startContainer(): Promise<RunningKafka | { missing: string }> {
     ),
     sleep(CONTAINER_RUNTIME_WAIT_MS, false, { ref: false }),
   ]);
-  if (!works) return { missing: 'no container runtime works here' };
-  // The broker must know beforehand under which port it will be reached.
+  if (!works) return { missing: 'no container runtime is working' };
+  // The broker must know in advance under which port it will be reached.
   const port = await freePort();
   try {
     const container = await new GenericContainer(CONTAINER_IMAGE)

@@ -1,4 +1,4 @@
-/** One broker of Kafka (KRaft, broker and controller in one) from jars, on free loopback ports, in a folder of its own. */
+/** One Kafka broker (KRaft, broker and controller in one) from jars, on free loopback ports, in a temporary folder. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
@@ -29,7 +29,7 @@ export interface BrokerOptions {
 }
 
 export class LocalBroker {
-  /** Where the broker itself listens. */
+  /** The address on which the broker itself listens. */
   readonly address: string;
   readonly #folder: string;
   readonly #jars: string;
@@ -67,7 +67,7 @@ export class LocalBroker {
     return this.#process?.pid;
   }
 
-  /** Starts the broker on what its folder holds; resolves when it answers. */
+  /** Starts the broker on the data in its folder; resolves when it answers. */
   async start(): Promise<void> {
     const output = openSync(join(this.#folder, 'output.log'), 'a');
     const started = spawn(
@@ -79,7 +79,7 @@ export class LocalBroker {
     );
     closeSync(output);
     this.#process = started;
-    // Reads until we are gone, however we go, and takes the broker along: no test run leaves one behind.
+    // Reads until this process is gone, however it ends, and kills the broker then: no test run leaves one behind.
     this.#watchdog = spawn('sh', ['-c', 'cat >/dev/null; kill -9 "$0" 2>/dev/null', String(started.pid)], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
@@ -89,7 +89,7 @@ export class LocalBroker {
     await this.#ready(started);
   }
 
-  /** kill -9: what the broker has not flushed stays in the page cache, as after a crash of the process. */
+  /** kill -9: data that the broker has not flushed stays in the page cache, as after a crash of the process. */
   async kill(): Promise<void> {
     const running = this.#process;
     if (running === null) return;
@@ -98,7 +98,7 @@ export class LocalBroker {
     await gone;
   }
 
-  /** TERM, as operators do it: the broker shuts down in order, and its folder and port stay for the next start. */
+  /** TERM, like an operator: the broker shuts down in order, and its folder and port stay for the next start. */
   async terminate(): Promise<void> {
     const running = this.#process;
     if (running === null) return;
@@ -157,10 +157,10 @@ export function freePort(): Promise<number> {
 }
 
 interface Ports {
-  /** For clients, or for the proxy that stands before them. */
+  /** For clients, or for the proxy in front of them. */
   readonly port: number;
   readonly controllerPort: number;
-  /** For what the broker asks itself: faults of the proxy are not meant for that. */
+  /** For the broker's own requests: faults of the proxy do not affect them. */
   readonly ownPort: number;
 }
 
@@ -179,7 +179,7 @@ function properties(folder: string, { port, controllerPort, ownPort }: Ports, op
       'CONTROLLER:PLAINTEXT,OWN:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL',
     'log.dirs': join(folder, 'data'),
     'auto.create.topics.enable': 'false',
-    // One node holds every replica there is.
+    // A single node holds every replica.
     'offsets.topic.replication.factor': '1',
     'transaction.state.log.replication.factor': '1',
     'transaction.state.log.min.isr': '1',
@@ -187,9 +187,9 @@ function properties(folder: string, { port, controllerPort, ownPort }: Ports, op
     'offsets.topic.num.partitions': '4',
     'transaction.state.log.num.partitions': '4',
     'group.initial.rebalance.delay.ms': '0',
-    // What may be compacted is compacted at once; topics say what may.
+    // Whatever may be compacted is compacted at once; topics say what may.
     'log.cleaner.backoff.ms': '200',
-    // A broker that was killed may come back only when its old session is over.
+    // A killed broker may return only once its old session is over.
     'broker.session.timeout.ms': '3000',
     'broker.heartbeat.interval.ms': '500',
     ...options.settings,

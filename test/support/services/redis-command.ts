@@ -1,10 +1,10 @@
-/** One command to a Redis server over a connection of its own, past the store port: to put a server into a bad state. */
+/** One command to a Redis server over a separate connection, bypassing the store port, to put it into a bad state. */
 import { connect } from 'node:net';
 import type { RedisOptions } from '../../../runtime/stores/redis/redis.js';
 
 const ANSWER_MS_MAX = 5_000;
 
-/** The answer as it came, without its type byte and line end. Words must hold no blanks. Throws on an error answer. */
+/** The raw answer, without its type byte and line end. Words must not contain blanks. Throws on an error answer. */
 export async function redisCommand(options: RedisOptions, ...words: string[]): Promise<string> {
   const url = new URL(options.url ?? 'redis://127.0.0.1:6379');
   const password = options.password ?? decodeURIComponent(url.password);
@@ -55,6 +55,6 @@ function answersIn(text: string): string[] {
 /** The server's process. */
 export async function redisPid(options: RedisOptions): Promise<number> {
   const pid = /process_id:(\d+)/.exec(await redisCommand(options, 'INFO', 'server'))?.[1];
-  if (pid === undefined) throw new Error('INFO tells no process_id');
+  if (pid === undefined) throw new Error('INFO contains no process_id');
   return Number(pid);
 }

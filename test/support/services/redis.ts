@@ -1,4 +1,4 @@
-/** A real Redis for tests: REDIS_URL, else a container, else redis-server or valkey-server from PATH, else none. */
+/** A real Redis for tests: REDIS_URL, otherwise a container, redis-server or valkey-server from PATH, or none. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,13 +8,16 @@ import { startContainer } from './containers.js';
 import { announce, refuseStandIn, type Service } from './service.js';
 
 /**
- * Null where no Redis can be had: the caller then runs on the local store. Tests share one that REDIS_URL names, so
- * their keys need a prefix of their own. Throws where REQUIRE_REAL names redis and there is none.
+ * Null if no Redis is available: the caller then runs on the local store. Tests share a Redis given by REDIS_URL, so
+ * their keys need unique prefixes. Throws if REQUIRE_REAL names redis and there is none.
  */
 export async function startRedis(): Promise<Service | null> {
   const service = (await given()) ?? (await inContainer()) ?? (await fromPath());
   if (service === null) refuseStandIn('redis', 'the local store');
-  announce('redis', service?.how ?? 'none (no REDIS_URL, no containers, no redis-server): the local store stands in');
+  announce(
+    'redis',
+    service?.how ?? 'none (no REDIS_URL, no containers, no redis-server): the local store is used instead',
+  );
   return service;
 }
 

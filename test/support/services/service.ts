@@ -1,10 +1,10 @@
-/** What every real service of the tests has in common: how it is named, required and announced. */
+/** Common to all real services of the tests: how they are named, required and announced. */
 
 export interface Service {
   readonly url: string;
   /** One line on how it was obtained. */
   readonly how: string;
-  /** Stops what was started, and only that. */
+  /** Stops only what was started here. */
   stop(): Promise<void>;
 }
 
@@ -15,12 +15,12 @@ export function isRequired(name: ServiceName): boolean {
   return (process.env['REQUIRE_REAL'] ?? '').split(',').some((each) => each.trim() === name);
 }
 
-/** Fails where only a stand-in can be had and REQUIRE_REAL wants the real service. */
+/** Fails if only a stand-in is available and REQUIRE_REAL requires the real service. */
 export function refuseStandIn(name: ServiceName, standIn: string): void {
   if (isRequired(name)) throw new Error(`REQUIRE_REAL names ${name}, but there is only ${standIn}.`);
 }
 
-/** One line per service, so that a run tells what it ran on. */
+/** One line per service, so that a run shows what it ran on. */
 export function announce(name: ServiceName, how: string): void {
   console.log(`${name}: ${how}`);
 }

@@ -1,4 +1,4 @@
-/** A broker, a Redis and a Postgres, all real and empty, for tests that run the product as it is deployed. */
+/** A broker, a Redis and a Postgres, all real and empty, for tests that run the product as deployed. */
 import { messageOf } from '../../../runtime/process/errors.js';
 import {
   type BrokerPlace,
@@ -14,12 +14,12 @@ export interface Stage {
   readonly broker: BrokerPlace;
   readonly redis: RedisPlace;
   readonly postgres: DatabasePlace;
-  /** The settings that lead there. */
+  /** The settings to reach them. */
   readonly settings: Readonly<Record<string, string>>;
   close(): Promise<void>;
 }
 
-/** The sentence says what is missing. Throws it where REQUIRE_REAL names kafka. */
+/** A string says what is missing. Throws it if REQUIRE_REAL names kafka. */
 export async function openStage(): Promise<Stage | string> {
   const opened: { close(): Promise<void> }[] = [];
   const close = async () => {

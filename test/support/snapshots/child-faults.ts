@@ -1,10 +1,10 @@
-/** Loaded by `node --import <this>?<steps as JSON>` before a snapshot's process begins: the faults it is to meet. */
+/** Loaded by `node --import <this>?<steps as JSON>` before a snapshot's process starts: the faults it will meet. */
 import { once } from 'node:events';
 import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import type { FaultPoint } from '../../faults/harness/fault-points.js';
 import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
 
-/** Waits at a passing of a point until the process is told to end. */
+/** Waits at a passing of a point until the process is asked to end. */
 export interface HoldStep {
   readonly point: FaultPoint;
   readonly passing: number;

@@ -54,7 +54,7 @@ export async function openChildScene(t: TestContext): Promise<ChildScene> {
   };
 }
 
-/** Counts records that are read of the topic. */
+/** Counts the records read from the topic. */
 export function counting(log: Log): { readonly log: Log; read: number } {
   const counted = {
     read: 0,

@@ -1,4 +1,4 @@
-/** Topics that the counting snapshotter reads, and where its process is told about faults. */
+/** Topics that the counting snapshotter reads, and the arguments that inject faults into its process. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ export async function put(log: Log, keys: readonly string[], bytes = VALUE_BYTES
   const writer = await log.writer([topic]);
   for (const key of keys) {
     writer.add(topic, Buffer.from(key), Buffer.alloc(bytes), { timestamp: Date.now() });
-    // A reader takes whole batches: small ones make for several polls.
+    // A reader takes whole batches: small ones lead to several polls.
     if (writer.bufferedBytes > 2 * bytes) await writer.flush();
   }
   await writer.flush();
@@ -36,11 +36,11 @@ export function faultsOf(...steps: ChildStep[]): string[] {
 
 export interface Place {
   readonly folder: string;
-  /** Closed with the test, last first, before the folder goes. */
+  /** Closed with the test, last first, before the folder is removed. */
   closing<T>(what: T, close: (what: T) => Promise<unknown>): T;
 }
 
-/** A folder that goes with the test. */
+/** A folder that is removed with the test. */
 export async function placeOf(t: TestContext): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'freshet-snapshots-'));
   const open: (() => Promise<unknown>)[] = [];

@@ -1,6 +1,6 @@
 /**
- * The smallest snapshotter: the newest size of every key, published as if it were a search index. What a snapshot may do wrong, a key asks for: `!fail`, `!check`,
- * `!memory`, `!buffers`, `!exit`, `!unnamed`.
+ * The smallest snapshotter: the newest size of every key, published as if it were a search index. Keys request the
+ * mistakes that a snapshot may make: `!fail`, `!check`, `!memory`, `!buffers`, `!exit`, `!unnamed`.
  */
 import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import type { RecordColumns } from '../../../runtime/log/log.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
 import type { BuildContext, BuildReport, Capture, Snapshotter } from '../../../snapshotters/snapshotter.js';
 
-/** Another one where the module's URL says so: `?topic=<name>`. */
+/** Another topic if the module's URL says so: `?topic=<name>`. */
 export const COUNTED = new URL(import.meta.url).searchParams.get('topic') ?? 'terms';
 export const COUNTING_FILE = 'index.faiss';
 
@@ -46,7 +46,7 @@ export const snapshotter: Snapshotter<CountingCapture> = {
     await writeFile(join(folder, COUNTING_FILE), lines.map((line) => `${line}\n`).join(''));
     if (sizes.has('!unnamed')) await appendFile(join(folder, 'other.txt'), 'other');
     return {
-      // What publishing wants to know of an index.
+      // What publishing needs to know about an index.
       settings: { model: 'counted', dimension: 1, kind: 'flat' },
       counts: { keys: sizes.size, products: sizes.size },
       figures: {},

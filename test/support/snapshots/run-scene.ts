@@ -1,5 +1,4 @@
-/** Everything that a run needs, in one process: a log in files, a real Postgres, versions, and workers on top. */
-
+/** Everything a run needs, in one process: a log in files, a real Postgres, versions, and workers on top. */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { openReporting } from '../../../assembly/reporting.js';
@@ -27,7 +26,7 @@ import { COUNTED, snapshotter } from './counting.js';
 
 export const codec = new Codec();
 export const PLACED = [{ snapshotter, module: MODULE }];
-/** Short times, so that tests need not wait; a lease outlives a busy machine's hiccup all the same. */
+/** Short times, so that tests need not wait; a lease still outlives a hiccup of a busy machine. */
 export const PACE = {
   checkpointMs: 0,
   fetchBytes: 100_000,
@@ -45,7 +44,7 @@ export interface RunScene extends Place {
   readonly metrics: Metrics;
   /** A worker, stopped with the test; not started. */
   worker(over?: Partial<SnapshottersOptions>): Snapshotters;
-  /** What run-results holds. */
+  /** The contents of run-results. */
   results(): Promise<RunResult[]>;
 }
 
@@ -83,7 +82,7 @@ export async function resultsIn(log: Log): Promise<RunResult[]> {
   return rows.map(({ value }) => codec.decode('RunResult', value!) as RunResult);
 }
 
-/** Writes a request as somebody would who has no database. */
+/** Writes a request like a client without a database. */
 export async function request(log: Log, over: Partial<RunRequest> & { run_id: string }): Promise<RunRequest> {
   const record = {
     job_name: snapshotter.name,

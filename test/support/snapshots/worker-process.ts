@@ -1,7 +1,7 @@
 /**
- * A worker in a process of its own, for tests that kill it. It asks for a run, or goes on with those that are there, and
- * prints a line of JSON: the run as it ended, or, when it is to die in the middle of a capture, the number of the child
- * that it leaves behind. Argument: WorkerJob as JSON.
+ * A worker in a separate process, for tests that kill it. It requests a run, or continues existing ones, and prints a
+ * line of JSON: the finished run or, if it is to die in the middle of a capture, the pid of the child that it leaves
+ * behind. Argument: WorkerJob as JSON.
  */
 
 import { readFileSync, writeSync } from 'node:fs';
@@ -24,7 +24,7 @@ import { codec, PACE, PLACED } from './run-scene.js';
 export interface WorkerJob {
   readonly folder: string;
   readonly postgresUrl: string;
-  /** Null: ask for a run. */
+  /** Null: request a run. */
   readonly runId: string | null;
   readonly steps: readonly FaultStep[];
   readonly childSteps?: readonly ChildStep[];
@@ -44,7 +44,7 @@ const worker = createSnapshotters({
   ...shared,
   versions,
   snapshotters: PLACED,
-  // A lease whose holder was killed must be given up before the next one can begin.
+  // The lease of a killed holder must expire before the next one can begin.
   pace: { ...PACE, leaseMs: 600 },
   execArgv: job.childSteps === undefined ? [] : faultsOf(...job.childSteps),
 });
@@ -62,7 +62,7 @@ async function resumed(runId: string) {
   await worker.start();
   for (;;) {
     const run = await worker.runs.get(runId);
-    // A result that was not told is told at the start, before this is asked for.
+    // An unreported result is reported at the start, before this is queried.
     if (run?.finished_at != null) return run;
     await systemClock.sleep(20);
   }

@@ -1,4 +1,4 @@
-/** Changes of the live features for tests of sinks, and what the topics say in the end: the newest value of every key. */
+/** Changes of the live features for tests of sinks, and the topics' final contents: the newest value of every key. */
 import type { Log } from '../../../runtime/log/log.js';
 import type { Affinity, Popularity } from '../../../schemas/records.js';
 import { featureSet } from '../../../topics/feature-set.js';
@@ -14,7 +14,7 @@ const CATEGORIES = 6;
 const DELETED = 0.15;
 const DAY_MS = 86_400_000;
 
-/** Writes changes over few keys, so that every key changes often, its category too, and comes and goes. */
+/** Writes changes over few keys, so that every key changes often, category included, and is deleted and added again. */
 export class FeatureWriter {
   readonly #log: Log;
   readonly #random: Random;
@@ -56,14 +56,14 @@ export class FeatureWriter {
 export interface NewestRows {
   readonly popularity: ReadonlyMap<string, Popularity>;
   readonly affinity: ReadonlyMap<string, Affinity>;
-  /** How many records say so. */
+  /** Number of records read. */
   readonly records: number;
 }
 
 /** First offset that does not count. */
 export type Before = (topic: string, partition: number) => number;
 
-/** Reads both topics from their starts. Their values are decoded by the schema, not as the sinks do. */
+/** Reads both topics from their starts. Their values are decoded by the schema, not in the sinks' way. */
 export async function newestRows(log: Log, before: Before = () => Number.POSITIVE_INFINITY): Promise<NewestRows> {
   const popularity = new Map<string, Popularity>();
   const affinity = new Map<string, Affinity>();

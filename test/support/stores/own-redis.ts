@@ -1,4 +1,4 @@
-/** A Redis of a test's own, to be killed, emptied, put back and started again under the same address. */
+/** A private Redis of a test, to be killed, emptied, restored and restarted under the same address. */
 import * as files from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ export class OwnRedis {
     this.options = { path: join(folder, 's') };
   }
 
-  /** A running one; null where no server is installed. Throws there if REQUIRE_REAL wants one. */
+  /** A running one; null if no server is installed. Throws then if REQUIRE_REAL requires one. */
   static async open(...settings: string[]): Promise<OwnRedis | null> {
     const program = (await inPath('redis-server')) ?? (await inPath('valkey-server'));
     if (program === null) {
@@ -36,7 +36,7 @@ export class OwnRedis {
     return redis;
   }
 
-  /** `settings` are lines of redis.conf. Resolves when it answers, if only that it is still loading. */
+  /** `settings` are lines of redis.conf. Resolves when it answers, even if only that it is still loading. */
   async start(...settings: string[]): Promise<void> {
     const configuration = join(this.#folder, 'redis.conf');
     await files.mkdir(join(this.#folder, DATA), { recursive: true });
@@ -80,7 +80,7 @@ export class OwnRedis {
     await untilGone(pid);
   }
 
-  /** What is on its disk at this moment, as a snapshot of the file system would have it. */
+  /** The current contents of its disk, like a snapshot of the file system. */
   async copyData(): Promise<string> {
     const pid = await redisPid(this.options);
     const copy = join(this.#folder, `copy${++this.#copies}`);
@@ -93,7 +93,7 @@ export class OwnRedis {
     return copy;
   }
 
-  /** Only while it does not run: its data become the copy's, or nothing. */
+  /** Only while it is not running: its data is replaced by the copy, or by nothing. */
   async putBack(copy: string | null): Promise<void> {
     await files.rm(join(this.#folder, DATA), { recursive: true, force: true });
     if (copy !== null) await files.cp(copy, join(this.#folder, DATA), { recursive: true });

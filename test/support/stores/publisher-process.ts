@@ -1,5 +1,5 @@
 /**
- * A publisher in a process of its own, for tests that kill it: it writes some changes, publishes everything, and says
+ * A publisher in a separate process, for tests that kill it: it writes some changes, publishes everything, and prints
  * `settled` when both stores have it, unless its plan ends it before. Argument: PublisherJob as JSON.
  */
 

@@ -1,4 +1,4 @@
-/** A real Postgres and a real Redis for all tests of a file, and every kind of online store there is to try. */
+/** A real Postgres and a real Redis for all tests of a file, and every kind of online store available. */
 import { after, type TestContext } from 'node:test';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import type { Database } from '../../../runtime/stores/database.js';
@@ -13,11 +13,11 @@ export type OpenStore = (t: TestContext, keyPrefix: string) => Promise<OnlineSto
 
 export interface RealStores {
   readonly database: Database;
-  /** By name; Redis only where there is one. */
+  /** By name; Redis only if there is one. */
   readonly online: ReadonlyMap<string, OpenStore>;
 }
 
-/** Called once at the top of a file; they are gone after its last test. */
+/** Call it once at the top of a file; the stores are stopped after its last test. */
 export async function realStores(): Promise<RealStores> {
   const redis = await startRedis();
   const service = await startPostgres();

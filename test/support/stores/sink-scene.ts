@@ -1,5 +1,4 @@
-/** A fault test of sinks: an embedded log with feature topics, sinks into real stores, and the checker beside them. */
-
+/** A fault test of sinks: an embedded log with feature topics, sinks into real stores, and an independent checker. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -26,7 +25,7 @@ import { endsOf, HALF_LIFE_MS, PACE, popularity, type Rig, rig, TroubledStore, w
 import { FEATURE_TOPICS, FeatureWriter, newestRows, POPULARITY } from './feature-rows.js';
 import { assertNothing, checkOnline, checkTables, type Findings } from './store-checker.js';
 
-/** As in publishing, but with waits short enough for a test, and more batches than one would need. */
+/** As in publishing, but with waits short enough for a test, and more batches than needed. */
 const SCENE_PACE = {
   ...PACE,
   rowsMax: 20,
@@ -39,11 +38,11 @@ const SCENE_PACE = {
 export interface SinkScene extends Rig {
   readonly log: Log;
   readonly writer: FeatureWriter;
-  /** What the sinks of this store applied, newest last. */
+  /** The stores of the sinks, which record what was applied, newest last. */
   readonly stores: readonly TroubledStore[];
-  /** Attempts that failed so far. */
+  /** Number of failed attempts so far. */
   failures(): Promise<number>;
-  /** Waits until the store itself says that it has everything, then compares all of it with the topics. */
+  /** Waits until the store itself reports that it has everything, then compares all of it with the topics. */
   settled(): Promise<void>;
 }
 
@@ -59,7 +58,7 @@ export function onlineScene(t: TestContext, store: OnlineStore): Promise<SinkSce
   return openScene(t, sinks, stores, async (log) => checkOnline(store, layout, await newestRows(log)));
 }
 
-/** Both features into Postgres, where migrations must have been applied. `by` is the checker's own way to it. */
+/** Both features into Postgres, where migrations must have been applied. `by` is the checker's own connection. */
 export function tableScene(t: TestContext, database: Database, by: Database): Promise<SinkScene> {
   const sinks = [popularityRows(SET), affinityRows(SET)] as const;
   const stores = sinks.map((sink) => new TroubledStore(tableSinkStore(database, sink as (typeof sinks)[0])));
@@ -106,8 +105,8 @@ async function hasAll(log: Log, stores: readonly SinkStore[]): Promise<boolean> 
 const ROUNDS = 4;
 
 /**
- * Cuts the connection when a batch was applied and its answer is on the way, then cuts everything while more comes. The
- * sink must find out by itself that the batch is there.
+ * Cuts the connection when a batch was applied and its answer is on the way, then cuts everything while more records
+ * arrive. The sink must find out by itself that the batch was applied.
  */
 export async function loseAnswers(
   { log, writer, materialiser, stores, settled }: SinkScene,
@@ -131,10 +130,10 @@ export async function loseAnswers(
     const ends = new Map<number, number>();
     for (const { id, expectedOffset, nextOffset } of applied) {
       const end = ends.get(id.partition) ?? 0;
-      assert.ok(expectedOffset >= end, 'a batch went backward');
+      assert.ok(expectedOffset >= end, 'a batch went backwards');
       if (expectedOffset > end) unheard++;
       ends.set(id.partition, nextOffset);
     }
   }
-  assert.ok(unheard >= ROUNDS, `only ${unheard} batches were applied without our being told`);
+  assert.ok(unheard >= ROUNDS, `only ${unheard} batches were applied without a confirmation`);
 }

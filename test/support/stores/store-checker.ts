@@ -1,6 +1,6 @@
 /**
- * Stands outside of the sinks: compares what a store holds with what the feature topics say, value by value, and tells
- * everything that is missing, old, or there twice.
+ * Works independently of the sinks: compares the contents of a store with the feature topics, value by value, and
+ * reports everything that is missing, old, or duplicated.
  */
 
 import assert from 'node:assert/strict';
@@ -14,10 +14,10 @@ import type { NewestRows } from './feature-rows.js';
 const DAY_MS = 86_400_000;
 const ALL = 1_000_000;
 
-/** What is wrong, in sentences. */
+/** The differences found, in sentences. */
 export interface Findings {
   readonly lost: readonly string[];
-  /** There although it should not be, or in two places. */
+  /** Exists although it should not, or in two places. */
   readonly double: readonly string[];
   readonly stale: readonly string[];
 }
@@ -71,7 +71,7 @@ export async function checkTables(database: Database, rows: NewestRows): Promise
   );
 }
 
-/** Throws with all that is wrong. */
+/** Throws with all findings. */
 export function assertNothing(what: string, { lost, double, stale }: Findings): void {
   assert.deepEqual({ lost, double, stale }, { lost: [], double: [], stale: [] }, what);
 }
@@ -96,7 +96,7 @@ function isEqual(a: unknown, b: unknown): boolean {
   }
 }
 
-/** Scores as numbers: every one must come back as the very double that the topic holds. */
+/** Scores as numbers: each must be exactly the double in the topic. */
 function sorted(scores: Iterable<readonly [string, string | number]>): [string, number][] {
   return [...scores]
     .map(([category, score]): [string, number] => [category, Number(score)])
