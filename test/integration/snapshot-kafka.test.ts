@@ -80,7 +80,6 @@ describe('a snapshot of a topic in Kafka', { skip }, () => {
         // Nothing is lent: it has to help itself.
         log,
         topics: [],
-        logger: silentLogger,
         onProgress: () => undefined,
         signal: new AbortController().signal,
         stopMs: 5_000,

@@ -45,7 +45,6 @@ export async function openChildScene(t: TestContext): Promise<ChildScene> {
         },
         log,
         topics: [COUNTED],
-        logger: silentLogger,
         onProgress: () => undefined,
         signal: new AbortController().signal,
         stopMs: 5_000,
