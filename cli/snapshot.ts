@@ -69,9 +69,9 @@ async function runToEnd(
     run = await publications.run(
       job,
       options.dryRun === true,
-      (step) => {
-        if (step === null) untaken.wait(steps);
-        else steps.at(PHASES[step.phase] ?? step.phase, step.done, step.total);
+      (progress) => {
+        if (progress === null) untaken.wait(steps);
+        else steps.at(PHASES[progress.phase] ?? progress.phase, progress.done, progress.total);
       },
       stop.signal,
     );

@@ -2,6 +2,7 @@
 import type { Settings } from '../runtime/process/settings.js';
 import type { Built } from './build-folder.js';
 import type { LogAsk, Refusal } from './remote-log.js';
+import type { RunProgress } from './runs.js';
 
 /** Secrets and addresses of the stores: whoever only computes does not get them. */
 const WITHHELD = [
@@ -24,14 +25,8 @@ export interface ChildJob {
 }
 
 export interface CapturePace {
-  readonly checkpointMs: number;
+  readonly savepointMs: number;
   readonly fetchBytes: number;
-}
-
-export interface Progress {
-  readonly phase: string;
-  readonly done: number;
-  readonly total: number | null;
 }
 
 export type ToChild =
@@ -41,8 +36,8 @@ export type ToChild =
 
 export type FromChild =
   | { readonly kind: 'ask'; readonly id: number; readonly ask: LogAsk }
-  | { readonly kind: 'progress'; readonly progress: Progress }
-  /** A capture that was told to stop has written its checkpoint. */
+  | { readonly kind: 'progress'; readonly progress: RunProgress }
+  /** A capture that was told to stop has written its savepoint. */
   | { readonly kind: 'stopped' }
   | { readonly kind: 'finished'; readonly built: Built }
   | { readonly kind: 'failed'; readonly refusal: Refusal };

@@ -7,8 +7,9 @@ import { FreshetError } from '../runtime/process/errors.js';
 import { tooLittleMemory } from '../runtime/process/memory.js';
 import type { Built } from './build-folder.js';
 import type { CaptureLog } from './capture.js';
-import { type ChildJob, childSettings, type FromChild, type Progress, type ToChild } from './child-messages.js';
+import { type ChildJob, childSettings, type FromChild, type ToChild } from './child-messages.js';
 import { LogHost, refusalOf } from './remote-log.js';
+import type { RunProgress } from './runs.js';
 
 export interface ChildOptions {
   readonly job: ChildJob;
@@ -16,7 +17,7 @@ export interface ChildOptions {
   readonly log: CaptureLog;
   /** Topics that it may read of it. */
   readonly topics: readonly string[];
-  readonly onProgress: (progress: Progress) => void;
+  readonly onProgress: (progress: RunProgress) => void;
   /** Ends it: SIGTERM, and after `stopMs` SIGKILL. */
   readonly signal: AbortSignal;
   readonly stopMs: number;
@@ -24,7 +25,7 @@ export interface ChildOptions {
   readonly execArgv?: readonly string[];
 }
 
-/** The child ended from outside, without a word: another attempt goes on from its checkpoint. */
+/** The child ended from outside, without a word: another attempt goes on from its savepoint. */
 export class ChildKilled extends FreshetError {
   constructor(signal: NodeJS.Signals) {
     super(

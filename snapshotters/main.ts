@@ -8,13 +8,12 @@ import type { Service } from '../runtime/process/service.js';
 import type { Settings } from '../runtime/process/settings.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
-import type { Progress } from './child-messages.js';
 import { createRuns } from './create-runs.js';
 import { Performer, type PlacedSnapshotter, type RunPace } from './perform.js';
 import { RunReporter } from './run-reporter.js';
 import { RunStore } from './run-store.js';
 import { RunWriter } from './run-topics.js';
-import type { Run, Runs } from './runs.js';
+import type { Run, RunProgress, Runs } from './runs.js';
 import { Worker } from './worker.js';
 
 export type { PlacedSnapshotter } from './perform.js';
@@ -45,7 +44,7 @@ export interface RunOnceOptions {
   readonly dryRun: boolean;
   /** Who asks: api, cli, demo, … */
   readonly by?: string;
-  readonly onProgress?: (progress: Progress) => void;
+  readonly onProgress?: (progress: RunProgress) => void;
   /** Cancels the run. */
   readonly signal?: AbortSignal;
 }
@@ -62,7 +61,7 @@ export interface Snapshotters extends Service {
 }
 
 const PACE: Pace = {
-  checkpointMs: 5_000,
+  savepointMs: 5_000,
   fetchBytes: 256 * 1024,
   progressMs: 1_000,
   stopMs: 10_000,

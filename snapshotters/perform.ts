@@ -4,7 +4,7 @@
  *   start (attempt + 1) ─► child: capture, build ─► built, kept in the row ─► publish ─► row ended ─► result told
  *
  * Every step may be the last one of this process. The next one starts the run again under the same id: the capture goes
- * on from its checkpoint, a finished folder is taken as it is, a version that was published is found by the run's id,
+ * on from its savepoint, a finished folder is taken as it is, a version that was published is found by the run's id,
  * and a result that was not told is told.
  */
 import { readdir, rm } from 'node:fs/promises';
@@ -18,12 +18,13 @@ import { faultPoint } from '../runtime/process/fault-points.js';
 import type { Logger } from '../runtime/process/logger.js';
 import { artifactsFolder, type Settings } from '../runtime/process/settings.js';
 import type { Built } from './build-folder.js';
-import type { CapturePace, Progress } from './child-messages.js';
+import type { CapturePace } from './child-messages.js';
 import { ChildKilled, runChild } from './child-process.js';
 import type { Lease } from './lease.js';
 import type { RunReporter } from './run-reporter.js';
 import type { EndEvent } from './run-state.js';
 import type { RunRow, RunStore } from './run-store.js';
+import type { RunProgress } from './runs.js';
 import type { Snapshotter } from './snapshotter.js';
 
 /** A snapshotter, and the module that its process finds it in: the export `snapshotter`. */
@@ -57,7 +58,7 @@ export interface Attendance {
   readonly stop: AbortSignal;
   /** Nobody wants the run any more. */
   readonly cancel?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  readonly onProgress?: ((progress: RunProgress) => void) | undefined;
 }
 
 /** What ends a run, and what its result says besides. */
@@ -166,7 +167,7 @@ export class Performer {
     if (row.built !== null && known.some(({ manifest }) => manifest.run_id === row.run_id)) return row.built;
     const { stop, cancel } = attendance;
     let nextMs = Number.NEGATIVE_INFINITY;
-    const onProgress = (progress: Progress) => {
+    const onProgress = (progress: RunProgress) => {
       attendance.onProgress?.(progress);
       if (clock.elapsed() < nextMs) return;
       nextMs = clock.elapsed() + pace.progressMs;
@@ -182,7 +183,7 @@ export class Performer {
         runFolder: this.#runFolder(row),
         previous:
           current === null ? null : { version: current, folder: this.#versionFolder(snapshotter.artefact, current) },
-        pace: { checkpointMs: pace.checkpointMs, fetchBytes: pace.fetchBytes },
+        pace: { savepointMs: pace.savepointMs, fetchBytes: pace.fetchBytes },
       },
       topics: snapshotter.topics,
       onProgress,

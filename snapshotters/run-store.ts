@@ -5,9 +5,8 @@
 import type { Database, SqlValue } from '../runtime/stores/database.js';
 import type { RunRequest, RunResult } from '../schemas/records.js';
 import type { Built } from './build-folder.js';
-import type { Progress } from './child-messages.js';
 import { END_STATUS, type EndEvent, statesBefore } from './run-state.js';
-import type { Run } from './runs.js';
+import type { Run, RunProgress } from './runs.js';
 
 export interface RunRow extends Run {
   readonly requested_by: string;
@@ -122,7 +121,7 @@ export class RunStore {
     await this.#database.execute(YIELD, [runId, epoch, statesBefore('yield')]);
   }
 
-  async progress(runId: string, epoch: number, progress: Progress): Promise<void> {
+  async progress(runId: string, epoch: number, progress: RunProgress): Promise<void> {
     await this.#database.execute(PROGRESS, [runId, epoch, JSON.stringify(progress)]);
   }
 

@@ -1,6 +1,13 @@
 /** Runs of jobs as everybody else sees them: ask for one, look at it. */
 export type RunStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'skipped' | 'cancelled';
 
+/** What a run is at, and how far: `done` of `total`, in whatever the phase counts; `total` null: not known. */
+export interface RunProgress {
+  readonly phase: string;
+  readonly done: number;
+  readonly total: number | null;
+}
+
 export interface Run {
   readonly run_id: string;
   readonly job_name: string;
@@ -11,7 +18,7 @@ export interface Run {
   readonly started_at: Date | null;
   readonly finished_at: Date | null;
   /** While it runs: what it is at. */
-  readonly progress: { readonly phase: string; readonly done: number; readonly total: number | null } | null;
+  readonly progress: RunProgress | null;
   /**
    * Once it has ended: success, duration_seconds, documents_processed | records_processed, stopwords_updated, version,
    * summary (lines, of a dry run too), errors, timestamp.

@@ -4,10 +4,11 @@ import { systemClock } from '../../runtime/process/clock.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
 import { createRuns } from '../../snapshotters/create-runs.js';
 import { createSnapshotters } from '../../snapshotters/main.js';
+import type { RunProgress } from '../../snapshotters/runs.js';
 import { openFoundation } from '../foundation.js';
 import type { Shell } from '../shell.js';
 import { SNAPSHOT_JOBS, snapshotterOf } from '../snapshotters.js';
-import type { Publications, Step } from './publications.js';
+import type { Publications } from './publications.js';
 
 const WAITING_MS = 250;
 
@@ -35,17 +36,17 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
       idle: folder === null ? null : 'No Freshet runs on this data folder: the run begins with "freshet up".',
       versions,
       request: (job, dryRun) => runs.request(job, { dryRun, by: 'cli' }),
-      run: async (job, dryRun, onStep, signal) => {
+      run: async (job, dryRun, onProgress, signal) => {
         const snapshotters = createSnapshotters({ ...shared, versions, snapshotters: [await snapshotterOf(job)] });
         open.push(() => snapshotters.stop());
         // It may have to wait for the lease of another run, of which its own progress says nothing.
-        const waiting = setInterval(() => onStep(null), WAITING_MS);
-        const onProgress = (step: Step) => {
+        const waiting = setInterval(() => onProgress(null), WAITING_MS);
+        const onOwnProgress = (progress: RunProgress) => {
           clearInterval(waiting);
-          onStep(step);
+          onProgress(progress);
         };
         try {
-          return await snapshotters.runOnce(job, { dryRun, by: 'cli', onProgress, signal });
+          return await snapshotters.runOnce(job, { dryRun, by: 'cli', onProgress: onOwnProgress, signal });
         } finally {
           clearInterval(waiting);
         }

@@ -5,14 +5,11 @@
 import { systemClock } from '../../runtime/process/clock.js';
 import { readLock } from '../../runtime/process/data-folder.js';
 import type { VersionSwitch } from '../../serving/ports.js';
-import type { Run } from '../../snapshotters/runs.js';
+import type { Run, RunProgress } from '../../snapshotters/runs.js';
 import type { Shell } from '../shell.js';
 import { runOf, runReceipt, versionListOf } from './answers.js';
 import type { ApiClient } from './api-client.js';
 import { clientOf } from './open.js';
-
-/** What a run is at. */
-export type Step = NonNullable<Run['progress']>;
 
 export interface Publications {
   /** For messages: "the running Freshet at …". */
@@ -23,15 +20,20 @@ export interface Publications {
   /** Answers once the request is in the log. Errors: 'invalid_data' for an unknown job. */
   request(job: string, dryRun: boolean): Promise<Run>;
   /**
-   * Runs it, or waits for whoever does; `onStep` is told what it is at, null while nobody has it. An abort leaves the
+   * Runs it, or waits for whoever does; `onProgress` is told what it is at, null while nobody has it. An abort leaves the
    * run of another process alone and answers it as it stands; an own one is cancelled.
    */
-  run(job: string, dryRun: boolean, onStep: (step: Step | null) => void, signal: AbortSignal): Promise<Run>;
+  run(
+    job: string,
+    dryRun: boolean,
+    onProgress: (progress: RunProgress | null) => void,
+    signal: AbortSignal,
+  ): Promise<Run>;
   close(): Promise<void>;
 }
 
 const ASK_MS = 250;
-const STARTING: Step = { phase: 'starting', done: 0, total: null };
+const STARTING: RunProgress = { phase: 'starting', done: 0, total: null };
 
 /** Null: none holds the data folder, or the settings lead to everything without it. Errors: 'locked' while it starts. */
 export async function holderClient({ settings }: Shell, reachesAll: boolean): Promise<ApiClient | null> {
@@ -60,10 +62,10 @@ export function overHttp(client: ApiClient): Publications {
       pin: (artefact, version) => change(artefact, 'pin', { version }),
     },
     request,
-    run: async (job, dryRun, onStep, signal) => {
+    run: async (job, dryRun, onProgress, signal) => {
       let run = await request(job, dryRun);
       while (run.finished_at === null && !signal.aborted) {
-        onStep(run.progress ?? (run.status === 'queued' ? null : STARTING));
+        onProgress(run.progress ?? (run.status === 'queued' ? null : STARTING));
         await systemClock.sleep(ASK_MS, signal);
         if (!signal.aborted) run = runOf(await client.get(`/v1/runs/${encodeURIComponent(run.run_id)}`));
       }

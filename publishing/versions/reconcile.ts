@@ -9,7 +9,7 @@ import type { Artefact } from '../layout.js';
 import { type Followed, follow, type Restage } from './follow.js';
 import { artefactsWithHeads, currentHead, raiseTimeline } from './heads.js';
 import type { StorePlace } from './place.js';
-import type { Releases, Told } from './releases.js';
+import type { Announced, Releases } from './releases.js';
 
 export interface ReconcilerOptions {
   readonly place: StorePlace;
@@ -74,7 +74,7 @@ export class Reconciler {
   }
 
   /** A record that Postgres knows nothing of: it was put back to an older copy. */
-  async #refuseForgotten(artefact: Artefact, newest: Told | null): Promise<void> {
+  async #refuseForgotten(artefact: Artefact, newest: Announced | null): Promise<void> {
     const { place } = this.#o;
     const head = await currentHead(place.database, artefact);
     if (head === null || newest === null) return;

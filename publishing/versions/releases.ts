@@ -19,7 +19,7 @@ const AT = { topic: releases.name, partition: 0 } as const;
 const MANIFEST_BYTES_MAX = RECORD_BYTES_MAX / 2;
 
 /** What a record of the topic says. */
-export interface Told extends SwitchToken {
+export interface Announced extends SwitchToken {
   readonly current: number | null;
 }
 
@@ -31,8 +31,8 @@ export class Releases {
   /** Which life of the topic the reader reads. */
   #life: string | null = null;
   /** Per artefact: the record that compaction would keep, and the one with the newest token of all. */
-  readonly #last = new Map<string, Told>();
-  readonly #newest = new Map<string, Told>();
+  readonly #last = new Map<string, Announced>();
+  readonly #newest = new Map<string, Announced>();
   #turn: Promise<void> = Promise.resolve();
 
   constructor(log: Log, codec: Codec) {
@@ -55,12 +55,12 @@ export class Releases {
   }
 
   /** The record that compaction keeps, as of the last catchUp; null: none. */
-  last(artefact: Artefact): Told | null {
+  last(artefact: Artefact): Announced | null {
     return this.#last.get(artefact) ?? null;
   }
 
   /** The record with the newest token; null: none. */
-  newest(artefact: Artefact): Told | null {
+  newest(artefact: Artefact): Announced | null {
     return this.#newest.get(artefact) ?? null;
   }
 
@@ -105,9 +105,9 @@ export class Releases {
 
   #see(artefact: string, record: unknown): void {
     const { timeline, seq, current } = record as Release;
-    const told = { timeline, seq, current };
-    this.#last.set(artefact, told);
-    if (compareTokens(told, this.#newest.get(artefact) ?? null) > 0) this.#newest.set(artefact, told);
+    const announced = { timeline, seq, current };
+    this.#last.set(artefact, announced);
+    if (compareTokens(announced, this.#newest.get(artefact) ?? null) > 0) this.#newest.set(artefact, announced);
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

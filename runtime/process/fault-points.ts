@@ -38,7 +38,7 @@ export type FaultPoint =
   | 'version.folder_removed'
   | 'capture.noted'
   | 'capture.read'
-  | 'capture.checkpointed'
+  | 'capture.saved'
   | 'capture.done'
   | 'build.done'
   | 'build.synced'

@@ -5,9 +5,9 @@
 import { Worker } from 'node:worker_threads';
 import { FreshetError, messageOf } from '../../runtime/process/errors.js';
 import { type Kernel, SCRATCH_ROWS } from './kernel.js';
+import { type Operation, piecesOf, runPiece } from './operations.js';
 import { PlainKernel } from './plain-kernel.js';
-import { piecesOf, runPiece, type Task } from './tasks.js';
-import type { ThreadData, ThreadTask } from './thread.js';
+import type { ThreadData, ThreadOperation } from './thread.js';
 import { compileKernel, sharedMemory } from './wasm-kernel.js';
 import type { WasmMemory, WasmModule } from './web-assembly.js';
 
@@ -31,8 +31,8 @@ export interface KernelHost {
   readonly kind: 'wasm' | 'plain';
   readonly memory: ArrayBufferLike;
   readonly threads: number;
-  /** Resolves when all pieces of the task are done; one task at a time. */
-  run(task: Task): Promise<void>;
+  /** Resolves when all pieces of the operation are done; one operation at a time. */
+  run(operation: Operation): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -72,10 +72,10 @@ class ThreadHost implements KernelHost {
     }
   }
 
-  async run(task: Task): Promise<void> {
+  async run(operation: Operation): Promise<void> {
     if (this.#failure !== null) throw this.#failure;
     Atomics.store(this.#taken, 0, 0);
-    const message: ThreadTask = { task, pieces: piecesOf(task) };
+    const message: ThreadOperation = { operation, pieces: piecesOf(operation) };
     let left = this.#workers.length;
     await new Promise<void>((resolve, reject) => {
       this.#settle = {
@@ -115,11 +115,11 @@ class PlainHost implements KernelHost {
     this.#scratch = scratch;
   }
 
-  async run(task: Task): Promise<void> {
-    const pieces = piecesOf(task);
+  async run(operation: Operation): Promise<void> {
+    const pieces = piecesOf(operation);
     let turnEnds = performance.now() + TURN_MS;
     for (let piece = 0; piece < pieces; piece++) {
-      runPiece(this.#kernel, this.#words, this.#scratch, task, piece);
+      runPiece(this.#kernel, this.#words, this.#scratch, operation, piece);
       if (performance.now() < turnEnds) continue;
       await new Promise((resolve) => setImmediate(resolve));
       turnEnds = performance.now() + TURN_MS;

@@ -9,7 +9,7 @@ import { STEPS } from './train.js';
 
 export const MODEL_CARD_FILE = 'model_card.json';
 
-export interface Told {
+export interface ModelFacts {
   readonly settings: Readonly<Record<string, number>>;
   readonly selection: Selection;
   readonly evaluation: Evaluation;
@@ -19,8 +19,8 @@ export interface Told {
 }
 
 /** The same data and settings give the same text. */
-export function modelCard(told: Told) {
-  const { selection, settings } = told;
+export function modelCard(facts: ModelFacts) {
+  const { selection, settings } = facts;
   return {
     model: 'Implicit-feedback alternating least squares: a vector per user and per product, whose product is a score.',
     sources: [
@@ -42,8 +42,8 @@ export function modelCard(told: Told) {
       solver: `conjugate gradient, ${STEPS} steps per row and half iteration, preconditioned with YᵀY + λI, float32`,
       reproducible: 'the same pairs, settings and seed give the same bytes, whatever the number of threads',
     },
-    evaluation: evaluationFigures(told),
-    factors: { users: told.users, products: told.products },
+    evaluation: evaluationFigures(facts),
+    factors: { users: facts.users, products: facts.products },
     limits: [
       'Users and products that were left out or are new have no factors: they get popular products.',
       'The published factors are trained on all pairs, the figures are those of a model trained without the held-out ones.',
@@ -52,7 +52,7 @@ export function modelCard(told: Told) {
   };
 }
 
-export function evaluationFigures({ evaluation, previous }: Pick<Told, 'evaluation' | 'previous'>) {
+export function evaluationFigures({ evaluation, previous }: Pick<ModelFacts, 'evaluation' | 'previous'>) {
   return {
     split:
       'per user the pair with the latest last_ts is held out, of equal ones that of the last product_id; users with one pair are not asked',

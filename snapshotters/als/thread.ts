@@ -1,6 +1,6 @@
-/** One thread of the kernel: takes pieces of a task until none is left, says so, and waits for the next task. */
+/** One thread of the kernel: takes pieces of an operation until none is left, says so, and waits for the next operation. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { runPiece, type Task } from './tasks.js';
+import { type Operation, runPiece } from './operations.js';
 import { wasmKernel } from './wasm-kernel.js';
 import type { WasmMemory, WasmModule } from './web-assembly.js';
 
@@ -11,8 +11,8 @@ export interface ThreadData {
   readonly scratch: number;
 }
 
-export interface ThreadTask {
-  readonly task: Task;
+export interface ThreadOperation {
+  readonly operation: Operation;
   readonly pieces: number;
 }
 
@@ -22,8 +22,8 @@ const words = new Uint32Array(memory.buffer);
 /** The first word counts the pieces that were taken. */
 const taken = new Int32Array(memory.buffer, 0, 1);
 
-parentPort!.on('message', ({ task, pieces }: ThreadTask) => {
+parentPort!.on('message', ({ operation, pieces }: ThreadOperation) => {
   for (let piece = Atomics.add(taken, 0, 1); piece < pieces; piece = Atomics.add(taken, 0, 1))
-    runPiece(kernel, words, scratch, task, piece);
+    runPiece(kernel, words, scratch, operation, piece);
   parentPort!.postMessage(null);
 });

@@ -3,8 +3,8 @@ import { FreshetError } from '../../runtime/process/errors.js';
 import { cholesky, inverseOfLower } from './cholesky.js';
 import type { KernelHost } from './kernel-host.js';
 import type { Places, SidePlace } from './model-memory.js';
+import { GRAM_PARTS } from './operations.js';
 import { SeededNumbers } from './seeded-numbers.js';
-import { GRAM_PARTS } from './tasks.js';
 
 /** Steps of conjugate gradient per row and half step. */
 export const STEPS = 3;

@@ -199,7 +199,7 @@ export class EmbeddingsCapture implements Capture {
   #rowOf(bytes: Buffer, start: number, end: number): number {
     const row = this.#ids.intern(bytes, start, end);
     if (row < this.#places.length) return row;
-    // Columns of a checkpoint are as long as they were full.
+    // Columns of a savepoint are as long as they were full.
     const length = Math.max(1024, row * 2);
     this.#places = grown(this.#places, new Float64Array(length).fill(NO_VECTOR));
     this.#lengths = grown(this.#lengths, new Int32Array(length));

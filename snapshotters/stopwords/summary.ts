@@ -11,7 +11,7 @@ export interface LeftOut {
   readonly reason: string;
 }
 
-export interface Told {
+export interface SummaryFacts {
   readonly topic: string;
   readonly records: number;
   readonly seconds: number;
@@ -34,14 +34,14 @@ export interface Told {
   } | null;
 }
 
-export function summaryOf(told: Told): string[] {
+export function summaryOf(facts: SummaryFacts): string[] {
   return [
-    `Source: topic ${told.topic} connected, ${counted(told.records, 'record')} of ${counted(told.languagesSeen, 'language')}.`,
-    `Documents: ${thousands(told.documents)} processed in ${told.seconds.toFixed(1)} s.`,
-    `Candidates: ${counted(told.candidates, 'word')} across ${counted(told.candidateLanguages, 'language')}.`,
-    ...leftOutLines(told.leftOut),
-    ...previousLines(told.previous),
-    `To be published: ${counted(told.words, 'word')} in ${counted(told.languages, 'language')}.`,
+    `Source: topic ${facts.topic} connected, ${counted(facts.records, 'record')} of ${counted(facts.languagesSeen, 'language')}.`,
+    `Documents: ${thousands(facts.documents)} processed in ${facts.seconds.toFixed(1)} s.`,
+    `Candidates: ${counted(facts.candidates, 'word')} across ${counted(facts.candidateLanguages, 'language')}.`,
+    ...leftOutLines(facts.leftOut),
+    ...previousLines(facts.previous),
+    `To be published: ${counted(facts.words, 'word')} in ${counted(facts.languages, 'language')}.`,
   ];
 }
 
@@ -54,7 +54,7 @@ function leftOutLines(leftOut: readonly LeftOut[]): string[] {
   return [`Left out: ${shown.join(', ')}${more > 0 ? ` and ${thousands(more)} more` : ''}.`];
 }
 
-function previousLines(previous: Told['previous']): string[] {
+function previousLines(previous: SummaryFacts['previous']): string[] {
   if (previous === null) return ['There is no version to compare with: every word is new.'];
   const { version, damage, compared, lost } = previous;
   if (damage !== null)

@@ -9,7 +9,7 @@ describe('the process of a snapshot killed', () => {
   for (const [point, passing] of [
     ['capture.noted', 1],
     ['capture.read', 2],
-    ['capture.checkpointed', 1],
+    ['capture.saved', 1],
     ['capture.done', 1],
     ['build.done', 1],
     ['build.synced', 1],

@@ -122,7 +122,7 @@ describe('a worker killed', () => {
       await check(run, before);
     });
 
-  test('in the middle of a capture: its child ends too, and the checkpoint is gone on from', async (t) => {
+  test('in the middle of a capture: its child ends too, and the savepoint is gone on from', async (t) => {
     if (process.platform !== 'linux') return t.skip('the child is found through /proc');
     const before = (await listVersions(database, 'faiss')).current;
     // How far it is is told ten times a second at most: it must have taken a moment before it is held.

@@ -75,7 +75,7 @@ describe('a snapshot of a topic in Kafka', { skip }, () => {
           settings: settingsIn(folder, { KAFKA_BROKERS: brokers }),
           runFolder: join(folder, 'run'),
           previous: null,
-          pace: { checkpointMs: 0, fetchBytes: 64 * 1024 },
+          pace: { savepointMs: 0, fetchBytes: 64 * 1024 },
         },
         // Nothing is lent: it has to help itself.
         log,

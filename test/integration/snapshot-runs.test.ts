@@ -9,9 +9,8 @@ import { systemClock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { artifactsFolder } from '../../runtime/process/settings.js';
-import type { Progress } from '../../snapshotters/child-messages.js';
 import { takeLease } from '../../snapshotters/lease.js';
-import type { Run, Runs } from '../../snapshotters/runs.js';
+import type { Run, RunProgress, Runs } from '../../snapshotters/runs.js';
 import { Events } from '../support/publishing.js';
 import { startPostgres } from '../support/services/postgres.js';
 import type { Service } from '../support/services/service.js';
@@ -94,7 +93,7 @@ describe('runs', () => {
   test('that are dry show what would be, and publish nothing', async (t) => {
     const scene = await openRunScene(t, postgres.url);
     await put(scene.log, keysOf(5), 1);
-    const seen: Progress[] = [];
+    const seen: RunProgress[] = [];
     const run = await scene
       .worker()
       .runOnce('counting', { dryRun: true, onProgress: (progress) => seen.push(progress) });
@@ -177,10 +176,10 @@ describe('runs', () => {
     await first.start();
     const { run_id } = await first.runs.request('counting', { dryRun: false, by: 'test' });
     const work = join(artifactsFolder(scene.settings), '.work', 'counting', run_id);
-    await events.until('a checkpoint', () => existsSync(join(work, 'capture.ckpt')));
+    await events.until('a savepoint', () => existsSync(join(work, 'capture.savepoint')));
     await first.stop();
     assert.equal((await first.runs.get(run_id))!.status, 'queued');
-    assert.ok(existsSync(join(work, 'capture.ckpt')));
+    assert.ok(existsSync(join(work, 'capture.savepoint')));
     await put(scene.log, keysOf(5, 'later'), 1);
     const second = scene.worker();
     await second.start();

@@ -5,8 +5,8 @@ import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import type { Log } from '../../../runtime/log/log.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import type { Built } from '../../../snapshotters/build-folder.js';
-import type { Progress } from '../../../snapshotters/child-messages.js';
 import { runChild } from '../../../snapshotters/child-process.js';
+import type { RunProgress } from '../../../snapshotters/runs.js';
 import { allTopics } from '../../../topics/all.js';
 import { applyTopics } from '../../../topics/apply.js';
 import { MODULE, placeOf, settingsIn } from './counted.js';
@@ -20,7 +20,7 @@ export interface ChildScene {
     signal?: AbortSignal;
     stopMs?: number;
     log?: Log;
-    onProgress?: (progress: Progress) => void;
+    onProgress?: (progress: RunProgress) => void;
   }): Promise<Built | null>;
 }
 
@@ -41,7 +41,7 @@ export async function openChildScene(t: TestContext): Promise<ChildScene> {
           settings: settingsIn(folder),
           runFolder,
           previous: null,
-          pace: { checkpointMs: 0, fetchBytes: 100_000 },
+          pace: { savepointMs: 0, fetchBytes: 100_000 },
         },
         log,
         topics: [COUNTED],

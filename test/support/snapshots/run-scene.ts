@@ -27,7 +27,7 @@ export const codec = new Codec();
 export const PLACED = [{ snapshotter, module: MODULE }];
 /** Short times, so that tests need not wait; a lease outlives a busy machine's hiccup all the same. */
 export const PACE = {
-  checkpointMs: 0,
+  savepointMs: 0,
   fetchBytes: 100_000,
   progressMs: 10,
   stopMs: 5_000,

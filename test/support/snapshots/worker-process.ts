@@ -13,8 +13,8 @@ import { silentLogger } from '../../../runtime/process/logger.js';
 import { createMetrics } from '../../../runtime/process/metrics.js';
 import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
-import type { Progress } from '../../../snapshotters/child-messages.js';
 import { createSnapshotters } from '../../../snapshotters/main.js';
+import type { RunProgress } from '../../../snapshotters/runs.js';
 import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
 import type { ChildStep } from './child-faults.js';
 import { faultsOf, settingsIn } from './counted.js';
@@ -67,7 +67,7 @@ async function resumed(runId: string) {
   }
 }
 
-function onProgress({ phase, done }: Progress): void {
+function onProgress({ phase, done }: RunProgress): void {
   if (!job.diesInCapture || phase !== 'capture' || done === 0) return;
   const [child] = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
   writeSync(1, `${JSON.stringify({ child: Number(child) })}\n`);

@@ -1,4 +1,4 @@
-/** The newest vector of every product, deletions, models, what cannot be read, checkpoints. */
+/** The newest vector of every product, deletions, models, what cannot be read, savepoints. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
@@ -55,7 +55,7 @@ const record = fc.record({
   model: fc.constantFrom('m1', 'm2'),
 });
 
-test('whatever comes in whatever order: the newest of each, and after a checkpoint the same', () => {
+test('whatever comes in whatever order: the newest of each, and after a savepoint the same', () => {
   fc.assert(
     fc.property(fc.array(record, { maxLength: 60 }), fc.nat(60), (records, cut) => {
       const truth = new Map<string, [string, string, number[]]>();
@@ -68,7 +68,7 @@ test('whatever comes in whatever order: the newest of each, and after a checkpoi
       addTo(whole, records);
       assert.deepEqual(contents(whole), expected);
 
-      // Died after the checkpoint, when some more had come already.
+      // Died after the savepoint, when some more had come already.
       const first = created();
       addTo(first, records.slice(0, cut));
       const saved = first.save();
@@ -169,7 +169,7 @@ test('too many products for the memory that is allowed: a sentence that says wha
   capture.discard();
 });
 
-test('a checkpoint whose spool is gone, or other bytes, is refused', () => {
+test('a savepoint whose spool is gone, or other bytes, is refused', () => {
   const capture = created();
   addTo(capture, [{ id: 'a', vector: Float32Array.of(1, 2) }]);
   const saved = capture.save();

@@ -1,10 +1,10 @@
 /**
- * The work of a model in pieces that any thread may take. What a piece computes depends on nothing but its number, so the
+ * The operations of a model, each in pieces that any thread may take. What a piece computes depends on nothing but its number, so the
  * outcome is the same bits for any number of threads. Plain objects: they travel as messages.
  */
 import type { Kernel } from './kernel.js';
 
-export type Task =
+export type Operation =
   | {
       readonly kind: 'gram';
       readonly rows: number;
@@ -58,34 +58,46 @@ const ROWS = 32;
 /** Products that are ranked for all users of a piece before the next ones, so that they stay near. A multiple of four. */
 const RANK_BLOCK = 256;
 
-export function piecesOf(task: Task): number {
-  return task.kind === 'gram' ? GRAM_PARTS : Math.ceil(task.count / ROWS);
+export function piecesOf(operation: Operation): number {
+  return operation.kind === 'gram' ? GRAM_PARTS : Math.ceil(operation.count / ROWS);
 }
 
 /** `words`: the memory as u32; `scratch`: SCRATCH_ROWS rows that no other thread uses. */
-export function runPiece(kernel: Kernel, words: Uint32Array, scratch: number, task: Task, piece: number): void {
-  if (task.kind === 'gram') {
-    const { rows, count, width, out } = task;
+export function runPiece(
+  kernel: Kernel,
+  words: Uint32Array,
+  scratch: number,
+  operation: Operation,
+  piece: number,
+): void {
+  if (operation.kind === 'gram') {
+    const { rows, count, width, out } = operation;
     const first = Math.floor((count * piece) / GRAM_PARTS);
     const last = Math.floor((count * (piece + 1)) / GRAM_PARTS);
     kernel.gram(rows, first, last, width, out + (piece * width * width) / 4);
     return;
   }
   const from = piece * ROWS;
-  const to = Math.min(from + ROWS, task.count);
-  if (task.kind === 'whiten') {
-    kernel.whiten(task.rows, from, to, task.width, task.matrix, task.out);
-  } else if (task.kind === 'solve') {
-    const { rows, starts, ends, pairs, weights, fixed, width, steps, enter, leave } = task;
+  const to = Math.min(from + ROWS, operation.count);
+  if (operation.kind === 'whiten') {
+    kernel.whiten(operation.rows, from, to, operation.width, operation.matrix, operation.out);
+  } else if (operation.kind === 'solve') {
+    const { rows, starts, ends, pairs, weights, fixed, width, steps, enter, leave } = operation;
     kernel.solve(rows, starts, ends, pairs, weights, fixed, from, to, width, steps, enter, leave, scratch);
   } else {
-    rank(kernel, words, task, from, to);
+    rank(kernel, words, operation, from, to);
   }
 }
 
 /** Products that a user has no pair with and that score as high as the held-out one, or higher. */
-function rank(kernel: Kernel, words: Uint32Array, task: Task & { kind: 'rank' }, from: number, to: number): void {
-  const { users, items, itemCount, width, starts, ends, pairs, asked, held, out } = task;
+function rank(
+  kernel: Kernel,
+  words: Uint32Array,
+  operation: Operation & { kind: 'rank' },
+  from: number,
+  to: number,
+): void {
+  const { users, items, itemCount, width, starts, ends, pairs, asked, held, out } = operation;
   const row = (i: number) => users + words[asked / 4 + i]! * width;
   const threshold = (i: number) => kernel.score(row(i), items + words[held / 4 + i]! * width, width);
   for (let i = from; i < to; i++) {
