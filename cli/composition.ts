@@ -31,8 +31,9 @@ import { createModels } from '../serving/models/models.js';
 import type { Readiness } from '../serving/ports.js';
 import { createServer, type Server } from '../serving/server.js';
 import { createRuns } from '../snapshotters/create-runs.js';
-import { createSnapshotters, type Snapshotters } from '../snapshotters/main.js';
+import { createWorker, type JobWorker } from '../snapshotters/create-worker.js';
 import type { Runs } from '../snapshotters/runs.js';
+import { snapshotJobs } from '../snapshotters/snapshot-job.js';
 import { corpusTopics } from '../topics/corpus.js';
 import { documents, events } from '../topics/events.js';
 import { featureTopics } from '../topics/features.js';
@@ -74,7 +75,7 @@ export class Composition implements Running {
   #processors: Processors | null = null;
   #corpus: Processors | null = null;
   #embeddings: Embeddings | null = null;
-  #snapshotters: Snapshotters | null = null;
+  #worker: JobWorker | null = null;
   #demoWaits: string | null = null;
   #storesWait: string | null = null;
   #background: Promise<void>[] = [];
@@ -148,8 +149,9 @@ export class Composition implements Running {
       const snapshotters = await snapshottersOf(roles);
       if (snapshotters.length > 0) {
         const pace = { stopMs: SNAPSHOT_STOP_MS };
-        this.#snapshotters = createSnapshotters({ ...shared, database, versions, snapshotters, pace });
-        await this.#run(this.#snapshotters);
+        const jobs = snapshotJobs(snapshotters, { ...shared, versions, pace });
+        this.#worker = createWorker({ ...shared, database, jobs });
+        await this.#run(this.#worker);
       }
       const audits = createAudits({ ...shared, ...stores, publishes: publisher !== null, after: this.ready });
       await this.#run(audits);
@@ -247,7 +249,7 @@ export class Composition implements Running {
       ...this.#applications
         .flatMap((application) => application.failures)
         .map(({ task, error }) => `${task}, which has stopped: ${error.message}`),
-      ...(this.#snapshotters?.waiting ?? []),
+      ...(this.#worker?.waiting ?? []),
       ...[this.#demoWaits, this.#storesWait].filter((what) => what !== null),
     ];
     return { ready: waiting.length === 0, waiting };
@@ -285,10 +287,10 @@ export class Composition implements Running {
       const marker = markerFile(join(folder!.path, `demo-${log.kind}.json`));
       const { shop, endOffsets } = await loadHistory({ log, codec, shop: wanted, logger, marker, signal });
       await this.#awaitVisible(log, endOffsets, publisher);
-      if (published !== null && this.#snapshotters !== null) await this.#awaitStopwords(log, published);
+      if (published !== null && this.#worker !== null) await this.#awaitStopwords(log, published);
       this.#demoWaits = null;
       if (!signal.aborted && DEMO_RATE > 0) await this.#run(this.#traffic(log, codec, shop));
-      if (published !== null && this.#snapshotters !== null) await this.#firstModels(log, endOffsets, published);
+      if (published !== null && this.#worker !== null) await this.#firstModels(log, endOffsets, published);
     } catch (error) {
       if (!signal.aborted) this.#fail(asError(error));
     }

@@ -1,6 +1,6 @@
 /** The snapshotters there are, by role; each is loaded where it runs. */
 import type { Role } from '../runtime/process/settings.js';
-import type { PlacedSnapshotter } from '../snapshotters/main.js';
+import type { PlacedSnapshotter } from '../snapshotters/snapshot-job.js';
 import type { Snapshotter } from '../snapshotters/snapshotter.js';
 
 interface Known {

@@ -8,6 +8,7 @@ import { tooLittleMemory } from '../runtime/process/memory.js';
 import type { Built } from './build-folder.js';
 import type { CaptureLog } from './capture.js';
 import { type ChildJob, childSettings, type FromChild, type ToChild } from './child-messages.js';
+import { Interrupted } from './job.js';
 import { LogHost, refusalOf } from './remote-log.js';
 import type { RunProgress } from './runs.js';
 
@@ -25,16 +26,6 @@ export interface ChildOptions {
   readonly execArgv?: readonly string[];
 }
 
-/** The child ended from outside, without a word: another attempt goes on from its savepoint. */
-export class ChildKilled extends FreshetError {
-  constructor(signal: NodeJS.Signals) {
-    super(
-      'unavailable',
-      `the snapshot's process was killed from outside (${signal}): most often the system has run out of memory`,
-    );
-  }
-}
-
 /** What it answered at last; null: it ended without an answer. */
 type Outcome = Exclude<FromChild, { kind: 'ask' | 'progress' }> | null;
 
@@ -42,7 +33,7 @@ type Outcome = Exclude<FromChild, { kind: 'ask' | 'progress' }> | null;
 const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'SYSTEMROOT'];
 
 /**
- * Resolves once the process is gone, with what it has built; null when the signal ended it. Errors: ChildKilled;
+ * Resolves once the process is gone, with what it has built; null when the signal ended it. Errors: Interrupted;
  * 'settings' when SNAPSHOT_MEMORY_MB is too little; whatever the child failed with; 'internal'.
  */
 export async function runChild(o: ChildOptions): Promise<Built | null> {
@@ -86,7 +77,9 @@ function answerOf({ job, signal: stopped }: ChildOptions, outcome: Outcome, end:
   if (stopped.aborted) return null;
   if (end.ranOutOfMemory) throw tooLittleMemory(job.settings.SNAPSHOT_MEMORY_MB);
   if (end.signal === 'SIGKILL' || end.signal === 'SIGTERM' || outcome?.kind === 'stopped')
-    throw new ChildKilled(end.signal ?? 'SIGTERM');
+    throw new Interrupted(
+      `the snapshot's process was killed from outside (${end.signal ?? 'SIGTERM'}): most often the system has run out of memory`,
+    );
   const how = howItEnded(end);
   if (end.startError !== null)
     throw new FreshetError('unavailable', `the snapshot's process cannot be started: ${how}`);

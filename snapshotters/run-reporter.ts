@@ -1,5 +1,4 @@
 /** What is said of runs: log lines by fixed names, metrics, and the record in run-results. */
-import type { Check } from '../publishing/versions/manifest.js';
 import { messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
@@ -33,12 +32,6 @@ export class RunReporter {
   /** Another worker has it, or may have it. */
   dropped(row: RunRow, error: Error): void {
     this.#o.logger.warn({ event: 'batch_job_dropped', ...named(row), error: error.message });
-  }
-
-  checked({ dry_run }: RunRow, checks: readonly Check[]): void {
-    if (dry_run) return;
-    for (const { name, passed } of checks)
-      this.#o.metrics.qualityChecks.inc({ check_type: name, status: passed ? 'pass' : 'fail' });
   }
 
   /** Nothing of a metric or a log line keeps a run from having ended. */

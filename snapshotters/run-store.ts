@@ -4,7 +4,6 @@
  */
 import type { Database, SqlValue } from '../runtime/stores/database.js';
 import type { RunRequest, RunResult } from '../schemas/records.js';
-import type { Built } from './build-folder.js';
 import { END_STATUS, type EndEvent, statesBefore } from './run-state.js';
 import type { Run, RunProgress } from './runs.js';
 
@@ -12,14 +11,14 @@ export interface RunRow extends Run {
   readonly requested_by: string;
   /** Attempts that ended with their process, without a word. */
   readonly deaths: number;
-  /** What it has built; null until then. */
-  readonly built: Built | null;
+  /** What its job has kept for later attempts, which only the job understands; null: nothing. */
+  readonly kept: unknown;
   readonly epoch: number;
   readonly told: boolean;
 }
 
 const COLUMNS = `run_id, job_name, status, attempt, deaths, dry_run, requested_at, requested_by, started_at, finished_at,
-  progress, built, result, epoch, told`;
+  progress, built AS kept, result, epoch, told`;
 
 const ENSURE = `
   INSERT INTO job_runs (run_id, job_name, status, attempt, deaths, dry_run, requested_at, requested_by, epoch, told)
@@ -41,7 +40,7 @@ const START = `
 const YIELD = `
   UPDATE job_runs SET status = 'queued', progress = NULL WHERE run_id = $1 AND epoch = $2 AND status = ANY($3)`;
 const PROGRESS = `UPDATE job_runs SET progress = $3::jsonb WHERE run_id = $1 AND epoch = $2 AND status = 'running'`;
-const KEEP_BUILT = `UPDATE job_runs SET built = $3::jsonb WHERE run_id = $1 AND epoch = $2 AND status = 'running'`;
+const KEEP = `UPDATE job_runs SET built = $3::jsonb WHERE run_id = $1 AND epoch = $2 AND status = 'running'`;
 const END = `
   UPDATE job_runs SET status = $3, finished_at = $4, result = $5::jsonb, progress = NULL, built = NULL
   WHERE run_id = $1 AND epoch <= $2 AND status = ANY($6)
@@ -125,8 +124,9 @@ export class RunStore {
     await this.#database.execute(PROGRESS, [runId, epoch, JSON.stringify(progress)]);
   }
 
-  async keepBuilt(runId: string, epoch: number, built: Built): Promise<void> {
-    await this.#database.execute(KEEP_BUILT, [runId, epoch, JSON.stringify(built)]);
+  /** False when it has ended, or a newer holder has it. */
+  async keep(runId: string, epoch: number, value: unknown): Promise<boolean> {
+    return (await this.#database.execute(KEEP, [runId, epoch, JSON.stringify(value)])) > 0;
   }
 
   /** Null when it has ended already, or a newer holder has it. */

@@ -10,8 +10,9 @@ import type { Logger } from '../runtime/process/logger.js';
 import type { Service } from '../runtime/process/service.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { RunRequest, RunResult } from '../schemas/records.js';
+import type { Job } from './job.js';
 import { takeLease } from './lease.js';
-import type { Attendance, Performer, PlacedSnapshotter } from './perform.js';
+import type { Performer, RunControl } from './perform.js';
 import type { RunReporter } from './run-reporter.js';
 import { isEnded } from './run-state.js';
 import { type RunRow, type RunStore, runOf } from './run-store.js';
@@ -25,7 +26,7 @@ export interface WorkerOptions extends RunTopicsOptions {
   readonly store: RunStore;
   readonly reporter: RunReporter;
   readonly performer: Performer;
-  readonly snapshotters: readonly PlacedSnapshotter[];
+  readonly jobs: readonly Job[];
   /** How old a heartbeat of a lease may be, ms. */
   readonly leaseMs: number;
   /** How often a lease or a database that was not to be had is asked for again, ms. */
@@ -33,7 +34,7 @@ export interface WorkerOptions extends RunTopicsOptions {
 }
 
 export class Worker implements Service {
-  readonly name = 'snapshotters';
+  readonly name = 'jobs';
   readonly #o: WorkerOptions;
   readonly #stop = new AbortController();
   readonly #queues: ReadonlyMap<string, Queue>;
@@ -44,7 +45,7 @@ export class Worker implements Service {
 
   constructor(options: WorkerOptions) {
     this.#o = options;
-    this.#queues = new Map(options.snapshotters.map(({ snapshotter }) => [snapshotter.name, new Queue()]));
+    this.#queues = new Map(options.jobs.map(({ name }) => [name, new Queue()]));
     this.#follower = new RequestFollower(options, ({ run_id, job_name, ...request }) => {
       this.#queues.get(job_name)?.add({ run_id, job_name, ...request });
     });
@@ -82,23 +83,23 @@ export class Worker implements Service {
    * Resolves with the run as it is when it has ended, or was cancelled while another worker has it. Errors: 'state' when
    * the worker is stopped meanwhile; those of the database.
    */
-  async see(request: RunRequest, attendance: Omit<Attendance, 'stop'>): Promise<Run> {
+  async see(request: RunRequest, control: Omit<RunControl, 'stop'>): Promise<Run> {
     const { store, clock, retryMs } = this.#o;
     const { signal } = this.#stop;
-    const either = attendance.cancel === undefined ? signal : AbortSignal.any([signal, attendance.cancel]);
+    const either = control.cancel === undefined ? signal : AbortSignal.any([signal, control.cancel]);
     for (;;) {
-      const row = await this.#tend(request, { ...attendance, stop: signal });
+      const row = await this.#tend(request, { ...control, stop: signal });
       if (row !== null) return runOf(row);
       if (signal.aborted) throw new FreshetError('state', `run ${request.run_id} goes on when a worker starts again`);
-      if (attendance.cancel?.aborted) return runOf((await store.get(request.run_id))!);
+      if (control.cancel?.aborted) return runOf((await store.get(request.run_id))!);
       const progress = (await store.get(request.run_id))?.progress;
-      if (progress) attendance.onProgress?.(progress);
+      if (progress) control.onProgress?.(progress);
       await clock.sleep(retryMs, either);
     }
   }
 
   async #start(): Promise<void> {
-    const { store, reporter, performer } = this.#o;
+    const { store, reporter, jobs } = this.#o;
     const mine = ({ job_name }: { readonly job_name: string }) => this.#queues.has(job_name);
     // What the log says has ended has ended, also where the database is an older or an empty one.
     const ends: RunResult[] = [];
@@ -106,14 +107,16 @@ export class Worker implements Service {
     const known = await store.ended(ends.map(({ run_id }) => run_id));
     for (const end of ends) if (!known.has(end.run_id)) await store.adopt(end);
     await this.#follower.start();
-    for (const [job, queue] of this.#queues) {
+    for (const job of jobs) {
+      const { name } = job;
+      const queue = this.#queues.get(name)!;
       await queue.forget((ids) => store.ended(ids));
       const again = (row: RunRow) => queue.add({ ...row, requested_at: row.requested_at.getTime() });
-      for (const row of await store.unended(job)) again(row);
+      for (const row of await store.unended(name)) again(row);
       // Tending to one that has ended tells its end.
-      for (const row of await store.untold(job)) await reporter.tell(row).catch(() => again(row));
-      await performer.sweep(job);
-      await reporter.showHistory(job);
+      for (const row of await store.untold(name)) await reporter.tell(row).catch(() => again(row));
+      await job.sweep?.((ids) => store.ended(ids));
+      await reporter.showHistory(name);
       this.#running.push(this.#work(queue));
     }
     this.#isCaughtUp = true;
@@ -139,10 +142,10 @@ export class Worker implements Service {
   }
 
   /** One look at a run: does it if nobody else has the lease. Null while it has not ended. */
-  async #tend(request: RunRequest, attendance: Attendance): Promise<RunRow | null> {
-    const { store, reporter, performer, snapshotters } = this.#o;
+  async #tend(request: RunRequest, control: RunControl): Promise<RunRow | null> {
+    const { store, reporter, performer, jobs } = this.#o;
     const { run_id, job_name } = request;
-    const placed = snapshotters.find(({ snapshotter }) => snapshotter.name === job_name)!;
+    const job = jobs.find(({ name }) => name === job_name)!;
     await store.ensure(request);
     const row = (await store.get(run_id))!;
     if (isEnded(row.status)) {
@@ -154,7 +157,7 @@ export class Worker implements Service {
     if (lease === null) return null;
     try {
       await faultPoint('run.leased', run_id);
-      await performer.perform(placed, run_id, lease, attendance);
+      await performer.perform(job, run_id, lease, control);
     } finally {
       await lease.release();
     }

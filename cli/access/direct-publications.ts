@@ -3,8 +3,9 @@ import { createVersions } from '../../publishing/versions/create.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
 import { createRuns } from '../../snapshotters/create-runs.js';
-import { createSnapshotters } from '../../snapshotters/main.js';
+import { createWorker } from '../../snapshotters/create-worker.js';
 import type { RunProgress } from '../../snapshotters/runs.js';
+import { snapshotJobs } from '../../snapshotters/snapshot-job.js';
 import { openFoundation } from '../foundation.js';
 import type { Shell } from '../shell.js';
 import { SNAPSHOT_JOBS, snapshotterOf } from '../snapshotters.js';
@@ -37,8 +38,9 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
       versions,
       request: (job, dryRun) => runs.request(job, { dryRun, by: 'cli' }),
       run: async (job, dryRun, onProgress, signal) => {
-        const snapshotters = createSnapshotters({ ...shared, versions, snapshotters: [await snapshotterOf(job)] });
-        open.push(() => snapshotters.stop());
+        const jobs = snapshotJobs([await snapshotterOf(job)], { ...shared, versions });
+        const worker = createWorker({ ...shared, jobs });
+        open.push(() => worker.stop());
         // It may have to wait for the lease of another run, of which its own progress says nothing.
         const waiting = setInterval(() => onProgress(null), WAITING_MS);
         const onOwnProgress = (progress: RunProgress) => {
@@ -46,7 +48,7 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
           onProgress(progress);
         };
         try {
-          return await snapshotters.runOnce(job, { dryRun, by: 'cli', onProgress: onOwnProgress, signal });
+          return await worker.runOnce(job, { dryRun, by: 'cli', onProgress: onOwnProgress, signal });
         } finally {
           clearInterval(waiting);
         }

@@ -17,8 +17,9 @@ import { loadSettings } from '../../runtime/process/settings.js';
 import { openStores } from '../../runtime/stores/open-stores.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Terms } from '../../schemas/records.js';
-import { createSnapshotters } from '../../snapshotters/main.js';
+import { createWorker } from '../../snapshotters/create-worker.js';
 import type { Run } from '../../snapshotters/runs.js';
+import { snapshotJobs } from '../../snapshotters/snapshot-job.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
 import { Random } from '../support/random.js';
@@ -59,7 +60,8 @@ async function measure(folder: string, { seed, say }: BenchOptions): Promise<Rep
     say('writing terms');
     const written = await writeTerms(log, codec, seed);
     const versions = createVersions({ ...shared, store });
-    const worker = createSnapshotters({ ...shared, versions, snapshotters: [await snapshotterOf('stopwords')] });
+    const jobs = snapshotJobs([await snapshotterOf('stopwords')], { ...shared, versions });
+    const worker = createWorker({ ...shared, jobs });
     const began = new Map<string, number>();
     const onProgress = ({ phase }: { phase: string }) => {
       if (!began.has(phase)) began.set(phase, performance.now());

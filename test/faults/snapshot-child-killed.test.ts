@@ -1,7 +1,7 @@
 /** I24: kill -9 of a snapshot's process at every step. It is told so, and the next one reads nothing twice. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ChildKilled } from '../../snapshotters/child-process.js';
+import { Interrupted } from '../../snapshotters/job.js';
 import { counting, openChildScene } from '../support/snapshots/child-scene.js';
 import { faultsOf, keysOf, put } from '../support/snapshots/counted.js';
 
@@ -20,7 +20,7 @@ describe('the process of a snapshot killed', () => {
       await put(log, keysOf(40));
       await assert.rejects(
         run({ execArgv: faultsOf({ point, passing, does: 'kill' }) }),
-        (error) => error instanceof ChildKilled && /SIGKILL/.test(error.message),
+        (error) => error instanceof Interrupted && /SIGKILL/.test(error.message),
       );
       await put(log, keysOf(5, 'later'));
       const counted = counting(log);

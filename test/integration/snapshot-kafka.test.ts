@@ -9,7 +9,8 @@ import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { loadSettings } from '../../runtime/process/settings.js';
-import { ChildKilled, runChild } from '../../snapshotters/child-process.js';
+import { runChild } from '../../snapshotters/child-process.js';
+import { Interrupted } from '../../snapshotters/job.js';
 import { eventually } from '../conformance/log-rows.js';
 import { kafkaOrReason } from '../support/services/kafka.js';
 import { foreignClient } from '../support/services/kafka-tools.js';
@@ -86,7 +87,7 @@ describe('a snapshot of a topic in Kafka', { skip }, () => {
         execArgv,
       });
     const killed = faultsOf({ point: 'capture.read', passing: 3, does: 'kill' });
-    await assert.rejects(run(killed), (error) => error instanceof ChildKilled);
+    await assert.rejects(run(killed), (error) => error instanceof Interrupted);
     await put(log, keysOf(5, 'later'), 10, topic);
     const { manifest, folder: built } = (await run())!;
     assert.equal(manifest.counts['keys'], 60);

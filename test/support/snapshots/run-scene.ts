@@ -15,7 +15,8 @@ import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
 import { Codec } from '../../../schemas/codec.js';
 import type { RunRequest, RunResult } from '../../../schemas/records.js';
-import { createSnapshotters, type Snapshotters, type SnapshottersOptions } from '../../../snapshotters/main.js';
+import { type CreateWorkerOptions, createWorker, type JobWorker } from '../../../snapshotters/create-worker.js';
+import { type SnapshotJobOptions, snapshotJobs } from '../../../snapshotters/snapshot-job.js';
 import { allTopics } from '../../../topics/all.js';
 import { applyTopics } from '../../../topics/apply.js';
 import { runResults } from '../../../topics/jobs.js';
@@ -42,7 +43,9 @@ export interface RunScene extends Place {
   readonly settings: Settings;
   readonly metrics: Metrics;
   /** A worker, stopped with the test; not started. */
-  worker(over?: Partial<SnapshottersOptions>): Snapshotters;
+  worker(
+    over?: Partial<Pick<SnapshotJobOptions, 'versions' | 'execArgv'> & Pick<CreateWorkerOptions, 'log'>>,
+  ): JobWorker;
   /** What run-results holds. */
   results(): Promise<RunResult[]>;
 }
@@ -69,8 +72,8 @@ export async function openRunScene(t: TestContext, postgresUrl: string): Promise
     settings,
     metrics,
     worker: (over = {}) => {
-      const options = { ...shared, versions, snapshotters: PLACED, pace: PACE, ...over };
-      return closing(createSnapshotters(options), (one) => one.stop());
+      const options = { ...shared, versions, pace: PACE, ...over };
+      return closing(createWorker({ ...options, jobs: snapshotJobs(PLACED, options) }), (one) => one.stop());
     },
     results: () => resultsIn(log),
   };

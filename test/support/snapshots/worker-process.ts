@@ -13,8 +13,9 @@ import { silentLogger } from '../../../runtime/process/logger.js';
 import { createMetrics } from '../../../runtime/process/metrics.js';
 import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
-import { createSnapshotters } from '../../../snapshotters/main.js';
+import { createWorker } from '../../../snapshotters/create-worker.js';
 import type { RunProgress } from '../../../snapshotters/runs.js';
+import { snapshotJobs } from '../../../snapshotters/snapshot-job.js';
 import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
 import type { ChildStep } from './child-faults.js';
 import { faultsOf, settingsIn } from './counted.js';
@@ -39,14 +40,10 @@ const settings = settingsIn(job.folder);
 const metrics = createMetrics();
 const shared = { log, codec, database, settings, metrics, logger: silentLogger, clock: systemClock };
 const versions = createVersions({ ...shared, store });
-const worker = createSnapshotters({
-  ...shared,
-  versions,
-  snapshotters: PLACED,
-  // A lease whose holder was killed must be given up before the next one can begin.
-  pace: { ...PACE, leaseMs: 600 },
-  execArgv: job.childSteps === undefined ? [] : faultsOf(...job.childSteps),
-});
+const execArgv = job.childSteps === undefined ? [] : faultsOf(...job.childSteps);
+const jobs = snapshotJobs(PLACED, { ...shared, versions, pace: PACE, execArgv });
+// A lease whose holder was killed must be given up before the next one can begin.
+const worker = createWorker({ ...shared, jobs, pace: { ...PACE, leaseMs: 600 } });
 const run =
   job.runId === null ? await worker.runOnce('counting', { dryRun: false, onProgress }) : await resumed(job.runId);
 writeSync(1, `${JSON.stringify(run)}\n`);

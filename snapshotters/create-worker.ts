@@ -1,42 +1,39 @@
-/** The snapshotters put together: requests in, runs done in processes of their own, versions out. */
-import type { Versions } from '../publishing/versions/versions.js';
+/** A worker and all that it needs put together: requests in, runs of its jobs done, results out. */
 import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
-import type { Settings } from '../runtime/process/settings.js';
 import type { Database } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import { createRuns } from './create-runs.js';
-import { Performer, type PlacedSnapshotter, type RunPace } from './perform.js';
+import type { Job } from './job.js';
+import { Performer } from './perform.js';
 import { RunReporter } from './run-reporter.js';
 import { RunStore } from './run-store.js';
 import { RunWriter } from './run-topics.js';
 import type { Run, RunProgress, Runs } from './runs.js';
 import { Worker } from './worker.js';
 
-export type { PlacedSnapshotter } from './perform.js';
-
-export interface SnapshottersOptions {
+export interface CreateWorkerOptions {
   readonly log: Log;
   readonly codec: Codec;
-  readonly settings: Settings;
   readonly database: Database;
-  readonly versions: Pick<Versions, 'publish' | 'list'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
   /** Those whose runs are done here. */
-  readonly snapshotters: readonly PlacedSnapshotter[];
-  readonly pace?: Partial<Pace>;
-  /** Further arguments of node for the processes of snapshots. */
-  readonly execArgv?: readonly string[];
+  readonly jobs: readonly Job[];
+  readonly pace?: Partial<WorkerPace>;
 }
 
 /** Times in ms. */
-export interface Pace extends RunPace {
+export interface WorkerPace {
+  /** How often a row says how far its run is. */
+  readonly progressMs: number;
+  /** How old a heartbeat of a lease may be. */
   readonly leaseMs: number;
+  /** How often a lease or a database that was not available is asked for again. */
   readonly retryMs: number;
 }
 
@@ -49,7 +46,7 @@ export interface RunOnceOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface Snapshotters extends Service {
+export interface JobWorker extends Service {
   readonly runs: Runs;
   /** What is not there yet, as phrases; empty when requests are followed. */
   readonly waiting: readonly string[];
@@ -60,25 +57,17 @@ export interface Snapshotters extends Service {
   runOnce(job: string, options: RunOnceOptions): Promise<Run>;
 }
 
-const PACE: Pace = {
-  savepointMs: 5_000,
-  fetchBytes: 256 * 1024,
-  progressMs: 1_000,
-  stopMs: 10_000,
-  leaseMs: 15_000,
-  retryMs: 1_000,
-};
+const PACE: WorkerPace = { progressMs: 1_000, leaseMs: 15_000, retryMs: 1_000 };
 
 /** Needs the topics and the migrations. */
-export function createSnapshotters(options: SnapshottersOptions): Snapshotters {
-  const { log, codec, database, clock, logger, metrics, snapshotters } = options;
+export function createWorker(options: CreateWorkerOptions): JobWorker {
+  const { log, codec, database, clock, logger, metrics, jobs } = options;
   const pace = { ...PACE, ...options.pace };
-  const jobs = snapshotters.map(({ snapshotter }) => snapshotter.name);
-  const runs = createRuns({ log, codec, database, clock, jobs });
+  const runs = createRuns({ log, codec, database, clock, jobs: jobs.map(({ name }) => name) });
   const store = new RunStore(database);
   const results = RunWriter.results({ log, codec, clock });
   const reporter = new RunReporter({ store, results, logger, metrics });
-  const performer = new Performer({ ...options, store, reporter, pace });
+  const performer = new Performer({ store, reporter, clock, progressMs: pace.progressMs });
   const worker = new Worker({ ...options, store, reporter, performer, ...pace });
   return {
     name: worker.name,
