@@ -1,7 +1,7 @@
 /** `freshet snapshot`: makes a new version of an artefact from the topics, or shows what would change. */
 import { Command } from 'commander';
+import type { Run } from '../jobs/runs.js';
 import { FreshetError } from '../runtime/process/errors.js';
-import type { Run } from '../snapshotters/runs.js';
 import { openPublications } from './access/open-publications.js';
 import type { Publications } from './access/publications.js';
 import { format, Steps } from './progress.js';

@@ -1,4 +1,6 @@
 /** What serving is given: everything behind the HTTP surface, as ports, so that tests hand in their own. */
+
+import type { Runs } from '../jobs/runs.js';
 import type { LiveAudits } from '../publishing/audit/compose.js';
 import type { ErasureReader } from '../publishing/erasure/erasure-reader.js';
 import type { FeatureReader } from '../publishing/reading/reader.js';
@@ -10,7 +12,6 @@ import type { Metrics } from '../runtime/process/metrics.js';
 import type { Settings } from '../runtime/process/settings.js';
 import type { Queryable } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
-import type { Runs } from '../snapshotters/runs.js';
 import type { ModelAnswers } from './models/answers.js';
 
 /** Published features: of their reader, what routes ask for. */

@@ -1,8 +1,9 @@
 /** What the process of a snapshot and its parent say to each other. */
+
+import type { RunProgress } from '../jobs/runs.js';
 import type { Settings } from '../runtime/process/settings.js';
 import type { Built } from './build-folder.js';
 import type { LogAsk, Refusal } from './remote-log.js';
-import type { RunProgress } from './runs.js';
 
 /** Secrets and addresses of the stores: whoever only computes does not get them. */
 const WITHHELD = [

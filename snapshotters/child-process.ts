@@ -2,15 +2,16 @@
  * The parent's side of a snapshot's process: starts it, gives it the job and the log where it has none of its own, and
  * turns whatever way it ends into an answer or a sentence.
  */
+
+import { Interrupted } from '../jobs/job.js';
+import type { RunProgress } from '../jobs/runs.js';
 import { Child, type ChildEnd, howItEnded } from '../runtime/process/child-process.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { tooLittleMemory } from '../runtime/process/memory.js';
 import type { Built } from './build-folder.js';
 import type { CaptureLog } from './capture.js';
 import { type ChildJob, childSettings, type FromChild, type ToChild } from './child-messages.js';
-import { Interrupted } from './job.js';
 import { LogHost, refusalOf } from './remote-log.js';
-import type { RunProgress } from './runs.js';
 
 export interface ChildOptions {
   readonly job: ChildJob;

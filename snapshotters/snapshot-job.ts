@@ -8,6 +8,7 @@
  */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Attendance, Ending, Job, JobRun } from '../jobs/job.js';
 import type { Check } from '../publishing/versions/manifest.js';
 import type { Versions } from '../publishing/versions/versions.js';
 import type { Log } from '../runtime/log/log.js';
@@ -18,7 +19,6 @@ import { artifactsFolder, type Settings } from '../runtime/process/settings.js';
 import type { Built } from './build-folder.js';
 import type { CapturePace } from './child-messages.js';
 import { runChild } from './child-process.js';
-import type { Attendance, Ending, Job, JobRun } from './job.js';
 import type { Snapshotter } from './snapshotter.js';
 
 /** A snapshotter, and the module that its process finds it in: the export `snapshotter`. */

@@ -1,10 +1,11 @@
 /** Versions and runs through log and stores that this command opens itself. */
+
+import { createRuns } from '../../jobs/create-runs.js';
+import { createWorker } from '../../jobs/create-worker.js';
+import type { RunProgress } from '../../jobs/runs.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
-import { createRuns } from '../../snapshotters/create-runs.js';
-import { createWorker } from '../../snapshotters/create-worker.js';
-import type { RunProgress } from '../../snapshotters/runs.js';
 import { snapshotJobs } from '../../snapshotters/snapshot-job.js';
 import { openFoundation } from '../foundation.js';
 import type { Shell } from '../shell.js';

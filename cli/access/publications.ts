@@ -2,10 +2,11 @@
  * Ways to the versions and to the jobs that make them: through the Freshet that holds the data folder, else this command
  * opens log and stores itself.
  */
+
+import type { Run, RunProgress } from '../../jobs/runs.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { readLock } from '../../runtime/process/data-folder.js';
 import type { VersionSwitch } from '../../serving/ports.js';
-import type { Run, RunProgress } from '../../snapshotters/runs.js';
 import type { Shell } from '../shell.js';
 import { runOf, runReceipt, versionListOf } from './answers.js';
 import type { ApiClient } from './api-client.js';

@@ -1,7 +1,7 @@
 /** Runs of jobs: asking for one, and what has become of it. */
 import type { FastifyInstance } from 'fastify';
 import { Fields } from '../../ingest/fields.js';
-import type { Run, Runs } from '../../snapshotters/runs.js';
+import type { Run, Runs } from '../../jobs/runs.js';
 import { READ_MS_MAX } from '../limits.js';
 import { Problem } from '../problem.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';

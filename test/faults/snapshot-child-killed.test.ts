@@ -1,7 +1,7 @@
 /** I24: kill -9 of a snapshot's process at every step. It is told so, and the next one reads nothing twice. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Interrupted } from '../../snapshotters/job.js';
+import { Interrupted } from '../../jobs/job.js';
 import { counting, openChildScene } from '../support/snapshots/child-scene.js';
 import { faultsOf, keysOf, put } from '../support/snapshots/counted.js';
 

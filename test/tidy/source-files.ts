@@ -11,6 +11,7 @@ export const LAYERS = [
   'ingest',
   'processors',
   'publishing',
+  'jobs',
   'snapshotters',
   'serving',
   'cli',

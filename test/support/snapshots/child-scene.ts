@@ -1,12 +1,12 @@
 /** A snapshot's process without a worker: a log to lend it, and a folder to work in. */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { RunProgress } from '../../../jobs/runs.js';
 import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import type { Log } from '../../../runtime/log/log.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import type { Built } from '../../../snapshotters/build-folder.js';
 import { runChild } from '../../../snapshotters/child-process.js';
-import type { RunProgress } from '../../../snapshotters/runs.js';
 import { allTopics } from '../../../topics/all.js';
 import { applyTopics } from '../../../topics/apply.js';
 import { MODULE, placeOf, settingsIn } from './counted.js';

@@ -1,6 +1,7 @@
 /** Everything that a run needs, in one process: a log in files, a real Postgres, versions, and workers on top. */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { type CreateWorkerOptions, createWorker, type JobWorker } from '../../../jobs/create-worker.js';
 import { migrateUp } from '../../../publishing/migrations/migrate.js';
 import { createVersions } from '../../../publishing/versions/create.js';
 import type { Versions } from '../../../publishing/versions/versions.js';
@@ -15,7 +16,6 @@ import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
 import { Codec } from '../../../schemas/codec.js';
 import type { RunRequest, RunResult } from '../../../schemas/records.js';
-import { type CreateWorkerOptions, createWorker, type JobWorker } from '../../../snapshotters/create-worker.js';
 import { type SnapshotJobOptions, snapshotJobs } from '../../../snapshotters/snapshot-job.js';
 import { allTopics } from '../../../topics/all.js';
 import { applyTopics } from '../../../topics/apply.js';

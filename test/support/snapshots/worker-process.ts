@@ -5,6 +5,8 @@
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { createWorker } from '../../../jobs/create-worker.js';
+import type { RunProgress } from '../../../jobs/runs.js';
 import { createVersions } from '../../../publishing/versions/create.js';
 import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
@@ -13,8 +15,6 @@ import { silentLogger } from '../../../runtime/process/logger.js';
 import { createMetrics } from '../../../runtime/process/metrics.js';
 import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
-import { createWorker } from '../../../snapshotters/create-worker.js';
-import type { RunProgress } from '../../../snapshotters/runs.js';
 import { snapshotJobs } from '../../../snapshotters/snapshot-job.js';
 import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
 import type { ChildStep } from './child-faults.js';

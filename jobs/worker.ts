@@ -13,7 +13,7 @@ import type { RunRequest, RunResult } from '../schemas/records.js';
 import type { Job } from './job.js';
 import { takeLease } from './lease.js';
 import type { Performer, RunControl } from './perform.js';
-import type { RunReporter } from './run-reporter.js';
+import type { RunReporter } from './reporter.js';
 import { isEnded } from './run-state.js';
 import { type RunRow, type RunStore, runOf } from './run-store.js';
 import { RequestFollower, type RunTopicsOptions, readResults } from './run-topics.js';

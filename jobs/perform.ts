@@ -10,7 +10,7 @@ import { asError, FreshetError, hasCode } from '../runtime/process/errors.js';
 import { faultPoint } from '../runtime/process/fault-points.js';
 import { type Attendance, type Ending, Interrupted, type Job } from './job.js';
 import type { Lease } from './lease.js';
-import type { RunReporter } from './run-reporter.js';
+import type { RunReporter } from './reporter.js';
 import type { RunRow, RunStore } from './run-store.js';
 import type { RunProgress } from './runs.js';
 

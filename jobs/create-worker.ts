@@ -9,7 +9,7 @@ import type { Codec } from '../schemas/codec.js';
 import { createRuns } from './create-runs.js';
 import type { Job } from './job.js';
 import { Performer } from './perform.js';
-import { RunReporter } from './run-reporter.js';
+import { RunReporter } from './reporter.js';
 import { RunStore } from './run-store.js';
 import { RunWriter } from './run-topics.js';
 import type { Run, RunProgress, Runs } from './runs.js';
