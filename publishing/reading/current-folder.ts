@@ -9,7 +9,7 @@ import type { Logger } from '../../runtime/process/logger.js';
 import type { Service } from '../../runtime/process/service.js';
 import { artifactsFolder, type Settings } from '../../runtime/process/settings.js';
 import { Artifacts } from '../../runtime/stores/artifacts.js';
-import type { Database } from '../../runtime/stores/database.js';
+import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { Layout } from '../layout.js';
 import { MANIFEST_FILE, type Manifest } from '../versions/manifest.js';
@@ -32,7 +32,7 @@ export type FolderChanged = (current: CurrentFolder) => void | Promise<void>;
 
 export interface CurrentFoldersOptions {
   readonly store: OnlineStore;
-  readonly database: Database;
+  readonly database: Queryable;
   /** REDIS_KEY_PREFIX, the folder of artefacts, FEATURE_VERSION_*. */
   readonly settings: Settings;
   readonly clock: Clock;

@@ -5,7 +5,7 @@
  * version's index asks for factors of that very version.
  */
 import { FreshetError, isTransient } from '../../runtime/process/errors.js';
-import type { Database } from '../../runtime/stores/database.js';
+import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { checksumKey } from '../../runtime/stores/versioned-keys.js';
 import { Layout } from '../layout.js';
@@ -35,7 +35,7 @@ export interface ModelReader {
 
 export interface ModelReaderOptions {
   readonly store: OnlineStore;
-  readonly database: Database;
+  readonly database: Queryable;
   /** The setting REDIS_KEY_PREFIX. */
   readonly keyPrefix: string;
   /** Versions to read instead of the current ones: `pinnedBy(settings)`. */
@@ -51,7 +51,7 @@ export function createModelReader(options: ModelReaderOptions): ModelReader {
 
 class StoredModels implements ModelReader {
   readonly #store: OnlineStore;
-  readonly #database: Database;
+  readonly #database: Queryable;
   readonly #layout: Layout;
   readonly #pinned: Pinned;
   readonly #als: Pointer;

@@ -10,7 +10,7 @@ import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
 import type { Settings } from '../../runtime/process/settings.js';
-import type { Database } from '../../runtime/stores/database.js';
+import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { type FaissVersion, openFaissVersion } from '../../snapshotters/faiss/faiss-version.js';
 import type { FeatureReaders } from '../ports.js';
@@ -20,7 +20,7 @@ import { type Closable, Slot } from './slot.js';
 
 export interface ModelsOptions {
   readonly store: OnlineStore;
-  readonly database: Database;
+  readonly database: Queryable;
   readonly readers: Pick<FeatureReaders, 'popular' | 'stopwords' | 'stopwordLanguages'>;
   readonly settings: Settings;
   readonly logger: Logger;
