@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRuns } from '../jobs/create-runs.js';
-import { createWorker, type JobWorker } from '../jobs/create-worker.js';
 import type { Runs } from '../jobs/runs.js';
+import { Worker } from '../jobs/worker.js';
 import type { Processors } from '../processors/application.js';
 import { createCorpus } from '../processors/corpus/main.js';
 import { createEmbeddings, type Embeddings } from '../processors/embeddings/main.js';
@@ -75,7 +75,7 @@ export class Composition implements Running {
   #processors: Processors | null = null;
   #corpus: Processors | null = null;
   #embeddings: Embeddings | null = null;
-  #worker: JobWorker | null = null;
+  #worker: Worker | null = null;
   #demoWaits: string | null = null;
   #storesWait: string | null = null;
   #background: Promise<void>[] = [];
@@ -150,14 +150,12 @@ export class Composition implements Running {
       if (snapshotters.length > 0) {
         const pace = { stopMs: SNAPSHOT_STOP_MS };
         const jobs = snapshotJobs(snapshotters, { ...shared, versions, pace });
-        this.#worker = createWorker({ ...shared, database, jobs });
+        this.#worker = new Worker({ ...shared, database, jobs });
         await this.#run(this.#worker);
       }
       const audits = createAudits({ ...shared, ...stores, publishes: publisher !== null, after: this.ready });
       await this.#run(audits);
-      const open = createRuns({ ...shared, database, jobs: SNAPSHOT_JOBS });
-      this.#open.push({ what: 'runs', close: () => open.close() });
-      runs = open;
+      runs = createRuns(database, SNAPSHOT_JOBS);
       if (roles.includes('serving')) {
         await this.#serve(log, codec, stores, publisher, audits, versions, runs);
         if (folder !== null) await folder.announce(this.#server!.address(), this.#localToken ?? undefined);

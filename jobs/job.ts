@@ -3,7 +3,6 @@
  * of it and what others hear of it is the worker's business and the same for every job.
  */
 import { FreshetError } from '../runtime/process/errors.js';
-import type { EndEvent } from './run-state.js';
 import type { RunProgress } from './runs.js';
 
 export interface Job {
@@ -58,8 +57,11 @@ export interface Attendance {
 
 /** How a run ended. */
 export interface Ending {
-  readonly event: EndEvent;
-  /** Goes into the run's result as it is; `summary` and `errors` are shortened to what fits into a record. */
+  readonly event: 'succeed' | 'fail' | 'cancel';
+  /**
+   * Goes into the run's result as it is; `summary` and `errors` are shortened. All of it becomes a record of run-results:
+   * the rest must stay below 128 KiB.
+   */
   readonly result: Readonly<Record<string, unknown>> & {
     readonly summary?: readonly string[];
     readonly errors?: readonly string[];

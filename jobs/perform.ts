@@ -1,9 +1,9 @@
 /**
  * One run under a lease, from wherever it stands to its end:
  *
- *   start (attempt + 1) ─► the job's own attempt, which may keep a value ─► row ended ─► result told
+ *   claimed (attempt + 1) ─► the job's own attempt, which may keep a value ─► ended, with its result in the outbox
  *
- * Every step may be the last one of this process. The next one starts the run again under the same id.
+ * Every step may be the last one of this process. The next holder of the lease claims the run again, under the same id.
  */
 import type { Clock } from '../runtime/process/clock.js';
 import { asError, FreshetError, hasCode } from '../runtime/process/errors.js';
@@ -15,27 +15,31 @@ import type { RunRow, RunStore } from './run-store.js';
 import type { RunProgress } from './runs.js';
 
 export interface PerformerOptions {
-  readonly store: Pick<RunStore, 'start' | 'yield' | 'progress' | 'keep' | 'end' | 'ended'>;
-  readonly reporter: Pick<RunReporter, 'started' | 'died' | 'dropped' | 'ended' | 'tell'>;
+  readonly store: Pick<RunStore, 'claim' | 'yield' | 'progress' | 'keep' | 'end' | 'ended'>;
+  readonly reporter: Pick<RunReporter, 'started' | 'died' | 'dropped' | 'ended'>;
   readonly clock: Clock;
   /** How often a row says how far the run is, ms. */
   readonly progressMs: number;
 }
 
-/** What ends a run early, and who wants to know how far it is. */
+/** What ends a run early, and where to show how far it is. */
 export interface RunControl {
   /** The worker stops: the run goes back to the queue. */
   readonly stop: AbortSignal;
-  /** Nobody wants the run any more. */
+  /** The run is no longer wanted. */
   readonly cancel?: AbortSignal | undefined;
   readonly onProgress?: ((progress: RunProgress) => void) | undefined;
 }
 
-/** `left`: somebody else has the run, or it was put back. */
+/** What it needs of the lease. */
+type HeldLease = Pick<Lease, 'epoch' | 'lost' | 'check'>;
+
+/** `left`: another worker has the run, or it was put back. */
 type Outcome = Ending | 'again' | 'left';
 
 /** A result goes into a record, which is bounded. */
 const LINES_MAX = 500;
+const LINES_BYTES_MAX = 128 * 1024;
 const LINE_CHARACTERS_MAX = 500;
 
 export class Performer {
@@ -46,25 +50,28 @@ export class Performer {
   }
 
   /**
-   * Resolves when the run has ended, somebody else has it, or it was put back. Errors: those of the database while it
-   * cannot be asked; the run then stays as it is.
+   * Does the job's first run in the queue, or `only`. Resolves with true when it has ended, with false when there is
+   * none, another worker has it, or it was put back. Errors: those of the database while it cannot be asked; the run
+   * then stays as it is.
    */
-  async perform(job: Job, runId: string, lease: Lease, control: RunControl): Promise<void> {
-    const { store, reporter, clock } = this.#o;
+  async perform(job: Job, lease: HeldLease, only: string | null, control: RunControl): Promise<boolean> {
+    const { store, reporter } = this.#o;
+    let wanted = only;
     while (!control.stop.aborted) {
-      const row = await store.start(runId, lease.epoch, new Date(clock.now()));
-      if (row === null) return;
-      await faultPoint('run.started', runId);
+      const row = await store.claim(job.name, lease.epoch, wanted);
+      if (row === null) return false;
+      await faultPoint('run.started', row.run_id);
       reporter.started(row);
       const outcome = await this.#outcome(job, row, lease, control);
-      if (outcome === 'left') return;
-      if (outcome === 'again') continue;
-      return await this.#end(job, row, lease, outcome);
+      if (outcome === 'left') return false;
+      if (outcome !== 'again') return await this.#end(job, row, lease, outcome);
+      wanted = row.run_id;
     }
+    return false;
   }
 
   /** What comes of one attempt; whatever goes wrong in it is an outcome. */
-  async #outcome(job: Job, row: RunRow, lease: Lease, control: RunControl): Promise<Outcome> {
+  async #outcome(job: Job, row: RunRow, lease: HeldLease, control: RunControl): Promise<Outcome> {
     const { store, reporter } = this.#o;
     try {
       if (row.deaths >= job.policy.deathsMax) throw diedTooOften(row);
@@ -87,7 +94,7 @@ export class Performer {
     }
   }
 
-  #attendance({ run_id }: RunRow, lease: Lease, { stop, cancel, onProgress }: RunControl): Attendance {
+  #attendance({ run_id }: RunRow, lease: HeldLease, { stop, cancel, onProgress }: RunControl): Attendance {
     const { store, clock, progressMs } = this.#o;
     let phase = '';
     let nextMs = Number.NEGATIVE_INFINITY;
@@ -110,31 +117,40 @@ export class Performer {
     };
   }
 
-  async #end(job: Job, row: RunRow, lease: Lease, { event, result: said }: Ending): Promise<void> {
-    const { store, reporter, clock } = this.#o;
-    const now = clock.now();
+  /** False when another worker has the run, or has ended it. */
+  async #end(job: Job, row: RunRow, lease: HeldLease, { event, result: said }: Ending): Promise<boolean> {
+    const { store, reporter } = this.#o;
     const result = {
       success: event === 'succeed',
-      duration_seconds: Math.max(0, now - row.started_at!.getTime()) / 1000,
       ...said,
       summary: shortened(said.summary ?? []),
       errors: shortened(said.errors ?? []),
-      timestamp: new Date(now).toISOString(),
     };
-    const ended = await store.end(row.run_id, lease.epoch, event, new Date(now), result);
-    if (ended === null) return reporter.dropped(row, taken());
+    const ended = await store.end(row.run_id, lease.epoch, event, result);
+    if (ended === null) {
+      reporter.dropped(row, taken());
+      return false;
+    }
     await faultPoint('run.ended', row.run_id);
     await reporter.ended(ended);
     // What cannot be removed now is swept away later.
     await job.sweep?.((ids) => store.ended(ids)).catch(() => undefined);
-    await reporter.tell(ended);
-    await faultPoint('run.told', row.run_id);
+    return true;
   }
 }
 
+/** As many lines as fit, each as Postgres and JSON take it. */
 function shortened(lines: readonly string[]): string[] {
-  const kept = lines.slice(0, LINES_MAX).map((line) => line.slice(0, LINE_CHARACTERS_MAX));
-  return lines.length > LINES_MAX ? [...kept, `… and ${lines.length - LINES_MAX} more`] : kept;
+  const kept: string[] = [];
+  let bytes = 0;
+  for (const line of lines) {
+    // The cut may be in the middle of a pair of surrogates: what is left alone of it becomes U+FFFD.
+    const text = Buffer.from(line.slice(0, LINE_CHARACTERS_MAX).replaceAll('\0', '')).toString();
+    bytes += Buffer.byteLength(JSON.stringify(text));
+    if (kept.length === LINES_MAX || bytes > LINES_BYTES_MAX) break;
+    kept.push(text);
+  }
+  return kept.length < lines.length ? [...kept, `… and ${lines.length - kept.length} more`] : kept;
 }
 
 function taken(): FreshetError {

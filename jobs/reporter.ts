@@ -1,14 +1,11 @@
-/** What is said of runs: log lines by fixed names, metrics, and the record in run-results. */
+/** What is said of runs: log lines by fixed names, and metrics. */
 import { messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
-import type { RunResult } from '../schemas/records.js';
 import type { RunRow, RunStore } from './run-store.js';
-import type { RunWriter } from './run-topics.js';
 
 export interface ReporterOptions {
-  readonly store: RunStore;
-  readonly results: RunWriter<RunResult>;
+  readonly store: Pick<RunStore, 'history'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -63,22 +60,6 @@ export class RunReporter {
     } catch (error) {
       logger.warn({ event: 'run_history_unread', job_name, error: messageOf(error) });
     }
-  }
-
-  /** Writes the result and notes that it is written. After a crash in between it is written again. */
-  async tell(row: RunRow): Promise<void> {
-    const { results, store } = this.#o;
-    await results.write({
-      run_id: row.run_id,
-      job_name: row.job_name,
-      status: row.status as RunResult['status'],
-      attempt: row.attempt,
-      requested_at: row.requested_at.getTime(),
-      started_at: row.started_at?.getTime() ?? null,
-      finished_at: row.finished_at!.getTime(),
-      result: JSON.stringify(row.result),
-    });
-    await store.markTold(row.run_id);
   }
 }
 

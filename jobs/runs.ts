@@ -1,4 +1,4 @@
-/** Runs of jobs as everybody else sees them: ask for one, look at it. */
+/** Runs of jobs as the rest of the code sees them: ask for one, look at it. */
 export type RunStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'skipped' | 'cancelled';
 
 /** What a run is at, and how far: `done` of `total`, in whatever the phase counts; `total` null: not known. */
@@ -29,7 +29,7 @@ export interface Run {
 export interface Runs {
   /** Job names that can be run, in order. */
   readonly jobs: readonly string[];
-  /** Writes the request; answers once the log has it. Errors: FreshetError 'invalid_data' for an unknown job. */
+  /** Queues a run. Errors: FreshetError 'invalid_data' for an unknown job; those of the database. */
   request(job: string, options: { readonly dryRun: boolean; readonly by: string }): Promise<Run>;
   /** Null: no such run. */
   get(runId: string): Promise<Run | null>;

@@ -1,60 +1,105 @@
 /**
- * Runs what is asked for. It follows run-requests and does every request that has no end yet, one at a time per job, in
- * the log's order, under the job's lease. Workers on several machines all follow; one has the lease, the others wait for
- * it and find the run ended.
+ * Does the runs of its jobs: for each job one at a time, in the order of the queue, under the job's lease. Any number of
+ * workers may have the same job; one has its lease, the others wait for it. What wakes a worker is a notification of
+ * Postgres; as one can be lost, it also looks now and then without.
  */
+import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import { faultPoint } from '../runtime/process/fault-points.js';
 import type { Logger } from '../runtime/process/logger.js';
+import type { Metrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
-import type { Database } from '../runtime/stores/database.js';
-import type { RunRequest, RunResult } from '../schemas/records.js';
+import type { Database, Listener } from '../runtime/stores/database.js';
+import type { Codec } from '../schemas/codec.js';
+import { Bell } from './bell.js';
+import { createRuns } from './create-runs.js';
 import type { Job } from './job.js';
 import { takeLease } from './lease.js';
-import type { Performer, RunControl } from './perform.js';
-import type { RunReporter } from './reporter.js';
+import { Performer, type RunControl } from './perform.js';
+import { RunReporter } from './reporter.js';
+import { RequestIntake } from './request-intake.js';
+import { ResultRelay } from './result-relay.js';
 import { isEnded } from './run-state.js';
-import { type RunRow, type RunStore, runOf } from './run-store.js';
-import { RequestFollower, type RunTopicsOptions, readResults } from './run-topics.js';
-import type { Run } from './runs.js';
+import { RunStore, runOf } from './run-store.js';
+import type { Run, RunProgress, Runs } from './runs.js';
 
-export interface WorkerOptions extends RunTopicsOptions {
+export interface WorkerOptions {
+  readonly log: Log;
+  readonly codec: Codec;
   readonly database: Database;
-  readonly clock: Clock;
   readonly logger: Logger;
-  readonly store: RunStore;
-  readonly reporter: RunReporter;
-  readonly performer: Performer;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** Those whose runs are done here. */
   readonly jobs: readonly Job[];
-  /** How old a heartbeat of a lease may be, ms. */
-  readonly leaseMs: number;
-  /** How often a lease or a database that was not to be had is asked for again, ms. */
-  readonly retryMs: number;
+  readonly pace?: Partial<WorkerPace>;
 }
 
+/** Times in ms. */
+export interface WorkerPace {
+  /** How often a row says how far its run is. */
+  readonly progressMs: number;
+  /** How old a heartbeat of a lease may be. The same for all workers. */
+  readonly leaseMs: number;
+  /** How soon a lease that another has, or a database or log that does not answer, is asked again. */
+  readonly retryMs: number;
+  /** How soon the queue is looked at without a notification. */
+  readonly pollMs: number;
+}
+
+export interface RunOnceOptions {
+  readonly dryRun: boolean;
+  /** Who asks: api, cli, demo, … */
+  readonly by?: string;
+  readonly onProgress?: (progress: RunProgress) => void;
+  /** Cancels the run. */
+  readonly signal?: AbortSignal;
+}
+
+/** What came of a look at the queue. `busy`: there is a run, and another worker has the job or the run. */
+type Look = 'idle' | 'busy' | 'ended';
+
+const PACE: WorkerPace = { progressMs: 1_000, leaseMs: 15_000, retryMs: 1_000, pollMs: 5_000 };
+/** Migration 0007 notifies it, with the name of the job. */
+const CHANNEL = 'freshet_jobs';
+
+/** Needs the topics and the migrations. */
 export class Worker implements Service {
   readonly name = 'jobs';
+  readonly runs: Runs;
   readonly #o: WorkerOptions;
+  readonly #pace: WorkerPace;
+  readonly #store: RunStore;
+  readonly #reporter: RunReporter;
+  readonly #performer: Performer;
+  readonly #intake: RequestIntake;
+  readonly #relay: ResultRelay;
+  readonly #bells: ReadonlyMap<string, Bell>;
   readonly #stop = new AbortController();
-  readonly #queues: ReadonlyMap<string, Queue>;
-  readonly #follower: RequestFollower;
+  #listener: Listener | null = null;
   #running: Promise<void>[] = [];
   #starting: Promise<void> | null = null;
   #isCaughtUp = false;
 
   constructor(options: WorkerOptions) {
+    const { database, clock, jobs } = options;
     this.#o = options;
-    this.#queues = new Map(options.jobs.map(({ name }) => [name, new Queue()]));
-    this.#follower = new RequestFollower(options, ({ run_id, job_name, ...request }) => {
-      this.#queues.get(job_name)?.add({ run_id, job_name, ...request });
-    });
+    this.#pace = { ...PACE, ...options.pace };
+    this.#store = new RunStore(database);
+    this.#reporter = new RunReporter({ ...options, store: this.#store });
+    const shared = { ...options, ...this.#pace, store: this.#store };
+    this.#performer = new Performer({ ...shared, reporter: this.#reporter });
+    this.#intake = new RequestIntake(shared);
+    this.#relay = new ResultRelay(shared);
+    this.#bells = new Map(jobs.map(({ name }) => [name, new Bell(clock)]));
+    this.runs = createRuns(database, [...this.#bells.keys()]);
   }
 
-  /** What it waits for before it does what it is there for; empty: nothing. */
+  /** What it waits for before it does what it is there for, as phrases; empty: nothing. */
   get waiting(): readonly string[] {
     if (!this.#isCaughtUp) return ['the requests for runs to be read'];
-    return this.#follower.trouble === null ? [] : [this.#follower.trouble];
+    return this.#intake.trouble === null ? [] : [this.#intake.trouble];
   }
 
   /** Resolves when all requests are known; runs go on in the background. Errors: those of the log and the database. */
@@ -66,140 +111,97 @@ export class Worker implements Service {
     return this.#starting;
   }
 
+  /** Runs under way go back to the queue. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#starting?.catch(() => undefined);
     await this.#end();
   }
 
-  async #end(): Promise<void> {
-    this.#stop.abort();
-    await this.#follower.stop();
-    await Promise.all(this.#running);
-  }
-
   /**
-   * Sees one run to its end, by doing it or by watching who does; whether the worker was started makes no difference.
-   * Resolves with the run as it is when it has ended, or was cancelled while another worker has it. Errors: 'state' when
-   * the worker is stopped meanwhile; those of the database.
+   * Queues a run and sees it to its end, by doing it or by watching the worker that does. Needs no `start`. Resolves
+   * with the run as it is when it has ended, or was cancelled while another worker has it. Errors: 'invalid_data' for an
+   * unknown job, 'state' when this worker is stopped meanwhile, those of the database.
    */
-  async see(request: RunRequest, control: Omit<RunControl, 'stop'>): Promise<Run> {
-    const { store, clock, retryMs } = this.#o;
-    const { signal } = this.#stop;
-    const either = control.cancel === undefined ? signal : AbortSignal.any([signal, control.cancel]);
+  async runOnce(name: string, { dryRun, by = 'cli', onProgress, signal }: RunOnceOptions): Promise<Run> {
+    const { run_id } = await this.runs.request(name, { dryRun, by });
+    const job = this.#o.jobs.find((one) => one.name === name)!;
+    const stop = this.#stop.signal;
+    const either = signal === undefined ? stop : AbortSignal.any([stop, signal]);
     for (;;) {
-      const row = await this.#tend(request, { ...control, stop: signal });
-      if (row !== null) return runOf(row);
-      if (signal.aborted) throw new FreshetError('state', `run ${request.run_id} goes on when a worker starts again`);
-      if (control.cancel?.aborted) return runOf((await store.get(request.run_id))!);
-      const progress = (await store.get(request.run_id))?.progress;
-      if (progress) control.onProgress?.(progress);
-      await clock.sleep(retryMs, either);
+      await this.#look(job, run_id, { stop, cancel: signal, onProgress });
+      const row = (await this.#store.get(run_id))!;
+      if (isEnded(row.status)) {
+        // A result that cannot be written now stays in the outbox, for any worker.
+        await this.#relay.flush().catch(() => undefined);
+        return runOf(row);
+      }
+      if (stop.aborted) throw new FreshetError('state', `run ${run_id} goes on when a worker starts again`);
+      if (signal?.aborted) return runOf(row);
+      if (row.progress !== null) onProgress?.(row.progress);
+      await this.#o.clock.sleep(this.#pace.retryMs, either);
     }
   }
 
   async #start(): Promise<void> {
-    const { store, reporter, jobs } = this.#o;
-    const mine = ({ job_name }: { readonly job_name: string }) => this.#queues.has(job_name);
-    // What the log says has ended has ended, also where the database is an older or an empty one.
-    const ends: RunResult[] = [];
-    await readResults(this.#o, (result) => mine(result) && ends.push(result));
-    const known = await store.ended(ends.map(({ run_id }) => run_id));
-    for (const end of ends) if (!known.has(end.run_id)) await store.adopt(end);
-    await this.#follower.start();
+    const { jobs, database } = this.#o;
+    await this.#intake.start();
     for (const job of jobs) {
-      const { name } = job;
-      const queue = this.#queues.get(name)!;
-      await queue.forget((ids) => store.ended(ids));
-      const again = (row: RunRow) => queue.add({ ...row, requested_at: row.requested_at.getTime() });
-      for (const row of await store.unended(name)) again(row);
-      // Tending to one that has ended tells its end.
-      for (const row of await store.untold(name)) await reporter.tell(row).catch(() => again(row));
-      await job.sweep?.((ids) => store.ended(ids));
-      await reporter.showHistory(name);
-      this.#running.push(this.#work(queue));
+      await job.sweep?.((ids) => this.#store.ended(ids));
+      await this.#reporter.showHistory(job.name);
     }
+    if (this.#stop.signal.aborted) return;
+    this.#listener = database.listen(CHANNEL, (job) => this.#ring(job));
+    this.#relay.start();
+    this.#running = jobs.map((job) => this.#work(job));
     this.#isCaughtUp = true;
   }
 
-  async #work(queue: Queue): Promise<void> {
-    const { clock, logger, retryMs } = this.#o;
-    const { signal } = this.#stop;
+  async #end(): Promise<void> {
+    this.#stop.abort();
+    this.#ring(null);
+    await this.#listener?.close();
+    await this.#intake.stop();
+    await Promise.all(this.#running);
+    await this.#relay.stop();
+  }
+
+  /** Null: any job may have something new. */
+  #ring(job: string | null): void {
+    this.#relay.ring();
+    for (const [name, bell] of this.#bells) if (job === null || job === name) bell.ring();
+  }
+
+  async #work(job: Job): Promise<void> {
+    const { logger } = this.#o;
+    const { retryMs, pollMs } = this.#pace;
+    const bell = this.#bells.get(job.name)!;
+    const stop = this.#stop.signal;
     let isTroubled = false;
-    for (;;) {
-      const request = await queue.next(signal);
-      if (request === null) return;
+    while (!stop.aborted) {
+      let look: Look = 'busy';
       try {
-        if ((await this.#tend(request, { stop: signal }))?.told) queue.done(request);
-        else await clock.sleep(retryMs, signal);
+        look = await this.#look(job, null, { stop });
         isTroubled = false;
       } catch (error) {
-        if (!isTroubled) logger.error({ event: 'run_not_tended', ...request, error: messageOf(error) });
+        if (!isTroubled) logger.error({ event: 'run_not_tended', job_name: job.name, error: messageOf(error) });
         isTroubled = true;
-        await clock.sleep(retryMs, signal);
       }
+      if (look === 'ended') this.#relay.ring();
+      else await bell.wait(look === 'busy' ? retryMs : pollMs);
     }
   }
 
-  /** One look at a run: does it if nobody else has the lease. Null while it has not ended. */
-  async #tend(request: RunRequest, control: RunControl): Promise<RunRow | null> {
-    const { store, reporter, performer, jobs } = this.#o;
-    const { run_id, job_name } = request;
-    const job = jobs.find(({ name }) => name === job_name)!;
-    await store.ensure(request);
-    const row = (await store.get(run_id))!;
-    if (isEnded(row.status)) {
-      if (row.told) return row;
-      await reporter.tell(row);
-      return await store.get(run_id);
-    }
-    const lease = await takeLease({ ...this.#o, boundMs: this.#o.leaseMs }, job_name, run_id);
-    if (lease === null) return null;
+  /** One look at the queue of a job: does its first run, or `only`, unless another worker has the lease. */
+  async #look(job: Job, only: string | null, control: RunControl): Promise<Look> {
+    if (!(await this.#store.isWaiting(job.name, only))) return 'idle';
+    const lease = await takeLease({ ...this.#o, boundMs: this.#pace.leaseMs }, job.name);
+    if (lease === null) return 'busy';
     try {
-      await faultPoint('run.leased', run_id);
-      await performer.perform(job, run_id, lease, control);
+      await faultPoint('run.leased', job.name);
+      return (await this.#performer.perform(job, lease, only, control)) ? 'ended' : 'busy';
     } finally {
       await lease.release();
     }
-    const after = (await store.get(run_id))!;
-    return isEnded(after.status) ? after : null;
-  }
-}
-
-/** Requests of one job in order, each once. */
-class Queue {
-  readonly #requests = new Map<string, RunRequest>();
-  #wake: () => void = () => undefined;
-
-  add(request: RunRequest): void {
-    if (this.#requests.has(request.run_id)) return;
-    const { run_id, job_name, requested_at, requested_by, dry_run } = request;
-    this.#requests.set(run_id, { run_id, job_name, requested_at, requested_by, dry_run });
-    this.#wake();
-  }
-
-  done({ run_id }: RunRequest): void {
-    this.#requests.delete(run_id);
-  }
-
-  /** Takes out what is known to have ended. */
-  async forget(ended: (ids: readonly string[]) => Promise<ReadonlySet<string>>): Promise<void> {
-    for (const id of await ended([...this.#requests.keys()])) this.#requests.delete(id);
-  }
-
-  /** The first one, which stays until it is done; waits for one. Null: the signal came. */
-  async next(signal: AbortSignal): Promise<RunRequest | null> {
-    while (!signal.aborted) {
-      const [first] = this.#requests.values();
-      if (first !== undefined) return first;
-      await new Promise<void>((resolve) => {
-        this.#wake = () => {
-          signal.removeEventListener('abort', this.#wake);
-          resolve();
-        };
-        signal.addEventListener('abort', this.#wake, { once: true });
-      });
-    }
-    return null;
   }
 }

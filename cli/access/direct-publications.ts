@@ -1,8 +1,8 @@
 /** Versions and runs through log and stores that this command opens itself. */
 
 import { createRuns } from '../../jobs/create-runs.js';
-import { createWorker } from '../../jobs/create-worker.js';
 import type { RunProgress } from '../../jobs/runs.js';
+import { Worker } from '../../jobs/worker.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createMetrics } from '../../runtime/process/metrics.js';
@@ -31,8 +31,7 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
     // Not started: whoever runs reconciles, and a switch follows through before it answers.
     const versions = createVersions({ ...shared, store });
     open.push(() => versions.stop());
-    const runs = createRuns({ ...shared, jobs: SNAPSHOT_JOBS });
-    open.push(() => runs.close());
+    const runs = createRuns(database, SNAPSHOT_JOBS);
     return {
       where: folder === null ? `Kafka at ${settings.KAFKA_BROKERS!.join(', ')}` : `the log in ${folder.path}`,
       idle: folder === null ? null : 'No Freshet runs on this data folder: the run begins with "freshet up".',
@@ -40,7 +39,7 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
       request: (job, dryRun) => runs.request(job, { dryRun, by: 'cli' }),
       run: async (job, dryRun, onProgress, signal) => {
         const jobs = snapshotJobs([await snapshotterOf(job)], { ...shared, versions });
-        const worker = createWorker({ ...shared, jobs });
+        const worker = new Worker({ ...shared, jobs });
         open.push(() => worker.stop());
         // It may have to wait for the lease of another run, of which its own progress says nothing.
         const waiting = setInterval(() => onProgress(null), WAITING_MS);

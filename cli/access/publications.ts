@@ -18,7 +18,7 @@ export interface Publications {
   /** Why nobody will do what is only asked for, in a sentence; null where somebody may. */
   readonly idle: string | null;
   readonly versions: VersionSwitch;
-  /** Answers once the request is in the log. Errors: 'invalid_data' for an unknown job. */
+  /** Answers once the run is queued. Errors: 'invalid_data' for an unknown job. */
   request(job: string, dryRun: boolean): Promise<Run>;
   /**
    * Runs it, or waits for whoever does; `onProgress` is told what it is at, null while nobody has it. An abort leaves the

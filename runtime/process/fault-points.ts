@@ -48,7 +48,8 @@ export type FaultPoint =
   | 'run.built'
   | 'run.published'
   | 'run.ended'
-  | 'run.told';
+  | 'run.result_written'
+  | 'run.reported';
 
 /** `where` names the task or the sink's partition. */
 export type FaultHook = (point: FaultPoint, where: string) => Promise<void> | void;

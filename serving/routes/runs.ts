@@ -29,7 +29,7 @@ export function addRunRoutes(app: FastifyInstance, runs: Runs): void {
           operationId: 'postRun',
           tag: 'operation',
           summary: 'Asks for a run of a job; a dry run publishes nothing and tells what would change.',
-          description: 'Answers once the request is in the log. Location tells where the run stands.',
+          description: 'Answers once the run is queued. Location tells where it stands.',
         },
         {
           params,

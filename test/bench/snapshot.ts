@@ -6,8 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { snapshotterOf } from '../../cli/snapshotters.js';
-import { createWorker } from '../../jobs/create-worker.js';
 import type { Run } from '../../jobs/runs.js';
+import { Worker } from '../../jobs/worker.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
@@ -61,7 +61,7 @@ async function measure(folder: string, { seed, say }: BenchOptions): Promise<Rep
     const written = await writeTerms(log, codec, seed);
     const versions = createVersions({ ...shared, store });
     const jobs = snapshotJobs([await snapshotterOf('stopwords')], { ...shared, versions });
-    const worker = createWorker({ ...shared, jobs });
+    const worker = new Worker({ ...shared, jobs });
     const began = new Map<string, number>();
     const onProgress = ({ phase }: { phase: string }) => {
       if (!began.has(phase)) began.set(phase, performance.now());

@@ -1,6 +1,6 @@
 /**
  * I25: kill -9 of a worker between every two steps of a run. The next one goes on with the same run: one version comes of
- * it, told at least once, the former one is current until then, and nothing that was captured is read again.
+ * it, its result is in run-results, the former version is current until then, and nothing that was captured is read again.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -19,11 +19,11 @@ import type { Database } from '../../runtime/stores/database.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
+import { resultsIn } from '../support/jobs.js';
 import { nextLine, runScript, untilGone } from '../support/processes.js';
 import { startPostgres } from '../support/services/postgres.js';
 import type { Service } from '../support/services/service.js';
 import { keysOf, put } from '../support/snapshots/counted.js';
-import { resultsIn } from '../support/snapshots/run-scene.js';
 import type { WorkerJob } from '../support/snapshots/worker-process.js';
 
 const SCRIPT = new URL('../support/snapshots/worker-process.js', import.meta.url);
@@ -41,7 +41,8 @@ const POINTS: readonly (readonly [point: FaultPoint, attempts: number])[] = [
   ['version.followed', 2],
   ['run.published', 2],
   ['run.ended', 1],
-  ['run.told', 1],
+  ['run.result_written', 1],
+  ['run.reported', 1],
 ];
 
 describe('a worker killed', () => {
@@ -94,16 +95,17 @@ describe('a worker killed', () => {
     return run;
   }
 
-  async function check(run: Run, before: number | null): Promise<void> {
+  /** `results`: how often run-results has it. */
+  async function check(run: Run, before: number | null, results = 1): Promise<void> {
     assert.equal(run.status, 'succeeded');
     assert.equal(run.result!['keys_updated'], KEYS);
     const { current, versions } = await listVersions(database, 'faiss');
     assert.equal(current, run.result!['version']);
     assert.equal(versions.filter(({ manifest }) => manifest.run_id === run.run_id).length, 1);
     assert.equal(versions.length, (before ?? 0) + 1);
-    const told = (await opened(resultsIn)).filter(({ run_id }) => run_id === run.run_id);
-    assert.ok(told.length >= 1, 'the result is told');
-    for (const { result } of told) assert.deepEqual(JSON.parse(result), run.result);
+    const written = (await opened(resultsIn)).filter(({ run_id }) => run_id === run.run_id);
+    assert.equal(written.length, results);
+    for (const { result } of written) assert.deepEqual(JSON.parse(result), run.result);
   }
 
   for (const [point, attempt] of POINTS)
@@ -114,12 +116,22 @@ describe('a worker killed', () => {
       assert.equal(signal, 'SIGKILL');
       const runId = await newestRun();
       const between = (await listVersions(database, 'faiss')).current;
-      if (!['version.decided', 'version.followed', 'run.published', 'run.ended', 'run.told'].includes(point))
+      if (
+        ![
+          'version.decided',
+          'version.followed',
+          'run.published',
+          'run.ended',
+          'run.result_written',
+          'run.reported',
+        ].includes(point)
+      )
         assert.equal(between, before, 'the former version is current until the switch');
       const run = await goneOn(runId);
       assert.equal(run.run_id, runId);
       assert.equal(run.attempt, attempt);
-      await check(run, before);
+      // In the topic, but in the outbox still: it is written once more.
+      await check(run, before, point === 'run.result_written' ? 2 : 1);
     });
 
   test('in the middle of a capture: its child ends too, and the savepoint is gone on from', async (t) => {

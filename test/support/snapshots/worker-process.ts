@@ -5,8 +5,8 @@
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { createWorker } from '../../../jobs/create-worker.js';
 import type { RunProgress } from '../../../jobs/runs.js';
+import { Worker } from '../../../jobs/worker.js';
 import { createVersions } from '../../../publishing/versions/create.js';
 import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
@@ -17,9 +17,10 @@ import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
 import { snapshotJobs } from '../../../snapshotters/snapshot-job.js';
 import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
+import { codec, WORKER_PACE } from '../jobs.js';
 import type { ChildStep } from './child-faults.js';
 import { faultsOf, settingsIn } from './counted.js';
-import { codec, PACE, PLACED } from './run-scene.js';
+import { PLACED, SNAPSHOT_PACE } from './run-scene.js';
 
 export interface WorkerJob {
   readonly folder: string;
@@ -41,9 +42,9 @@ const metrics = createMetrics();
 const shared = { log, codec, database, settings, metrics, logger: silentLogger, clock: systemClock };
 const versions = createVersions({ ...shared, store });
 const execArgv = job.childSteps === undefined ? [] : faultsOf(...job.childSteps);
-const jobs = snapshotJobs(PLACED, { ...shared, versions, pace: PACE, execArgv });
+const jobs = snapshotJobs(PLACED, { ...shared, versions, pace: SNAPSHOT_PACE, execArgv });
 // A lease whose holder was killed must be given up before the next one can begin.
-const worker = createWorker({ ...shared, jobs, pace: { ...PACE, leaseMs: 600 } });
+const worker = new Worker({ ...shared, jobs, pace: { ...WORKER_PACE, leaseMs: 600 } });
 const run =
   job.runId === null ? await worker.runOnce('counting', { dryRun: false, onProgress }) : await resumed(job.runId);
 writeSync(1, `${JSON.stringify(run)}\n`);
@@ -58,7 +59,7 @@ async function resumed(runId: string) {
   await worker.start();
   for (;;) {
     const run = await worker.runs.get(runId);
-    // A result that was not told is told at the start, before this is asked for.
+    // A result that was not relayed is relayed before the worker stops.
     if (run?.finished_at != null) return run;
     await systemClock.sleep(20);
   }
