@@ -1,17 +1,17 @@
 /** `freshet doctor`: what is set, what is there, and what is wrong with it. */
 import { Command } from 'commander';
 import { messageOf } from '../runtime/process/errors.js';
-import { givenSettings, isSecret, SETTING_NAMES, type Settings } from '../runtime/process/settings.js';
 import { type Check, fail, ok } from './doctor/check.js';
 import { checkAddress, checkDataFolder } from './doctor/local-checks.js';
 import { checkLog } from './doctor/log-checks.js';
 import { checkPostgres } from './doctor/postgres-check.js';
 import { checkRedis } from './doctor/redis-check.js';
 import { checkRegistry } from './doctor/registry-check.js';
+import { givenSettings, SECRET_NAMES, SETTING_NAMES, type Settings } from './settings.js';
 import { Failed, type Shell } from './shell.js';
 import { drawTable } from './table.js';
 
-export interface ShownSetting {
+interface ShownSetting {
   readonly name: string;
   /** Null: not set, and without a default. */
   readonly value: string | null;
@@ -77,7 +77,7 @@ export function shownSettings(
 
 function textOf(name: string, value: unknown): string | null {
   if (value === undefined) return null;
-  if (isSecret(name)) return '(set, not shown)';
+  if (SECRET_NAMES.includes(name)) return '(set, not shown)';
   return Array.isArray(value) ? value.join(',') : String(value);
 }
 

@@ -2,8 +2,9 @@
 import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { Command, CommanderError } from 'commander';
+import { composeUp } from '../assembly/compose.js';
+import type { Compose } from '../assembly/running.js';
 import { asError } from '../runtime/process/errors.js';
-import { type Compose, composeUp } from './compose.js';
 import { consumeCommand } from './consume.js';
 import { doctorCommand } from './doctor.js';
 import { eraseCommand } from './erase.js';

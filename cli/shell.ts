@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { createLogger, type Logger } from '../runtime/process/logger.js';
-import { loadSettings, type Settings } from '../runtime/process/settings.js';
+import { loadSettings, SECRET_NAMES, type Settings } from './settings.js';
 
 export interface Terminal {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -44,7 +44,10 @@ export class Shell {
 
   /** Says nothing unless LOG_LEVEL asks for it: a command's own sentence is enough. */
   get logger(): Logger {
-    this.#logger ??= createLogger(this.terminal.environment['LOG_LEVEL'] ? this.settings.LOG_LEVEL : 'silent');
+    this.#logger ??= createLogger(
+      this.terminal.environment['LOG_LEVEL'] ? this.settings.LOG_LEVEL : 'silent',
+      SECRET_NAMES,
+    );
     return this.#logger;
   }
 

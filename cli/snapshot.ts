@@ -1,12 +1,12 @@
 /** `freshet snapshot`: makes a new version of an artefact from the topics, or shows what would change. */
 import { Command } from 'commander';
+import { SNAPSHOT_JOBS } from '../assembly/snapshotters.js';
 import type { Run } from '../jobs/runs.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { openPublications } from './access/open-publications.js';
 import type { Publications } from './access/publications.js';
 import { format, Steps } from './progress.js';
 import { Failed, type Shell, UsageError } from './shell.js';
-import { SNAPSHOT_JOBS } from './snapshotters.js';
 import { listenForStop, type StopSignal } from './stop-signal.js';
 
 interface SnapshotOptions {

@@ -5,7 +5,7 @@
 
 const EXIT_CODE_OF = { SIGINT: 130, SIGTERM: 143 } as const;
 const SAME_SIGNAL_MS = 500;
-export type StopName = keyof typeof EXIT_CODE_OF;
+type StopName = keyof typeof EXIT_CODE_OF;
 
 export interface StopSignal {
   /** Aborted by the first signal. */

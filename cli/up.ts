@@ -1,9 +1,10 @@
 /** `freshet up`: starts the chosen roles in this process and stops them in order when asked to. */
 import { Command, Option } from 'commander';
+import { ALL_ROLES, type Role } from '../assembly/roles/all.js';
+import type { Compose, Running } from '../assembly/running.js';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import { createLogger } from '../runtime/process/logger.js';
-import { ALL_ROLES, loadSettings, type Role, type Settings } from '../runtime/process/settings.js';
-import type { Compose, Running } from './compose.js';
+import { loadSettings, SECRET_NAMES, type Settings } from './settings.js';
 import { type Shell, UsageError } from './shell.js';
 import { listenForStop, type StopSignal } from './stop-signal.js';
 
@@ -62,10 +63,11 @@ interface UpOptions {
 }
 
 async function up(shell: Shell, compose: Compose, settings: Settings, options: UpOptions): Promise<void> {
-  const { roles, demo } = options;
+  const { roles } = options;
   const stop = listenForStop();
   try {
-    const logger = createLogger(logLevel(shell, settings));
+    const logger = createLogger(logLevel(shell, settings), SECRET_NAMES);
+    const demo = options.demo ? (await import('./demo/demo-shop.js')).demoShop(settings) : null;
     const running = await compose(settings, { roles, demo, logger });
     const failure = await runUntilStopped(shell, running, options, stop);
     await stopInTime(running);

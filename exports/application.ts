@@ -3,9 +3,10 @@
  * application, each exactly once, restored after any end.
  */
 
+import { openReporting, type Reporting } from '../assembly/reporting.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
-import { createMetrics } from '../runtime/process/metrics.js';
+import { silentLogger } from '../runtime/process/logger.js';
 import type { Service } from '../runtime/process/service.js';
 import { Application, TASKS_MAX } from '../runtime/tasks/application.js';
 import { Checkpoints } from '../runtime/tasks/checkpoints.js';
@@ -56,7 +57,7 @@ export function createApplication(options: OwnApplicationOptions): OwnApplicatio
 class RunningFeatures implements OwnApplication {
   readonly failed: Promise<Error>;
   readonly #o: OwnApplicationOptions;
-  readonly #metrics = createMetrics();
+  readonly #reporting: Reporting;
   readonly #ending = new AbortController();
   #fail: (error: Error) => void = () => undefined;
   #connection: Connection | null = null;
@@ -65,6 +66,7 @@ class RunningFeatures implements OwnApplication {
 
   constructor(options: OwnApplicationOptions) {
     this.#o = options;
+    this.#reporting = openReporting(options.logger ?? silentLogger);
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -79,7 +81,7 @@ class RunningFeatures implements OwnApplication {
   }
 
   metrics(): Promise<string> {
-    return this.#metrics.registry.metrics();
+    return this.#reporting.metrics.registry.metrics();
   }
 
   async start(): Promise<void> {
@@ -101,7 +103,7 @@ class RunningFeatures implements OwnApplication {
   }
 
   async #start(connection: Connection): Promise<void> {
-    const { log, logger, settings } = connection;
+    const { log, settings } = connection;
     const topics: TypedTopic<unknown>[] = [];
     for (const feature of this.#o.features) topics.push(...(await this.#topicsOf(connection, feature)));
     await applyOwnTopics(connection, topics);
@@ -112,8 +114,7 @@ class RunningFeatures implements OwnApplication {
       log,
       // For markers, which are always in our own encoding.
       codec: new Codec(),
-      logger,
-      metrics: this.#metrics,
+      ...this.#reporting,
       clock: systemClock,
       commitIntervalMs: settings.COMMIT_INTERVAL_MS,
       changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,
@@ -123,11 +124,11 @@ class RunningFeatures implements OwnApplication {
     this.#watching = this.#watch(this.#application);
   }
 
-  #checkpoints({ settings, logger }: Connection): Checkpoints | null {
+  #checkpoints({ settings }: Connection): Checkpoints | null {
     const { checkpointFolder: folder } = this.#o;
     if (folder === undefined || settings.CHECKPOINT_INTERVAL_S === 0) return null;
     const intervalMs = settings.CHECKPOINT_INTERVAL_S * 1_000;
-    return new Checkpoints({ folder, intervalMs, logger, metrics: this.#metrics, clock: systemClock });
+    return new Checkpoints({ ...this.#reporting, folder, intervalMs, clock: systemClock });
   }
 
   /** The changelog has a partition for each task, and the input says how many those are. */

@@ -1,5 +1,6 @@
 /** What producers, readers and applications have in common: the log, the registry, and how topics are written. */
 import { join } from 'node:path';
+import { loadSettings, type Settings } from '../assembly/settings.js';
 import { applyDeclaredTopics } from '../runtime/log/apply-topics.js';
 import { openEmbeddedLog } from '../runtime/log/embedded/log.js';
 import { openKafkaLog } from '../runtime/log/kafka/log.js';
@@ -8,7 +9,6 @@ import { inOurTerms, lookupIn, openRegistry } from '../runtime/log/writing-codec
 import { type DataFolder, openDataFolder, readLock } from '../runtime/process/data-folder.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { type Logger, silentLogger } from '../runtime/process/logger.js';
-import { loadSettings, type Settings } from '../runtime/process/settings.js';
 import { ValueCodecs } from '../runtime/tasks/feature.js';
 import { explainIncompatibility } from '../schemas/incompatibility.js';
 import type { Registry } from '../schemas/registry.js';

@@ -4,12 +4,8 @@ export type { RecordColumns, TopicPartition } from '../runtime/log/log.js';
 export { type ErrorCode, FreshetError } from '../runtime/process/errors.js';
 export { createLogger, type Logger, silentLogger } from '../runtime/process/logger.js';
 export type { FeatureContext, FeatureDefinition, ValueCodecs } from '../runtime/tasks/feature.js';
-export {
-  defineKeyedFold,
-  type KeyedFold,
-  type KeyedFoldOptions,
-  type KeyedRecord,
-} from '../runtime/tasks/keyed-fold.js';
+export { defineKeyedFold, type KeyedFold } from '../runtime/tasks/keyed-fold.js';
+export type { KeyedFoldOptions, KeyedRecord } from '../runtime/tasks/keyed-fold-options.js';
 export type {
   FoldMode,
   Output,

@@ -4,12 +4,12 @@
  * through here goes over to the next version's topic once that one has become current.
  */
 
+import { loadSettings } from '../assembly/settings.js';
 import { Layout } from '../publishing/layout.js';
 import { createReader as createStoreReader, type FeatureReader, popularItem } from '../publishing/reading/reader.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { silentLogger } from '../runtime/process/logger.js';
-import { loadSettings } from '../runtime/process/settings.js';
 import type { Queryable } from '../runtime/stores/database.js';
 import type { OnlineStore } from '../runtime/stores/online-store.js';
 import { openRedis } from '../runtime/stores/redis/redis.js';

@@ -22,7 +22,7 @@ export function checkId(name: string, value: unknown): string {
  * Text that every store can hold. A lone surrogate has no UTF-8 form (two different ids would become one), and Postgres
  * cannot store U+0000. Throws InputError.
  */
-export function checkText(name: string, value: unknown): string {
+function checkText(name: string, value: unknown): string {
   if (typeof value !== 'string') throw wrong(name, 'a string', value);
   if (value.includes('\0')) throw new InputError(`"${name}" holds the character U+0000, which no text may hold.`);
   if (SURROGATE.test(value)) throw new InputError(`"${name}" is not valid Unicode: it holds half a surrogate pair.`);

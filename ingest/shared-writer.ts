@@ -16,7 +16,7 @@ export interface OutgoingRecord {
   readonly value: Buffer | null;
 }
 
-export interface SharedWriterOptions {
+interface SharedWriterOptions {
   readonly topics: readonly string[];
   /** How long `write` waits for the acknowledgement, ms. */
   readonly waitMsMax: number;

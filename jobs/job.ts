@@ -23,7 +23,7 @@ export interface Job {
 }
 
 /** What the worker must know of a job. */
-export interface JobPolicy {
+interface JobPolicy {
   /** How many attempts at a run may die with their process; the next one fails the run. */
   readonly deathsMax: number;
 }

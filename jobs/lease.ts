@@ -12,7 +12,7 @@ import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Database } from '../runtime/stores/database.js';
 
-export interface LeaseOptions {
+interface LeaseOptions {
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -7,14 +7,14 @@
  */
 import type { Clock } from '../runtime/process/clock.js';
 import { asError, FreshetError, hasCode } from '../runtime/process/errors.js';
-import { faultPoint } from '../runtime/process/fault-points.js';
+import { faultPoint } from './fault-points.js';
 import { type Attendance, type Ending, Interrupted, type Job } from './job.js';
 import type { Lease } from './lease.js';
 import type { RunReporter } from './reporter.js';
 import type { RunRow, RunStore } from './run-store.js';
 import type { RunProgress } from './runs.js';
 
-export interface PerformerOptions {
+interface PerformerOptions {
   readonly store: Pick<RunStore, 'claim' | 'yield' | 'progress' | 'keep' | 'end' | 'ended'>;
   readonly reporter: Pick<RunReporter, 'started' | 'died' | 'dropped' | 'ended'>;
   readonly clock: Clock;

@@ -1,10 +1,10 @@
 /** What is said of runs: log lines by fixed names, and metrics. */
 import { messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';
-import type { Metrics } from '../runtime/process/metrics.js';
+import type { JobMetrics as Metrics } from './metrics.js';
 import type { RunRow, RunStore } from './run-store.js';
 
-export interface ReporterOptions {
+interface ReporterOptions {
   readonly store: Pick<RunStore, 'history'>;
   readonly logger: Logger;
   readonly metrics: Metrics;

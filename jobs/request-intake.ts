@@ -11,7 +11,7 @@ import { runRequests, runResults } from '../topics/jobs.js';
 import type { RunStore } from './run-store.js';
 import { type FollowerOptions, TopicFollower } from './topic-follower.js';
 
-export interface RequestIntakeOptions extends FollowerOptions {
+interface RequestIntakeOptions extends FollowerOptions {
   readonly clock: Clock;
   readonly store: Pick<RunStore, 'request' | 'adopt'>;
   /** How soon it tries again after an error, ms. */

@@ -6,16 +6,16 @@
 import type { Log, LogWriter } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { messageOf } from '../runtime/process/errors.js';
-import { faultPoint } from '../runtime/process/fault-points.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Database, Queryable } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import type { RunResult } from '../schemas/records.js';
 import { runResults } from '../topics/jobs.js';
 import { Bell } from './bell.js';
+import { faultPoint } from './fault-points.js';
 import type { Run } from './runs.js';
 
-export interface ResultRelayOptions {
+interface ResultRelayOptions {
   readonly log: Log;
   readonly codec: Codec;
   readonly database: Database;

@@ -17,7 +17,7 @@ export interface RunRow extends Run {
   readonly epoch: number;
 }
 
-export interface NewRun {
+interface NewRun {
   readonly run_id: string;
   readonly job_name: string;
   readonly dry_run: boolean;

@@ -17,7 +17,7 @@ export interface FollowerOptions {
   readonly logger: Logger;
 }
 
-export interface FollowedTopic<T> {
+interface FollowedTopic<T> {
   /** Of one partition. */
   readonly name: string;
   readonly schema: SchemaName;

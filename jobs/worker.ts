@@ -6,7 +6,6 @@
 import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
-import { faultPoint } from '../runtime/process/fault-points.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
@@ -14,8 +13,10 @@ import type { Database, Listener } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import { Bell } from './bell.js';
 import { createRuns } from './create-runs.js';
+import { faultPoint } from './fault-points.js';
 import type { Job } from './job.js';
 import { takeLease } from './lease.js';
+import { jobMetrics } from './metrics.js';
 import { Performer, type RunControl } from './perform.js';
 import { RunReporter } from './reporter.js';
 import { RequestIntake } from './request-intake.js';
@@ -37,7 +38,7 @@ export interface WorkerOptions {
 }
 
 /** Times in ms. */
-export interface WorkerPace {
+interface WorkerPace {
   /** How often a row says how far its run is. */
   readonly progressMs: number;
   /** How old a heartbeat of a lease may be. The same for all workers. */
@@ -48,7 +49,7 @@ export interface WorkerPace {
   readonly pollMs: number;
 }
 
-export interface RunOnceOptions {
+interface RunOnceOptions {
   readonly dryRun: boolean;
   /** Who asks: api, cli, demo, … */
   readonly by?: string;
@@ -87,7 +88,7 @@ export class Worker implements Service {
     this.#o = options;
     this.#pace = { ...PACE, ...options.pace };
     this.#store = new RunStore(database);
-    this.#reporter = new RunReporter({ ...options, store: this.#store });
+    this.#reporter = new RunReporter({ ...options, metrics: jobMetrics(options.metrics), store: this.#store });
     const shared = { ...options, ...this.#pace, store: this.#store };
     this.#performer = new Performer({ ...shared, reporter: this.#reporter });
     this.#intake = new RequestIntake(shared);

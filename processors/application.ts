@@ -1,21 +1,23 @@
 /** An application of built-in folds as the settings want it: its pace, its checkpoints. */
 import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
+import type { EventBus } from '../runtime/process/events.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
-import type { Settings } from '../runtime/process/settings.js';
 import { Application } from '../runtime/tasks/application.js';
 import { Checkpoints } from '../runtime/tasks/checkpoints.js';
 import type { ProcessorDeclaration } from '../runtime/tasks/processor.js';
+import type { TaskSettings } from '../runtime/tasks/settings.js';
 import type { Codec } from '../schemas/codec.js';
 
 export interface ProcessorsOptions {
   readonly log: Log;
   readonly codec: Codec;
-  readonly settings: Settings;
+  readonly settings: TaskSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly clock: Clock;
   /** Where tasks keep their checkpoints; without it they are restored from the changelog. */
   readonly checkpointFolder?: string;
@@ -31,7 +33,7 @@ export function applicationOf(
   processors: readonly ProcessorDeclaration[],
   options: ProcessorsOptions,
 ): Application {
-  const { log, codec, settings, logger, metrics, clock } = options;
+  const { log, codec, settings, logger, metrics, events, clock } = options;
   return new Application({
     name,
     processors,
@@ -39,6 +41,7 @@ export function applicationOf(
     codec,
     logger,
     metrics,
+    events,
     clock,
     commitIntervalMs: settings.COMMIT_INTERVAL_MS,
     changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,

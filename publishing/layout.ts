@@ -1,23 +1,23 @@
-/** Names of everything published: keys of the online store, tables of Postgres. Readers and writers both ask here. */
+/** Names of everything published: keys of the online store, tables of Postgres. Readers and writers both use these. */
 import type { VersionedKeys } from '../runtime/stores/versioned-keys.js';
 
-/** Ids and categories stand percent-encoded in keys, so that a colon in an id cannot reach into another key. */
+/** Ids and categories are percent-encoded in keys, so that a colon in an id cannot reach into another key. */
 export function encodeId(id: string): string {
   return encodeURIComponent(id);
 }
 
-export const ARTEFACTS = ['popularity', 'affinity', 'interactions', 'als', 'faiss', 'stopwords'] as const;
+const ARTEFACTS = ['popularity', 'affinity', 'interactions', 'als', 'faiss', 'stopwords'] as const;
 export type Artefact = (typeof ARTEFACTS)[number];
 
-/** The id that encodeId made this of. */
+/** The id that encodeId encoded. */
 export function decodeId(encoded: string): string {
   return decodeURIComponent(encoded);
 }
 
 /**
- * The score of a product in a sorted set: `log2(S) + as_of/H`. Time alone changes no order, so it stands until the next
- * event. An S that underflowed to 0 (90 days at a half-life of an hour) ranks as the smallest number: a sorted set
- * holds no -Infinity in every store.
+ * The score of a product in a sorted set: `log2(S) + as_of/H`. Time alone changes no order, so the score is valid until
+ * the next event. An S that underflowed to 0 (90 days at a half-life of an hour) ranks as the smallest number: not
+ * every store allows -Infinity in a sorted set.
  */
 export function rankScore(score: number, asOfMs: number, halfLifeMs: number): number {
   return Math.log2(Math.max(score, Number.MIN_VALUE)) + asOfMs / halfLifeMs;
@@ -51,12 +51,12 @@ export class Layout {
     return `${this.#prefix}meta:${artefact}:v${version}:settings`;
   }
 
-  /** Hash version → when its staging began, ms: every version of which something lies in the store. */
+  /** Hash version → when its staging began, ms: every version with data in the store. */
   versionIndex(artefact: Artefact): string {
     return `${this.#prefix}meta:${artefact}:versions`;
   }
 
-  /** How the store switches the versions of an artefact. Only stopwords have names without a number. */
+  /** How the store switches the versions of an artefact. Only stopwords have key names without a version number. */
   versioned(artefact: Artefact): VersionedKeys {
     return {
       current: this.currentVersion(artefact),
@@ -71,7 +71,7 @@ export class Layout {
     return `${this.#prefix}popularity:v${version}:all`;
   }
 
-  /** What stands before the encoded category in the key of its sorted set. */
+  /** The part before the encoded category in the key of its sorted set. */
   popularityCategoryPrefix(version: number): string {
     return `${this.#prefix}popularity:v${version}:cat:`;
   }
@@ -90,7 +90,7 @@ export class Layout {
     return `${this.#prefix}popularity:v${version}:day`;
   }
 
-  /** What stands before the encoded user in the key of their hash. */
+  /** The part before the encoded user in the key of their hash. */
   affinityUserPrefix(version: number): string {
     return `${this.#prefix}affinity:v${version}:user:`;
   }
@@ -105,32 +105,32 @@ export class Layout {
     return `${this.#prefix}affinity:v${version}:as_of`;
   }
 
-  /** What stands before the encoded user in the key of their interactions. */
+  /** The part before the encoded user in the key of their interactions. */
   interactionsUserPrefix(version: number): string {
     return `${this.#prefix}interactions:v${version}:user:`;
   }
 
-  /** String: JSON of what one user has done with which products, as sinks/interactions-row.ts says. */
+  /** String: JSON of a user's interactions with products, in the format of sinks/interactions-row.ts. */
   interactionsUser(version: number, userId: string): string {
     return this.interactionsUserPrefix(version) + encodeId(userId);
   }
 
-  /** What stands before the encoded subject in the key of its erasure. */
+  /** The part before the encoded subject in the key of its erasure. */
   erasedPrefix(): string {
     return `${this.#prefix}erased:`;
   }
 
-  /** String: when the subject, `user:<id>` or `product:<id>`, asked to be forgotten for the last time, ms. */
+  /** String: when erasure of the subject, `user:<id>` or `product:<id>`, was last requested, ms. */
   erased(subject: string): string {
     return this.erasedPrefix() + encodeId(subject);
   }
 
-  /** Hash product → '1': those that were deleted and not put again. */
+  /** Hash product → '1': products that were deleted and not added again. */
   deletedProducts(): string {
     return `${this.#prefix}deleted:products`;
   }
 
-  /** What stands before the encoded user in the key of their factors. */
+  /** The part before the encoded user in the key of their factors. */
   factorsUserPrefix(version: number): string {
     return `${this.#prefix}als:v${version}:user:`;
   }

@@ -7,7 +7,7 @@ export function utcDay(ms: number): number {
 }
 
 /**
- * The moment of day `day` that is nearest to `ms`: a score may be recomputed within the day of its row only, because at
+ * The moment of day `day` that is nearest to `ms`. A score may be recomputed only within the day of its row, because at
  * midnight a bucket leaves the window and no formula knows how much was in it.
  */
 export function withinDay(day: number, ms: number): number {

@@ -1,18 +1,18 @@
 /**
- * Avro binary encoding by hand, for records written many times a second: one growing buffer, nothing allocated per value.
- * Everything it writes equals what the schema's own encoder writes (tested). Source: Avro specification, binary encoding.
+ * Hand-written Avro binary encoding for records that are written many times a second: one growing buffer, no allocation
+ * per value. The output equals that of the schema's own encoder (tested). Source: Avro specification, binary encoding.
  */
 export class AvroWriter {
   #bytes = Buffer.allocUnsafe(4096);
   #end = 0;
 
-  /** Begins a value with its framing. */
+  /** Starts a value with its framing. */
   begin(prefix: Uint8Array): this {
     this.#end = 0;
     return this.raw(prefix, 0, prefix.length);
   }
 
-  /** The value as written; a view that holds until the next begin(). */
+  /** The encoded value: a view that is valid until the next begin(). */
   finish(): Buffer {
     return this.#bytes.subarray(0, this.#end);
   }
@@ -73,7 +73,7 @@ export class AvroWriter {
   }
 }
 
-/** Reads Avro binary in place; every read checks the end of the value. Errors: RangeError when it is cut short. */
+/** Reads Avro binary in place; every read checks the end of the value. Throws RangeError when it is cut short. */
 export class AvroCursor {
   bytes: Buffer = Buffer.alloc(0);
   at = 0;
@@ -107,7 +107,7 @@ export class AvroCursor {
     return value;
   }
 
-  /** Passes over a string or bytes and returns where it starts; it ends at `at`. */
+  /** Skips a string or bytes and returns its start; its end is `at`. */
   bytesStart(): number {
     const length = this.long();
     const start = this.at;

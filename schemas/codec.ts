@@ -1,7 +1,7 @@
 /**
- * Framing and resolving of Avro values. Two framings are read everywhere, told apart by the first byte:
+ * Framing and resolution of Avro values. Two framings are read everywhere, distinguished by their first byte:
  * single-object encoding (C3 01, CRC-64-AVRO fingerprint little endian; Avro specification 1.11) and the Confluent wire
- * format (0, 4-byte schema id big endian). With a registry, public topics are written in the latter.
+ * format (0, 4-byte schema id big endian). With a registry, public topics are written in the Confluent format.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,10 +34,10 @@ const SCHEMA_FILES = {
 } as const;
 
 export type SchemaName = keyof typeof SCHEMA_FILES;
-export const SCHEMA_NAMES = Object.keys(SCHEMA_FILES) as SchemaName[];
+const SCHEMA_NAMES = Object.keys(SCHEMA_FILES) as SchemaName[];
 
-/** Why a value could not be read; becomes a dead letter's reason code. */
-export type SchemaProblem = 'unknown_framing' | 'unknown_schema' | 'undecodable';
+/** Why a value could not be read; becomes the reason code of a dead letter. */
+type SchemaProblem = 'unknown_framing' | 'unknown_schema' | 'undecodable';
 
 export class SchemaError extends Error {
   readonly problem: SchemaProblem;
@@ -48,7 +48,7 @@ export class SchemaError extends Error {
   }
 }
 
-/** Looks up writers' schemas by Confluent id. Null: the registry does not know the id. Throws when it cannot be reached. */
+/** Looks up writer schemas by Confluent id. Null: the registry does not know the id. Throws when it is unreachable. */
 export interface SchemaLookup {
   schemaById(id: number): Promise<string | null>;
 }
@@ -96,7 +96,7 @@ function load(name: SchemaName): Known {
   return entry;
 }
 
-/** The schema as it stands in its file. */
+/** The schema exactly as in its file. */
 export function schemaJson(name: SchemaName): string {
   return load(name).json;
 }
@@ -105,7 +105,7 @@ export function avroType(name: SchemaName): avro.Type {
   return load(name).type;
 }
 
-/** Frames values for writing and finds the body when reading, for one process. */
+/** Frames values when writing and finds their body when reading; one per process. */
 export class Codec {
   readonly #lookup: SchemaLookup | null;
   readonly #writers = new Map<string, avro.Type>();
@@ -114,7 +114,7 @@ export class Codec {
   readonly #resolvers = new Map<string, avro.Resolver>();
   readonly #prefixes = new Map<SchemaName, Buffer>();
 
-  /** `ids`: our schemas' ids in the registry; names in it are written in Confluent framing. */
+  /** `ids`: registry ids of our schemas; values of the schemas listed here are written in Confluent framing. */
   constructor(lookup: SchemaLookup | null = null, ids: ReadonlyMap<SchemaName, number> = new Map()) {
     this.#lookup = lookup;
     for (const name of SCHEMA_NAMES) {
@@ -127,7 +127,7 @@ export class Codec {
     }
   }
 
-  /** What stands before the body of every value of this schema that we write. */
+  /** The framing in front of the body of every value that we write with this schema. */
   prefix(name: SchemaName): Buffer {
     return this.#prefixes.get(name)!;
   }
@@ -145,8 +145,8 @@ export class Codec {
   }
 
   /**
-   * Where the body starts if it was written with exactly our schema, else -1 (then `decode` or `rewrite`). Hot path:
-   * allocates nothing.
+   * Where the body starts if the value was written with exactly our schema, otherwise -1 (then use `decode` or
+   * `rewrite`). Hot path: no allocation.
    */
   bodyStart(name: SchemaName, bytes: Buffer, start: number, end: number): number {
     const first = start < end ? bytes[start]! : -1;
@@ -161,7 +161,7 @@ export class Codec {
     return -1;
   }
 
-  /** Decodes bytes[start..end) into our schema's shape, whichever known schema wrote it. Throws SchemaError. */
+  /** Decodes bytes[start..end) into the shape of our schema, whichever known schema wrote it. Throws SchemaError. */
   decode(name: SchemaName, bytes: Buffer, start = 0, end = bytes.length): unknown {
     const own = load(name);
     const same = this.bodyStart(name, bytes, start, end);
@@ -175,14 +175,14 @@ export class Codec {
     }
   }
 
-  /** The same value as a bare body in our schema, so that fast readers need to know one schema only. Throws SchemaError. */
+  /** The same value as a bare body of our schema, so that fast readers need only one schema. Throws SchemaError. */
   rewrite(name: SchemaName, bytes: Buffer, start: number, end: number): Buffer {
     return load(name).type.toBuffer(this.decode(name, bytes, start, end));
   }
 
   /**
-   * Fetches the writers' schemas that a batch needs and we have not seen. `rows` yields [start, end) of each value.
-   * Throws when the registry cannot be reached (transient); an id it does not know is remembered as unknown.
+   * Fetches the writer schemas that a batch needs and we have not seen. `starts` and `ends` delimit the values. Throws
+   * when the registry cannot be reached (transient); an id that it does not know is remembered as unknown.
    */
   async prepare(bytes: Buffer, count: number, starts: Int32Array, ends: Int32Array): Promise<void> {
     if (this.#lookup === null) return;
@@ -236,7 +236,7 @@ export class Codec {
     }
     throw new SchemaError(
       'unknown_framing',
-      'the value begins neither with C3 01 nor with 0: not one of the Avro framings',
+      'the value starts with neither C3 01 nor 0, so it has none of the Avro framings',
     );
   }
 

@@ -24,7 +24,7 @@ const recordSchema = z.object({
   fields: z.array(z.looseObject({ name: z.string(), type: z.unknown() })),
 });
 
-/** What a reader of the named type accepts besides it (Avro specification, "Schema Resolution"). */
+/** Other types that a reader of the named type accepts as well (Avro specification, "Schema Resolution"). */
 const READS: Readonly<Record<string, readonly string[]>> = {
   int: ['int'],
   long: ['int', 'long'],
@@ -37,8 +37,8 @@ const READS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Reasons why `next` may not follow `previous` (both Avro JSON) under a registry's rule, one clause per field. Looks at
- * the fields of the outer record; an empty answer means that the cause lies deeper.
+ * Reasons why `next` may not follow `previous` (both Avro JSON) under a registry's rule, one clause per field. Only the
+ * fields of the outer record are compared; an empty result means that the cause lies deeper.
  */
 export function explainIncompatibility(previous: string, next: string, level: string): string[] {
   const previousShape = shapeOf(previous);
@@ -86,7 +86,7 @@ function unreadable(reader: Named, writer: Named): string[] {
   return reasons;
 }
 
-/** True also where this looks no deeper: nested records, arrays, maps and enums are left to the registry. */
+/** Also true where this does not look: nested records, arrays, maps and enums are left to the registry. */
 function canRead(reader: unknown, writer: unknown): boolean {
   const readers = branches(reader);
   return branches(writer).every((written) =>
@@ -97,7 +97,7 @@ function canRead(reader: unknown, writer: unknown): boolean {
   );
 }
 
-/** Plain type names; a union has several, a nested type its kind. */
+/** Plain type names: several for a union, its kind for a nested type. */
 function branches(type: unknown): string[] {
   if (typeof type === 'string') return [type];
   if (Array.isArray(type)) return type.flatMap(branches);

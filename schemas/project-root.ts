@@ -1,4 +1,4 @@
-/** Where the package lies: compiled code runs from a sub-folder, its data files (schemas, migrations, pages) do not move. */
+/** The package root. Compiled code runs in a sub-folder; data files (schemas, migrations, pages) do not move. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-/** The records of public topics as TypeScript sees them. Times are ms since 1970 UTC. */
+/** TypeScript types for the records of public topics. Times are ms since 1970 UTC. */
 export type EventType = 'view' | 'add_to_cart' | 'purchase';
 
 export interface Event {
@@ -90,7 +90,7 @@ export interface Erasure {
   subject: string;
   requested_at: number;
   reason: string | null;
-  /** Where the topics that hold the subject ended when it was asked for: its deletions lie at or above. */
+  /** End offsets, at the request, of the topics that contain the subject: its deletions are at or above them. */
   after: { topic: string; partition: number; offset: number }[];
 }
 

@@ -13,8 +13,8 @@ export interface SubjectSchema {
 }
 
 /**
- * Answers the ids that Codec writes with. Registering again what is there already is harmless.
- * Errors: RegistryError; `incompatible` names every subject, field and rule at once.
+ * Returns the ids that Codec writes with. Registering a schema again is harmless. Throws RegistryError; `incompatible`
+ * names every subject, field and rule at once.
  */
 export async function registerSchemas(
   registry: Registry,
@@ -34,7 +34,7 @@ export async function registerSchemas(
   return ids;
 }
 
-/** A sentence on why the registry would refuse our schema, or null. Registers nothing. */
+/** Says in a sentence why the registry would refuse our schema, or null. Registers nothing. */
 export async function incompatibilityOf(
   registry: Registry,
   { subject, schemaName }: SubjectSchema,
@@ -44,7 +44,7 @@ export async function incompatibilityOf(
   const level = await registry.compatibilityLevel(subject);
   const reasons = explainIncompatibility(latest, schemaJson(schemaName), level);
   const why = reasons.length > 0 ? reasons.join('; ') : 'the registry does not say where';
-  return `Schema ${schemaName} cannot follow what is registered as "${subject}" under the rule ${level}: ${why}. Make the change compatible (a new field needs a default), or use a new topic.`;
+  return `Schema ${schemaName} is not compatible with the one registered as "${subject}" under rule ${level}: ${why}. Make the change compatible (a new field needs a default), or use a new topic.`;
 }
 
 function compact(name: SchemaName): string {

@@ -1,12 +1,12 @@
 /**
- * The schema registry (Confluent REST API), control plane only: its own serialisers are 15 to 40 times slower than avsc,
- * and the package takes about 80 MB, so it is loaded when a registry is configured and not before.
+ * The schema registry (Confluent REST API), used for the control plane only: the client's own serialisers are 15 to 40
+ * times slower than avsc. The package takes about 80 MB, so it is loaded only when a registry is configured.
  */
 import type { Compatibility, SchemaInfo, SchemaMetadata } from '@confluentinc/schemaregistry';
 import type { SchemaLookup } from './codec.js';
 
-/** Why a call to the registry failed: only `unreachable` is worth another try. */
-export type RegistryProblem = 'unreachable' | 'access' | 'incompatible' | 'refused';
+/** Why a call to the registry failed: only `unreachable` is worth a retry. */
+type RegistryProblem = 'unreachable' | 'access' | 'incompatible' | 'refused';
 
 export class RegistryError extends Error {
   readonly problem: RegistryProblem;
@@ -18,13 +18,13 @@ export class RegistryError extends Error {
   }
 }
 
-export interface RegistryAddress {
+interface RegistryAddress {
   readonly url: string;
   readonly username?: string | undefined;
   readonly password?: string | undefined;
 }
 
-/** Error codes of the REST API that mean "there is no such thing", as against a wrong URL's 404. */
+/** Error codes of the REST API that mean "not found", as distinct from the 404 of a wrong URL. */
 const SUBJECT_NOT_FOUND = 40401;
 const VERSION_NOT_FOUND = 40402;
 const SCHEMA_NOT_FOUND = 40403;
@@ -33,7 +33,7 @@ const INCOMPATIBLE = 409;
 
 const REQUEST_TIMEOUT_MS = 5_000;
 
-/** What we use of the client; the rest of its surface stays out of reach. */
+/** The part of the client that we use; the rest of its surface stays out of reach. */
 interface Client {
   getBySubjectAndId(subject: string, id: number): Promise<SchemaInfo>;
   getLatestSchemaMetadata(subject: string): Promise<SchemaMetadata>;
@@ -44,7 +44,7 @@ interface Client {
   getAllSubjects(): Promise<string[]>;
 }
 
-/** One registry. Errors of every method: RegistryError. */
+/** One registry. Every method throws RegistryError. */
 export class Registry implements SchemaLookup {
   readonly #client: Client;
   /** The address without credentials, for messages. */
@@ -55,7 +55,7 @@ export class Registry implements SchemaLookup {
     this.#shown = shown;
   }
 
-  /** Loads the client; makes no request. Credentials may also stand in the URL. */
+  /** Loads the client; makes no request. The URL may contain the credentials. */
   static async open(address: RegistryAddress): Promise<Registry> {
     const url = new URL(address.url);
     const username = address.username ?? decodeURIComponent(url.username);
@@ -92,12 +92,12 @@ export class Registry implements SchemaLookup {
     return found?.schema ?? null;
   }
 
-  /** Whether the registry would take this schema after the subject's newest one. */
+  /** Whether the registry would accept this schema after the subject's newest one. */
   isCompatible(subject: string, schemaJson: string): Promise<boolean> {
     return this.#call(() => this.#client.testSubjectCompatibility(subject, avroInfo(schemaJson)));
   }
 
-  /** The rule in force for a subject: its own, else the registry's default. */
+  /** The compatibility rule of a subject: its own, or else the registry's default. */
   async compatibilityLevel(subject: string): Promise<string> {
     const own = await this.#orNull([SUBJECT_NOT_FOUND, SUBJECT_COMPATIBILITY_NOT_FOUND], () =>
       this.#client.getCompatibility(subject),
@@ -105,7 +105,7 @@ export class Registry implements SchemaLookup {
     return own ?? (await this.#call(() => this.#client.getDefaultCompatibility()));
   }
 
-  /** Registers, or finds what is registered already; answers the id. */
+  /** Registers the schema, or finds it if it is registered already; returns its id. */
   register(subject: string, schemaJson: string): Promise<number> {
     return this.#call(() => this.#client.register(subject, avroInfo(schemaJson)));
   }

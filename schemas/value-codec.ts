@@ -1,6 +1,6 @@
 /**
  * Typed Avro values of any schema, for topics that users declare themselves: the same two framings as codec.ts, without
- * its closed list of names and without its hot path.
+ * its closed list of names and its hot path.
  */
 import avro from 'avsc';
 import { crc64Avro, SchemaError, type SchemaLookup } from './codec.js';
@@ -11,12 +11,12 @@ const CONFLUENT_BYTES = 5;
 /** An Avro schema and the TypeScript type of its values; longs are numbers, exact to 2^53. */
 export class AvroSchema<T> {
   readonly name: string;
-  /** As it is registered. */
+  /** The JSON that is registered. */
   readonly json: string;
   /** CRC-64-AVRO, little endian, hex. */
   readonly fingerprint: string;
   readonly type: avro.Type;
-  /** Schemas that older values in the topic were written with; without a registry they can be known from here only. */
+  /** Schemas of older values in the topic; without a registry, this is the only way to know them. */
   readonly older: readonly avro.Type[];
 
   constructor(schema: object, older: readonly object[] = []) {
@@ -27,7 +27,7 @@ export class AvroSchema<T> {
     this.older = older.map(parse);
   }
 
-  /** The bare body. Throws SchemaError with the first field that does not fit; one that the schema lacks is refused too. */
+  /** The bare body. Throws SchemaError naming the first field that does not fit or that the schema lacks. */
   toBody(value: T): Buffer {
     let problem = '';
     const fits = this.type.isValid(value, {
@@ -46,8 +46,8 @@ export class AvroSchema<T> {
 }
 
 /**
- * An Avro schema of one's own. `older`: former versions whose values may still be in the topic; a field that they lack
- * needs a default. Throws SchemaError when one is no Avro schema, or cannot be read as the newest.
+ * A custom Avro schema. `older`: earlier versions whose values may still be in the topic; a field that they lack needs
+ * a default. Throws SchemaError when one is not an Avro schema, or cannot be read as the newest one.
  */
 export function avroSchema<T>(schema: object, older: readonly object[] = []): AvroSchema<T> {
   const made = new AvroSchema<T>(schema, older);
@@ -55,19 +55,20 @@ export function avroSchema<T>(schema: object, older: readonly object[] = []): Av
   return made;
 }
 
-/** Frames values of one schema for writing and resolves them when reading, for one process. */
+/** Frames values of one schema when writing and resolves them when reading; one per process. */
 export class ValueCodec<T> {
   readonly schema: AvroSchema<T>;
   readonly #lookup: SchemaLookup | null;
-  readonly #prefix: Buffer;
-  /** By fingerprint, or by id. `own`: nothing to resolve; null: nobody knows it. */
+  /** Precedes the body of every value that is written. */
+  readonly prefix: Buffer;
+  /** By fingerprint or by id. `own`: nothing to resolve; null: an unknown schema. */
   readonly #writers = new Map<string | number, avro.Resolver | 'own' | null>();
 
   /** `id`: the schema's id in the registry; values are then written in Confluent framing. */
   constructor(schema: AvroSchema<T>, lookup: SchemaLookup | null = null, id: number | null = null) {
     this.schema = schema;
     this.#lookup = lookup;
-    this.#prefix = id === null ? singleObjectPrefix(schema) : confluentPrefix(id);
+    this.prefix = id === null ? singleObjectPrefix(schema) : confluentPrefix(id);
     for (const older of schema.older) this.#writers.set(fingerprintOf(older), resolverOf(schema.type, older));
     this.#writers.set(schema.fingerprint, 'own');
     if (id !== null) this.#writers.set(id, 'own');
@@ -75,10 +76,10 @@ export class ValueCodec<T> {
 
   /** Throws SchemaError when the value does not fit the schema. */
   encode(value: T): Buffer {
-    return Buffer.concat([this.#prefix, this.schema.toBody(value)]);
+    return Buffer.concat([this.prefix, this.schema.toBody(value)]);
   }
 
-  /** Fetches the writers' schemas that these values need. Throws when the registry cannot be reached (transient). */
+  /** Fetches the writer schemas that these values need. Throws when the registry cannot be reached (transient). */
   async prepare(bytes: Buffer, count: number, starts: Int32Array, ends: Int32Array): Promise<void> {
     if (this.#lookup === null) return;
     for (let i = 0; i < count; i++) {
@@ -113,12 +114,14 @@ export class ValueCodec<T> {
     const first = length > 0 ? bytes[start]! : -1;
     const isSingle = first === 0xc3 && length >= SINGLE_OBJECT_BYTES && bytes[start + 1] === 1;
     if (!isSingle && (first !== 0 || length < CONFLUENT_BYTES))
-      throw new SchemaError('unknown_framing', 'the value begins neither with C3 01 nor with 0 and a schema id');
+      throw new SchemaError('unknown_framing', 'the value starts with neither C3 01 nor 0 and a schema id');
     const body = start + (isSingle ? SINGLE_OBJECT_BYTES : CONFLUENT_BYTES);
     const writer = isSingle ? bytes.toString('hex', start + 2, body) : bytes.readUInt32BE(start + 1);
     const resolver = this.#writers.get(writer);
     if (resolver) return { resolver: resolver === 'own' ? undefined : resolver, body };
-    const known = isSingle ? 'is not among those given with the schema' : 'cannot be read as it, or needs a registry';
+    const known = isSingle
+      ? 'is not among those given with the schema'
+      : 'cannot be read as this schema, or needs a registry';
     throw new SchemaError('unknown_schema', `not a ${this.schema.name}: its writer's schema ${writer} ${known}`);
   }
 }
@@ -139,7 +142,7 @@ function resolverOf(own: avro.Type, writer: avro.Type): avro.Resolver {
   }
 }
 
-/** Avro's records are objects of a class of their own: nothing that was written by hand would be deeply equal to them. */
+/** avsc decodes records into objects of its own classes: no object written by hand would be deeply equal to one. */
 function plain(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return value;
   if (Array.isArray(value)) return value.map(plain);

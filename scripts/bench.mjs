@@ -7,8 +7,8 @@ import { fail, prepare, root } from './prepare.mjs';
 
 prepare();
 const program = join(root, 'dist', 'test', 'bench', 'main.js');
-if (!existsSync(program)) fail('The benchmarks are only in a checkout of the sources.');
-// A process of its own: what is measured should not share it with the compiler's leftovers.
+if (!existsSync(program)) fail('The benchmarks are only available in a source checkout.');
+// In a new process, so that nothing the compiler left behind affects the measurement.
 const { status, signal } = spawnSync(process.execPath, [program, ...process.argv.slice(2)], {
   cwd: root,
   stdio: 'inherit',

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command `freshet`. In a checkout it installs and compiles first what is missing or stale. */
+/** The command `freshet`. In a checkout it first installs and compiles whatever is missing or stale. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** For a container's health check: 0 when the Freshet in this container is ready, else its reasons. */
+/** A container's health check: exits with 0 when the Freshet in this container is ready, else prints the reasons. */
 import { fail } from './prepare.mjs';
 
 const address = `http://127.0.0.1:${process.env.PORT || 8080}`;

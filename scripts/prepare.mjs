@@ -1,6 +1,6 @@
 /**
- * What every script needs first: a Node that is new enough, installed dependencies, compiled sources. Plain Node without
- * dependencies, because nothing may be installed yet; npm's own hooks are off (ignore-scripts), so this is done here.
+ * Prepares every script: checks that Node is new enough, installs the dependencies and compiles the sources. It uses
+ * plain Node, because nothing may be installed yet. npm's own hooks are off (ignore-scripts), so they cannot do this.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -13,7 +13,7 @@ const dist = join(root, 'dist');
 const stampFile = join(dist, '.built');
 const NODE_NEEDED = [20, 18, 1];
 
-/** Ends the process with a sentence. */
+/** Prints an error and ends the process. */
 export function fail(sentence, code = 1) {
   process.stderr.write(`error: ${sentence}\n`);
   process.exit(code);
@@ -23,12 +23,12 @@ function say(line) {
   process.stderr.write(`${line}\n`);
 }
 
-/** Sources and the compiler's settings are there: not an installed package. */
+/** True in a source checkout, false in an installed package. */
 export function isCheckout() {
   return existsSync(join(root, 'tsconfig.json'));
 }
 
-/** Everything up to the point where dist/ can be run. */
+/** Does everything that is needed before dist/ can run. */
 export function prepare() {
   requireNode();
   if (!isCheckout()) return;
@@ -52,27 +52,27 @@ function install() {
   if (why === null) return;
   say(`Installing dependencies (${why}) ...`);
   const startedAt = Date.now();
-  run(...npm('ci'), 'The dependencies could not be installed: npm says why above.');
+  run(...npm('ci'), 'The dependencies could not be installed: see the output of npm above.');
   say(`Installed in ${seconds(startedAt)} s.`);
 }
 
-/** Why node_modules does not hold what the lock file says; null when it does. Another platform's packages may be missing. */
+/** Why node_modules does not match the lock file; null when it does. Packages of other platforms may be missing. */
 export function installProblem(wanted, installed) {
   if (wanted === null) fail('package-lock.json is missing: this is not a complete checkout.');
-  if (installed === null) return 'there are none yet';
+  if (installed === null) return 'none are installed yet';
   for (const [path, { version, optional, devOptional }] of Object.entries(wanted.packages)) {
     if (path === '') continue;
     const found = installed.packages?.[path];
     if (found === undefined) {
       if (!optional && !devOptional) return `${path} is missing`;
     } else if (found.version !== version) {
-      return `${path} is another version`;
+      return `${path} has the wrong version`;
     }
   }
   return null;
 }
 
-/** npm as it called us, else the one in PATH. */
+/** The npm that called us, else the one in PATH. */
 function npm(...args) {
   const caller = process.env.npm_execpath ?? '';
   return /npm-cli\.c?js$/.test(caller) ? [process.execPath, [caller, ...args]] : ['npm', args];
@@ -88,10 +88,10 @@ function build() {
   const startedAt = Date.now();
   rmSync(stampFile, { force: true });
   removeStale(dist, outputs);
-  // The incremental state does not look whether its outputs are still there.
+  // The compiler's incremental state does not check that its outputs still exist.
   if (missing) rmSync(join(dist, '.tsbuildinfo'), { force: true });
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  run(process.execPath, [tsc, '-p', join(root, 'tsconfig.json')], 'The sources do not compile: see above.');
+  run(process.execPath, [tsc, '-p', join(root, 'tsconfig.json')], 'The sources do not compile: see the errors above.');
   writeFileSync(stampFile, stamp);
   say(`Compiled in ${seconds(startedAt)} s.`);
 }
@@ -117,7 +117,7 @@ function outputOf(source) {
   return join(dist, relative(root, source)).replace(/\.ts$/, '.js');
 }
 
-/** Changes when any source, or what they are compiled with, does. */
+/** Changes when any source, the compiler settings or the dependencies change. */
 function stampOf(sources) {
   const hash = createHash('sha256');
   for (const file of [...sources, join(root, 'tsconfig.json'), join(root, 'package-lock.json')]) {
@@ -127,7 +127,7 @@ function stampOf(sources) {
   return hash.digest('hex');
 }
 
-/** Deletes outputs without a source, so that nothing removed is ever run. */
+/** Deletes outputs without a source, so that removed code never runs. */
 function removeStale(folder, outputs) {
   if (!existsSync(folder)) return;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
@@ -151,7 +151,7 @@ function readJson(file) {
   return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null;
 }
 
-/** Its output goes to standard error: standard output belongs to the command that is prepared for. */
+/** Sends all output to standard error: standard output belongs to the command that runs afterwards. */
 function run(command, args, sentence) {
   const { status, error } = spawnSync(command, args, {
     cwd: root,

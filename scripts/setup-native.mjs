@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 /**
- * `npm run setup:native [-- --require] [--cached]`: brings the native part of faiss-node, which npm does not (no
- * dependency's install script runs here). In this order, each only if the one before it failed:
+ * `npm run setup:native [-- --require] [--cached]`: installs the native part of faiss-node, which npm does not install
+ * (no dependency's install script runs here). It tries these in order until one succeeds:
  *
- *   it loads already ► a copy of an earlier build in .cache ► the package's own prebuilt file ► a build with Debian's
- *   libfaiss-dev ► as root on Debian: apt-get install of that, then the build ► the sentence that the exact search is used
+ *   an installed module that loads ► a copy of an earlier build in .cache ► the package's own prebuilt file ► a build
+ *   with Debian's libfaiss-dev ► as root on Debian: apt-get install of libfaiss-dev, then the build ► a message that
+ *   exact search is used
  *
- * It writes into node_modules/faiss-node/build and .cache, and nowhere else. `--require` makes the last way a failure;
- * `--cached` tries the first two ways only, for tests, which wait for neither a network nor a compiler.
+ * It writes only to node_modules/faiss-node/build and .cache. `--require` makes the last case a failure. `--cached`
+ * tries only the first two, for tests, which wait for neither a network nor a compiler.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -33,47 +34,47 @@ const APT_MS_MAX = 300_000;
 const BUILD_MS_MAX = 300_000;
 const PACKAGES = ['libfaiss-dev', 'libopenblas-dev', 'g++'];
 const FALLBACK =
-  'Search uses the exact fallback: the same results, but every search compares with every product (fine to some ten thousand).';
+  'Search uses the exact fallback: same results, but it compares with every product (fine up to about ten thousand).';
 
 if (faiss === null) end('faiss-node is not installed: run npm ci first.');
 const target = join(faiss, 'build', 'Release', 'faiss-node.node');
 const binding = join(faiss, 'src', 'faiss.cc');
-/** Ours: compiled beside it, each taking the place of a slower part of the library. */
+/** Our files, compiled with the binding; each replaces a slower part of the library. */
 const ownFolder = join(root, 'scripts', 'native');
-/** Included before it. */
+/** Included before the binding. */
 const typed = join(ownFolder, 'faiss-typed.h');
 const distances = join(ownFolder, 'faiss-distances.cc');
 const graphs = join(ownFolder, 'faiss-hnsw.cc');
-/** The one version whose graphs they fit. */
+/** The only version of FAISS whose graphs they match. */
 const GRAPHS_FOR = '1.7.3';
 const key = cacheKey();
 const cached = join(root, '.cache', 'faiss-node', key, 'faiss-node.node');
-/** Beside a module that was built here: of what. */
+/** Next to a module that was built here: the key of its sources. */
 const stamp = join(dirname(target), 'built-of');
 
-if ((isCurrent() || cachedOnly) && loads()) done('is there already');
+if ((isCurrent() || cachedOnly) && loads()) done('is already installed');
 if (existsSync(cached)) {
   place(cached);
-  if (loads()) done('came from .cache');
+  if (loads()) done('was copied from .cache');
   rmSync(dirname(cached), { recursive: true });
   unplace();
 }
-if (cachedOnly) end('There is no native module, and no copy of one in .cache.');
-if (!existsSync(target) && downloaded()) done('came prebuilt');
+if (cachedOnly) end('There is no native module, and no copy in .cache.');
+if (!existsSync(target) && downloaded()) done('was downloaded prebuilt');
 if (process.platform !== 'linux')
-  end(`No prebuilt module could be had, and building it is only known for Debian, not for ${process.platform}.`);
+  end(`No prebuilt module is available, and this script can build one only on Debian, not on ${process.platform}.`);
 let problem = build();
 if (problem !== null && installLibraries()) problem = build();
 if (problem === null) done("was built with this system's libfaiss");
-if (loads()) done('is there already, of an older build');
-end(`The native module could be neither fetched nor built (${problem}).`);
+if (loads()) done('is already installed, from an older build');
+end(`The native module could be neither downloaded nor built (${problem}).`);
 
-/** Built of what is here now, or by somebody else. */
+/** Whether the installed module was built from the current sources, or not by this script at all. */
 function isCurrent() {
   return !existsSync(stamp) || readFileSync(stamp, 'utf8') === key;
 }
 
-/** In another process: what does not fit this machine may end the one that loads it. Also asks whether it can count. */
+/** Runs in another process, because a module for another machine may crash it. Also checks a few results. */
 function loads() {
   if (!existsSync(target)) return false;
   const script = `
@@ -99,23 +100,23 @@ function loads() {
 function downloaded() {
   const tool = packageFolder('prebuild-install');
   if (tool === null) return false;
-  say('Asking for a prebuilt module ...');
+  say('Looking for a prebuilt module ...');
   const { status } = spawnSync(process.execPath, [join(tool, 'bin.js'), '--runtime', 'napi'], {
     cwd: faiss,
     stdio: 'ignore',
     timeout: DOWNLOAD_MS_MAX,
   });
   if (status === 0 && loads()) return true;
-  say(status === 0 ? 'There is one, but it does not run here.' : 'None could be fetched.');
+  say(status === 0 ? 'It was downloaded, but does not run here.' : 'None could be downloaded.');
   unplace();
   return false;
 }
 
-/** Null when it was built and loads; else why not. */
+/** Null when it was built and loads, else the reason. */
 function build() {
   const problem = missing();
   if (problem !== null) return problem;
-  say('Building it with libfaiss-dev ...');
+  say('Building the module with libfaiss-dev ...');
   const folder = join(dirname(dirname(cached)), `build-${randomBytes(4).toString('hex')}`);
   mkdirSync(folder, { recursive: true });
   try {
@@ -156,16 +157,16 @@ function build() {
   if (loads()) return null;
   unplace();
   rmSync(dirname(cached), { recursive: true });
-  return 'what was built does not load, or computes wrong results';
+  return 'the built module does not load, or computes wrong results';
 }
 
 function link(objects, result) {
-  // Our parts stand first, so that they are the ones taken.
+  // Our objects come first, so that the linker takes them.
   const libraries = ['-lfaiss', '-lopenblas', '-lgomp'];
   return compiler(['-shared', '-fopenmp', ...objects, '-Wl,--allow-multiple-definition', ...libraries, '-o', result]);
 }
 
-/** FAISS before 1.7.4 has its type of positions only inside its Index. */
+/** FAISS before 1.7.4 declares idx_t only inside its Index. */
 function typeIsThere() {
   const [major, minor, patch] = faissVersion();
   return major > 1 || minor > 7 || (minor === 7 && patch >= 4);
@@ -182,7 +183,7 @@ function faissHeader() {
 
 function missing() {
   if (faissHeader() === null) return 'libfaiss-dev is not installed';
-  if (spawnSync('g++', ['--version'], { stdio: 'ignore' }).status !== 0) return 'there is no g++';
+  if (spawnSync('g++', ['--version'], { stdio: 'ignore' }).status !== 0) return 'g++ is not installed';
   if (nodeHeaders() === null) return "Node's own headers are not installed";
   if (packageFolder('node-addon-api') === null) return 'the package node-addon-api is not installed';
   return null;
@@ -193,7 +194,7 @@ function nodeHeaders() {
   return folders.find((path) => existsSync(join(path, 'node_api.h'))) ?? null;
 }
 
-/** Null, or the last line of what the compiler said. */
+/** Null, or the compiler's first error. */
 function compiler(args) {
   const { status, error, stderr } = spawnSync('g++', args, { encoding: 'utf8', timeout: BUILD_MS_MAX });
   if (status === 0) return null;
@@ -211,11 +212,11 @@ function installLibraries() {
       timeout: APT_MS_MAX,
     }).status === 0;
   const install = () => apt('install', '-y', '--no-install-recommends', ...PACKAGES);
-  // The lists may be missing, or name files that are gone.
+  // The package lists may be missing or out of date.
   return install() || (apt('update') && install());
 }
 
-/** Of everything that decides what a build is. */
+/** Depends on everything that determines a build. */
 function cacheKey() {
   const hash = createHash('sha256');
   for (const file of [binding, typed, distances, graphs]) if (existsSync(file)) hash.update(readFileSync(file));
@@ -223,7 +224,7 @@ function cacheKey() {
   return `${process.platform}-${process.arch}-${hash.digest('hex').slice(0, 12)}`;
 }
 
-/** Another process may do the same at this moment: the file is there wholly or not at all. */
+/** Another process may do the same at this moment, so the file appears complete or not at all. */
 function place(file) {
   mkdirSync(dirname(target), { recursive: true });
   const aside = `${target}.${process.pid}`;
@@ -236,7 +237,7 @@ function unplace() {
   rmSync(join(faiss, 'build'), { recursive: true, force: true });
 }
 
-/** Where a package lies: beside us, or higher up where we are installed as a package ourselves. */
+/** Where a package is: in our node_modules, or higher up if we are installed as a package ourselves. */
 function packageFolder(name) {
   for (let folder = root; ; folder = dirname(folder)) {
     const found = join(folder, 'node_modules', name);

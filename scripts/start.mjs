@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * `npm start`: installs and compiles what is missing, then runs `freshet up --demo` with the arguments given. In this
- * very process, so that signals need no passing on and nothing is left behind when it is killed.
+ * `npm start`: installs and compiles what is missing, then runs `freshet up --demo` with the given arguments. It
+ * runs in this process, so that signals need not be forwarded and nothing is left running when it is killed.
  */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 /**
- * `npm run test:faults [-- <part of a name> ...]`: breaks the engine on real servers, fault by fault, each file by
- * itself, and prints a table of what was done and what outside checkers found.
+ * `npm run test:faults [-- <part of a name> ...]`: breaks the engine on real servers, one fault at a time, each
+ * file separately, and prints a table of the faults and what independent checkers found.
  *
- *   npm run test:faults                                   everything in full: an hour or so, more than a thousand kills
- *   npm run test:faults -- many-kills --seed 7            one fault, once more
- *   npm run test:faults -- --sample --seed 7              a part that the seed chooses, within eight minutes
- *   npm run test:faults -- --sample --json faults.json    the rows for programs too
+ *   npm run test:faults                                   everything in full: about an hour, more than a thousand kills
+ *   npm run test:faults -- many-kills --seed 7            one fault, with the same seed
+ *   npm run test:faults -- --sample --seed 7              a sample that the seed chooses, within eight minutes
+ *   npm run test:faults -- --sample --json faults.json    the results as JSON too
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { fail, isCheckout, prepare, root } from './prepare.mjs';
 
-/** Seconds that a file takes in a sample, where that is not DEFAULT_COST_S. */
+/** Seconds that a file takes in a sample, if not DEFAULT_COST_S. */
 const COST_S = {
   'checkpoint-cut-in-half': 35,
   'clock-jump': 40,
@@ -38,10 +38,10 @@ const COST_S = {
   'versions-race': 30,
 };
 const DEFAULT_COST_S = 20;
-/** What a sample chooses by these costs, and how long it may take on whatever machine: what is late then is left out. */
+/** Total cost of the files in a sample, and how long it may take on any machine: files that do not fit are left out. */
 const SAMPLE_S = 360;
 const SAMPLE_S_MAX = 480;
-/** A file that hangs must not hold up the others for ever; in full, a thousand kills take their time. */
+/** A file that hangs must not block the others for ever. In full, a thousand kills take a long time. */
 const FILE_MS_MAX = { sample: 300_000, full: 150 * 60_000 };
 
 const { values, positionals } = parseArgs({
@@ -53,10 +53,10 @@ const { values, positionals } = parseArgs({
   },
 });
 const seed = Number(values.seed);
-if (!Number.isSafeInteger(seed) || seed < 0) fail(`--seed ${values.seed}: a whole number from 0 on is needed.`, 2);
+if (!Number.isSafeInteger(seed) || seed < 0) fail(`--seed must be a whole number, 0 or more, not ${values.seed}.`, 2);
 
 prepare();
-if (!isCheckout()) fail('Tests are only in a checkout of the sources.');
+if (!isCheckout()) fail('Tests are only available in a source checkout.');
 const folder = join(root, 'dist', 'test', 'faults');
 const size = values.sample ? 'sample' : 'full';
 const names = chosen(all());
@@ -72,9 +72,9 @@ for (const name of names) {
 }
 const { faultTable } = await import(pathToFileURL(join(folder, 'harness', 'table.js')).href);
 console.log(`\n${faultTable(results)}`);
-if (leftOut.length > 0) console.log(`\nNo time was left for ${leftOut.join(', ')}.`);
+if (leftOut.length > 0) console.log(`\nNot run for lack of time: ${leftOut.join(', ')}.`);
 const again = ['npm run test:faults --', ...(values.sample ? ['--sample'] : []), `--seed ${seed}`];
-console.log(`\nOnce more: ${[...again, ...positionals].join(' ')}`);
+console.log(`\nTo repeat: ${[...again, ...positionals].join(' ')}`);
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ seed, size, results }, null, 2)}\n`);
 process.exit(results.every(({ passed }) => passed) ? 0 : 1);
 
@@ -87,13 +87,13 @@ function chosen(names) {
   if (positionals.length > 0) {
     for (const wanted of positionals)
       if (!names.some((name) => name.includes(wanted)))
-        fail(`No fault test matches ${wanted}: ${names.join(', ')}.`, 2);
+        fail(`No fault test matches ${wanted}. The fault tests are ${names.join(', ')}.`, 2);
     return names.filter((name) => positionals.some((wanted) => name.includes(wanted)));
   }
   return values.sample ? sample(names) : names;
 }
 
-/** In the order of a shuffle, those that still fit. */
+/** Shuffles the files and takes those that still fit. */
 function sample(names) {
   const shuffled = names.toSorted((a, b) => rank(a) - rank(b));
   let left = SAMPLE_S;
@@ -108,14 +108,14 @@ function costOf(name) {
   return COST_S[name] ?? DEFAULT_COST_S;
 }
 
-/** A number that the seed and the name alone decide (FNV-1a). */
+/** A number that depends only on the seed and the name (FNV-1a). */
 function rank(name) {
   let hash = 0x811c9dc5;
   for (const byte of Buffer.from(`${seed}/${name}`)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   return Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) >>> 0;
 }
 
-/** A process of its own for each file: what a fault leaves behind must not meet the next. */
+/** Runs each file in a separate process: whatever a fault leaves behind must not affect the next one. */
 async function run(name) {
   const aside = mkdtempSync(join(tmpdir(), 'freshet-fault-rows-'));
   const rows = join(aside, 'rows.jsonl');
@@ -129,7 +129,7 @@ async function run(name) {
       stdio: 'inherit',
     },
   );
-  // Ctrl-C reaches it by itself.
+  // Ctrl-C reaches the child directly.
   const end = () => {
     test.kill('SIGTERM');
     process.exit(143);

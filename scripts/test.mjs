@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * `npm test [-- <suite, path or part of a name> ...]`: installs and compiles what is missing, starts the real services
- * once for the whole run, then hands the files to Node's test runner, whose summary comes last.
+ * once for the whole run, then passes the files to Node's test runner, which prints its summary last.
  *
  *   npm test -- unit            npm test -- test/unit/cli            npm test -- settings --test-name-pattern=secret
  */
@@ -12,25 +12,22 @@ import { pathToFileURL } from 'node:url';
 import { fail, isCheckout, prepare, root, shownPath } from './prepare.mjs';
 
 const tests = join(root, 'dist', 'test');
-/** Everything else below test/ is support, measurement or data. */
+/** The rest of test/ is support code, benchmarks or data. */
 const SUITES = ['tidy', 'unit', 'conformance', 'integration', 'faults', 'examples'];
-/** Takes too long to be run unless it is named; `npm run test:faults` runs it with its table. */
+/** Takes too long to run unless it is named; `npm run test:faults` runs it and prints a table. */
 const ON_DEMAND = ['faults'];
 const SUITES_ON_SERVICES = ['conformance', 'integration', 'faults', 'examples'];
 const CONCURRENCY = 2;
-/** A file that hangs must not hold up the others for ever. */
+/** A file that hangs must not block the others for ever. */
 const FILE_TIMEOUT_MS = 300_000;
-/**
- * What tests find in their environment. Under names of their own, so that a process that a test starts does not take
- * them for its settings.
- */
+/** Names in the tests' environment. They differ from the settings, so that processes started by a test ignore them. */
 const NAMES = { kafka: 'TEST_KAFKA_BROKERS', redis: 'TEST_REDIS_URL', postgres: 'TEST_DATABASE_URL' };
-/** Settings of whoever runs the tests must not reach them; services they name are passed on under the names above. */
+/** The caller's settings must not reach the tests; services that they name are passed on under the names above. */
 const SETTINGS =
   /^(FRESHET_|KAFKA_|REDIS_|SCHEMA_REGISTRY_|API_TOKENS|DATABASE_URL$|ARTIFACTS_DIR$|HOST$|PORT$|LOG_LEVEL$)/;
 
 prepare();
-if (!isCheckout()) fail('Tests are only in a checkout of the sources.');
+if (!isCheckout()) fail('Tests are only available in a source checkout.');
 
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('-'));
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
@@ -48,7 +45,7 @@ function chooseFiles(wanted) {
   for (const one of wanted)
     if (!all.some((file) => matches(file, one)))
       fail(
-        `No test matches ${one}. Suites are ${SUITES.filter((suite) => existsSync(join(tests, suite))).join(', ')}.`,
+        `No test matches ${one}. The suites are ${SUITES.filter((suite) => existsSync(join(tests, suite))).join(', ')}.`,
         2,
       );
   return all.filter((file) => wanted.some((one) => matches(file, one)));
@@ -65,7 +62,7 @@ function testFiles(folder) {
   return found.sort();
 }
 
-/** A suite's name, a path of sources or compiled files, or any part of the path below test/. */
+/** `wanted` is the name of a suite, the path of a source or compiled file, or any part of the path under test/. */
 function matches(file, wanted) {
   const below = shownPath(file).slice('dist/test/'.length);
   if (SUITES.includes(wanted)) return below.startsWith(`${wanted}/`);
@@ -76,7 +73,7 @@ function matches(file, wanted) {
   return part === '' || below.includes(part);
 }
 
-/** Starts what can be had; each says in a line where it is from. Without it, tests fall back to what is built in. */
+/** Starts the available services; each prints where it comes from. Without one, tests use the built-in substitute. */
 async function startServices() {
   const required = (process.env.REQUIRE_REAL ?? '').split(',').map((name) => name.trim());
   const running = [];
@@ -106,7 +103,7 @@ async function startService(name, isRequired) {
     return await (await load('kafka')).startKafka();
   } catch (error) {
     if (isRequired) throw error;
-    console.log(`kafka: none: the embedded log stands in (${error.message})`);
+    console.log(`kafka: none, the embedded log is used instead (${error.message})`);
     return null;
   }
 }
@@ -125,7 +122,7 @@ function runTests(files, options, environment) {
     ],
     { cwd: root, env: { ...own, ...environment }, stdio: 'inherit' },
   );
-  // Ctrl-C reaches the runner too; this process stays to stop the services.
+  // Ctrl-C reaches the runner too; this process keeps running to stop the services.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => runner.kill('SIGTERM'));
   return new Promise((resolve) => {

@@ -1,4 +1,5 @@
 /** The HTTP surface as one Fastify instance, not yet listening: gate, parsers, errors, routes. */
+
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import swagger from '@fastify/swagger';
@@ -24,6 +25,7 @@ import {
   REQUEST_MS_MAX,
   WRITE_MS_MAX,
 } from './limits.js';
+import { servingMetrics } from './metrics.js';
 import type { ServingOptions } from './ports.js';
 import { PROBLEM_TYPE, Problem, problemOf } from './problem.js';
 import { addAuditRoutes } from './routes/audit.js';
@@ -198,8 +200,8 @@ function routeOf(request: FastifyRequest): string {
 function observe(logger: Logger, metrics: Metrics, request: FastifyRequest, reply: FastifyReply): void {
   const route = routeOf(request);
   const seconds = reply.elapsedTime / 1000;
-  metrics.httpRequests.inc({ route, method: request.method, status: String(reply.statusCode) });
-  metrics.httpSeconds.observe({ route }, seconds);
+  servingMetrics(metrics).requests.inc({ route, method: request.method, status: String(reply.statusCode) });
+  servingMetrics(metrics).seconds.observe({ route }, seconds);
   logger.debug(
     {
       event: 'http_request',

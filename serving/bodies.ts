@@ -8,7 +8,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 const LINE_FEED = 0x0a;
 
 /** Lines of an NDJSON body that hold something. */
-export class Lines {
+class Lines {
   readonly #lines: Buffer[] = [];
 
   constructor(body: Buffer) {
@@ -59,13 +59,13 @@ export function parseNdjsonBodies(app: FastifyInstance): void {
   });
 }
 
-export interface Rejection {
+interface Rejection {
   /** Position among the records of the request, from 0; blank lines are not counted. */
   readonly index: number;
   readonly error: string;
 }
 
-export interface ReadRecords<T> {
+interface ReadRecords<T> {
   readonly accepted: readonly T[];
   readonly rejected: readonly Rejection[];
 }

@@ -9,10 +9,10 @@ import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
-import type { Settings } from '../runtime/process/settings.js';
 import type { Queryable } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import type { ModelAnswers } from './models/answers.js';
+import type { ServingSettings } from './settings.js';
 
 /** Published features: of their reader, what routes ask for. */
 export type FeatureReaders = Pick<
@@ -58,8 +58,6 @@ export interface Readiness {
   /** What is being waited for, in words; empty when ready. */
   readonly waiting: readonly string[];
 }
-
-export type ServingSettings = Pick<Settings, 'HOST' | 'PORT' | 'API_TOKENS' | 'API_TOKENS_FILE'>;
 
 export interface ServingOptions {
   readonly log: Log;

@@ -5,7 +5,7 @@ import { FreshetError } from '../runtime/process/errors.js';
 import { ID_BYTES_MAX } from '../topics/ids.js';
 import { BODY_BYTES_MAX } from './limits.js';
 
-export interface ProblemOptions extends ErrorOptions {
+interface ProblemOptions extends ErrorOptions {
   /** Further members of the answer. */
   readonly members?: Readonly<Record<string, unknown>>;
   /** Seconds after which another try makes sense. */
@@ -36,7 +36,7 @@ export const PROBLEM_TYPE = 'application/problem+json';
 const RETRY_S = 5;
 
 /** One wrong thing in a request. */
-export interface InputFault {
+interface InputFault {
   readonly field: string;
   readonly error: string;
 }

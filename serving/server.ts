@@ -6,7 +6,8 @@ import type { Service } from '../runtime/process/service.js';
 import { isAnyAddress } from './access/hosts.js';
 import { buildApp } from './app.js';
 import { LAST_WRITES_MS_MAX, STOP_MS_MAX } from './limits.js';
-import type { ServingOptions, ServingSettings } from './ports.js';
+import type { ServingOptions } from './ports.js';
+import type { ServingSettings } from './settings.js';
 
 export interface Server extends Service {
   /** Where this machine reaches the server, e.g. http://127.0.0.1:8080. Throws before start. */

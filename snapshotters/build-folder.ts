@@ -13,7 +13,7 @@ import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { MANIFEST_FILE, type Manifest, type ManifestFile } from '../publishing/versions/manifest.js';
 import { FreshetError } from '../runtime/process/errors.js';
-import { faultPoint } from '../runtime/process/fault-points.js';
+import { faultPoint } from './fault-points.js';
 import type { BuildReport } from './snapshotter.js';
 
 /** A finished folder and what is told of it. */

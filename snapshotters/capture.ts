@@ -11,10 +11,10 @@ import type { ManifestInput } from '../publishing/versions/manifest.js';
 import type { Log, LogAdmin, LogReader, RecordColumns } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
-import { faultPoint } from '../runtime/process/fault-points.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Codec } from '../schemas/codec.js';
 import type { CapturePlace, CaptureSavepoint, SavepointHead } from './capture-savepoint.js';
+import { faultPoint } from './fault-points.js';
 import type { Capture } from './snapshotter.js';
 
 /** The little of a log that a capture needs. */

@@ -1,24 +1,16 @@
 /** What the process of a snapshot and its parent say to each other. */
 
 import type { RunProgress } from '../jobs/runs.js';
-import type { Settings } from '../runtime/process/settings.js';
 import type { Built } from './build-folder.js';
 import type { LogAsk, Refusal } from './remote-log.js';
-
-/** Secrets and addresses of the stores: whoever only computes does not get them. */
-const WITHHELD = [
-  'DATABASE_URL',
-  'REDIS_URL',
-  'REDIS_PASSWORD',
-  'API_TOKENS',
-  'API_TOKENS_FILE',
-] as const satisfies readonly (keyof Settings)[];
+import type { SnapshotSettings } from './settings.js';
 
 export interface ChildJob {
   /** URL of the module whose export `snapshotter` is to be run. */
   readonly module: string;
   readonly runId: string;
-  readonly settings: Settings;
+  /** Those that this snapshot declares and those of every snapshot, no others. */
+  readonly settings: SnapshotSettings;
   /** `<artifactsFolder>/.work/<job>/<run_id>`. */
   readonly runFolder: string;
   readonly previous: { readonly version: number; readonly folder: string } | null;
@@ -42,10 +34,3 @@ export type FromChild =
   | { readonly kind: 'stopped' }
   | { readonly kind: 'finished'; readonly built: Built }
   | { readonly kind: 'failed'; readonly refusal: Refusal };
-
-/** The settings without what a snapshot has no business with. */
-export function childSettings(settings: Settings): Settings {
-  const own: Record<string, unknown> = { ...settings };
-  for (const name of WITHHELD) delete own[name];
-  return own as Settings;
-}

@@ -7,10 +7,10 @@ import { Interrupted } from '../jobs/job.js';
 import type { RunProgress } from '../jobs/runs.js';
 import { Child, type ChildEnd, howItEnded } from '../runtime/process/child-process.js';
 import { FreshetError } from '../runtime/process/errors.js';
-import { tooLittleMemory } from '../runtime/process/memory.js';
 import type { Built } from './build-folder.js';
 import type { CaptureLog } from './capture.js';
-import { type ChildJob, childSettings, type FromChild, type ToChild } from './child-messages.js';
+import type { ChildJob, FromChild, ToChild } from './child-messages.js';
+import { tooLittleMemory } from './memory.js';
 import { LogHost, refusalOf } from './remote-log.js';
 
 export interface ChildOptions {
@@ -39,13 +39,12 @@ const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'NODE_EXTRA_CA_CERTS', 'SSL_C
  */
 export async function runChild(o: ChildOptions): Promise<Built | null> {
   if (o.signal.aborted) return null;
-  const { settings } = o.job;
   const host = new LogHost(o.log, o.topics);
   let outcome: Outcome = null;
   const child: Child<ToChild, FromChild> = new Child({
     entry: new URL('./child.js', import.meta.url),
     inherited: INHERITED,
-    memoryMb: settings.SNAPSHOT_MEMORY_MB,
+    memoryMb: o.job.settings.SNAPSHOT_MEMORY_MB,
     ...(o.execArgv === undefined ? {} : { execArgv: o.execArgv }),
     onMessage: (message) => {
       if (message.kind === 'progress') o.onProgress(message.progress);
@@ -65,7 +64,7 @@ export async function runChild(o: ChildOptions): Promise<Built | null> {
   });
   const stop = () => child.stop(o.stopMs);
   o.signal.addEventListener('abort', stop, { once: true });
-  child.send({ kind: 'job', job: { ...o.job, settings: childSettings(settings) } });
+  child.send({ kind: 'job', job: o.job });
   const end = await child.ended;
   o.signal.removeEventListener('abort', stop);
   await host.close();

@@ -6,13 +6,14 @@
 import { constants, setPriority } from 'node:os';
 import { openKafkaLog } from '../runtime/log/kafka/log.js';
 import { openReadingCodec } from '../runtime/log/reading-codec.js';
+import { logSettings } from '../runtime/log/settings.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { createLogger } from '../runtime/process/logger.js';
-import { checkMemory } from '../runtime/process/memory.js';
 import type { CaptureLog } from './capture.js';
 import type { ChildJob, FromChild, ToChild } from './child-messages.js';
 import { makeSnapshot } from './make.js';
+import { checkMemory } from './memory.js';
 import { type LogAsk, RemoteLog, refusalOf } from './remote-log.js';
 import type { Snapshotter } from './snapshotter.js';
 
@@ -82,7 +83,7 @@ async function run(job: ChildJob): Promise<void> {
 async function make(job: ChildJob): Promise<FromChild> {
   const { settings } = job;
   memoryMb = settings.SNAPSHOT_MEMORY_MB;
-  const logger = createLogger(settings.LOG_LEVEL);
+  const logger = createLogger(settings.LOG_LEVEL, logSettings.secrets);
   const { snapshotter } = (await import(job.module)) as { snapshotter: Snapshotter };
   const log: CaptureLog =
     settings.KAFKA_BROKERS === undefined ? new RemoteLog(ask) : await openKafkaLog(settings, logger);

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { MANIFEST_FILE, type Manifest } from '../publishing/versions/manifest.js';
 import type { Clock } from '../runtime/process/clock.js';
-import { faultPoint } from '../runtime/process/fault-points.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Codec } from '../schemas/codec.js';
 import { projectRoot } from '../schemas/project-root.js';
@@ -14,6 +13,7 @@ import { type Built, beginAttempt, finishBuild, finishedBuild } from './build-fo
 import { type CaptureLog, captureTopics } from './capture.js';
 import { CaptureSavepoint } from './capture-savepoint.js';
 import type { ChildJob } from './child-messages.js';
+import { faultPoint } from './fault-points.js';
 import type { BuildContext, Snapshotter } from './snapshotter.js';
 
 export interface MakeOptions {

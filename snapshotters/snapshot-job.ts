@@ -9,16 +9,18 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Attendance, Ending, Job, JobRun } from '../jobs/job.js';
+import { jobMetrics } from '../jobs/metrics.js';
 import type { Check } from '../publishing/versions/manifest.js';
 import type { Versions } from '../publishing/versions/versions.js';
 import type { Log } from '../runtime/log/log.js';
 import { FreshetError } from '../runtime/process/errors.js';
-import { faultPoint } from '../runtime/process/fault-points.js';
 import type { Metrics } from '../runtime/process/metrics.js';
-import { artifactsFolder, type Settings } from '../runtime/process/settings.js';
+import { artifactsFolder } from '../runtime/stores/settings.js';
 import type { Built } from './build-folder.js';
 import type { CapturePace } from './child-messages.js';
 import { runChild } from './child-process.js';
+import { faultPoint } from './fault-points.js';
+import { childSettings, type SnapshotSettings } from './settings.js';
 import type { Snapshotter } from './snapshotter.js';
 
 /** A snapshotter, and the module that its process finds it in: the export `snapshotter`. */
@@ -29,7 +31,7 @@ export interface PlacedSnapshotter {
 
 export interface SnapshotJobOptions {
   readonly log: Log;
-  readonly settings: Settings;
+  readonly settings: SnapshotSettings;
   readonly versions: Pick<Versions, 'publish' | 'list'>;
   readonly metrics: Metrics;
   readonly pace?: Partial<SnapshotPace>;
@@ -109,7 +111,7 @@ class SnapshotJob implements Job {
       job: {
         module: module.href,
         runId: run_id,
-        settings,
+        settings: childSettings(settings, snapshotter.settings),
         runFolder: join(this.#work, run_id),
         previous: current === null ? null : { version: current, folder },
         pace,
@@ -126,8 +128,8 @@ class SnapshotJob implements Job {
   }
 
   #count(checks: readonly Check[]): void {
-    for (const { name, passed } of checks)
-      this.#o.metrics.qualityChecks.inc({ check_type: name, status: passed ? 'pass' : 'fail' });
+    const { qualityChecks } = jobMetrics(this.#o.metrics);
+    for (const { name, passed } of checks) qualityChecks.inc({ check_type: name, status: passed ? 'pass' : 'fail' });
   }
 }
 

@@ -6,8 +6,9 @@
 import type { Artefact } from '../publishing/layout.js';
 import type { Check, Manifest } from '../publishing/versions/manifest.js';
 import type { RecordColumns } from '../runtime/log/log.js';
-import type { Settings } from '../runtime/process/settings.js';
+import type { Merged, SettingsDeclaration } from '../runtime/process/settings.js';
 import type { Codec } from '../schemas/codec.js';
+import type { SnapshotSettings } from './settings.js';
 
 /**
  * What is kept of the topics while they are read. Records of a partition come in offset order; a later record of a key
@@ -20,10 +21,11 @@ export interface Capture {
   restore(bytes: Buffer): void;
 }
 
-export interface BuildContext {
+/** `S`: the settings that the snapshotter declares. */
+export interface BuildContext<S = Readonly<Record<string, unknown>>> {
   /** Empty folder for the files of the version. */
   readonly folder: string;
-  readonly settings: Settings;
+  readonly settings: SnapshotSettings & S;
   /** Files of the version that is current now; null: there is none, or its folder is gone. */
   readonly previous: { readonly version: number; readonly folder: string; readonly manifest: Manifest } | null;
   /** Told to whoever waits; `total` null: not known. */
@@ -41,12 +43,17 @@ export type BuildReport = Pick<Manifest, 'settings' | 'counts' | 'figures'> & {
   readonly result: Readonly<Record<string, number>>;
 };
 
-export interface Snapshotter<C extends Capture = Capture> {
+export interface Snapshotter<
+  C extends Capture = Capture,
+  D extends readonly SettingsDeclaration[] = readonly SettingsDeclaration[],
+> {
   /** Job name, e.g. `stopwords`. */
   readonly name: string;
   readonly artefact: Artefact;
   readonly topics: readonly string[];
-  createCapture(codec: Codec, settings: Settings): C;
+  /** Declarations of the settings that it reads besides those of every snapshot. Its process is given no others. */
+  readonly settings: D;
+  createCapture(codec: Codec, settings: SnapshotSettings & Merged<D>): C;
   /** Errors: FreshetError 'invalid_data' with a sentence when nothing can be made of what was captured. */
-  build(capture: C, context: BuildContext): Promise<BuildReport>;
+  build(capture: C, context: BuildContext<Merged<D>>): Promise<BuildReport>;
 }

@@ -1,4 +1,4 @@
-/** Every topic of a deployment, in the order in which data meets them. */
+/** Every topic of a deployment, in the order in which data passes through them. */
 import { corpusTopics } from './corpus.js';
 import { embeddings, embeddingsChangelog } from './embeddings.js';
 import { deadLetters, documents, erasures, events, lateEvents, products, users } from './events.js';
@@ -7,7 +7,7 @@ import { runRequests, runResults } from './jobs.js';
 import { releases } from './releases.js';
 import type { TopicDeclaration } from './topic.js';
 
-/** All declarations with the features application at `version`. */
+/** All declarations, with the features application at `version`. */
 export function allTopics(version = 1): TopicDeclaration[] {
   const all = [
     events,

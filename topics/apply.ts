@@ -1,14 +1,14 @@
 /**
- * Compares declared topics with those of a log and creates what is missing. Nothing is altered and nothing deleted: a
- * difference is told in a sentence, and one that would break keyed state or the meaning of log time is refused before
- * anything is created.
+ * Compares the declared topics with those of a log and creates the missing ones. Nothing is altered or deleted: each
+ * difference is reported in a sentence, and a difference that would break keyed state or the meaning of log time is
+ * refused before anything is created.
  */
 import { DAY_MS, type TopicDeclaration as Declared, type TopicCleanup } from './topic.js';
 
-/** How values are encoded does not matter here. */
+/** The encoding of values does not matter here. */
 type TopicDeclaration = Declared<unknown>;
 
-/** A topic as a log has it. The shape of the log port's TopicConfig, said again here because topics/ imports no engine. */
+/** A topic as a log has it. Repeats the shape of the log port's TopicConfig, because topics/ imports no engine. */
 export interface TopicState {
   readonly name: string;
   readonly partitions: number;
@@ -27,11 +27,11 @@ export interface TopicAdmin {
 
 export interface ApplyOptions {
   readonly kind: 'kafka' | 'embedded';
-  /** The setting PARTITIONS: the count of topics that declare `default`. */
+  /** The setting PARTITIONS: the partition count of topics that declare `default`. */
   readonly partitions?: number | undefined;
-  /** The setting ALLOW_CREATE_TIME: accept a topic without LogAppendTime where one is declared. */
+  /** The setting ALLOW_CREATE_TIME: accept a topic without LogAppendTime where LogAppendTime is declared. */
   readonly allowCreateTime?: boolean;
-  /** Compare only. */
+  /** Only compare. */
   readonly dryRun?: boolean;
 }
 
@@ -44,7 +44,7 @@ export interface TopicReport {
   readonly differences: readonly string[];
 }
 
-/** Something that must be put right by a person before the topics can be used; the message has one line per topic. */
+/** A problem that a person must fix before the topics can be used; the message has one line per topic. */
 export class TopicsRefusedError extends Error {
   readonly refusals: readonly string[];
   constructor(refusals: readonly string[]) {
@@ -65,7 +65,7 @@ export function partitionsOf(
   return options.partitions ?? DEFAULT_PARTITIONS[options.kind];
 }
 
-/** The declaration as it should stand in the log. */
+/** The declaration as it should be in the log. */
 export function declaredState(declaration: TopicDeclaration, partitions: number): TopicState {
   return {
     name: declaration.name,
@@ -79,8 +79,8 @@ export function declaredState(declaration: TopicDeclaration, partitions: number)
 
 /**
  * Creates the missing topics and reports on all, in the order of the declarations. Throws TopicsRefusedError, with
- * nothing created, when a topic that feeds keyed state has another partition count, when one that needs LogAppendTime
- * lacks it, or when one is cleaned up in another way than declared.
+ * nothing created, when a topic that feeds keyed state has another partition count, a topic that needs LogAppendTime
+ * lacks it, or a topic has another cleanup policy than declared.
  */
 export async function applyTopics(
   admin: TopicAdmin,
@@ -113,7 +113,7 @@ export async function applyTopics(
   return reports;
 }
 
-/** Null when we have made it. Processes that start together all find it missing: then it is as the fastest one made it. */
+/** Null when we created it, else the topic as a process that started together with us created it. */
 async function create(admin: TopicAdmin, wanted: TopicState): Promise<TopicState | null> {
   try {
     await admin.createTopic(wanted);
@@ -130,8 +130,8 @@ function refuse(declaration: TopicDeclaration, wanted: TopicState, found: TopicS
   if (declaration.feedsKeyedState && found.partitions !== wanted.partitions) {
     const cure =
       declaration.partitions === 'default'
-        ? `set PARTITIONS=${found.partitions} to keep it as it is`
-        : 'delete it if nothing was built from it yet';
+        ? `set PARTITIONS=${found.partitions} to keep the topic as it is`
+        : 'delete the topic if nothing has been built from it yet';
     refusals.push(
       `Topic "${wanted.name}" has ${found.partitions} partitions where ${wanted.partitions} are declared. State is ` +
         `kept by key and partition, so the count must not change: ${cure}, or start the next version by replay.`,
@@ -139,36 +139,36 @@ function refuse(declaration: TopicDeclaration, wanted: TopicState, found: TopicS
   }
   if (wanted.logAppendTime && !found.logAppendTime && !options.allowCreateTime) {
     refusals.push(
-      `Topic "${wanted.name}" keeps the producers' own times. Windows and duplicates are judged by log time: set its ` +
-        'message.timestamp.type to LogAppendTime, or set ALLOW_CREATE_TIME=true and trust the clocks of all producers.',
+      `Topic "${wanted.name}" stores the producers' timestamps. Windows and duplicates are judged by log time: set its ` +
+        'message.timestamp.type to LogAppendTime, or set ALLOW_CREATE_TIME=true to trust the clocks of all producers.',
     );
   }
   if (cleanupWords(found.cleanup) !== cleanupWords(wanted.cleanup)) {
     refusals.push(
       `Topic "${wanted.name}" has cleanup.policy ${found.cleanup} where ${wanted.cleanup} is declared: records would be ` +
-        'lost, or kept for ever. Set it back with the tools of the log, all other overrides of the topic kept.',
+        'lost, or kept for ever. Set it back with the tools of the log and keep all other overrides of the topic.',
     );
   }
   return refusals;
 }
 
-/** What differs between a declared and a found topic, a sentence each. */
+/** The differences between a declared topic and the one found, one sentence each. */
 export function compareTopic(wanted: TopicState, found: TopicState): string[] {
   const differences: string[] = [];
   const differs = (what: string, is: string, declared: string) =>
-    differences.push(`${wanted.name}: ${what} is ${is}, declared is ${declared}.`);
+    differences.push(`${wanted.name}: ${what} is ${is}, but ${declared} is declared.`);
   if (found.partitions !== wanted.partitions)
     differs('the partition count', `${found.partitions}`, `${wanted.partitions}`);
   if (cleanupWords(found.cleanup) !== cleanupWords(wanted.cleanup))
     differs('cleanup.policy', found.cleanup, wanted.cleanup);
-  // A topic that only compacts never looks at its retention.
+  // A topic that is only compacted ignores its retention.
   if (wanted.cleanup !== 'compact' && found.retentionMs !== wanted.retentionMs)
     differs('retention.ms', `${found.retentionMs}`, `${wanted.retentionMs}`);
   if (found.logAppendTime !== wanted.logAppendTime)
     differs('message.timestamp.type', timeType(found.logAppendTime), timeType(wanted.logAppendTime));
   for (const [name, value] of Object.entries(wanted.settings)) {
     const is = found.settings[name];
-    if (is === undefined) differs(name, "not set (the broker's default holds)", value);
+    if (is === undefined) differs(name, "not set (the broker's default applies)", value);
     else if (is !== value) differs(name, is, value);
   }
   return differences;
@@ -178,7 +178,7 @@ function timeType(logAppendTime: boolean): string {
   return logAppendTime ? 'LogAppendTime' : 'CreateTime';
 }
 
-/** Brokers may answer `delete,compact` for `compact,delete`. */
+/** Brokers may report `delete,compact` for `compact,delete`. */
 function cleanupWords(cleanup: string): string {
   return cleanup.split(',').sort().join(',');
 }

@@ -4,7 +4,7 @@ import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, type TopicDeclaration, topic } fr
 
 export interface CorpusTopics {
   readonly terms: TopicDeclaration;
-  /** Re-key hop document → term: what a commit changed. */
+  /** Re-key hop document → term: the changes of each commit. */
   readonly termChanges: TopicDeclaration;
   readonly documentsChangelog: TopicDeclaration;
   readonly termsChangelog: TopicDeclaration;
@@ -26,7 +26,7 @@ export function corpusTopics(version: number): CorpusTopics {
     }),
     termChanges: topic({
       name: `corpus.v${version}.term-changes`,
-      doc: 'Re-key hop: how many documents each commit gave to or took from a term.',
+      doc: 'Re-key hop: how many documents each commit added to or removed from a term.',
       key: 'language/shard',
       schema: 'TermChanges',
       partitions: REKEY_PARTITIONS,

@@ -1,4 +1,4 @@
-/** Products as vectors: one compacted topic, whichever model made them; each record names its own. */
+/** Products as vectors: one compacted topic for all models; each record names its model. */
 import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, topic } from './topic.js';
 
 export const embeddings = topic({
@@ -12,7 +12,7 @@ export const embeddings = topic({
   readers: ['faiss'],
 });
 
-/** What is embedded stands in `embeddings` itself; here is only how far each task has come. */
+/** The vectors themselves are in `embeddings`; this topic holds only the progress of each task. */
 export const embeddingsChangelog = topic({
   name: 'embeddings.v1.embeddings-changelog',
   doc: 'The marker of each embeddings task.',

@@ -1,4 +1,4 @@
-/** Topics that producers write, and what intake sets aside. */
+/** Topics that producers write, and the records that intake sets aside. */
 import { INPUT_TABLE_SETTINGS, topic } from './topic.js';
 
 export const events = topic({
@@ -10,7 +10,7 @@ export const events = topic({
   retentionDays: 100,
   logAppendTime: true,
   owner: 'producers',
-  readers: ['activity'],
+  readers: ['activity', 'publishing'],
   feedsKeyedState: true,
 });
 

@@ -1,4 +1,4 @@
-/** Topics of the features application. All carry the application's version: a replay makes the next set beside it. */
+/** Topics of the features application. All carry its version: a replay creates the next set alongside. */
 import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, type TopicDeclaration, topic } from './topic.js';
 
 /** The topics of version n of the features application (popularity, affinity, interactions share their tasks). */
@@ -6,7 +6,7 @@ export interface FeatureTopics {
   readonly popularity: TopicDeclaration;
   readonly affinity: TopicDeclaration;
   readonly interactions: TopicDeclaration;
-  /** Re-key hop user → product: what a commit changed. */
+  /** Re-key hop user → product: the changes of each commit. */
   readonly productActivity: TopicDeclaration;
   readonly activityChangelog: TopicDeclaration;
   readonly popularityChangelog: TopicDeclaration;

@@ -1,9 +1,9 @@
-/** Requests of others to run a job, and how runs ended. One partition each: what is asked for first is done first. */
+/** Requests of others to run a job, and how runs ended. One partition each: requests are handled in order. */
 import { topic } from './topic.js';
 
 export const runRequests = topic({
   name: 'run-requests',
-  doc: 'Runs of jobs that others ask for; the API and the commands queue theirs in Postgres.',
+  doc: 'Runs of jobs requested by others; the API and the commands queue theirs in Postgres.',
   key: 'job name',
   schema: 'RunRequest',
   partitions: 1,

@@ -1,4 +1,4 @@
-/** What is published: one record per artefact says which of its versions is current. */
+/** Releases: one record per artefact says which of its versions is current. */
 import { FEATURE_SETTINGS, topic } from './topic.js';
 
 export const releases = topic({

@@ -1,4 +1,4 @@
-/** Who or what is to be forgotten, and which topics hold it under its own id. */
+/** The user or product to be forgotten, and the topics that contain it under its own id. */
 import { events, products, users } from './events.js';
 import { featureTopics } from './features.js';
 
@@ -14,7 +14,7 @@ export function subjectKey({ kind, id }: Subject): string {
   return `${kind}:${id}`;
 }
 
-/** The subject that subjectKey made this of; null where it is none. */
+/** The subject of a key that subjectKey made; null for any other key. */
 export function parseSubject(key: string): Subject | null {
   const at = key.indexOf(':');
   const kind = key.slice(0, at);
@@ -22,12 +22,12 @@ export function parseSubject(key: string): Subject | null {
   return (kind === 'user' || kind === 'product') && id.length > 0 ? { kind, id } : null;
 }
 
-/** Topics of producers that get a null value under the subject's id; in the first one its offset is the cut. */
+/** Producer topics that get a null value under the subject's id; its offset in the first one is the cut. */
 export function deletedIn(kind: SubjectKind): readonly [string, ...string[]] {
   return kind === 'user' ? [events.name, users.name] : [products.name];
 }
 
-/** Feature topics of one version in which the subject is a key. */
+/** Feature topics of one version that have the subject as a key. */
 export function featuresOf(kind: SubjectKind, version: number): readonly string[] {
   const { affinity, interactions, popularity } = featureTopics(version);
   return kind === 'user' ? [affinity.name, interactions.name] : [popularity.name];

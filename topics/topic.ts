@@ -1,9 +1,9 @@
-/** The declaration of a topic: everything said once, checked when the module loads. */
+/** The declaration of a topic: everything is stated once and checked when the module loads. */
 import type { SchemaName } from '../schemas/codec.js';
 
 export type TopicCleanup = 'delete' | 'compact' | 'compact,delete';
 
-/** `Schema`: how its values are encoded; a topic of this code base names one of schemas/. */
+/** `Schema`: how values are encoded; a topic of this code base names a schema of schemas/. */
 export interface TopicDeclaration<Schema = SchemaName> {
   /** `<name>` or, for an application's own topics, `<name>.v<n>`. */
   readonly name: string;
@@ -27,7 +27,7 @@ export interface TopicDeclaration<Schema = SchemaName> {
 const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
 
-/** Settings of feature topics: no capture may miss a value, deletions stay readable for a week. */
+/** Settings of feature topics: no capture may miss a value, and deletions stay readable for a week. */
 export const FEATURE_SETTINGS = {
   'min.compaction.lag.ms': String(6 * HOUR_MS),
   'delete.retention.ms': String(7 * DAY_MS),
@@ -35,7 +35,7 @@ export const FEATURE_SETTINGS = {
   'segment.ms': String(10 * 60_000),
 } as const;
 
-/** Compacted inputs of folds: whoever was away for some days must still find the deletions. */
+/** Compacted inputs of folds: a reader that was down for some days must still find the deletions. */
 export const INPUT_TABLE_SETTINGS = {
   'min.compaction.lag.ms': String(DAY_MS),
   'delete.retention.ms': String(7 * DAY_MS),
@@ -47,11 +47,11 @@ export const CHANGELOG_SETTINGS = { 'segment.ms': String(10 * 60_000) } as const
 
 type Said = 'name' | 'doc' | 'key' | 'schema' | 'cleanup' | 'owner';
 
-/** What has to be said of a topic; all else has a default. */
+/** What a topic must declare; everything else has a default. */
 export type TopicDraft<Schema = SchemaName> = Pick<TopicDeclaration<Schema>, Said> &
   Partial<Omit<TopicDeclaration<Schema>, Said>>;
 
-/** Fills in what most topics share and refuses what cannot be right. */
+/** Fills in what most topics share and refuses declarations that cannot be right. */
 export function topic<Schema extends SchemaName | object = SchemaName>(
   declaration: TopicDraft<Schema>,
 ): TopicDeclaration<Schema> {
@@ -65,10 +65,10 @@ export function topic<Schema extends SchemaName | object = SchemaName>(
     ...declaration,
   };
   if (!/^[a-z][a-z0-9.-]*$/.test(full.name))
-    throw new Error(`topic name "${full.name}": lower case, digits, dot, dash`);
+    throw new Error(`topic name "${full.name}" may have only lower case letters, digits, dots and dashes`);
   if (full.cleanup !== 'compact' && full.retentionDays === null)
-    throw new Error(`topic "${full.name}" deletes but says not when: give retentionDays`);
+    throw new Error(`topic "${full.name}" deletes records but does not say when: set retentionDays`);
   if (full.cleanup === 'compact' && full.retentionDays !== null)
-    throw new Error(`topic "${full.name}" only compacts: retentionDays has no effect`);
+    throw new Error(`topic "${full.name}" is only compacted: retentionDays has no effect`);
   return full;
 }

@@ -1,4 +1,4 @@
-/** Topics with the TypeScript type of their values: the public ones, and those that users declare for features of their own. */
+/** Topics with the TypeScript types of their values: the public ones, and those that users declare themselves. */
 import { type SchemaName, schemaJson } from '../schemas/codec.js';
 import type {
   Affinity,
@@ -18,14 +18,14 @@ import { type TopicDeclaration, type TopicDraft, topic } from './topic.js';
 /** A topic whose values are `T`. */
 export type TypedTopic<T> = TopicDeclaration<AvroSchema<T>>;
 
-/** Declares a topic of one's own. Throws with a sentence when the declaration contradicts itself. */
+/** Declares a custom topic. Throws with a sentence when the declaration contradicts itself. */
 export function ownTopic<T>(declaration: TopicDraft<AvroSchema<T>>): TypedTopic<T> {
   return topic(declaration);
 }
 
 const known = new Map<SchemaName, AvroSchema<unknown>>();
 
-/** A topic of schemas/. The caller says the type, which must be the one of schemas/records.ts. */
+/** A topic of schemas/. The caller names the type, which must be the one in schemas/records.ts. */
 function typed<T>(declaration: TopicDeclaration): TypedTopic<T> {
   let schema = known.get(declaration.schema);
   if (schema === undefined) {
@@ -45,7 +45,7 @@ export const producerTopics = {
 
 export const deadLetterTopic = typed<DeadLetter>(deadLetters);
 
-/** What the features application at `version` writes for everybody. */
+/** The topics that the features application at `version` writes for everybody. */
 export function typedFeatureTopics(version: number) {
   const { popularity, affinity, interactions } = featureTopics(version);
   return {

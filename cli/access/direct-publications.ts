@@ -1,15 +1,15 @@
 /** Versions and runs through log and stores that this command opens itself. */
 
+import { openFoundation } from '../../assembly/foundation.js';
+import { openReporting } from '../../assembly/reporting.js';
+import { SNAPSHOT_JOBS, snapshotterOf } from '../../assembly/snapshotters.js';
 import { createRuns } from '../../jobs/create-runs.js';
 import type { RunProgress } from '../../jobs/runs.js';
 import { Worker } from '../../jobs/worker.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { systemClock } from '../../runtime/process/clock.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
 import { snapshotJobs } from '../../snapshotters/snapshot-job.js';
-import { openFoundation } from '../foundation.js';
 import type { Shell } from '../shell.js';
-import { SNAPSHOT_JOBS, snapshotterOf } from '../snapshotters.js';
 import type { Publications } from './publications.js';
 
 const WAITING_MS = 250;
@@ -27,7 +27,7 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
       keep: (_what, end) => open.push(end),
     });
     const { database, store } = stores!;
-    const shared = { log, codec, settings, logger, metrics: createMetrics(), clock: systemClock, database };
+    const shared = { log, codec, settings, ...openReporting(logger), clock: systemClock, database };
     // Not started: whoever runs reconciles, and a switch follows through before it answers.
     const versions = createVersions({ ...shared, store });
     open.push(() => versions.stop());

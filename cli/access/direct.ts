@@ -19,7 +19,7 @@ import type {
 } from './access.js';
 import { keyedRecord } from './keyed-record.js';
 
-export interface DirectAccessOptions {
+interface DirectAccessOptions {
   readonly log: Log;
   readonly codec: Codec;
   readonly declarations: readonly TopicDeclaration[];

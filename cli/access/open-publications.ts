@@ -1,5 +1,5 @@
 /** Which way leads to versions and jobs: the Freshet that holds the data folder, else log and stores themselves. */
-import { reachesAll } from '../foundation.js';
+import { reachesAll } from '../../assembly/foundation.js';
 import type { Shell } from '../shell.js';
 import { holderClient, overHttp, type Publications } from './publications.js';
 

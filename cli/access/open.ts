@@ -16,7 +16,7 @@ import { ApiClient } from './api-client.js';
 import { DirectAccess } from './direct.js';
 import { HttpAccess } from './http.js';
 
-export interface OpenOptions {
+interface OpenOptions {
   /** Topics that will be written: with a registry their schemas are registered; in the log on disk they are created. */
   readonly writes?: readonly string[];
 }
@@ -78,6 +78,6 @@ async function onDisk(
 }
 
 /** Where the log on disk lies within a data folder. */
-export function embeddedLogFolder(dataFolder: string): string {
+function embeddedLogFolder(dataFolder: string): string {
   return join(dataFolder, 'log');
 }

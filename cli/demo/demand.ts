@@ -82,7 +82,7 @@ function lifeOf(random: Random, nowMs: number): Life {
 }
 
 /** Nothing before a launch, a curious crowd after it, then everyday demand; a fading one halves every 12 days. */
-export function lifeFactor(life: Life, atMs: number): number {
+function lifeFactor(life: Life, atMs: number): number {
   switch (life.kind) {
     case 'steady':
       return 1;
@@ -98,7 +98,7 @@ export function lifeFactor(life: Life, atMs: number): number {
 }
 
 /** Demand of a category over the year, around 1. */
-export function seasonFactor(category: number, atMs: number): number {
+function seasonFactor(category: number, atMs: number): number {
   const { peakDay, swing } = categories[category]!.season;
   const yearStartMs = Date.UTC(new Date(atMs).getUTCFullYear(), 0, 1);
   const day = (atMs - yearStartMs) / DAY_MS + 1;

@@ -29,7 +29,7 @@ export interface LoadOptions {
   readonly onWritten?: (records: number) => void;
 }
 
-export interface LoadedHistory {
+interface LoadedHistory {
   /** The shop whose history is in the log: live traffic belongs to it. */
   readonly shop: Shop;
   /** Events written by this call; 0 when they were there before. */

@@ -9,7 +9,7 @@ import type { Part } from '../../runtime/tasks/processor.js';
 import { events, products } from '../../topics/events.js';
 import { awaitFirstVersion, type FirstVersionOptions } from './first-version.js';
 
-export interface FirstModelsOptions extends Omit<FirstVersionOptions, 'job'> {
+interface FirstModelsOptions extends Omit<FirstVersionOptions, 'job'> {
   readonly log: Log;
   /** Parts of the features application that run in this process. */
   readonly parts: () => readonly Pick<Part, 'input' | 'oldestDue'>[];

@@ -11,7 +11,7 @@ import { events } from '../../topics/events.js';
 import type { Shop } from './shop.js';
 import { traffic } from './traffic.js';
 
-export interface TrafficOptions {
+interface TrafficOptions {
   readonly log: Log;
   readonly codec: Codec;
   readonly shop: Shop;

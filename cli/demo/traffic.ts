@@ -33,7 +33,7 @@ interface Moment {
 }
 
 /** Live traffic of one shop from one moment on. Deterministic in the times and rates it is asked with. */
-export class Traffic {
+class Traffic {
   readonly #shop: Shop;
   readonly #random: Random;
   readonly #visitors: WeightedIndex;

@@ -10,7 +10,7 @@
  */
 import { DAY_MS } from '../../topics/topic.js';
 
-export interface Counts {
+interface Counts {
   /** Offsets in `events`. */
   readonly events: number;
   /** Time they span, ms; 0 when there are none. */
@@ -20,12 +20,12 @@ export interface Counts {
   readonly changelogs: number;
 }
 
-export interface EstimateSettings {
+interface EstimateSettings {
   readonly duplicateHorizonMs: number;
   readonly changelogIntervalMs: number;
 }
 
-export interface Estimate {
+interface Estimate {
   readonly memoryMb: number;
   readonly restoreSeconds: number;
 }

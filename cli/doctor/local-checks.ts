@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { isDataFolder, readLock } from '../../runtime/process/data-folder.js';
 import { messageOf } from '../../runtime/process/errors.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import { isLoopback } from '../../serving/access/hosts.js';
+import type { Settings } from '../settings.js';
 import { type Check, fail, ok, warn } from './check.js';
 
 export async function checkDataFolder({ FRESHET_DATA_DIR: path }: Settings): Promise<readonly Check[]> {

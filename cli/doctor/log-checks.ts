@@ -3,13 +3,13 @@
 import { applyOptionsOf } from '../../runtime/log/apply-topics.js';
 import type { Log } from '../../runtime/log/log.js';
 import { isDataFolder } from '../../runtime/process/data-folder.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics, type TopicReport, TopicsRefusedError } from '../../topics/apply.js';
 import { events, products } from '../../topics/events.js';
 import type { LogAccess, TopicState } from '../access/access.js';
 import { openLogAccess } from '../access/open.js';
 import { format } from '../progress.js';
+import type { Settings } from '../settings.js';
 import type { Shell } from '../shell.js';
 import { type Check, examine, fail, ok, warn } from './check.js';
 import { estimate } from './estimate.js';

@@ -1,8 +1,8 @@
 /** Is Postgres there, and may we make our tables in it. */
 import type { Logger } from '../../runtime/process/logger.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import { openPostgres, postgresAddress } from '../../runtime/stores/postgres/postgres.js';
 import { installedPostgres } from '../../runtime/stores/postgres/postgres-programs.js';
+import type { Settings } from '../settings.js';
 import { type Check, examine, fail, ok, warn } from './check.js';
 
 /** Oldest major version that its makers still mend. */

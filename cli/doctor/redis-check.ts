@@ -1,7 +1,7 @@
 /** Is Redis there, and will it keep what it is given. */
 import type { Logger } from '../../runtime/process/logger.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import { openRedis, redisAddress } from '../../runtime/stores/redis/redis.js';
+import type { Settings } from '../settings.js';
 import { type Check, examine, fail, ok } from './check.js';
 
 export async function checkRedis({ REDIS_URL, REDIS_PASSWORD }: Settings, logger: Logger): Promise<readonly Check[]> {

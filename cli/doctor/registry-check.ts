@@ -1,9 +1,9 @@
 /** Is the schema registry there, and would it take our schemas. */
 
 import { openRegistry, subjectsOf } from '../../runtime/log/writing-codec.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import { incompatibilityOf } from '../../schemas/register.js';
 import { allTopics } from '../../topics/all.js';
+import type { Settings } from '../settings.js';
 import { type Check, examine, fail, ok } from './check.js';
 
 export async function checkRegistry(settings: Settings): Promise<readonly Check[]> {

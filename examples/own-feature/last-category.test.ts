@@ -1,4 +1,4 @@
-/** Without a broker and without waiting: records in, the clock by hand, a crash in between, records out. */
+/** Without a broker and without waiting: the test pipes records in, moves the clock, crashes, and reads records out. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Event, producerTopics } from 'freshet-pipeline';
@@ -14,7 +14,7 @@ const view = (event_id: string, category: string, ts: number): Event => ({
   ts,
 });
 
-test('the newest view wins, whatever comes late, and a crash changes nothing', async () => {
+test('the newest view wins over late ones, and a crash changes nothing', async () => {
   const driver = await TestDriver.open({ features: [lastCategory] });
   try {
     const now = driver.clock.now();
@@ -29,7 +29,7 @@ test('the newest view wins, whatever comes late, and a crash changes nothing', a
 
     await driver.pipe(producerTopics.events, 'u-42', null);
     await driver.run();
-    assert.equal(driver.states(lastCategory).size, 0, 'a user who is forgotten is forgotten here too');
+    assert.equal(driver.states(lastCategory).size, 0, 'a forgotten user is forgotten here too');
   } finally {
     await driver.close();
   }

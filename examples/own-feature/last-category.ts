@@ -1,4 +1,4 @@
-/** A feature of one's own: the category that each user looked at last. */
+/** A custom feature: the category that each user viewed last. */
 import { avroSchema, defineKeyedFold, ownTopic, producerTopics } from 'freshet-pipeline';
 
 export interface LastCategory {
@@ -18,7 +18,7 @@ const LastCategory = avroSchema<LastCategory>({
 
 export const lastCategories = ownTopic({
   name: 'last-category.v1',
-  doc: 'The category that a user looked at last.',
+  doc: 'The category that a user viewed last.',
   key: 'user_id',
   schema: LastCategory,
   cleanup: 'compact',

@@ -1,4 +1,4 @@
-/** Runs the feature until it is asked to stop; start it as often as you like: the tasks are shared out. */
+/** Runs the feature until it is stopped. Start as many processes as you like: they share the tasks. */
 import { createApplication } from 'freshet-pipeline';
 import { lastCategory } from './last-category.js';
 

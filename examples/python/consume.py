@@ -1,4 +1,4 @@
-"""Prints changes of popularity, those that are there first: KAFKA_BROKERS=localhost:9092 python consume.py [how many]"""
+"""Prints changes of popularity, existing rows first: KAFKA_BROKERS=localhost:9092 python consume.py [how many]"""
 
 import os
 import sys
@@ -11,10 +11,10 @@ popularity = SingleObject("features/popularity.avsc")
 consumer = Consumer(
     {
         "bootstrap.servers": os.environ["KAFKA_BROKERS"],
-        # Every reader wants the whole table, so nothing is shared out and no offsets are kept.
+        # Every reader reads the whole table, so partitions are not shared and no offsets are committed.
         "group.id": "not-used",
         "enable.auto.commit": False,
-        # Only what was committed: the other half of exactly once.
+        # Only committed records: the other half of exactly once.
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",
     }

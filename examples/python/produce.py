@@ -11,7 +11,7 @@ event = SingleObject("events/event.avsc")
 producer = Producer(
     {
         "bootstrap.servers": os.environ["KAFKA_BROKERS"],
-        # The default, CRC32, would put users into partitions where Freshet refuses them.
+        # The default, CRC32, would write users to partitions where Freshet rejects them.
         "partitioner": "murmur2_random",
         "acks": "all",
         "enable.idempotence": True,

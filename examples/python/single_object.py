@@ -11,7 +11,7 @@ SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 
 
 class SingleObject:
-    """Values of one schema, given by its file below schemas/."""
+    """Encodes and decodes values of one schema, given by its file under schemas/."""
 
     def __init__(self, file: str):
         schema = json.loads((SCHEMAS / file).read_text())

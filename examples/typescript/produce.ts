@@ -1,4 +1,4 @@
-/** Writes a product and a few events. Where to: KAFKA_BROKERS and its like, as for Freshet itself. */
+/** Writes a product and a few events. KAFKA_BROKERS and the other settings say where, as for Freshet itself. */
 import { randomUUID } from 'node:crypto';
 import { createProducer } from 'freshet-pipeline';
 

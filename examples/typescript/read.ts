@@ -1,4 +1,4 @@
-/** Prints what is popular now, from Redis, then every change of popularity as it comes, from Kafka. */
+/** Prints the popular products from Redis, then every change of popularity from Kafka as it arrives. */
 import { createReader } from 'freshet-pipeline';
 
 const reader = createReader();

@@ -26,7 +26,7 @@ const SURROGATES_END = 0xe000;
 /** İ: its lower case would be an i with a second dot above, which is no letter of any alphabet. */
 const DOTTED_CAPITAL_I = 0x130;
 
-export interface Characters {
+interface Characters {
   /** Bits of every character of the plane. */
   readonly kind: Uint8Array;
   /** Its lower case, itself where it has none. */

@@ -24,12 +24,12 @@
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
+import type { RecordProblem } from '../../runtime/log/record-problem.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { FoldMode, Output, Part } from '../../runtime/tasks/processor.js';
+import { Rejects } from '../../runtime/tasks/rejects.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { CorpusTopics } from '../../topics/corpus.js';
-import type { IntakeProblem } from '../intake/event-view.js';
-import { Rejects } from '../intake/rejects.js';
 import { DocumentRows } from './document-rows.js';
 import { DocumentStates } from './document-states.js';
 import { DocumentTerms } from './document-terms.js';
@@ -40,13 +40,13 @@ import { TermChanges } from './term-changes.js';
 import { Vocabulary } from './vocabulary.js';
 
 /** What became of a record. cut: counted or changed, with the terms that fit; unchanged: nothing that counts. */
-export const CORPUS_OUTCOMES = ['counted', 'changed', 'unchanged', 'deleted', 'cut', 'dead_letter'] as const;
+const CORPUS_OUTCOMES = ['counted', 'changed', 'unchanged', 'deleted', 'cut', 'dead_letter'] as const;
 export type CorpusOutcome = (typeof CORPUS_OUTCOMES)[number];
 
 /** Longer than any `<language>/<source>`. */
 const KIND_BYTES_MAX = 512;
 
-export interface CorpusPartOptions {
+interface CorpusPartOptions {
   readonly input: TopicPartition;
   readonly partitions: number;
   /** Partition of the changelog that only this part's task writes. */
@@ -81,7 +81,7 @@ export class CorpusPart implements Part {
     this.#o = options;
     this.input = options.input;
     this.#view = new DocumentView(options.codec, options.partitions);
-    this.#rejects = new Rejects(options.codec, 'corpus');
+    this.#rejects = new Rejects({ job: 'corpus', encode: (letter) => options.codec.encode('DeadLetter', letter) });
     this.#rows = new DocumentRows({
       topic: options.topics.documentsChangelog.name,
       partition: options.changelogPartition,
@@ -155,7 +155,7 @@ export class CorpusPart implements Part {
     return isCut ? 'cut' : isNew ? 'counted' : 'changed';
   }
 
-  #reject(batch: RecordColumns, i: number, problem: IntakeProblem): 'dead_letter' {
+  #reject(batch: RecordColumns, i: number, problem: RecordProblem): 'dead_letter' {
     this.#rejects.deadLetter(batch, i, problem);
     return 'dead_letter';
   }

@@ -13,7 +13,7 @@ const KEY_PREFIX = Buffer.from('d/');
 /** Longer than `<language>/<source>` and than any key. */
 const NAME_BYTES_MAX = 2 * ID_BYTES_MAX;
 
-export interface DocumentRowsOptions {
+interface DocumentRowsOptions {
   readonly topic: string;
   /** Partition of the changelog that only this task writes. */
   readonly partition: number;

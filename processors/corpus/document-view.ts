@@ -4,9 +4,9 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { RecordColumns } from '../../runtime/log/log.js';
+import { type RecordProblem, wrongId, wrongKey } from '../../runtime/log/record-problem.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
-import { type IntakeProblem, wrongId, wrongPartition } from '../intake/event-view.js';
 import { primaryLanguage } from './language.js';
 
 const TAG_BYTES_MAX = 64;
@@ -34,11 +34,8 @@ export class DocumentView {
   }
 
   /** Whether the key can be that of a document in this partition; null when it can. */
-  checkKey(batch: RecordColumns, i: number): IntakeProblem | null {
-    const start = batch.keyStart[i]!;
-    const end = batch.keyEnd[i]!;
-    if (start < 0) return { code: 'missing_key', message: 'the record has no key; it must be the doc_id' };
-    return wrongId('key', batch.bytes, start, end) ?? wrongPartition(batch, i, this.#partitions);
+  checkKey(batch: RecordColumns, i: number): RecordProblem | null {
+    return wrongKey('doc_id', batch, i, this.#partitions);
   }
 
   /** Whether a document of the batch may name no language. One that cannot be read counts, because nobody can say. */
@@ -61,7 +58,7 @@ export class DocumentView {
   }
 
   /** Reads row i, whose value is not null and whose key is in order. Null when it is well-formed. */
-  read(batch: RecordColumns, i: number): IntakeProblem | null {
+  read(batch: RecordColumns, i: number): RecordProblem | null {
     const start = batch.valueStart[i]!;
     const end = batch.valueEnd[i]!;
     this.bytes = batch.bytes;
@@ -87,7 +84,7 @@ export class DocumentView {
     }
   }
 
-  #readBody(batch: RecordColumns, i: number, start: number, end: number): IntakeProblem | null {
+  #readBody(batch: RecordColumns, i: number, start: number, end: number): RecordProblem | null {
     const { bytes } = this;
     const cursor = this.#cursor.reset(bytes, start, end);
     const idStart = cursor.bytesStart();
@@ -121,7 +118,7 @@ export class DocumentView {
     throw new RangeError(`there is no union branch ${branch}`);
   }
 
-  #readLanguage(start: number, end: number): IntakeProblem | null {
+  #readLanguage(start: number, end: number): RecordProblem | null {
     this.language = null;
     if (start < 0) return null;
     const tag = this.bytes.toString('latin1', start, Math.min(end, start + TAG_BYTES_MAX + 1));
@@ -139,7 +136,7 @@ export class DocumentView {
   }
 }
 
-function undecodable(why: string): IntakeProblem {
+function undecodable(why: string): RecordProblem {
   return { code: 'undecodable', message: `not a Document: ${why}` };
 }
 

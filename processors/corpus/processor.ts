@@ -17,7 +17,7 @@ import { TermsPart } from './terms-part.js';
 const CORPUS_FOLD_VERSION = 1;
 const TERMS_FOLD_VERSION = 1;
 
-export interface CorpusProcessorOptions {
+interface CorpusProcessorOptions {
   readonly application: string;
   readonly topics: CorpusTopics;
   readonly codec: Codec;
@@ -30,6 +30,7 @@ export function corpusProcessor(options: CorpusProcessorOptions): ProcessorDecla
     name: 'corpus',
     application,
     fingerprint: JSON.stringify({ fold: 'corpus', version: CORPUS_FOLD_VERSION }),
+    rowPrefix: codec.prefix('DocumentTerms'),
     input: documents.name,
     changelog: topics.documentsChangelog.name,
     writes: [topics.termChanges.name, topics.documentsChangelog.name, deadLetters.name],
@@ -38,7 +39,7 @@ export function corpusProcessor(options: CorpusProcessorOptions): ProcessorDecla
   };
 }
 
-export interface CorpusTermsProcessorOptions {
+interface CorpusTermsProcessorOptions {
   readonly application: string;
   readonly topics: CorpusTopics;
   readonly codec: Codec;
@@ -52,6 +53,7 @@ export function corpusTermsProcessor(options: CorpusTermsProcessorOptions): Proc
     name: 'corpus-terms',
     application,
     fingerprint: JSON.stringify({ fold: 'corpus-terms', version: TERMS_FOLD_VERSION }),
+    rowPrefix: codec.prefix('TermRow'),
     input: topics.termChanges.name,
     changelog: topics.termsChangelog.name,
     writes: [topics.terms.name, topics.termsChangelog.name],

@@ -8,7 +8,7 @@
 import { capacityFor, DueSet, enlarged } from '../../runtime/tasks/state/columns.js';
 import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 
-export const QUIET_MS = 5_000;
+const QUIET_MS = 5_000;
 /** Bytes after which a commit writes no further shard. */
 const COMMIT_BYTES_MAX = 2 * 1024 * 1024;
 

@@ -2,9 +2,7 @@
  * Documents per (language, term, source) in columns: a number per (language, term), a chain of counts by source behind
  * it, and a chain of terms per (language, shard) for emission. The documents of a language stand under the empty term.
  *
- * A term that nobody holds any more keeps its number until the task starts anew. In the changelog it first leaves a row
- * without counts: with nothing there, a restore would fold records from before into a fresh count, and take from it what
- * was never added. Once none of them can be read again, the row goes too (`emptied` knows when).
+ * A term that no document holds any more keeps its number until the task starts again.
  */
 import { FreshetError } from '../../runtime/process/errors.js';
 import { capacityFor, enlarged } from '../../runtime/tasks/state/columns.js';
@@ -41,8 +39,6 @@ export class TermTable {
   #counts = 0;
   /** Four per count, so that they lie in one cache line: source, documents, the next count of the term, nothing. */
   #cells = new Int32Array(4 * 1024);
-  /** Terms without documents whose row is still in the changelog, and the offset that emptied them. */
-  readonly emptied = new Map<number, number>();
 
   /** Number of a group by its key. */
   obtainGroup(bytes: Uint8Array, start: number, end: number): number {
@@ -131,8 +127,11 @@ export class TermTable {
     return at + 1;
   }
 
-  /** Adds to a count, at this input offset. Throws FreshetError('internal') when it would fall below zero. */
-  add(term: number, source: number, documents: number, offset: number): void {
+  /**
+   * Adds to a count, at this input offset; returns the count. Throws FreshetError('internal') when it would fall below
+   * zero.
+   */
+  add(term: number, source: number, documents: number, offset: number): number {
     let cell = this.#head[term]!;
     while (cell !== NONE && this.#cells[cell] !== source) cell = this.#cells[cell + NEXT]!;
     if (cell === NONE) cell = this.#append(term, source);
@@ -144,9 +143,7 @@ export class TermTable {
           `"${this.sources.stringOf(source)}" at offset ${offset} of the hop`,
       );
     this.#cells[cell + DOCUMENTS] = sum;
-    if (documents < 0) {
-      if (sum === 0 && this.isEmpty(term)) this.emptied.set(term, offset);
-    } else if (this.emptied.size > 0) this.emptied.delete(term);
+    return sum;
   }
 
   /** Forgets the counts of a term. */
@@ -178,7 +175,6 @@ export class TermTable {
     into.copy('first-of', this.#firstOf);
     into.copy('totals-of', this.#totalsOf);
     into.copy('cells', this.#cells, 4 * this.#counts);
-    into.share('emptied', Float64Array.from([...this.emptied].flat()));
   }
 
   load(from: ColumnSource): void {
@@ -193,8 +189,6 @@ export class TermTable {
     this.#cells = from.take('cells', Int32Array);
     this.#placed = this.#head.length;
     this.#counts = this.#cells.length >> 2;
-    const emptied = from.take('emptied', Float64Array);
-    for (let i = 0; i < emptied.length; i += 2) this.emptied.set(emptied[i]!, emptied[i + 1]!);
   }
 
   #append(term: number, source: number): number {

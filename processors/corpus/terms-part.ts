@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { MarkerPart } from '../../runtime/tasks/marker.js';
 import type { FoldMode, Output, Part } from '../../runtime/tasks/processor.js';
-import { capacityFor, DueSet, enlarged, IntList } from '../../runtime/tasks/state/columns.js';
+import { IntList } from '../../runtime/tasks/state/columns.js';
+import { FlushQueue } from '../../runtime/tasks/state/flush-queue.js';
 import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
@@ -39,22 +40,8 @@ export class TermsPart implements Part {
   readonly #writer = new AvroWriter();
   readonly #key = Buffer.alloc(KEY_BYTES_MAX);
   readonly #columns = new IntList();
-  /** Terms that the changelog does not have as they are, those of the running flush aside. */
-  readonly #dirty = new DueSet();
-  #flush = new Int32Array(0);
-  #flushAt = 0;
-  #flushEnd = 0;
-  #flushComplete = true;
-  /** The position when the running flush began, and when the last complete one did: a restore folds from the latter on. */
-  #flushStart = 0;
-  #restoreFrom = 0;
-  /** Terms whose rows the flush takes out of the changelog. */
-  readonly #dropped = new Set<number>();
-  /** Per term: its row counts every record below; only while restoring from the changelog. */
-  #covers: Float64Array | null = null;
+  readonly #unflushed = new FlushQueue();
   #clock = -1;
-  /** Next input offset. */
-  #position = 0;
   #asOf = 0;
 
   constructor(options: TermsPartOptions) {
@@ -91,7 +78,6 @@ export class TermsPart implements Part {
     const cursor = this.#cursor.reset(bytes, body, end);
     // The hop has the log's own time; what a record says of its documents is their producers'.
     this.#clock = Math.max(this.#clock, batch.timestamps[i]!);
-    this.#position = Math.max(this.#position, offset + 1);
     const counts = !mode.restoring || offset >= mode.stateFrom;
     const isDue = !mode.restoring || offset >= mode.dueFrom;
     if (!counts && !isDue) return;
@@ -123,9 +109,10 @@ export class TermsPart implements Part {
 
   #add(term: number, source: number, documents: number, offset: number): void {
     if (documents === 0) return;
-    if (this.#covers !== null && term < this.#covers.length && offset < this.#covers[term]!) return;
-    this.#table.add(term, source, documents, offset);
-    this.#dirty.add(term);
+    if (this.#unflushed.isCovered(term, offset)) return;
+    const left = this.#table.add(term, source, documents, offset);
+    if (left === 0 && this.#table.isEmpty(term)) this.#unflushed.markEmptied(term, offset);
+    else this.#unflushed.markDirty(term);
   }
 
   isDue(now: number): boolean {
@@ -145,19 +132,7 @@ export class TermsPart implements Part {
 
   committed(): void {
     this.#output.committed();
-    const { emptied } = this.#table;
-    for (; this.#flushAt < this.#flushEnd; this.#flushAt++) {
-      const term = this.#flush[this.#flushAt]!;
-      if (this.#dropped.has(term)) emptied.delete(term);
-      else if (emptied.has(term)) this.#dirty.add(term);
-    }
-    this.#dropped.clear();
-    if (this.#flushComplete || this.#flushAt < this.#flush.length) return;
-    this.#flushComplete = true;
-    this.#flush = new Int32Array(0);
-    this.#flushAt = 0;
-    this.#flushEnd = 0;
-    this.#restoreFrom = this.#flushStart;
+    this.#unflushed.committed();
   }
 
   oldestDue(position: number): number {
@@ -165,36 +140,26 @@ export class TermsPart implements Part {
   }
 
   get dirtyRows(): number {
-    return this.#dirty.size;
+    return this.#unflushed.size;
   }
 
-  beginFlush(): void {
-    this.#flush = this.#dirty.ids.slice();
-    this.#dirty.clear();
-    this.#flushAt = 0;
-    this.#flushEnd = 0;
-    this.#flushStart = this.#position;
-    this.#flushComplete = false;
+  beginFlush(restoreFrom: number): void {
+    this.#unflushed.begin(restoreFrom);
   }
 
   get flushComplete(): boolean {
-    return this.#flushComplete;
+    return this.#unflushed.isComplete;
   }
 
   flush(max: number, covers: number, out: Output): void {
     const options = { partition: this.#o.changelogPartition, timestamp: this.#asOf };
-    const { names, emptied } = this.#table;
-    this.#dropped.clear();
-    this.#flushEnd = Math.min(this.#flushAt + max, this.#flush.length);
-    for (let i = this.#flushAt; i < this.#flushEnd; i++) {
-      const term = this.#flush[i]!;
-      const isOver = (emptied.get(term) ?? this.#restoreFrom) < this.#restoreFrom;
-      if (isOver) this.#dropped.add(term);
+    const { names } = this.#table;
+    const topic = this.#o.topics.termsChangelog.name;
+    this.#unflushed.visit(max, (term, isOver) => {
       const name = names.bytesOf(term);
       const keyEnd = KEY_PREFIX.length + name.copy(this.#key, KEY_PREFIX.length);
-      const key = this.#key.subarray(0, keyEnd);
-      out.add(this.#o.topics.termsChangelog.name, key, isOver ? null : this.#row(term, covers), options);
-    }
+      out.add(topic, this.#key.subarray(0, keyEnd), isOver ? null : this.#row(term, covers), options);
+    });
   }
 
   #row(term: number, covers: number): Buffer {
@@ -208,7 +173,7 @@ export class TermsPart implements Part {
   }
 
   beginRestore(): void {
-    this.#covers = new Float64Array(1024);
+    this.#unflushed.beginRestore();
   }
 
   restoreRow(batch: RecordColumns, i: number): void {
@@ -217,8 +182,10 @@ export class TermsPart implements Part {
     const nameEnd = batch.keyEnd[i]!;
     const valueStart = batch.valueStart[i]!;
     if (valueStart < 0) {
-      const term = this.#table.names.find(bytes, nameStart, nameEnd);
-      if (term >= 0) this.#setRow(term, 0);
+      const known = this.#table.names.find(bytes, nameStart, nameEnd);
+      if (known < 0) return;
+      this.#table.clear(known);
+      this.#unflushed.forget(known);
       return;
     }
     const body = this.#o.codec.bodyStart('TermRow', bytes, valueStart, batch.valueEnd[i]!);
@@ -226,7 +193,7 @@ export class TermsPart implements Part {
     if (cursor.long() !== this.input.partition) return;
     const covers = cursor.long();
     const term = this.#table.obtainByName(bytes, nameStart, nameEnd);
-    this.#setRow(term, covers);
+    this.#table.clear(term);
     let isEmpty = true;
     for (let block = cursor.long(); block !== 0; block = cursor.long())
       for (let k = 0; k < block; k++) {
@@ -235,32 +202,21 @@ export class TermsPart implements Part {
         this.#table.add(term, source, cursor.long(), covers - 1);
         isEmpty = false;
       }
-    if (isEmpty) this.#table.emptied.set(term, covers - 1);
-    this.#position = Math.max(this.#position, covers);
-  }
-
-  /** Forgets what an older row said. */
-  #setRow(term: number, covers: number): void {
-    this.#table.clear(term);
-    this.#table.emptied.delete(term);
-    if (term >= this.#covers!.length)
-      this.#covers = enlarged(this.#covers!, capacityFor(term + 1, this.#covers!.length));
-    this.#covers![term] = covers;
+    this.#unflushed.restored(term, covers, isEmpty);
   }
 
   save(into: ColumnSink): void {
     this.#table.save(into.within('table'));
     this.#output.save(into.within('output'));
-    into.share('dirty', Int32Array.from(new Set([...this.#dirty.ids, ...this.#flush.subarray(this.#flushAt)])));
+    this.#unflushed.save(into.within('unflushed'));
     into.share('clock', Float64Array.of(this.#clock));
   }
 
   load(from: ColumnSource, marker: MarkerPart): void {
     this.#table.load(from.within('table'));
     this.#output.load(from.within('output'), marker.oldest_due);
-    for (const term of from.take('dirty', Int32Array)) this.#dirty.add(term);
+    this.#unflushed.load(from.within('unflushed'));
     this.#clock = from.take('clock', Float64Array)[0]!;
-    this.#position = marker.offset;
   }
 
   replayHorizon(): number | null {
@@ -268,9 +224,8 @@ export class TermsPart implements Part {
   }
 
   endRestore(clock: number): void {
-    this.#covers = null;
+    this.#unflushed.endRestore();
     this.#clock = Math.max(this.#clock, clock);
-    for (const term of this.#table.emptied.keys()) this.#dirty.add(term);
   }
 
   tableChanged(): void {

@@ -28,7 +28,7 @@ import {
 import { FNV_OFFSET, FNV_PRIME, fnv1a } from './shards.js';
 
 /** In UTF-8, folded. */
-export const WORD_BYTES_MAX = 64;
+const WORD_BYTES_MAX = 64;
 /** Folding makes a word shorter by a factor of three at the most: what is longer than this is too long in any case. */
 const RAW_BYTES_MAX = 4 * WORD_BYTES_MAX;
 const APOSTROPHE = 0x27;

@@ -6,131 +6,130 @@
  *   live change of a waiting product → the product no longer waits: the change is newer than what was found
  *   its record is compacted away meanwhile → a newer one lies ahead of the live reader
  */
-import type { Log, LogReader, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
+import type { Log, LogReader, RecordColumns } from '../../runtime/log/log.js';
+import type { Backlog } from '../../runtime/tasks/awaited-work.js';
+import { readStretches, type Stretch } from '../../runtime/tasks/stretches.js';
 import type { HeldVectors } from './held-vectors.js';
 import { contentHash, type ProductReading } from './product-text.js';
-import { readStretches, type Stretch } from './reading.js';
+
+/** Vectors that are removed at a time. */
+const GONE_MAX = 2_000;
 
 export interface CatchUpOptions {
-  readonly log: Log;
   readonly task: string;
-  readonly signal: AbortSignal | undefined;
+  readonly log: Log;
   readonly model: string;
   readonly held: HeldVectors;
-  /** All of the catalogue, up to its end now. */
-  readonly stretches: readonly Stretch[];
+  readonly chunkTexts: number;
   readonly read: (batch: RecordColumns, row: number) => ProductReading;
   readonly prepare: (batch: RecordColumns) => Promise<void>;
+  /** Called in a first run for every record that cannot be used. */
+  readonly onProblem: (batch: RecordColumns, row: number, reading: ProductReading) => void;
+  /** Takes a product that no longer waits. */
+  readonly put: (product: string, text: string | null) => void;
+  readonly onCompleted: () => void;
 }
 
-export class CatchUp {
+export class CatchUp implements Backlog {
   readonly #o: CatchUpOptions;
+  /** All of the catalogue, up to its end at the start. */
+  #stretches: readonly Stretch[] = [];
   /** Products that wait, and the offset of their newest record. */
   readonly #waiting = new Map<string, number>();
   /** Products that have a vector and should have none. */
-  readonly #gone: Set<string>;
+  #gone = new Set<string>();
   #reader: LogReader | null = null;
   readonly #batches: { readonly batch: RecordColumns; row: number }[] = [];
 
-  private constructor(options: CatchUpOptions) {
+  constructor(options: CatchUpOptions) {
     this.#o = options;
-    this.#gone = new Set(options.held.keys());
   }
 
-  /** Finds what waits. `onProblem` is told of every record that cannot be used. */
-  static async find(
-    options: CatchUpOptions,
-    onProblem: (batch: RecordColumns, row: number, reading: ProductReading) => void,
-  ): Promise<CatchUp> {
-    const found = new CatchUp(options);
-    const { log, stretches, task, signal, prepare } = options;
-    await readStretches(
-      log,
-      stretches,
-      task,
-      signal,
-      (batch, row) => {
-        const reading = options.read(batch, row);
-        if (reading.problem !== null) onProblem(batch, row, reading);
-        if (reading.key !== null) found.#note(reading.key, reading.text, batch.offsets[row]!);
-      },
-      prepare,
-    );
-    return found;
+  async find(stretches: readonly Stretch[], isFirst: boolean, signal: AbortSignal | undefined): Promise<void> {
+    const { log, task, held, read, prepare, onProblem } = this.#o;
+    this.#stretches = stretches.filter(({ start, end }) => start < end);
+    this.#gone = new Set(held.keys());
+    const visit = (batch: RecordColumns, row: number) => {
+      const reading = read(batch, row);
+      // Where there is a marker, later ones lie ahead of it and earlier ones were rejected before it.
+      if (isFirst) onProblem(batch, row, reading);
+      if (reading.key !== null) this.#note(reading.key, reading.text, batch.offsets[row]!);
+    };
+    await readStretches(log, stretches, task, signal, visit, prepare);
   }
 
-  /** Products that still wait. */
   get size(): number {
     return this.#waiting.size + this.#gone.size;
   }
 
   #note(product: string, text: string | null, offset: number): void {
     const { held, model } = this.#o;
-    this.#waiting.delete(product);
-    this.#gone.delete(product);
+    this.overtake(product);
     if (text === null) {
       if (held.has(product)) this.#gone.add(product);
     } else if (!held.isOf(product, contentHash(model, text))) this.#waiting.set(product, offset);
   }
 
-  /** A live record of the product was read. */
+  /** A newer record of the product was read. */
   overtake(product: string): void {
     this.#waiting.delete(product);
     this.#gone.delete(product);
   }
 
-  /** Up to `max` products that have a vector and should have none; they no longer wait. */
-  takeGone(max: number): string[] {
-    const taken: string[] = [];
-    for (const product of this.#gone) {
-      if (taken.length === max) break;
-      taken.push(product);
-      this.#gone.delete(product);
-    }
-    return taken;
+  async take(): Promise<void> {
+    if (this.#gone.size > 0) this.#takeGone();
+    else await this.#takeTexts();
   }
 
-  /** Up to `max` products with their texts; they no longer wait. Empty when none is left. */
-  async take(max: number): Promise<{ product: string; text: string | null }[]> {
-    const taken: { product: string; text: string | null }[] = [];
-    while (taken.length < max && this.#waiting.size > 0) {
+  #takeGone(): void {
+    let taken = 0;
+    for (const product of this.#gone) {
+      if (taken++ === GONE_MAX) return;
+      this.#gone.delete(product);
+      this.#o.put(product, null);
+    }
+  }
+
+  async #takeTexts(): Promise<void> {
+    for (let taken = 0; taken < this.#o.chunkTexts && this.#waiting.size > 0; ) {
       const first = this.#batches[0];
       if (first === undefined) {
+        // What is still missing at the end was compacted away.
         if (!(await this.#poll())) this.#waiting.clear();
-        continue;
-      }
-      const { batch } = first;
-      if (first.row === batch.count) {
-        this.#batches.shift();
-        continue;
-      }
-      const row = first.row++;
-      const reading = this.#o.read(batch, row);
-      if (reading.key === null || this.#waiting.get(reading.key) !== batch.offsets[row]!) continue;
-      this.#waiting.delete(reading.key);
-      taken.push({ product: reading.key, text: reading.text });
+      } else if (first.row === first.batch.count) this.#batches.shift();
+      else if (this.#takeText(first.batch, first.row++)) taken++;
     }
-    if (this.#waiting.size === 0) await this.close();
-    return taken;
+  }
+
+  #takeText(batch: RecordColumns, row: number): boolean {
+    const { key, text } = this.#o.read(batch, row);
+    if (key === null || this.#waiting.get(key) !== batch.offsets[row]!) return false;
+    this.#waiting.delete(key);
+    this.#o.put(key, text);
+    return true;
   }
 
   /** False at the end. */
   async #poll(): Promise<boolean> {
-    const { log, stretches, prepare } = this.#o;
-    const open = stretches.filter(({ start, end }) => start < end);
+    const { log, prepare } = this.#o;
     this.#reader ??= log.reader(
-      open.map(({ topic, partition, start }) => ({ topic, partition, offset: start })),
+      this.#stretches.map(({ topic, partition, start }) => ({ topic, partition, offset: start })),
       { isolation: 'read_committed' },
     );
     const reader = this.#reader;
-    const isLeft = ({ end, ...place }: Stretch) => reader.position(place satisfies TopicPartition) < end;
-    if (!open.some(isLeft)) return false;
-    for (const stretch of open) if (!isLeft(stretch)) reader.pause(stretch);
+    const isLeft = (stretch: Stretch) => reader.position(stretch) < stretch.end;
+    if (!this.#stretches.some(isLeft)) return false;
+    for (const stretch of this.#stretches) if (!isLeft(stretch)) reader.pause(stretch);
     for (const batch of await reader.poll()) {
       await prepare(batch);
       this.#batches.push({ batch, row: 0 });
     }
     return true;
+  }
+
+  completed(): void {
+    this.#o.onCompleted();
+    this.close().catch(() => undefined);
   }
 
   async close(): Promise<void> {

@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns } from '../../runtime/log/log.js';
+import { type RecordProblem, wrongKey } from '../../runtime/log/record-problem.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Product } from '../../schemas/records.js';
-import { type IntakeProblem, wrongId, wrongPartition } from '../intake/event-view.js';
 
 /** The text; null when the product has none. */
 export function productText({ title, description }: Pick<Product, 'title' | 'description'>): string | null {
@@ -23,14 +23,14 @@ export type ProductReading =
   /** text null: deleted, or without any. */
   | { readonly key: string; readonly text: string | null; readonly problem: null }
   /** The product cannot be read: it has no text until it can. */
-  | { readonly key: string; readonly text: null; readonly problem: IntakeProblem }
+  | { readonly key: string; readonly text: null; readonly problem: RecordProblem }
   /** The record belongs to no product of this partition. */
-  | { readonly key: null; readonly problem: IntakeProblem };
+  | { readonly key: null; readonly text: null; readonly problem: RecordProblem };
 
 /** Reads row i of `products`. Throws nothing: what is wrong is in the answer. `partitions`: of the topic. */
 export function readProduct(codec: Codec, partitions: number, batch: RecordColumns, i: number): ProductReading {
-  const misplaced = keyProblem(partitions, batch, i);
-  if (misplaced !== null) return { key: null, problem: misplaced };
+  const misplaced = wrongKey('product_id', batch, i, partitions);
+  if (misplaced !== null) return { key: null, text: null, problem: misplaced };
   const key = batch.bytes.toString('utf8', batch.keyStart[i]!, batch.keyEnd[i]!);
   const start = batch.valueStart[i]!;
   if (start < 0) return { key, text: null, problem: null };
@@ -42,11 +42,4 @@ export function readProduct(codec: Codec, partitions: number, batch: RecordColum
     if (!(error instanceof SchemaError)) throw error;
     return { key, text: null, problem: { code: error.problem, message: error.message } };
   }
-}
-
-function keyProblem(partitions: number, batch: RecordColumns, i: number): IntakeProblem | null {
-  const start = batch.keyStart[i]!;
-  const end = batch.keyEnd[i]!;
-  if (start < 0) return { code: 'missing_key', message: 'the record has no key; it must be the product_id' };
-  return wrongId('key', batch.bytes, start, end) ?? wrongPartition(batch, i, partitions);
 }

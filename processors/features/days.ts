@@ -1,6 +1,6 @@
 /** Days and decay, shared by every windowed feature. Formulas: docs/ARCHITECTURE.md, "Formulas". */
 
-export const DAY_MS = 86_400_000;
+const DAY_MS = 86_400_000;
 export const WINDOW_DAYS = 90;
 
 /** UTC day of a time, in days since 1970. */
@@ -12,9 +12,6 @@ export function dayOf(ms: number): number {
 export function windowStart(ms: number): number {
   return dayOf(ms) - (WINDOW_DAYS - 1);
 }
-
-/** view 1, add_to_cart 2, purchase 3. */
-export const WEIGHTS = { view: 1, add_to_cart: 2, purchase: 3 } as const;
 
 /** What an event of weight w adds to the sum of its day: w · 2^((ts − start of day)/H). Relative to its own day, so nothing overflows. */
 export function dayContribution(weight: number, ts: number, day: number, halfLifeMs: number): number {

@@ -1,14 +1,19 @@
 /** Starts the features application: the tasks of activity and popularity that this member is given. */
+
 import { startAll, stopAll } from '../../runtime/process/service.js';
+import type { TaskSettings } from '../../runtime/tasks/settings.js';
 import { featureTopics } from '../../topics/features.js';
 import { applicationOf, type Processors, type ProcessorsOptions } from '../application.js';
 import { activityProcessor } from './activity/processor.js';
 import { Catalogue } from './catalogue/catalogue.js';
+import { featureMetrics } from './metrics.js';
 import { popularityProcessor } from './popularity/processor.js';
+import type { FeatureSettings } from './settings.js';
 
 const HOUR_MS = 3_600_000;
 
-export interface FeaturesOptions extends ProcessorsOptions {
+interface FeaturesOptions extends ProcessorsOptions {
+  readonly settings: TaskSettings & FeatureSettings;
   /** Version of the application: its topics, group and transactional ids carry it. */
   readonly version: number;
 }
@@ -18,6 +23,7 @@ export function createProcessors(options: FeaturesOptions): Processors {
   const { log, codec, settings, logger, metrics, clock, version } = options;
   const topics = featureTopics(version);
   const application = `features.v${version}`;
+  const { intake } = featureMetrics(metrics);
   const catalogue = new Catalogue({ log, codec, logger, clock });
   const activity = activityProcessor({
     application,
@@ -30,7 +36,7 @@ export function createProcessors(options: FeaturesOptions): Processors {
       duplicateHorizonMs: settings.DUPLICATE_HORIZON_H * HOUR_MS,
       interactionsIntervalMs: settings.INTERACTIONS_INTERVAL_S * 1_000,
     },
-    onIntake: (outcome, records) => metrics.intake.inc({ outcome }, records),
+    onIntake: (outcome, records) => intake.inc({ outcome }, records),
   });
   const popularity = popularityProcessor({
     application,

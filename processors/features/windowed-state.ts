@@ -6,6 +6,7 @@
  */
 import { DueSet, IntList } from '../../runtime/tasks/state/columns.js';
 import { EntityDays } from '../../runtime/tasks/state/entity-days.js';
+import { FlushQueue } from '../../runtime/tasks/state/flush-queue.js';
 import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 import { dayOf, WINDOW_DAYS, windowStart } from './days.js';
 
@@ -19,6 +20,7 @@ const SWEEP_PER_COMMIT_MAX = 5_000;
 
 export class WindowedState {
   readonly rows: EntityDays;
+  readonly unflushed = new FlushQueue();
   /** Entities whose value changed since the last commit. */
   readonly due = new DueSet();
   #clock = -1;
@@ -33,8 +35,6 @@ export class WindowedState {
   #sweepEmitted = 0;
   /** When the sweep began. */
   #sweepSince = Number.POSITIVE_INFINITY;
-  #flushEnd = 0;
-  #flushComplete = true;
 
   readonly #onDrop: (row: number) => void;
 
@@ -81,6 +81,7 @@ export class WindowedState {
       if (day >= first) continue;
       const unswept = day > this.#sweepDay - WINDOW_DAYS;
       this.rows.dropDay(day, (row, entity) => {
+        this.unflushed.forget(row);
         this.#onDrop(row);
         if (unswept) this.#sweep.push(entity);
       });
@@ -90,6 +91,7 @@ export class WindowedState {
   /** After a commit was acknowledged. */
   save(into: ColumnSink): void {
     this.rows.save(into.within('rows'));
+    this.unflushed.save(into.within('unflushed'));
     into.copy('sweep', this.#sweep.items.subarray(this.#sweepAt));
     into.share('clock', Float64Array.of(this.#clock, this.#sweepDay));
   }
@@ -101,6 +103,7 @@ export class WindowedState {
    */
   load(from: ColumnSource, sweptDay: number): boolean {
     this.rows.load(from.within('rows'));
+    this.unflushed.load(from.within('unflushed'));
     const sweep = from.take('sweep', Int32Array);
     const [clock, sweepDay] = from.take('clock', Float64Array);
     this.#clock = clock!;
@@ -175,21 +178,6 @@ export class WindowedState {
       this.#sweepSince = Number.POSITIVE_INFINITY;
       this.#sweptDay = this.#sweepDay;
     }
-    this.#flushComplete = this.rows.flushedTo(this.#flushEnd);
-  }
-
-  beginFlush(): void {
-    this.rows.beginFlush();
-    this.#flushEnd = 0;
-    this.#flushComplete = false;
-  }
-
-  /** Visits rows of the running flush, at most max. */
-  flush(max: number, visit: (row: number) => void): void {
-    this.#flushEnd = this.rows.visitFlush(max, visit);
-  }
-
-  get flushComplete(): boolean {
-    return this.#flushComplete;
+    this.unflushed.committed();
   }
 }

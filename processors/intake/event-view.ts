@@ -2,18 +2,10 @@
  * Reads one value of `events` in place and says what is wrong with it: shape, sizes, partition. Fields are ranges over
  * the batch's buffer, so a good event costs no allocation.
  */
-import { isUtf8 } from 'node:buffer';
 import type { RecordColumns } from '../../runtime/log/log.js';
+import { type RecordProblem, wrongId, wrongPartition } from '../../runtime/log/record-problem.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
-import { ID_BYTES_MAX } from '../../topics/ids.js';
-import { partitionOf } from '../../topics/partition.js';
-
-/** What makes a record a dead letter, and what to do about it. */
-export interface IntakeProblem {
-  readonly code: string;
-  readonly message: string;
-}
 
 export const VIEW = 0;
 export const ADD_TO_CART = 1;
@@ -46,7 +38,7 @@ export class EventView {
   }
 
   /** Reads row i, whose value is not null. Null when it is well-formed. */
-  read(batch: RecordColumns, i: number): IntakeProblem | null {
+  read(batch: RecordColumns, i: number): RecordProblem | null {
     const start = batch.valueStart[i]!;
     const end = batch.valueEnd[i]!;
     let bytes = batch.bytes;
@@ -106,7 +98,7 @@ export class EventView {
   }
 
   /** The key must be the user_id, and lie in the partition that murmur2 gives it. */
-  checkKey(batch: RecordColumns, i: number, bytes: Buffer, start: number, end: number): IntakeProblem | null {
+  checkKey(batch: RecordColumns, i: number, bytes: Buffer, start: number, end: number): RecordProblem | null {
     const keyStart = batch.keyStart[i]!;
     const keyEnd = batch.keyEnd[i]!;
     if (keyStart < 0) return { code: 'missing_key', message: 'the record has no key; it must be the user_id' };
@@ -116,7 +108,7 @@ export class EventView {
     return wrongPartition(batch, i, this.#partitions);
   }
 
-  #readType(bytes: Buffer, start: number, end: number): IntakeProblem | null {
+  #readType(bytes: Buffer, start: number, end: number): RecordProblem | null {
     const length = end - start;
     const type = length === 4 ? VIEW : length === 11 ? ADD_TO_CART : length === 8 ? PURCHASE : -1;
     if (type >= 0) {
@@ -131,31 +123,4 @@ export class EventView {
     const shown = JSON.stringify(bytes.toString('utf8', start, Math.min(end, start + 64)));
     return { code: 'unknown_event_type', message: `event_type ${shown} is none of view, add_to_cart, purchase` };
   }
-}
-
-/** A key lies where murmur2 puts it among `partitions`, or every reader looks for it in vain. */
-export function wrongPartition(batch: RecordColumns, i: number, partitions: number): IntakeProblem | null {
-  const wanted = partitionOf(partitions, batch.bytes, batch.keyStart[i]!, batch.keyEnd[i]!);
-  if (wanted === batch.partition) return null;
-  return {
-    code: 'wrong_partition',
-    message:
-      `the key belongs to partition ${wanted} by murmur2, the record lies in ${batch.partition}; ` +
-      'librdkafka producers must set partitioner=murmur2_random',
-  };
-}
-
-/** Ids are UTF-8 without NUL, 1 to 256 bytes. */
-export function wrongId(field: string, bytes: Buffer, start: number, end: number): IntakeProblem | null {
-  if (end === start) return { code: 'empty_id', message: `${field} is empty` };
-  if (end - start > ID_BYTES_MAX)
-    return { code: 'id_too_long', message: `${field} has ${end - start} bytes; at most ${ID_BYTES_MAX} are allowed` };
-  let isAscii = true;
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i]!;
-    if (byte === 0) return { code: 'invalid_id', message: `${field} contains a NUL, which Postgres cannot store` };
-    if (byte >= 0x80) isAscii = false;
-  }
-  if (isAscii || isUtf8(bytes.subarray(start, end))) return null;
-  return { code: 'invalid_utf8', message: `${field} is not UTF-8` };
 }

@@ -1,7 +1,7 @@
 /**
- * Holds what the stores serve against the raw log, for a sample of keys. Nothing is stopped for it: a key is looked at
- * again and again, each time after everything that the log held before had passed tasks, hop and sinks, and differs only
- * if it does so every time.
+ * Compares what the stores serve with the raw log, for a sample of keys. Nothing stops for it: each key is checked
+ * several times, each time after everything the log held before has passed tasks, hop and sinks. A key counts as
+ * different only if it differs every time.
  */
 
 import type { Log } from '../../runtime/log/log.js';
@@ -25,17 +25,17 @@ export interface AuditOptions {
   readonly clock: Clock;
   readonly served: Served;
   readonly positions: SinkPositions;
-  /** Of the features application. */
+  /** Version of the features application. */
   readonly version: number;
-  /** What to fold with before the running state tells its own settings. */
+  /** Fold settings to use until the running state provides its own. */
   readonly settings: Omit<ReferenceSettings, 'partitions'>;
-  /** Bounds hold for users and for products each. */
+  /** The bounds apply to users and to products separately. */
   readonly sample: SampleOptions;
   /** Share of the time that reading the log may take, 0 to 1. */
   readonly busyShare: number;
   /** How far the stores are searched for keys that the log does not have. */
   readonly depth: Depth;
-  /** How long nothing may move before a comparison is given up, ms (default a minute). */
+  /** How long to wait without any progress before giving up on a comparison, ms (default one minute). */
   readonly patienceMs?: number;
   /** Called with the number of records of `events` read. */
   readonly onRead?: (records: number) => void;
@@ -45,20 +45,20 @@ export interface AuditOptions {
 interface Lane {
   readonly artefact: Artefact;
   readonly tally: Tally;
-  /** Keys not decided yet. */
+  /** Keys not yet decided. */
   open: readonly string[];
-  /** Outcomes of the newest look at them. */
+  /** Their latest outcomes. */
   readonly outcomes: Map<string, Outcome>;
   look(ids: readonly string[]): Promise<(known: Known) => Outcome>;
 }
 
 const PATIENCE_MS = 60_000;
 const LOOKS = 4;
-/** The look after which products that still differ are counted again. */
+/** After this look, products that still differ are counted again. */
 const RECOUNT_AFTER = 2;
 const RECOUNT_MAX = 10_000;
 const KEYS_AT_ONCE = 250;
-/** Rows that were not swept yet are compared too, so events stay longer than the window. */
+/** Rows not yet swept are compared too, so events are kept for longer than the window. */
 const KEPT_DAYS = WINDOW_DAYS + 2;
 
 export class Audit {
@@ -74,7 +74,7 @@ export class Audit {
     this.#passage = new Passage({ log, codec, clock, version, positions, patienceMs });
   }
 
-  /** Reads the log up to the end noted at the call. Errors: the log's own; calling again goes on. */
+  /** Reads the log up to its end at the time of the call. Errors: the log's own; call again to continue. */
   async follow(signal?: AbortSignal): Promise<void> {
     this.#fold ??= await this.#open();
     await this.#fold.catchUp(signal);
@@ -84,7 +84,7 @@ export class Audit {
     await this.#fold?.close();
   }
 
-  /** Compares the sample now. Errors: those of log and stores; a pipeline that stands still is reported, not thrown. */
+  /** Compares the sample now. Errors: those of log and stores. A stalled pipeline is reported, not thrown. */
   async compare(signal?: AbortSignal): Promise<AuditReport> {
     const started = performance.now();
     const startedAt = this.#o.clock.now();
@@ -121,7 +121,7 @@ export class Audit {
   async #open(): Promise<Fold> {
     const { log, codec, clock, sample, busyShare, onRead } = this.#o;
     const told = (await this.#passage.foldSettings()) ?? this.#o.settings;
-    // Every record lies where its key belongs, or it does not count.
+    // An event counts only in the partition that its key belongs to.
     this.#foldOptions = {
       log,
       codec,
@@ -165,7 +165,7 @@ export class Audit {
     return lanes!;
   }
 
-  /** Events of what is still to be swept are needed, however long that has been waiting. */
+  /** The events of rows still to be swept are needed, however old those rows are. */
   #firstDay(sweptDayLeast: number): number {
     return Math.min(utcDay(this.#o.clock.now()), sweptDayLeast) - KEPT_DAYS + 1;
   }
@@ -202,18 +202,18 @@ export class Audit {
     ];
   }
 
-  /** Looks at what is open in a lane; what differs or could not be decided stays open. */
+  /** Checks the open keys of a lane; those that differ or are undecided stay open. */
   async #look(lane: Lane, fold: Fold, moment: Moment, signal: AbortSignal | undefined): Promise<void> {
     const open: string[] = [];
     const kept = lane.artefact === 'popularity' ? fold.products : fold.users;
     for (let at = 0; at < lane.open.length; at += KEYS_AT_ONCE) {
       const ids = lane.open.slice(at, at + KEYS_AT_ONCE);
       const compare = await lane.look(ids);
-      // Rows were made from what the log holds by now.
+      // By now, the rows may contain everything up to the current end of the log.
       await fold.catchUp(signal);
       const isHeld = await this.#passage.stillHeld(moment.passed);
       for (const id of ids) {
-        // The sample may have shrunk meanwhile.
+        // The sample may have shrunk in the meantime.
         if (!kept.holds(id)) continue;
         const outcome: Outcome = isHeld ? compare(this.#known(id, lane.artefact, fold, moment)) : { kind: 'undecided' };
         if (outcome.kind === 'different' || outcome.kind === 'undecided') {

@@ -1,27 +1,30 @@
 /**
- * The auditor: follows the log with a small sample all the time and compares it with what the stores serve every few
- * minutes. It begins at the start of the window, slowly, and starts over with another sample when the process does.
+ * The auditor: follows the log continuously with a small sample and, every few minutes, compares the sample with what
+ * the stores serve. It reads slowly from the start of the window. Each restart of the process starts over with another
+ * sample.
  */
+
 import type { Clock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
-import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
 import type { Audit } from './audit.js';
-import { type AuditReport, isClean } from './report.js';
+import { audited } from './events.js';
+import type { AuditReport } from './report.js';
 
-export interface AuditorOptions {
+interface AuditorOptions {
   readonly audit: Pick<Audit, 'follow' | 'compare' | 'close'>;
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** When to begin: reading the log may take a while and must not delay a start. */
+  readonly events: EventBus;
+  /** When to begin: reading the log may take a while and must not delay startup. */
   readonly after: Promise<void>;
 }
 
 export interface AuditorState {
-  /** following: the log was read to its end once. */
+  /** following: the log has been read to its end once. */
   readonly state: 'catching_up' | 'following';
   /** ms. */
   readonly intervalMs: number;
@@ -31,9 +34,8 @@ export interface AuditorState {
 
 const FOLLOW_MS = 1_000;
 const RETRY_MS = 5_000;
-/** A comparison that could not be made, because something stood still or a store was down, is tried again sooner. */
+/** A comparison that failed because the pipeline stalled or a store was down is retried sooner. */
 const AGAIN_MS = 60_000;
-const LOGGED_MAX = 20;
 
 export class Auditor implements Service {
   readonly name = 'auditor';
@@ -82,7 +84,7 @@ export class Auditor implements Service {
         await clock.sleep(FOLLOW_MS, signal);
       } catch (error) {
         if (signal.aborted) return;
-        logger.warn({ event: 'audit_failed', error: messageOf(error) }, 'The audit tries again');
+        logger.warn({ event: 'audit_failed', error: messageOf(error) }, 'The audit will be retried');
         await clock.sleep(RETRY_MS, signal);
       }
     }
@@ -90,35 +92,14 @@ export class Auditor implements Service {
 
   /** False when nothing could be compared. */
   async #compare(signal: AbortSignal): Promise<boolean> {
-    const { audit, logger } = this.#o;
+    const { audit, clock, logger, events } = this.#o;
     const report = await audit.compare(signal);
     this.#last = report;
     if (report.behind !== null) {
-      logger.info({ event: 'audit_waits', reason: report.behind }, 'Nothing can be compared now');
+      logger.info({ event: 'audit_waits', reason: report.behind }, 'Nothing can be compared right now');
       return false;
     }
-    this.#measure(report);
-    for (const difference of report.differences.slice(0, LOGGED_MAX))
-      logger.error({ event: 'audit_difference', ...difference }, 'What is served is not what the log adds up to');
-    logger.info(
-      {
-        event: 'audit_completed',
-        duration_seconds: report.duration_seconds,
-        sample: report.sample,
-        clean: isClean(report),
-      },
-      'Compared',
-    );
+    events.emit(audited, { report, atMs: clock.now() });
     return true;
-  }
-
-  #measure(report: AuditReport): void {
-    const { metrics, clock } = this.#o;
-    for (const { store, artefact, ...outcomes } of report.compared) {
-      for (const [outcome, keys] of Object.entries(outcomes)) metrics.auditKeys.inc({ store, artefact, outcome }, keys);
-      metrics.auditDifferent.set({ store, artefact }, outcomes.different);
-    }
-    metrics.auditError.set(report.largest_relative_error);
-    if (isClean(report)) metrics.auditSuccess.set(clock.now() / 1_000);
   }
 }

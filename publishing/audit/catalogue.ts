@@ -1,6 +1,6 @@
 /**
- * What `products` says of the products that matter, read anew for every comparison: the catalogue is small beside the
- * log, and memory for all of it is what an auditor of a few keys should not take.
+ * The state of the relevant products in `products`, read again for every comparison: the catalogue is small compared
+ * with the log, and an auditor of a few keys should not keep all of it in memory.
  */
 import type { Log } from '../../runtime/log/log.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
@@ -9,9 +9,9 @@ import { products } from '../../topics/events.js';
 import { readSpans } from './tail.js';
 
 export interface CatalogueEntry {
-  /** Null: deleted. */
+  /** Null: the product was deleted. */
   readonly category: string | null;
-  /** A deletion is among the records that are still there. */
+  /** The topic still holds a deletion of the product. */
   readonly wasDeleted: boolean;
   readonly partition: number;
   readonly offset: number;
@@ -22,7 +22,7 @@ export interface CatalogueEntry {
 export interface CatalogueView {
   /** Undefined: no record. */
   get(product: string): CatalogueEntry | undefined;
-  /** Every record ever written is still there; else a product without one may have been deleted long ago. */
+  /** No record has been removed from the topic. Otherwise, a product without one may have been deleted long ago. */
   readonly isWhole: boolean;
   readonly partitions: number;
 }
@@ -62,7 +62,7 @@ export async function readCatalogue(
           const { category } = codec.decode('Product', bytes, start, columns.valueEnd[row]!) as Product;
           entries.set(key, { ...at, category, wasDeleted: entries.get(key)?.wasDeleted ?? false });
         } catch (error) {
-          // A record that nobody can read leaves the former value.
+          // An unreadable record leaves the previous value in place.
           if (!(error instanceof SchemaError)) throw error;
         }
       }

@@ -1,10 +1,11 @@
 /**
- * A user's interactions against the reference: pure. A row is written once in a while, so it may lack the user's newest
- * events: it was made from the user's events up to some record, at least up to the one before which the task's marker
- * says that everything is written. Every such cut is tried, at the row's own time, by adding one event after the other
- * and keeping count of the products that do not fit.
+ * Compares a user's interactions with the reference: pure. A row is written only now and then, so it may lack the
+ * user's newest events. It includes the events up to some record, at least up to the offset below which, by the task's
+ * marker, everything is written. Every such cut is tried, at the row's own time, by adding one event at a time and
+ * counting the products that do not fit.
  *
- * Products deleted or put back since the row was written may be in it or not; what is said of them must be right.
+ * Products deleted or restored since the row was written may or may not be in it; if they are, their figures must be
+ * right.
  */
 import type { StoredInteraction, StoredInteractions } from '../sinks/interactions-row.js';
 import {
@@ -30,26 +31,26 @@ import {
   WINDOW_DAYS,
 } from './reference.js';
 
-/** `loose`: it may have been shown or not. */
+/** `loose`: it may or may not have been shown. */
 type Standing = 'shown' | 'deleted' | 'loose';
 
-/** What one product is to the row: it fits, it does not, or it was left out of a full row (for certain, or perhaps). */
+/** How a product relates to the row: it fits, it does not, or it was left out of a full row (certainly or perhaps). */
 type Fit = 'fits' | 'wrong' | 'left_out' | 'perhaps_left_out';
 
-/** The row in the online store; nothing is served of it from Postgres. */
+/** The row in the online store; Postgres serves no interactions. */
 export function compareInteractions(known: Known, row: StoredInteractions | null | 'unreadable'): Outcome {
   const asOf = row === null || row === 'unreadable' ? null : row.asOf;
   const different = differencesOf(known, 'redis', 'interactions', asOf);
   if (row === 'unreadable') return different.all([different.one('row', 'not readable', 'a row')]);
   const writtenTo = known.passed.interactionsWrittenTo(known.key);
-  // What an erasure since then took away may still be served.
+  // Data removed by a later erasure may still be served.
   if (known.erasedAt >= writtenTo) return { kind: 'undecided' };
   const before = known.events.filter(({ offset }) => offset < writtenTo);
   const later = known.events.filter(({ offset }) => offset >= writtenTo).sort((a, b) => a.offset - b.offset);
   return row === null ? compareNothing(known, before, different) : compareRow(known, row, before, later, different);
 }
 
-/** The last time that nothing was written of the user is not known: it was not before the newest event. */
+/** When the absence of a row was last confirmed is unknown, but it was not before the newest event. */
 function compareNothing(known: Known, before: readonly CountedEvent[], different: Differences): Outcome {
   const writtenAt = before.reduce((latest, { ts }) => Math.max(latest, ts), Number.NEGATIVE_INFINITY);
   const ahead = new Set(inWindow(before, known.now + CLOCKS_APART_MS));
@@ -74,7 +75,7 @@ function compareRow(
 ): Outcome {
   const day = utcDay(row.asOf);
   const swept = known.passed.sweptDayOf('interactions', known.key);
-  // Whoever waits for a change anyway is not waited for by the sweep.
+  // The sweep does not wait for a user who has a change pending anyway.
   if (later.length === 0 && day < swept) {
     const left = before.some(({ ts }) => utcDay(ts) > day - WINDOW_DAYS && utcDay(ts) <= swept - WINDOW_DAYS);
     if (left) return different.all([different.one('day', isoDay(day), `swept to ${isoDay(swept)}`)]);
@@ -95,7 +96,7 @@ function compareRow(
   return different.all(new Cut(known, row, nearest).differences(different));
 }
 
-/** What is wrong with a row whatever the log says. */
+/** What is wrong with a row regardless of the log. */
 function shapeDifferences({ items }: StoredInteractions, different: Differences): Difference[] {
   if (items.length === 0) return [different.one('row', 'a row without items', null)];
   if (items.length > INTERACTIONS_MAX) return [different.one('items', items.length, INTERACTIONS_MAX)];
@@ -109,7 +110,7 @@ function shapeDifferences({ items }: StoredInteractions, different: Differences)
   return [];
 }
 
-/** As with affinity, but of a user who waits for a change the finished sweep says nothing. */
+/** As for affinity, except that a finished sweep says nothing about a user with a pending change. */
 function isUnknowable({ firstDay }: Known, day: number, swept: number, later: readonly CountedEvent[]): boolean {
   const firstOf = (last: number) => last - WINDOW_DAYS + 1;
   return firstOf(day) < firstDay && (later.length > 0 || firstOf(swept) < firstDay);
@@ -123,12 +124,12 @@ function standingOf(known: Known, product: string, asOf: number): Standing {
   return entry?.category === null ? 'deleted' : 'shown';
 }
 
-/** The row beside what the user's events up to some record add up to. */
+/** The row compared with the sums of the user's events up to some record. */
 class Cut {
   readonly #known: Known;
   readonly #row: StoredInteractions;
   readonly #held: ReadonlyMap<string, StoredInteraction>;
-  /** Of the lightest product in a full row; below it others may have been left out. */
+  /** Weight of the lightest product in a full row; lighter ones may have been left out. */
   readonly #least: number;
   readonly #items: Map<string, InteractionItem>;
   readonly #standings = new Map<string, Standing>();
@@ -144,7 +145,7 @@ class Cut {
     for (const product of new Set([...items.keys(), ...this.#held.keys()])) this.#judge(product);
   }
 
-  /** How much does not fit. */
+  /** Number of mismatches. */
   get wrong(): number {
     return this.#counts.wrong + (this.#isTruncatedRight ? 0 : 1);
   }

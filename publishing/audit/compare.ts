@@ -1,7 +1,7 @@
 /**
- * One key of one store against the reference: pure. A row was made from the log up to some cut: at least up to `next`,
- * which has passed everything, at most up to where the fold has read since. So what came in between may be in the row or
- * not, each partition up to some record, and every such cut is tried.
+ * Compares one key of one store with the reference: pure. A row reflects the log up to some cut: at least `next`, which
+ * has passed every stage, and at most the offset the fold has read since. The events in between may or may not be in
+ * the row, each partition up to some record, and every such cut is tried.
  */
 import { partitionOf } from '../../topics/partition.js';
 import { DAY_MS } from '../../topics/topic.js';
@@ -30,32 +30,32 @@ export interface Difference {
   readonly what: string;
   readonly served: string | number | null;
   readonly expected: string | number | null;
-  /** ms; the row's own time, null where there is no row. */
+  /** ms; the row's own time, null if there is no row. */
   readonly asOf: number | null;
-  /** Infinity where there is no number on both sides. */
+  /** Infinity unless both sides are numbers. */
   readonly relativeError: number;
 }
 
 /**
- * same: compared and equal (`relativeError`: by how much not quite). left_out: cannot be told, for a reason that the
- * formulas allow (a changed catalogue). pending: a midnight sweep, or a change of the catalogue, is still on its way.
- * undecided: too much happened to the key meanwhile.
+ * same: compared and equal (`relativeError`: how far from exactly equal). left_out: cannot be decided, for a reason
+ * that the formulas allow (a changed catalogue). pending: a midnight sweep or a catalogue change is still in progress.
+ * undecided: the key changed too much in the meantime.
  */
 export type Outcome =
   | { readonly kind: 'same'; readonly relativeError: number }
   | { readonly kind: 'left_out' | 'pending' | 'undecided' }
   | { readonly kind: 'different'; readonly differences: readonly Difference[] };
 
-/** What is known of one key and of the moment. */
+/** What is known about one key at one moment. */
 export interface Known {
   readonly key: string;
-  /** Counted events that were kept. */
+  /** The counted events that were kept. */
   readonly events: readonly CountedEvent[];
-  /** Offset of the newest erasure; -1 without. */
+  /** Offset of the newest erasure; -1 if none. */
   readonly erasedAt: number;
-  /** Per partition of `events`: everything below is visible. */
+  /** Per partition of `events`: everything below this offset is visible. */
   readonly next: readonly number[];
-  /** First day whose events are all known. */
+  /** The first day whose events are all known. */
   readonly firstDay: number;
   /** ms. */
   readonly now: number;
@@ -64,16 +64,16 @@ export interface Known {
   readonly passed: Pick<Passed, 'sweptDayOf' | 'interactionsWrittenTo' | 'hasSeen'>;
 }
 
-/** What "unchanged" and "equal" mean. */
+/** Two values this close are unchanged, or equal. */
 export const TOLERANCE = 1e-9;
-/** Sums so small have lost digits already. */
+/** Sums this small have already lost digits. */
 const NEGLIGIBLE = 1e-290;
 const CUTS_MAX = 5_000;
 export const CLOCKS_APART_MS = 10 * 60_000;
-/** Records of the catalogue carry their producers' time. */
+/** Catalogue records carry their producers' time. */
 const CATALOGUE_CLOCKS_APART_MS = 60 * 60_000;
 const UNKNOWN_CATEGORY = 'unknown';
-/** No category of an event: none holds a NUL. */
+/** Not the category of any event: no category contains a NUL. */
 const LOOSE = '\0';
 
 export const SAME: Outcome = { kind: 'same', relativeError: 0 };
@@ -110,7 +110,7 @@ export function comparePopularityRow(known: Known, row: PopularityRow | null): O
   ]);
 }
 
-/** The rankings, and the hashes beside them, in the online store. */
+/** The rankings in the online store, and the hashes that belong to them. */
 export function comparePopularityRank(known: Known, held: PopularityRank | 'changing'): Outcome {
   if (held === 'changing') return { kind: 'undecided' };
   const { rank, day, category, categoryRank, elsewhere } = held;
@@ -129,7 +129,7 @@ export function comparePopularityRank(known: Known, held: PopularityRank | 'chan
     return different.all(
       Object.entries(parts)
         .filter(([, part]) => part === null)
-        .map(([name]) => different.one(name, null, 'an entry, as elsewhere')),
+        .map(([name]) => different.one(name, null, 'an entry, as in the others')),
     );
   const presence = comparePresence(known, there > 0, day, 'popularity', different);
   if (at === null || presence !== null) return presence ?? SAME;
@@ -148,7 +148,7 @@ export function comparePopularityRank(known: Known, held: PopularityRank | 'chan
   return differences.length > 0 ? different.all(differences) : { kind: 'same', relativeError: least };
 }
 
-/** Shares of a user in either store. */
+/** A user's shares in either store. */
 export function compareAffinity(
   known: Known,
   store: StoreName,
@@ -156,8 +156,8 @@ export function compareAffinity(
 ): Outcome {
   if (row === 'changing') return { kind: 'undecided' };
   const different = differencesOf(known, store, 'affinity', row === null || row === 'ragged' ? null : row.asOf);
-  if (row === 'ragged') return different.all([different.one('row', 'one of as_of and scores', 'both or none of them')]);
-  // What an erasure since then took away may still be served.
+  if (row === 'ragged') return different.all([different.one('row', 'one of as_of and scores', 'both or neither')]);
+  // Data removed by a later erasure may still be served.
   const partition = partitionOf(known.next.length, Buffer.from(known.key));
   if (known.erasedAt >= known.next[partition]!) return { kind: 'undecided' };
   const presence = comparePresence(known, row !== null, row === null ? null : utcDay(row.asOf), 'affinity', different);
@@ -183,7 +183,7 @@ export function compareAffinity(
   );
 }
 
-/** Null where a row is there that the numbers must decide about. */
+/** Null if there is a row, whose numbers must decide. */
 function comparePresence(
   known: Known,
   isThere: boolean,
@@ -201,7 +201,7 @@ function comparePresence(
       !isDeleted && inWindow(before, now).length > 0 && inWindow(before, now + CLOCKS_APART_MS).length > 0;
     if (!isExpected) return SAME;
     if (isOnItsWay) return { kind: 'pending' };
-    // It may have been deleted so long ago that its deletion is gone from the catalogue.
+    // It may have been deleted so long ago that the catalogue no longer holds its deletion.
     if (artefact === 'popularity' && entry === undefined && !catalogue.isWhole) return { kind: 'left_out' };
     return different.all([different.one('row', null, `${inWindow(before, now).length} counted events`)]);
   }
@@ -218,8 +218,8 @@ function comparePresence(
 }
 
 /**
- * Events that the row may still hold are not known here any more, or never were, and the sweep that takes them out of
- * the row has not come through.
+ * True if the row may contain events that are no longer known here, or never were, and the sweep that removes them from
+ * the row has not finished.
  */
 function isUnknowable({ firstDay, key, passed }: Known, day: number, artefact: Artefact): boolean {
   const firstOf = (last: number) => last - WINDOW_DAYS + 1;
@@ -239,8 +239,8 @@ function compareCategory(
 }
 
 /**
- * Events whose category came from a product that may have changed since can stand under any category. All others can
- * not, and what stands there too much must be what the changed ones weigh.
+ * Events whose category came from a product that may have changed since can count under any category. All others
+ * cannot, and any excess in a category must equal the weight of the changed ones.
  */
 function isExplainedByCatalogue(
   known: Known,
@@ -268,8 +268,8 @@ function isExplainedByCatalogue(
 }
 
 /**
- * Whether the catalogue may have said something else of a product at `asOf`: a user's rows keep what it said when the
- * user was last active.
+ * Whether the catalogue may have had another state of the product at `asOf`: a user's rows keep the state it had when
+ * the user was last active.
  */
 export function mayHaveChanged({ key, catalogue, passed }: Known, product: string, asOf: number): boolean {
   const entry: CatalogueEntry | undefined = catalogue.get(product);
@@ -277,7 +277,7 @@ export function mayHaveChanged({ key, catalogue, passed }: Known, product: strin
   return entry.changedAt >= asOf - CATALOGUE_CLOCKS_APART_MS || !passed.hasSeen('affinity', key, entry);
 }
 
-/** Events that are visible for certain, and per partition those that may be. */
+/** Events that are certainly visible, and per partition those that may be. */
 function splitAt({ events, next }: Known): { before: CountedEvent[]; after: Map<number, CountedEvent[]> } {
   const before: CountedEvent[] = [];
   const after = new Map<number, CountedEvent[]>();
@@ -288,7 +288,7 @@ function splitAt({ events, next }: Known): { before: CountedEvent[]; after: Map<
   return { before, after };
 }
 
-/** Sums of every cut, that of all events last; null where there are too many cuts. A null sum: nothing in the window. */
+/** Sums of every cut, all events last; null if there are too many cuts. A null sum: nothing in the window. */
 function popularityCuts(known: Known, asOf: number): (PopularitySums | null)[] | null {
   const { before, after } = splitAt(known);
   let cuts = [popularityOf(before, asOf, known.halfLifeMs)];
@@ -323,8 +323,8 @@ function popularityError(row: PopularityRow, sums: PopularitySums | null): numbe
 }
 
 /**
- * The largest error of a share. Beyond so many categories the lightest are one, and which of two that weigh the same is
- * named depends on the last bit: then the weights are compared without their names.
+ * The largest error of a share. Beyond a maximum number of categories the lightest are merged into one, and which of
+ * two equal weights keeps its name depends on the last bit, so there the weights are compared without their names.
  */
 function sharesError(served: ReadonlyMap<string, number>, right: ReadonlyMap<string, number>): number {
   if (served.size !== right.size) return Number.POSITIVE_INFINITY;
@@ -338,7 +338,7 @@ function sharesError(served: ReadonlyMap<string, number>, right: ReadonlyMap<str
   return most;
 }
 
-/** Relative error, 0 to 1; Infinity where one is no finite number. */
+/** Relative error, 0 to 1; Infinity if either is not a finite number. */
 export function errorOf(served: number, right: number): number {
   if (Math.abs(served) < NEGLIGIBLE && Math.abs(right) < NEGLIGIBLE) return 0;
   return relativeError(served, right);

@@ -2,57 +2,57 @@
 import { randomBytes } from 'node:crypto';
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
-import type { Metrics } from '../../runtime/process/metrics.js';
 import { type Service, startAll, stopAll } from '../../runtime/process/service.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Codec } from '../../schemas/codec.js';
+import type { PublishingSettings } from '../settings.js';
 import { tablePosition } from '../sinks/table-sink-store.js';
 import { Audit, type AuditOptions } from './audit.js';
 import { Auditor, type AuditorState } from './auditor.js';
 import { StoredFeatures } from './served.js';
 import { Verifications } from './verifications.js';
 
-/** A verification in a live process leaves it half of its time. */
+/** A verification in a live process leaves half of the time to the process. */
 const VERIFY_BUSY_SHARE = 0.5;
 
-export interface AuditSources {
+interface AuditSources {
   readonly log: Log;
   readonly codec: Codec;
   readonly clock: Clock;
   readonly store: OnlineStore;
   readonly database: Database;
-  readonly settings: Settings;
-  /** Of the features application. */
+  readonly settings: PublishingSettings;
+  /** Version of the features application. */
   readonly version: number;
 }
 
 const HOUR_MS = 3_600_000;
 
-/** The continuous audit: 20 bytes for each event kept of a product, 80 to 120 of a user, some 70 MB at the most. */
+/** The continuous audit: 20 bytes per event kept for a product, 80 to 120 for a user, at most about 70 MB. */
 const FOLLOWING = { keysMax: 2_000, eventsMax: 500_000, busyShare: 0.25, depth: 'some' } as const;
-/** One verification: as many keys as asked for, up to some 700 MB of events. */
+/** One verification: as many keys as requested, up to about 700 MB of events. */
 const ONCE = { keysMax: Number.POSITIVE_INFINITY, eventsMax: 5_000_000, depth: 'all' } as const;
 
-/** What a process with stores offers: verifications when asked for, and the auditor where it publishes. */
+/** What a process with stores offers: verifications on request, and the auditor if the process publishes. */
 export interface LiveAudits extends Service, Pick<Verifications, 'begin' | 'get'> {
-  /** Null where no auditor runs. */
+  /** Null if no auditor runs. */
   auditor(): AuditorState | null;
 }
 
-export interface LiveAuditsOptions extends AuditSources {
+interface LiveAuditsOptions extends AuditSources {
   readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** Whether this process publishes: only then, and with AUDIT_SAMPLE above 0, it has an auditor. */
+  readonly events: EventBus;
+  /** Whether this process publishes: only then, and with AUDIT_SAMPLE above 0, does it run an auditor. */
   readonly publishes: boolean;
   /** When the auditor begins. */
   readonly after: Promise<void>;
 }
 
 export function createAudits(options: LiveAuditsOptions): LiveAudits {
-  const { settings, clock, logger, metrics, after } = options;
+  const { settings, clock, logger, events, after } = options;
   const verifications = new Verifications(
     (request, onRead) => singleAudit(options, { ...request, busyShare: VERIFY_BUSY_SHARE }, onRead),
     logger,
@@ -61,7 +61,7 @@ export function createAudits(options: LiveAuditsOptions): LiveAudits {
   let auditor: Auditor | null = null;
   if (options.publishes && settings.AUDIT_SAMPLE > 0) {
     const audit = followingAudit(options, settings.AUDIT_SAMPLE);
-    auditor = new Auditor({ audit, intervalMs: settings.AUDIT_INTERVAL_S * 1_000, clock, logger, metrics, after });
+    auditor = new Auditor({ audit, intervalMs: settings.AUDIT_INTERVAL_S * 1_000, clock, logger, events, after });
     services.push(auditor);
   }
   return {
@@ -74,13 +74,13 @@ export function createAudits(options: LiveAuditsOptions): LiveAudits {
   };
 }
 
-/** Every start draws another sample, so that over time every key has its turn. */
+/** Every start draws another sample, so that every key is covered over time. */
 function followingAudit(sources: AuditSources, share: number): Audit {
   const { keysMax, eventsMax, ...rest } = FOLLOWING;
   return new Audit({ ...common(sources), ...rest, sample: { share, salt: newSalt(), keysMax, eventsMax } });
 }
 
-/** `busyShare`: of the time that reading the log may take; less than 1 where live work shares the process. */
+/** `busyShare`: share of the time that reading the log may take; below 1 if live work shares the process. */
 export function singleAudit(
   sources: AuditSources,
   { share, salt, busyShare }: { readonly share: number; readonly salt: string; readonly busyShare: number },
@@ -90,7 +90,7 @@ export function singleAudit(
   return new Audit({ ...common(sources), depth, busyShare, onRead, sample: { share, salt, keysMax, eventsMax } });
 }
 
-/** A salt that nobody has used before. */
+/** A salt that has not been used before. */
 export function newSalt(): string {
   return randomBytes(4).toString('hex');
 }

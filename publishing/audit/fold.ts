@@ -1,12 +1,12 @@
 /**
- * The log as the audit knows it: `events` read in order, judged by the slow reference, counted events of sampled keys
- * kept. It stands still between calls, so a comparison knows exactly how far it has read.
+ * The log as the audit sees it: `events` read in order, judged by the slow reference, keeping the counted events of
+ * sampled keys. It does not advance between calls, so a comparison knows exactly how far it has read.
  *
- * A duplicate is known by (partition, user, event id). Of sampled users every record is judged, so theirs are exact. Of
- * sampled products an event's id may have been used before for another product, by a user who is not in the sample: that
- * bearer was passed over, and the event counts here although it should not. To know it, all ids of six hours would have
- * to be kept, 2 GB at 5,000 events/s, for what only a producer does that gives one id to two events. So a product that
- * differs is counted again with all bearers of its ids (recount.ts) before anybody hears of it.
+ * Duplicates are identified by (partition, user, event id). For sampled users every record is judged, so their counts
+ * are exact. For sampled products, an event's id may have been used before, for another product, by a user outside the
+ * sample: that record was skipped, and the event counts here although it should not. Detecting this would mean keeping
+ * all ids of six hours, 2 GB at 5,000 events/s, only for producers that give one id to two events. So a product that
+ * differs is counted again with all records that carry its ids (recount.ts) before it is reported.
  */
 
 import type { Log, LogReader, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
@@ -28,11 +28,11 @@ export interface FoldOptions {
   readonly settings: ReferenceSettings;
   readonly users: KeptEvents;
   readonly products: KeptEvents;
-  /** UTC day (days since 1970): older events are passed over. */
+  /** UTC day (days since 1970): older events are skipped. */
   readonly firstDay: number;
   /** Which records are judged; default: those of sampled users and products, and erasures of sampled users. */
   readonly isRelevant?: (record: RawRecord) => boolean;
-  /** Share of the time that folding may take, 0 to 1, so that who shares the process is not held up. */
+  /** Share of the time that folding may take, 0 to 1, so that other work in the process is not held up. */
   readonly busyShare?: number;
   /** Called with the number of records read. */
   readonly onRead?: (records: number) => void;
@@ -44,11 +44,11 @@ export class Fold {
   readonly #isRelevant: (record: RawRecord) => boolean;
   #reader: LogReader | null = null;
   #partitions: TopicPartition[] = [];
-  /** Where to read on, per partition. */
+  /** Where to continue reading, per partition. */
   #positions: number[] = [];
-  /** Behind the last record that was seen, per partition. */
+  /** The offset after the last record seen, per partition. */
   #next: number[] = [];
-  /** Partitions whose first records are gone, until the first one that is there was seen. */
+  /** Partitions whose first records are gone, until their first remaining record has been seen. */
   readonly #cut = new Set<number>();
   #firstDay: number;
 
@@ -70,17 +70,17 @@ export class Fold {
     return this.#o.products;
   }
 
-  /** Per partition of `events`, the offset behind the last record read. */
+  /** Per partition of `events`, the offset after the last record read. */
   get next(): readonly number[] {
     return this.#next;
   }
 
-  /** First UTC day (days since 1970) whose events are all known, if they belong to the sample. */
+  /** First UTC day (days since 1970) whose events are all known, as far as they belong to the sample. */
   get firstDay(): number {
     return this.#firstDay;
   }
 
-  /** Reads up to the end of `events` noted at the call. Errors: the log's own; calling again goes on. */
+  /** Reads up to the end of `events` at the time of the call. Errors: the log's own; call again to continue. */
   async catchUp(signal?: AbortSignal): Promise<void> {
     if (this.#partitions.length === 0) await this.#start();
     const { log } = this.#o;
@@ -93,7 +93,7 @@ export class Fold {
         const started = performance.now();
         for (const columns of await this.#reader.poll()) {
           await this.#foldColumns(columns);
-          // Others in this process get their turn after every 128 KiB, a few milliseconds.
+          // Other work in this process gets a turn after every 128 KiB, a few milliseconds.
           await new Promise(setImmediate);
         }
         await this.#rest(performance.now() - started, signal);
@@ -104,7 +104,7 @@ export class Fold {
     }
   }
 
-  /** Lets go of events before a UTC day, and of keys that have had none for as long as a window. */
+  /** Drops events before a UTC day, and keys that have had none for the length of a window. */
   forgetBefore(day: number): void {
     if (day <= this.#firstDay) return;
     this.#firstDay = day;
@@ -164,7 +164,7 @@ export class Fold {
     if (products.holds(event.product)) products.add(event.product, day, event);
   }
 
-  /** Records before the log's first one are gone, and with them events of its day and before. */
+  /** Records before the log's first one are gone, and with them the events of its day and earlier. */
   #beginsLate(logTime: number): void {
     this.#firstDay = Math.max(this.#firstDay, utcDay(logTime + AHEAD_MS_MAX) + 1);
   }

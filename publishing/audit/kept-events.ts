@@ -1,13 +1,13 @@
 /**
- * Raw counted events of a hashed sample of users or of products: all that the audit keeps of the log. Which keys belong
- * to the sample is decided by their hash alone, so a key is in it from its first event on or not at all. Too many keys or
- * events shrink the sample: those with the highest hashes leave, and what stays is still complete.
+ * Raw counted events of a hashed sample of users or of products: all that the audit keeps of the log. A key's hash
+ * alone decides whether it belongs to the sample, so a key is in it from its first event on or not at all. Too many
+ * keys or events shrink the sample: the keys with the highest hashes leave, and the rest is still complete.
  */
 import { murmur2 } from '../../topics/partition.js';
 import type { CountedEvent } from './reference.js';
 
 export interface SampleOptions {
-  /** Of all keys, 0 to 1. */
+  /** Share of all keys, 0 to 1. */
   readonly share: number;
   /** Another salt is another sample. */
   readonly salt: string;
@@ -17,32 +17,32 @@ export interface SampleOptions {
 
 const TYPES = ['view', 'add_to_cart', 'purchase'] as const;
 const HASHES = 2 ** 32;
-/** A sample over its bounds shrinks to this share of them, so that it does not shrink with every event. */
+/** A sample over its bounds shrinks to this share of them, so that it does not shrink again with every event. */
 const SHRINK_TO = 0.8;
 const STRINGS_MAX = 20_000;
 
-/** Events of one key in columns: an object per event would take five times as much. */
+/** Events of one key in columns: an object per event would take five times as much memory. */
 class KeyEvents {
   readonly hash: number;
-  /** Offset of the newest erasure; -1: none. */
+  /** Offset of the newest erasure; -1 if none. */
   erased = -1;
-  /** Largest day of an event or erasure; a key without events is kept for a while, for what must be gone by now. */
+  /** Largest day of an event or erasure. A key without events is kept a while, to check that its rows are gone. */
   touchedDay = -1;
   length = 0;
   /** ts · 4 + type. */
   #when = new Float64Array(4);
   #offsets = new Float64Array(4);
   #partitions = new Int32Array(4);
-  /** Of users only, as is the next. */
+  /** For users only, like the next one. */
   readonly #products: string[] = [];
-  /** Null: to be looked up. */
+  /** Null: the category is to be looked up. */
   readonly #categories: (string | null)[] = [];
 
   constructor(hash: number) {
     this.hash = hash;
   }
 
-  /** `names`: what a user's event was about. */
+  /** `names`: the product and category of a user's event. */
   add(
     { ts, type, offset, partition }: CountedEvent,
     names: { readonly product: string; readonly category: string | null } | null,
@@ -68,7 +68,7 @@ class KeyEvents {
     return this.#products;
   }
 
-  /** Forgets events before `ms`. Returns how many. */
+  /** Drops events before `ms`. Returns how many. */
   dropBefore(ms: number): number {
     let kept = 0;
     for (let i = 0; i < this.length; i++) {
@@ -99,7 +99,6 @@ class KeyEvents {
       category: this.#categories[i] ?? null,
       type: TYPES[type as 0 | 1 | 2],
       ts: (when - type) / 4,
-      forgotten: false,
     };
   }
 
@@ -117,9 +116,9 @@ class KeyEvents {
 
 export class KeptEvents {
   readonly #o: SampleOptions;
-  /** Null: by hash. */
+  /** Null: chosen by hash. */
   readonly #only: ReadonlySet<string> | null;
-  /** Of users the product and the category of an event count, of products nothing but its weight. */
+  /** For users, an event's product and category matter; for products, only its weight. */
   readonly #kind: 'users' | 'products';
   readonly #keys = new Map<string, KeyEvents>();
   #threshold: number;
@@ -129,7 +128,7 @@ export class KeptEvents {
   /** Products and categories repeat: one string instead of one per event. */
   #strings = new Map<string, string>();
 
-  /** With `only`, exactly these keys, without bounds. */
+  /** With `only`: exactly these keys, without bounds. */
   constructor(kind: 'users' | 'products', options: SampleOptions, only: ReadonlySet<string> | null = null) {
     this.#kind = kind;
     this.#o = options;
@@ -139,7 +138,7 @@ export class KeptEvents {
     this.#saltBytes = this.#scratch.write(options.salt);
   }
 
-  /** Share of all keys that the sample stands for now. */
+  /** The share of all keys that the sample now represents. */
   get share(): number {
     return this.#threshold / HASHES;
   }
@@ -165,17 +164,17 @@ export class KeptEvents {
     return [...this.#keys.keys()];
   }
 
-  /** The counted events of a key that were kept, in log order per partition. */
+  /** The counted events kept for a key, in log order per partition. */
   of(id: string): CountedEvent[] {
     return this.#keys.get(id)?.list() ?? [];
   }
 
-  /** Offset of a user's newest erasure; -1: none that is remembered. */
+  /** Offset of a user's newest erasure; -1 if none is remembered. */
   erasedAt(id: string): number {
     return this.#keys.get(id)?.erased ?? -1;
   }
 
-  /** Products of users' events: what the catalogue says of them decides what a user's rows show. */
+  /** Products of users' events: their state in the catalogue decides what a user's rows show. */
   lookedUp(): Set<string> {
     const products = new Set<string>();
     for (const key of this.#keys.values()) for (const product of key.products) products.add(product);
@@ -190,7 +189,7 @@ export class KeptEvents {
     this.#shrink();
   }
 
-  /** The user was forgotten: what came before the offset counts no more. */
+  /** The user was erased: events before the offset no longer count. */
   erase(id: string, day: number, offset: number): void {
     const key = this.#obtain(id, day);
     key.erased = offset;
@@ -198,7 +197,7 @@ export class KeptEvents {
     this.#shrink();
   }
 
-  /** A better account of a key than what was kept. */
+  /** Replaces what was kept for a key with a more exact list. */
   replace(id: string, events: readonly CountedEvent[]): void {
     const key = this.#keys.get(id);
     if (key === undefined) return;
@@ -206,7 +205,7 @@ export class KeptEvents {
     for (const event of events) this.add(id, key.touchedDay, event);
   }
 
-  /** Forgets events before `ms` and keys that have none and were not touched since `day`. */
+  /** Drops events before `ms`, and keys that have none and were not touched since `day`. */
   forget(ms: number, day: number): void {
     for (const [id, key] of this.#keys) {
       this.#events -= key.dropBefore(ms);
@@ -248,7 +247,7 @@ export class KeptEvents {
     return text;
   }
 
-  /** Ids are at most 256 bytes where they count; a longer one may hash as it likes. */
+  /** Ids that count are at most 256 bytes; the hash of a longer one does not matter. */
   #hash(id: string): number {
     const end = this.#saltBytes + this.#scratch.write(id, this.#saltBytes);
     return murmur2(this.#scratch, 0, end) >>> 0;

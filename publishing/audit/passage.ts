@@ -1,6 +1,6 @@
 /**
- * How far the pipeline has come, told by what it writes itself: the markers of its tasks, the ends of its topics, the
- * positions of its sinks. So it can be asked from any process, and a part that stands still shows.
+ * How far the pipeline has progressed, according to what it writes itself: its tasks' markers, its topics' ends, its
+ * sinks' positions. So any process can find out, and a stalled part shows.
  */
 
 import type { Log } from '../../runtime/log/log.js';
@@ -18,39 +18,39 @@ import type { CatalogueEntry } from './catalogue.js';
 import type { ReferenceSettings } from './reference.js';
 import { newestPerPartition } from './tail.js';
 
-export const STORES = ['redis', 'postgres'] as const;
+const STORES = ['redis', 'postgres'] as const;
 export type StoreName = (typeof STORES)[number];
 
 export type Artefact = 'popularity' | 'affinity' | 'interactions';
 
-/** Where a sink stands in its store; null where nothing is. */
+/** A sink's position in its store; null if it has none. */
 export type SinkPositions = Readonly<Record<StoreName, (id: SinkId) => Promise<SinkPosition | null>>>;
 
-export interface PassageOptions {
+interface PassageOptions {
   readonly log: Log;
   readonly codec: Codec;
   readonly clock: Clock;
-  /** Of the features application. */
+  /** Version of the features application. */
   readonly version: number;
   readonly positions: SinkPositions;
-  /** How long nothing may move before the wait is given up, ms. */
+  /** How long to wait without any progress before giving up, ms. */
   readonly patienceMs: number;
 }
 
-/** What had passed when the last of the waits was over. */
+/** What had passed when the last of the waits ended. */
 export interface Passed {
-  /** Ends of the feature topics that both stores hold. */
+  /** Ends of the feature topics that both stores have reached. */
   readonly ends: readonly (SinkId & { readonly store: StoreName; readonly offset: number })[];
-  /** The earliest of all days up to which tasks have swept; Infinity before any commit. */
+  /** The earliest of the days up to which tasks have swept; Infinity before any commit. */
   readonly sweptDayLeast: number;
   /** Last UTC day whose midnight sweep is finished and visible for the key. */
   sweptDayOf(artefact: Artefact, id: string): number;
   /**
-   * Offset of `events`: whatever a user's records before it changed is in the user's interactions. They are written once
-   * in a while, so later ones may still wait for their turn.
+   * Offset of `events`: all changes to a user from records below it are in the user's interactions. Interactions are
+   * written only now and then, so later changes may still be pending.
    */
   interactionsWrittenTo(user: string): number;
-  /** Whether the tasks had read this record of the catalogue, and shown it, before what is visible now. */
+  /** Whether the tasks had read this catalogue record, and emitted its effect, before what is visible now. */
   hasSeen(artefact: Artefact, id: string, entry: CatalogueEntry): boolean;
 }
 
@@ -58,7 +58,7 @@ type Newest = ReadonlyMap<number, Marker>;
 
 const LOOK_MS = 200;
 
-/** Nothing moves any more: what is behind, in words. */
+/** Nothing moves any more; the message says what is behind. */
 export class Standstill extends Error {
   constructor(what: string) {
     super(what);
@@ -75,7 +75,7 @@ export class Passage {
     this.#topics = featureTopics(options.version);
   }
 
-  /** The earliest of all days up to which tasks have swept; Infinity before any commit. */
+  /** The earliest of the days up to which tasks have swept; Infinity before any commit. */
   async sweptDayLeast(): Promise<number> {
     const { activityChangelog, popularityChangelog } = this.#topics;
     return leastSwept([await this.#markers(activityChangelog.name), await this.#markers(popularityChangelog.name)]);
@@ -89,7 +89,7 @@ export class Passage {
     const read = (name: keyof ReferenceSettings): number => {
       const value = told[name];
       if (typeof value === 'number') return value;
-      throw new FreshetError('state', `The marker of the activity tasks does not tell ${name}: ${marker.fingerprint}`);
+      throw new FreshetError('state', `The marker of the activity tasks does not state ${name}: ${marker.fingerprint}`);
     };
     return {
       popularityHalfLifeMs: read('popularityHalfLifeMs'),
@@ -100,8 +100,8 @@ export class Passage {
 
   /**
    * Resolves when everything that `events` held below the offsets `next` (one per partition) is visible in both stores;
-   * of interactions, whatever was written by then. Throws Standstill when nothing moves for too long; errors of the log
-   * and the stores.
+   * for interactions, whatever was written by then. Throws Standstill if nothing moves for too long, and errors of the
+   * log and the stores.
    */
   async passed(next: readonly number[], signal?: AbortSignal): Promise<Passed> {
     const { log } = this.#o;
@@ -165,7 +165,7 @@ export class Passage {
     return (await this.#sinksBehind(passed.ends)) === null;
   }
 
-  /** Waits until the tasks' markers have reached the offsets of their input; answers the markers. */
+  /** Waits until the tasks' markers have reached the given offsets of their input; returns the markers. */
   async #tasksPassed(
     name: string,
     changelog: string,
@@ -180,7 +180,7 @@ export class Passage {
       const behind = ends.flatMap((end, partition) => (reached(partition) < end ? [partition] : []));
       if (behind.length === 0) return null;
       const missing = behind.reduce((sum, partition) => sum + ends[partition]! - reached(partition), 0);
-      return { what: `the ${name} tasks have ${missing} records of ${input} before them`, missing };
+      return { what: `the ${name} tasks have ${missing} records of ${input} to read`, missing };
     }, signal);
     return markers;
   }
@@ -195,7 +195,7 @@ export class Passage {
       const reached = position !== null && isWhole(position) ? position.nextOffset : 0;
       if (reached >= offset) continue;
       missing += offset - reached;
-      what = `${store} has ${offset - reached} records of ${topic} before it`;
+      what = `${store} has ${offset - reached} records of ${topic} to apply`;
     }
     return what === '' ? null : { what, missing };
   }
@@ -208,7 +208,7 @@ export class Passage {
     return new Map([...newest].map(([partition, { value }]) => [partition, value]));
   }
 
-  /** Per partition the offset behind the last visible record; 0 where there is none. */
+  /** Per partition, the offset after the last visible record; 0 if there is none. */
   async #visibleEnds(topic: string): Promise<number[]> {
     const newest = await newestPerPartition(this.#o.log, topic, () => true);
     const partitions = await this.#o.log.partitionCount(topic);

@@ -1,4 +1,4 @@
-/** Rows of `events` as the reference takes them. */
+/** Rows of `events` in the form that the reference takes. */
 import { isUtf8 } from 'node:buffer';
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
@@ -7,7 +7,7 @@ import type { RawRecord } from './reference.js';
 
 const REPLACEMENT = '\ufffd';
 
-/** Row i; null where nobody can read it: a dead letter. `codec.prepare` must have seen the columns. */
+/** Row i; null if it is unreadable and so a dead letter. `codec.prepare` must have seen the columns. */
 export function rawRecord(codec: Codec, columns: RecordColumns, i: number): RawRecord | null {
   const { bytes, partition } = columns;
   const keyStart = columns.keyStart[i]!;
@@ -30,7 +30,7 @@ export function rawRecord(codec: Codec, columns: RecordColumns, i: number): RawR
   return isDamagedText(value, bytes.subarray(start, end)) ? null : { ...at, value };
 }
 
-/** Decoding puts U+FFFD for what is no UTF-8. Only where the bytes hold that many of them were they meant. */
+/** Decoding replaces invalid UTF-8 with U+FFFD. The text is intact only if the bytes contain just as many U+FFFD. */
 function isDamagedText({ event_id, user_id, product_id, category }: Event, bytes: Buffer): boolean {
   let shown = 0;
   for (const text of [event_id, user_id, product_id, category ?? '']) {

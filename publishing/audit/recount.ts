@@ -1,6 +1,6 @@
 /**
- * Counts a few products again, exactly: the first reading of the log gathers the ids of their events, the second judges
- * every bearer of one of these ids, whichever product it was for.
+ * Counts a few products again, exactly: the first pass over the log collects the ids of their events, the second judges
+ * every record that carries one of these ids, whichever product it is for.
  */
 import { Fold, type FoldOptions } from './fold.js';
 import { KeptEvents } from './kept-events.js';
@@ -8,7 +8,7 @@ import { identityOf, type RawRecord } from './reference.js';
 
 const UNBOUNDED = { share: 1, salt: '', keysMax: Number.POSITIVE_INFINITY, eventsMax: Number.POSITIVE_INFINITY };
 
-/** Corrects what `fold` has kept of the products, as far as it has read. */
+/** Corrects what `fold` has kept for the products, as far as it has read. */
 export async function recount(
   fold: Fold,
   products: ReadonlySet<string>,

@@ -1,14 +1,14 @@
 /**
- * The formulas of the features once more, slow and obvious: what every fast implementation is held against. It knows no
- * days, buckets or commits; it takes the raw records and adds them up anew for every question. It shares no code with
- * processors/ on purpose, the partitioner aside.
+ * The formulas of the features a second time, slow and obvious: every fast implementation is checked against it. It
+ * knows no days, buckets or commits; it takes the raw records and adds them up from scratch for every question. On
+ * purpose, it shares no code with processors/ except the partitioner.
  */
 
 import type { Event, EventType } from '../../schemas/records.js';
 import { ID_BYTES_MAX } from '../../topics/ids.js';
 import { partitionOf } from '../../topics/partition.js';
 
-/** One record of topic `events` as it stands in the log; a null value asks to forget the user in `key`. */
+/** One record of topic `events` as it is in the log; a null value asks to erase the user in `key`. */
 export interface RawRecord {
   readonly partition: number;
   readonly offset: number;
@@ -18,33 +18,17 @@ export interface RawRecord {
   readonly value: Event | null;
 }
 
-/** The newest state of topic `products`. */
-export interface Catalogue {
-  readonly categories: ReadonlyMap<string, string>;
-  readonly deleted: ReadonlySet<string>;
-}
-
-export const EMPTY_CATALOGUE: Catalogue = { categories: new Map(), deleted: new Set() };
-
 export interface ReferenceSettings {
   readonly popularityHalfLifeMs: number;
-  /** Also that of interactions. */
+  /** Also the half-life of interactions. */
   readonly affinityHalfLifeMs: number;
   readonly duplicateHorizonMs: number;
-  /** Partitions of `events`; null skips the check that a record lies where its key belongs. */
+  /** Number of partitions of `events`; null skips the check that a record is where its key belongs. */
   readonly partitions: number | null;
 }
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-
-/** The product's defaults. */
-export const DEFAULT_SETTINGS: ReferenceSettings = {
-  popularityHalfLifeMs: 14 * DAY_MS,
-  affinityHalfLifeMs: 30 * DAY_MS,
-  duplicateHorizonMs: 6 * HOUR_MS,
-  partitions: null,
-};
 
 const WEIGHT: ReadonlyMap<string, number> = new Map([
   ['view', 1],
@@ -56,7 +40,7 @@ export const AHEAD_MS_MAX = 5 * 60_000;
 export const CATEGORIES_MAX = 256;
 export const INTERACTIONS_MAX = 1000;
 
-/** An accepted event that is no duplicate. */
+/** An accepted event that is not a duplicate. */
 export interface CountedEvent {
   readonly partition: number;
   readonly offset: number;
@@ -64,32 +48,16 @@ export interface CountedEvent {
   readonly product: string;
   readonly category: string | null;
   readonly type: EventType;
-  /** ms; an event from at most five minutes ahead has its log time here. */
+  /** ms; for an event up to five minutes ahead of its log time, the log time. */
   readonly ts: number;
-  /** The user was erased later in the log: counts for popularity only. */
-  forgotten: boolean;
 }
 
-export interface DeadRecord {
-  readonly record: RawRecord;
-  readonly reason: 'malformed' | 'wrong_partition' | 'future';
-}
+type DeadReason = 'malformed' | 'wrong_partition' | 'future';
 
-/** What became of every record. */
-export interface Intake {
-  readonly counted: readonly CountedEvent[];
-  readonly late: readonly RawRecord[];
-  readonly duplicates: readonly RawRecord[];
-  readonly dead: readonly DeadRecord[];
-  readonly erasures: readonly RawRecord[];
-  /** Largest log time per partition. */
-  readonly clocks: ReadonlyMap<number, number>;
-}
-
-/** What popularity asks of an event. */
-export type PopularityInput = Pick<CountedEvent, 'ts' | 'type'>;
-/** What affinity asks of an event. */
-export type AffinityInput = Pick<CountedEvent, 'ts' | 'type' | 'category' | 'product'>;
+/** What popularity needs of an event. */
+type PopularityInput = Pick<CountedEvent, 'ts' | 'type'>;
+/** What affinity needs of an event. */
+type AffinityInput = Pick<CountedEvent, 'ts' | 'type' | 'category' | 'product'>;
 
 export interface PopularitySums {
   readonly score: number;
@@ -98,12 +66,8 @@ export interface PopularitySums {
   readonly purchases: number;
 }
 
-export interface PopularityAnswer extends PopularitySums {
-  readonly category: string;
-}
-
-/** What interactions ask of an event. */
-export type InteractionsInput = Pick<CountedEvent, 'ts' | 'type' | 'product'>;
+/** What interactions need of an event. */
+type InteractionsInput = Pick<CountedEvent, 'ts' | 'type' | 'product'>;
 
 export interface InteractionItem {
   readonly product_id: string;
@@ -113,28 +77,23 @@ export interface InteractionItem {
   readonly purchases: number;
 }
 
-export interface InteractionsAnswer {
-  readonly items: readonly InteractionItem[];
-  readonly truncated: number;
-}
-
 /** The UTC day of a time, as days since 1970. */
 export function utcDay(ms: number): number {
   return Math.floor(ms / DAY_MS);
 }
 
-/** What becomes of one record. */
-export type Verdict =
+/** The outcome of one record. */
+type Verdict =
   | { readonly kind: 'counted'; readonly event: CountedEvent }
-  | { readonly kind: 'dead'; readonly reason: DeadRecord['reason'] }
+  | { readonly kind: 'dead'; readonly reason: DeadReason }
   | { readonly kind: 'erasure' | 'late' | 'duplicate' };
 
-/** Judges records one after the other, each partition in its order. */
+/** Judges records one at a time, each partition in its order. */
 export class Judge {
   /** Largest log time per partition. */
   readonly clocks = new Map<number, number>();
   readonly #settings: ReferenceSettings;
-  /** Per partition, the clock of each identity's newest bearer, oldest first. */
+  /** Per partition, the clock of each identity's newest record, oldest first. */
   readonly #seen = new Map<number, Map<string, number>>();
 
   constructor(settings: ReferenceSettings) {
@@ -157,26 +116,25 @@ export class Judge {
       category: value.category,
       type: value.event_type,
       ts: Math.min(value.ts, logTime),
-      forgotten: false,
     };
     return { kind: 'counted', event };
   }
 
-  /** A record that nobody asks about has passed: it moves the partition's clock, which is returned. */
+  /** Passes over a record that is not judged: it moves the partition's clock, which is returned. */
   passed(partition: number, logTime: number): number {
     const clock = Math.max(this.clocks.get(partition) ?? Number.NEGATIVE_INFINITY, logTime);
     this.clocks.set(partition, clock);
     return clock;
   }
 
-  /** The clock never falls, so the newest bearer of an id decides. A duplicate bears it on, counted or not. */
+  /** The clock never goes back, so the newest record with an id decides. A duplicate renews the id, counted or not. */
   #isDuplicate(partition: number, identity: string, clock: number): boolean {
     const seen = this.#seen.get(partition) ?? new Map<string, number>();
     this.#seen.set(partition, seen);
     const before = seen.get(identity);
     seen.delete(identity);
     seen.set(identity, clock);
-    // In order of their clocks, so the first that still matters ends the cleaning.
+    // Entries are ordered by clock, so the first one still needed ends the cleanup.
     for (const [old, at] of seen) {
       if (clock - at <= this.#settings.duplicateHorizonMs) break;
       seen.delete(old);
@@ -190,47 +148,7 @@ export function identityOf({ user_id, event_id }: Pick<Event, 'user_id' | 'event
   return JSON.stringify([user_id, event_id]);
 }
 
-/** Judges every record. The order of the argument does not matter. */
-export function intake(records: readonly RawRecord[], settings: ReferenceSettings): Intake {
-  const judge = new Judge(settings);
-  const result = {
-    counted: [] as CountedEvent[],
-    late: [] as RawRecord[],
-    duplicates: [] as RawRecord[],
-    dead: [] as DeadRecord[],
-    erasures: [] as RawRecord[],
-    clocks: judge.clocks,
-  };
-  for (const record of [...records].sort((a, b) => a.partition - b.partition || a.offset - b.offset)) {
-    const verdict = judge.judge(record);
-    if (verdict.kind === 'counted') result.counted.push(verdict.event);
-    else if (verdict.kind === 'dead') result.dead.push({ record, reason: verdict.reason });
-    else if (verdict.kind === 'erasure') result.erasures.push(record);
-    else if (verdict.kind === 'late') result.late.push(record);
-    else result.duplicates.push(record);
-  }
-  forget(result.counted, result.erasures);
-  return result;
-}
-
-/** Marks what lies before the last erasure of its user. The offset is the cut, not the time. */
-function forget(counted: readonly CountedEvent[], erasures: readonly RawRecord[]): void {
-  const cuts = new Map<string, number>();
-  for (const { partition, offset, key } of erasures) {
-    const user = JSON.stringify([partition, key]);
-    cuts.set(user, Math.max(cuts.get(user) ?? -1, offset));
-  }
-  if (cuts.size === 0) return;
-  for (const event of counted) {
-    const cut = cuts.get(JSON.stringify([event.partition, event.user]));
-    if (cut !== undefined && event.offset < cut) event.forgotten = true;
-  }
-}
-
-function whyDead(
-  { partition, key, value, logTime }: RawRecord,
-  settings: ReferenceSettings,
-): DeadRecord['reason'] | null {
+function whyDead({ partition, key, value, logTime }: RawRecord, settings: ReferenceSettings): DeadReason | null {
   if (key === null || !isId(key)) return 'malformed';
   if (settings.partitions !== null && partitionOf(settings.partitions, Buffer.from(key)) !== partition)
     return 'wrong_partition';
@@ -247,65 +165,7 @@ function isId(text: string): boolean {
   return bytes > 0 && bytes <= ID_BYTES_MAX && !text.includes('\0');
 }
 
-/** Answers questions about one log and one catalogue, at any time asked for. */
-export class Reference {
-  readonly intake: Intake;
-  readonly #catalogue: Catalogue;
-  readonly #settings: ReferenceSettings;
-  readonly #byProduct: ReadonlyMap<string, readonly CountedEvent[]>;
-  readonly #byUser: ReadonlyMap<string, readonly CountedEvent[]>;
-
-  constructor(
-    records: readonly RawRecord[],
-    catalogue: Catalogue = EMPTY_CATALOGUE,
-    settings: ReferenceSettings = DEFAULT_SETTINGS,
-  ) {
-    this.intake = intake(records, settings);
-    this.#catalogue = catalogue;
-    this.#settings = settings;
-    this.#byProduct = groupBy(this.intake.counted, (event) => event.product);
-    this.#byUser = groupBy(
-      this.intake.counted.filter((event) => !event.forgotten),
-      (event) => event.user,
-    );
-  }
-
-  /** Products with a counted event, whether or not one is still in a window. */
-  get products(): string[] {
-    return [...this.#byProduct.keys()];
-  }
-
-  /** Users with a counted event that no erasure took away. */
-  get users(): string[] {
-    return [...this.#byUser.keys()];
-  }
-
-  /** Null where nothing is in the window of `asOf` or the product was deleted. */
-  popularity(product: string, asOf: number): PopularityAnswer | null {
-    if (this.#catalogue.deleted.has(product)) return null;
-    const sums = popularityOf(this.#byProduct.get(product) ?? [], asOf, this.#settings.popularityHalfLifeMs);
-    return sums && { ...sums, category: this.#categoryOf(product) };
-  }
-
-  /** Share per category; null where nothing is in the window. */
-  affinity(user: string, asOf: number): Map<string, number> | null {
-    const events = this.#byUser.get(user) ?? [];
-    return affinityOf(events, asOf, this.#settings.affinityHalfLifeMs, (product) => this.#categoryOf(product));
-  }
-
-  /** The heaviest products that were not deleted, heaviest first; null where none is in the window. */
-  interactions(user: string, asOf: number): InteractionsAnswer | null {
-    const events = this.#byUser.get(user) ?? [];
-    return interactionsOf(events, asOf, this.#settings.affinityHalfLifeMs, this.#catalogue.deleted);
-  }
-
-  #categoryOf(product: string): string {
-    if (this.#catalogue.deleted.has(product)) return 'unknown';
-    return this.#catalogue.categories.get(product) ?? 'unknown';
-  }
-}
-
-/** Of the events of one product; null where none is in the window. */
+/** For the events of one product; null if none is in the window. */
 export function popularityOf(
   events: readonly PopularityInput[],
   asOf: number,
@@ -322,7 +182,7 @@ export function popularityOf(
   };
 }
 
-/** Of the events of one user: share per category; null where none is in the window. */
+/** For the events of one user: share per category; null if none is in the window. */
 export function affinityOf(
   events: readonly AffinityInput[],
   asOf: number,
@@ -331,7 +191,7 @@ export function affinityOf(
 ): Map<string, number> | null {
   const counted = inWindow(events, asOf);
   if (counted.length === 0) return null;
-  // Shares do not depend on the time they are taken relative to; the newest event's keeps short half-lives from underflow.
+  // Shares do not depend on their reference time; taking the newest event's keeps short half-lives from underflowing.
   const newest = counted.reduce((latest, event) => Math.max(latest, event.ts), Number.NEGATIVE_INFINITY);
   const total = decayedSum(counted, newest, halfLifeMs);
   const byCategory = groupBy(counted, (event) => event.category ?? categoryOf(event.product));
@@ -342,20 +202,6 @@ export function affinityOf(
   const result = new Map(shares.slice(0, CATEGORIES_MAX));
   for (const [, share] of shares.slice(CATEGORIES_MAX)) result.set('other', (result.get('other') ?? 0) + share);
   return result;
-}
-
-/** Of the events of one user: the heaviest products, heaviest first; null where none is in the window. */
-export function interactionsOf(
-  events: readonly InteractionsInput[],
-  asOf: number,
-  halfLifeMs: number,
-  deleted: ReadonlySet<string>,
-): InteractionsAnswer | null {
-  const kept = events.filter(({ product }) => !deleted.has(product));
-  const items = [...itemsOf(kept, asOf, halfLifeMs).values()];
-  if (items.length === 0) return null;
-  items.sort((a, b) => b.weight - a.weight || compareBytes(a.product_id, b.product_id));
-  return { items: items.slice(0, INTERACTIONS_MAX), truncated: Math.max(0, items.length - INTERACTIONS_MAX) };
 }
 
 /** What interactions are chosen from: every product with an event in the window, in no order. */
@@ -402,7 +248,7 @@ function compareBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
-/** |a − b| relative to the larger; 0 where both are 0, Infinity where one is no finite number. */
+/** |a − b| relative to the larger; 0 if both are 0, Infinity if either is not a finite number. */
 export function relativeError(a: number, b: number): number {
   if (a === b) return 0;
   if (!Number.isFinite(a) || !Number.isFinite(b)) return Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** What a comparison found, as it is printed, logged and answered over HTTP. */
+/** The result of a comparison, as it is printed, logged and returned over HTTP. */
 import type { Difference, Outcome } from './compare.js';
 import type { Artefact, StoreName } from './passage.js';
 
@@ -9,14 +9,14 @@ export interface ReportedDifference {
   readonly what: string;
   readonly served: string | number | null;
   readonly expected: string | number | null;
-  /** The row's time, ISO 8601; null where there is no row. */
+  /** The row's time, ISO 8601; null if there is no row. */
   readonly as_of: string | null;
-  /** Null where there is no number on both sides. */
+  /** Null unless both sides are numbers. */
   readonly relative_error: number | null;
 }
 
-/** Keys by what became of them, for one artefact in one store. */
-export interface ComparedKeys {
+/** Number of keys per outcome, for one artefact in one store. */
+interface ComparedKeys {
   readonly store: StoreName;
   readonly artefact: Artefact;
   readonly same: number;
@@ -31,22 +31,22 @@ export interface AuditReport {
   readonly duration_seconds: number;
   readonly sample: {
     readonly salt: string;
-    /** Of all users and of all products, 0 to 1. */
+    /** Share of all users and of all products, 0 to 1. */
     readonly users_share: number;
     readonly products_share: number;
     readonly users: number;
     readonly products: number;
-    /** Counted events kept of them. */
+    /** Counted events kept for them. */
     readonly events: number;
   };
   /** Records of `events` read so far. */
   readonly records_read: number;
   readonly compared: readonly ComparedKeys[];
-  /** The first of them, up to REPORTED_MAX. */
+  /** The first ones, up to REPORTED_MAX. */
   readonly differences: readonly ReportedDifference[];
-  /** Of everything compared as a number. */
+  /** Over everything compared as a number. */
   readonly largest_relative_error: number;
-  /** Why nothing could be compared, in words; null where it could. */
+  /** Why nothing could be compared, in words; null otherwise. */
   readonly behind: string | null;
 }
 

@@ -1,4 +1,4 @@
-/** What both stores serve of the keys asked for, read row by row as readers would. */
+/** What both stores serve for the given keys, read row by row as readers would. */
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { affinityTable, decodeId, encodeId, Layout, popularityTable } from '../layout.js';
@@ -14,16 +14,16 @@ export interface PopularityRow {
   readonly category: string;
 }
 
-/** All that the online store holds of a product; null where it holds nothing. */
+/** All that the online store holds for a product; null if nothing. */
 export interface PopularityRank {
-  /** In the ranking of all products. */
+  /** Score in the ranking of all products. */
   readonly rank: number | null;
   /** UTC day of the row, days since 1970. */
   readonly day: number | null;
   readonly category: string | null;
-  /** In the ranking of that category. */
+  /** Score in the ranking of that category. */
   readonly categoryRank: number | null;
-  /** Other categories in whose rankings it stands. */
+  /** Other categories whose rankings contain it. */
   readonly elsewhere: readonly string[];
 }
 
@@ -32,7 +32,7 @@ export interface AffinityShares {
   readonly scores: ReadonlyMap<string, number>;
 }
 
-/** Keys that stores hold, found by looking there. */
+/** Keys found by searching the stores. */
 export interface Listing {
   /** Product → categories in whose rankings it was found. */
   readonly products: ReadonlyMap<string, ReadonlySet<string>>;
@@ -48,7 +48,7 @@ export interface Served {
   ): Promise<ReadonlyMap<string, PopularityRank | 'changing'>>;
   affinityRows(ids: readonly string[]): Promise<ReadonlyMap<string, AffinityShares>>;
   affinityHashes(ids: readonly string[]): Promise<ReadonlyMap<string, AffinityShares | 'changing' | 'ragged'>>;
-  /** Of the online store; `unreadable`: nothing that a reader could read. */
+  /** From the online store; `unreadable`: nothing that a reader could read. */
   interactions(ids: readonly string[]): Promise<ReadonlyMap<string, StoredInteractions | 'unreadable'>>;
   /** Keys of the sample that the stores hold, as far as `depth` goes. */
   list(holds: { user(id: string): boolean; product(id: string): boolean }, depth: Depth): Promise<Listing>;
@@ -56,20 +56,20 @@ export interface Served {
 
 /**
  * `all`: every key of both stores. `some`: what the rankings show to readers, and the next few thousand rows of each
- * table, further with every call: to list everything every five minutes would be a load of its own.
+ * table, continuing with every call: listing everything every five minutes would be a noticeable load.
  */
 export type Depth = 'all' | 'some';
 
-/** Most members that any reader is given of a ranking. */
+/** The most members of a ranking that any reader gets. */
 const RANKS_SHOWN = 1_000;
-/** A ranking is read in one command that holds up everybody: beyond so many members only its best are listed. */
+/** A ranking is read in one command that blocks everyone else: above this many members, only the best are listed. */
 const RANKS_LISTED_MAX = 200_000;
 const CATEGORIES_SOME = 100;
 const PAGE_ROWS = 5_000;
-/** A row that moves while it is read is read again. */
+/** A row that changes while it is being read is read again. */
 const READ_TRIES = 3;
 
-export interface ServedOptions {
+interface ServedOptions {
   readonly store: OnlineStore;
   readonly database: Database;
   /** The setting REDIS_KEY_PREFIX. */
@@ -85,7 +85,7 @@ export class StoredFeatures implements Served {
   readonly #database: Database;
   readonly #version: number;
   readonly #layout: Layout;
-  /** Where the next partial listing of a table goes on. */
+  /** Where the next partial listing of a table continues. */
   readonly #listedTo = new Map<string, string>();
 
   constructor({ store, database, keyPrefix, version }: ServedOptions) {
@@ -236,7 +236,7 @@ export class StoredFeatures implements Served {
     return (await this.#store.ztop(key, most)).map(({ member }) => member);
   }
 
-  /** All categories there are, or those of the best products. */
+  /** All existing categories, or those of the best products. */
   async #categories(best: readonly string[], depth: Depth): Promise<string[]> {
     const prefix = this.#layout.popularityCategoryPrefix(this.#version);
     if (depth === 'all') return (await this.#store.keys(prefix)).map((key) => decodeId(key.slice(prefix.length)));
@@ -246,7 +246,7 @@ export class StoredFeatures implements Served {
     return [...distinct].slice(0, CATEGORIES_SOME).map(decodeId);
   }
 
-  /** Keys of a table in their order: all of it, or one page further than the last time. */
+  /** Keys of a table in order: all of it, or the page after the last one. */
   async #pages(table: string, key: string, depth: Depth, visit: (id: string) => unknown): Promise<void> {
     let after = depth === 'all' ? '' : (this.#listedTo.get(table) ?? '');
     for (;;) {

@@ -1,18 +1,18 @@
-/** The newest record that a reader can see, per partition: looked for from the end backwards. */
+/** Finds the newest record that a reader can see, per partition, searching backwards from the end. */
 import type { Log, RecordColumns } from '../../runtime/log/log.js';
 
 const BACK_FIRST = 64;
 const BACK_FACTOR = 16;
 const WAIT_MS = 100;
 
-export interface Newest<T> {
+interface Newest<T> {
   readonly offset: number;
   readonly value: T;
 }
 
 /**
- * Per partition of a topic, what `take` makes of its newest record for which it answers not null; partitions without one
- * are missing. The end of a log is no such record: behind it may stand control records and aborted ones.
+ * Per partition of a topic, the first non-null result of `take`, newest record first; partitions without one are
+ * missing. The end of a log is not that record: control records and aborted ones may follow it.
  */
 export async function newestPerPartition<T>(
   log: Log,
@@ -51,7 +51,7 @@ interface Span {
   readonly end: number;
 }
 
-/** Visits every visible record of the spans, and perhaps some behind them. */
+/** Visits every visible record of the spans, and perhaps some after them. */
 export async function readSpans(
   log: Log,
   spans: readonly Span[],

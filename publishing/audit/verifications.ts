@@ -1,4 +1,4 @@
-/** Comparisons asked for by people: one at a time, in the background of the process that has the log and the stores. */
+/** Comparisons requested by people: one at a time, in the background of the process that has the log and the stores. */
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';
@@ -17,13 +17,13 @@ export interface Verification {
   readonly error: string | null;
 }
 
-/** Share of all keys, and what chooses them. */
-export interface VerificationRequest {
+/** Share of all keys, and the salt that chooses them. */
+interface VerificationRequest {
   readonly share: number;
   readonly salt: string;
 }
 
-/** Finished ones that can still be asked about. */
+/** Finished ones that can still be queried. */
 const REMEMBERED = 20;
 
 export class Verifications implements Service {
@@ -40,7 +40,7 @@ export class Verifications implements Service {
   }
 
   async start(): Promise<void> {
-    // Nothing runs until somebody asks.
+    // Nothing runs until it is requested.
   }
 
   async stop(): Promise<void> {
@@ -48,7 +48,7 @@ export class Verifications implements Service {
     await this.#running;
   }
 
-  /** Begins one; null while another one runs. */
+  /** Begins one; null while another is running. */
   begin(request: VerificationRequest): Verification | null {
     if (this.#running !== null) return null;
     const id = randomUUID();
@@ -66,7 +66,7 @@ export class Verifications implements Service {
     return started;
   }
 
-  /** Null for an id that is not known, or not any more. */
+  /** Null for an id that is unknown or no longer known. */
   get(id: string): Verification | null {
     return this.#known.get(id) ?? null;
   }

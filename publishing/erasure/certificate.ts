@@ -1,6 +1,6 @@
 /**
- * What an erasure has come to, as the API and the command show it. Times are ISO 8601 UTC. What is said to be gone was
- * looked at; what only expires is said with the rule that ends it, and with the time where the rule gives one.
+ * The state of an erasure, as the API and the command show it. Times are ISO 8601 UTC. Data reported as gone was
+ * checked; data that only expires is listed with the rule that ends it, and with the time if the rule gives one.
  */
 import type { LogAdmin } from '../../runtime/log/log.js';
 import { CHECKPOINT_AGE_MS_MAX } from '../../runtime/tasks/restore.js';
@@ -10,15 +10,15 @@ import { featureTopics } from '../../topics/features.js';
 import type { SubjectKind } from '../../topics/subject.js';
 import { DAY_MS } from '../../topics/topic.js';
 
-/** Where a record lies, and its log time. */
-export interface Coordinates {
+/** The place of a record, and its log time. */
+interface Coordinates {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
   readonly at: string;
 }
 
-/** One thing that was looked at. */
+/** One item that was checked. */
 export interface Verified {
   readonly what: string;
   readonly where: 'log' | 'task' | 'online store' | 'database';
@@ -26,15 +26,15 @@ export interface Verified {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  /** Something is left only where something came after the cut: it counts anew. */
+  /** Something is left only if records followed the cut: those start counting again. */
   readonly left: 'nothing' | 'only what came after the cut';
 }
 
-/** Something that time alone removes. */
-export interface Expiring {
+/** Something that only time removes. */
+interface Expiring {
   readonly what: string;
   readonly where: string;
-  /** The latest moment by the rule; null where the rule knows none. */
+  /** The latest moment by the rule; null if the rule gives none. */
   readonly until: string | null;
   readonly rule: string;
 }
@@ -42,7 +42,7 @@ export interface Expiring {
 export interface Certificate {
   readonly verified_at: string;
   readonly gone: readonly Verified[];
-  /** What could not be looked at from here; empty in a process that knows both stores. */
+  /** What could not be checked from here; empty in a process with access to both stores. */
   readonly not_checked: readonly string[];
   readonly expires: readonly Expiring[];
   /** What stays, and why. */
@@ -55,7 +55,7 @@ export interface ErasureStatus {
   readonly state: 'waiting' | 'done';
   readonly requested_at: string;
   readonly reason: string | null;
-  /** The record that is the cut: its offset, not its time. Null where the log no longer holds it, or not yet. */
+  /** The record that is the cut: its offset, not its time. Null if the log no longer holds it, or does not yet. */
   readonly cut: Coordinates | null;
   /** In words; empty when done. */
   readonly waits_for: readonly string[];
@@ -70,23 +70,23 @@ export function coordinates({ topic, partition, offset, timestamp }: Place): Coo
   return { topic, partition, offset, at: iso(timestamp) };
 }
 
-/** What the rules of expiry depend on. */
-export interface Expiry {
+/** What the expiry rules depend on. */
+interface Expiry {
   readonly kind: SubjectKind;
-  /** Of the cut, ms. */
+  /** Time of the cut, ms. */
   readonly cutMs: number;
   readonly versions: readonly number[];
   readonly duplicateHorizonMs: number;
   readonly changelogIntervalMs: number;
-  /** Rows of the changelog are deleted already. */
+  /** The rows of the changelog are already deleted. */
   readonly changelogDeleted: boolean;
-  /** Dead letters in Postgres that carry the user's key; null where nobody could look. */
+  /** Dead letters in Postgres that carry the user's key; null if they could not be checked. */
   readonly letters: number | null;
 }
 
 const SEGMENTS = 'the log deletes whole segments, so it may take up to segment.ms longer';
 
-/** What expires when, by the settings that the topics have now. */
+/** What expires when, by the current settings of the topics. */
 export async function expiring(admin: LogAdmin, expiry: Expiry): Promise<Expiring[]> {
   return expiry.kind === 'user' ? ofUser(admin, expiry) : ofProduct(admin, expiry);
 }
@@ -102,28 +102,28 @@ async function ofUser(admin: LogAdmin, expiry: Expiry): Promise<Expiring[]> {
     ...(await Promise.all(rows.map(({ activityChangelog }) => ofChangelog(admin, activityChangelog.name, expiry)))),
     ...(await Promise.all(
       rows.flatMap(({ affinity, interactions }) =>
-        [affinity, interactions].map(({ name }) => byCompaction(admin, 'former values', name, cutMs)),
+        [affinity, interactions].map(({ name }) => byCompaction(admin, 'previous values', name, cutMs)),
       ),
     )),
-    await byCompaction(admin, 'former values', users.name, cutMs),
+    await byCompaction(admin, 'previous values', users.name, cutMs),
     checkpoints(cutMs),
     {
-      what: 'factors of the user in models made before',
+      what: 'factors of the user in models built before',
       where: 'als_user_factors, keys als:v<n>:user:<id>, folders of those versions',
       until: null,
-      rule: 'readers pass over them; they go with their version, 24 hours after another has taken its place',
+      rule: 'readers skip them; they are removed with their version, 24 hours after another has replaced it',
     },
     {
       what: 'the bare user_id in checkpoints of its task',
       where: 'data folders',
       until: null,
-      rule: 'until that task is restored without one: by deleting the file while the process is stopped',
+      rule: 'until that task is restored without a checkpoint: delete the file while the process is stopped',
     },
     {
       what: 'hashes of event ids',
       where: 'duplicate set of the task',
       until: iso(cutMs + expiry.duplicateHorizonMs),
-      rule: 'an id is kept for the duplicate horizon, as a hash of 128 bits',
+      rule: 'an id is kept for the duplicate horizon, as a 128-bit hash',
     },
   ];
 }
@@ -132,19 +132,19 @@ async function ofProduct(admin: LogAdmin, { cutMs, versions }: Expiry): Promise<
   return [
     await byRetention(admin, 'raw events', events.name, cutMs),
     ...(await Promise.all(
-      versions.map((version) => byCompaction(admin, 'former values', featureTopics(version).popularity.name, cutMs)),
+      versions.map((version) => byCompaction(admin, 'previous values', featureTopics(version).popularity.name, cutMs)),
     )),
     {
       what: 'the product in interactions of its users',
       where: `${versions.map((version) => featureTopics(version).interactions.name).join(', ')} and the online store`,
       until: iso(cutMs + 90 * DAY_MS),
-      rule: "left out at each user's next emission, at the latest when the last day with it leaves the window",
+      rule: "left out at each user's next emission, at the latest when its last day leaves the window",
     },
     {
       what: 'sums per day',
       where: 'state of the tasks and their changelogs',
       until: iso(cutMs + 100 * DAY_MS),
-      rule: 'they leave with the window and are shown to nobody, unless the product is put back before',
+      rule: 'they leave with the window and are not shown, unless the product is restored before then',
     },
     checkpoints(cutMs),
   ];
@@ -155,14 +155,14 @@ function checkpoints(cutMs: number): Expiring {
     what: 'local checkpoints of tasks',
     where: 'data folders',
     until: iso(cutMs + CHECKPOINT_AGE_MS_MAX),
-    rule: 'each is replaced by the next, and discarded at six days',
+    rule: 'each is replaced by the next, and discarded after six days',
   };
 }
 
 async function byRetention(admin: LogAdmin, what: string, topic: string, cutMs: number, more = ''): Promise<Expiring> {
   const retentionMs = (await admin.describeTopic(topic))?.retentionMs ?? -1;
   const where = `topic ${topic}`;
-  if (retentionMs < 0) return { what, where, until: null, rule: `no retention is set, so nothing ends it${more}` };
+  if (retentionMs < 0) return { what, where, until: null, rule: `no retention is set, so it never expires${more}` };
   const days = Number((retentionMs / DAY_MS).toFixed(2));
   return { what, where, until: iso(cutMs + retentionMs), rule: `retention of ${days} days; ${SEGMENTS}${more}` };
 }
@@ -170,39 +170,39 @@ async function byRetention(admin: LogAdmin, what: string, topic: string, cutMs: 
 async function byCompaction(admin: LogAdmin, what: string, topic: string, cutMs: number): Promise<Expiring> {
   const lagMs = Number((await admin.describeTopic(topic))?.settings['max.compaction.lag.ms'] ?? Number.NaN);
   const where = `topic ${topic}`;
-  // Kafka's own default is the largest long: no promise at all.
+  // Kafka's own default is the largest long: effectively no limit.
   if (!(lagMs < 10_000 * DAY_MS))
-    return { what, where, until: null, rule: 'compaction keeps the null value only; no time is set for it' };
+    return { what, where, until: null, rule: 'compaction keeps only the null value; no time is set for it' };
   const hours = Number((lagMs / 3_600_000).toFixed(2));
   return {
     what,
     where,
     until: iso(cutMs + lagMs),
-    rule: `compaction, due after ${hours} hours, keeps the null value only`,
+    rule: `compaction, due after ${hours} hours, keeps only the null value`,
   };
 }
 
 async function ofChangelog(admin: LogAdmin, topic: string, expiry: Expiry): Promise<Expiring> {
   const { until, where, rule } = await byRetention(admin, '', topic, expiry.cutMs);
   const flush = expiry.changelogDeleted
-    ? 'null values are written; compaction removes what they stand for'
-    : `null values follow with the next flush, begun every ${expiry.changelogIntervalMs / 1000} s`;
+    ? 'null values are written; compaction removes the rows they delete'
+    : `null values follow with the next flush, which begins every ${expiry.changelogIntervalMs / 1000} s`;
   return {
     what: 'rows per day of the user',
     where,
     until,
-    rule: `${flush}; days that had left the window before: ${rule}`,
+    rule: `${flush}; days that left the window earlier: ${rule}`,
   };
 }
 
-/** What an erasure does not take away. */
+/** What an erasure does not remove. */
 export function staying(kind: SubjectKind): string[] {
   const request = `topic ${erasures.name}: the request itself, with the id, so that it can be shown and applied again`;
   return kind === 'user'
-    ? ["popularity: the user's past weight, as a sum in which nobody can be told apart", request]
+    ? ["popularity: the user's past weight, as a sum in which nobody can be identified", request]
     : [
-        "affinity: what users did with the product counts on in their categories, as the event's own category or unknown",
-        'online store: the id alone, among the deleted products that readers of models pass over',
+        "affinity: users' events with the product still count in their categories, as the event's own category or unknown",
+        'online store: the id alone, among the deleted products that readers of models skip',
         request,
       ];
 }

@@ -1,12 +1,12 @@
 /**
- * What has become of a request to forget, told from what is there and kept nowhere: the request in `erasures`, the cut in
- * the log, the markers of the tasks that fold it, the feature topics, and how far each store has come. So any process
- * can answer, also after restarts and for requests of others.
+ * The state of an erasure request, worked out from existing data and stored nowhere: the request in `erasures`, the cut
+ * in the log, the markers of the tasks that fold it, the feature topics, and the position of each store. So any process
+ * can answer, even after restarts and for requests that other processes accepted.
  *
  *   request ──► cut ──► task has folded it and emitted ──► newest feature records ──► sinks have passed those ──► rows
  *
- * The way by offsets, not by rows, is what makes it true: a row that is there may be an old one or one of what came
- * after the cut, and only the order of the log tells which.
+ * Following offsets, not rows, is what makes the answer true: an existing row may be an old one or one written after
+ * the cut, and only the order of the log shows which.
  */
 import type { Log } from '../../runtime/log/log.js';
 import { hasKey, visitRows } from '../../runtime/tasks/scan.js';
@@ -18,7 +18,7 @@ import { type Subject, subjectKey } from '../../topics/subject.js';
 import type { ErasureStatus } from './certificate.js';
 import { Look, type LookOptions } from './look.js';
 
-/** Looks again this often while waiting. */
+/** How often to check again while waiting. */
 const LOOK_MS = 100;
 
 export class ErasureReader {
@@ -28,13 +28,13 @@ export class ErasureReader {
     this.#o = options;
   }
 
-  /** Of the features application, those that are looked at. */
+  /** The versions of the features application that are checked. */
   get versions(): readonly number[] {
     return this.#o.versions;
   }
 
   /**
-   * Where the newest erasure of the subject stands; waits up to `waitMs` for its end. Null where none was asked for.
+   * The state of the newest erasure of the subject; waits up to `waitMs` for it to finish. Null if none was requested.
    * Errors: the log's and the stores' own.
    */
   async status(subject: Subject, waitMs: number, signal?: AbortSignal): Promise<ErasureStatus | null> {

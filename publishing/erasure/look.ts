@@ -1,6 +1,6 @@
 /**
- * One look after another at the same request to forget. What was found once is not sought again, so that waiting has an
- * end even for a user who goes on buying.
+ * Repeated checks of the same erasure request. Whatever was found once is not searched for again, so that the wait ends
+ * even for a user who keeps buying.
  */
 
 import type { Log, TopicPartition } from '../../runtime/log/log.js';
@@ -37,28 +37,28 @@ export interface LookOptions {
   readonly log: Log;
   readonly codec: Codec;
   readonly clock: Clock;
-  /** Null where this process does not know it: the certificate then says that it was not looked at. */
+  /** Null if this process does not know it: the certificate then says that it was not checked. */
   readonly store: OnlineStore | null;
   readonly database: Queryable | null;
   /** The setting REDIS_KEY_PREFIX. */
   readonly keyPrefix: string;
-  /** Of the features application, those that run. */
+  /** The running versions of the features application. */
   readonly versions: readonly number[];
   readonly duplicateHorizonMs: number;
   readonly changelogIntervalMs: number;
 }
 
-/** A transaction shows in all its partitions within this time. */
+/** A transaction becomes visible in all its partitions within this time. */
 const VISIBLE_MS_MAX = 60_000;
 
-/** The record that tells what became of the subject in one topic. */
+/** The record that shows the outcome for the subject in one topic. */
 interface Found {
-  /** Null where compaction or retention has taken it since. */
+  /** Null if compaction or retention has removed it since. */
   readonly place: Place | null;
   readonly at: TopicPartition;
-  /** Whoever has applied everything below has applied it. */
+  /** A reader that has applied everything below this offset has applied it. */
   readonly to: number;
-  /** Nothing has come after it, as far as was read. */
+  /** Nothing has followed it, as far as was read. */
   readonly deletes: boolean;
 }
 
@@ -100,7 +100,7 @@ export class Look {
     return this.#found.get(deletedIn(this.#subject.kind)[0]);
   }
 
-  /** Goes as far as it can; answers what it waits for. */
+  /** Advances as far as it can; returns what it is waiting for. */
   async #advance(): Promise<string[]> {
     const { kind } = this.#subject;
     const invisible: string[] = [];
@@ -110,7 +110,7 @@ export class Look {
     for (const version of this.#o.versions) {
       const open = featuresOf(kind, version).filter((topic) => !this.#found.has(topic));
       if (open.length > 0 && kind === 'user' && !(await this.#isFolded(version)))
-        waitsFor.push(`a task of version ${version} to forget`);
+        waitsFor.push(`a task of version ${version} to erase the user`);
       else
         for (const topic of open)
           if (!(await this.#findFeature(topic, version))) waitsFor.push(`topic ${topic} to show the deletion`);
@@ -123,27 +123,27 @@ export class Look {
     return waitsFor;
   }
 
-  /** The null value of the request's transaction: the first one from where its partition ended before. */
+  /** The null value of the request's transaction: the first one after its partition's end at the request. */
   async #findDeletion(topic: string): Promise<boolean> {
     if (this.#found.has(topic)) return true;
     const floor = await this.#floor(topic);
     const place = await deletionOf(this.#o.log, floor, this.#id);
     if (place === null && !(await this.#mayBeGone(floor))) return false;
     const to = (place?.offset ?? floor.offset) + 1;
-    // Raw events are told by the cut alone: what came after it may be a hundred days of everybody's.
+    // For raw events the cut alone decides: what follows it may be a hundred days of everyone's events.
     const newest =
       topic === events.name ? null : (await historyOf(this.#o.log, { ...floor, offset: to }, this.#id)).newest;
     this.#found.set(topic, { place, at: floor, to, deletes: newest?.deletes ?? true });
     return true;
   }
 
-  /** Retention has passed it, or compaction has had the time to take it; else its transaction only shows in a moment. */
+  /** Retention has passed it or compaction may have removed it; else its transaction will be visible in a moment. */
   async #mayBeGone(floor: TopicPartition & { offset: number }): Promise<boolean> {
     if ((await this.#o.log.offsets(floor)).earliest > floor.offset) return true;
     return floor.topic !== events.name && this.#o.clock.now() - this.#request.requested_at > VISIBLE_MS_MAX;
   }
 
-  /** The commit that folds the cut also writes the user's affinity, and the interactions with it or soon after. */
+  /** The commit that folds the cut also writes the user's affinity; the interactions come with it or soon after. */
   async #isFolded(version: number): Promise<boolean> {
     const { log, codec } = this.#o;
     const cut = this.#cut!;
@@ -163,8 +163,8 @@ export class Look {
   }
 
   /**
-   * The deletion, or else the newest record once it holds nothing from before the cut. Whoever goes on buying has newer
-   * records all the time, and what has become of the request does not wait for those.
+   * The deletion, or else the newest record once it holds nothing from before the cut. A user who keeps buying always
+   * has newer records, and the state of the request does not wait for those.
    */
   async #findFeature(topic: string, version: number): Promise<boolean> {
     const floor = await this.#floor(topic);
@@ -181,9 +181,9 @@ export class Look {
   }
 
   /**
-   * Seen after the fold of the cut. A deletion stands whenever it was written: nothing from before the cut follows it.
-   * Affinity was written with the fold. Interactions may wait behind others: who goes on buying has a record then that
-   * is younger than the cut, all others get their deletion.
+   * Evaluated after the cut was folded. A deletion always counts, whenever it was written: nothing from before the cut
+   * follows it. Affinity was written with the fold. Interactions may wait behind other users': a user who keeps buying
+   * then has a record that is younger than the cut, all others get their deletion.
    */
   #isOfAfter(topic: string, version: number, record: KeyRecord | null): boolean {
     const { affinity } = featureTopics(version);
@@ -194,15 +194,15 @@ export class Look {
     return record !== null && this.#found.get(affinity.name)?.deletes === false && record.place.timestamp >= cutMs;
   }
 
-  /** A deletion; or a row again, because the product was put back. */
+  /** A deletion; or a new row, because the product was restored. */
   #isWithoutProduct({ deletion }: History): boolean {
     return deletion !== null || !this.#cut!.deletes;
   }
 
-  /** The request changed nothing where there was no row, or was none any more. */
+  /** The request changed nothing because there was no row, or no longer one. */
   async #findNothingSince(floor: TopicPartition & { offset: number }): Promise<boolean> {
     const { newest } = await historyOf(this.#o.log, { ...floor, offset: 0 }, this.#id);
-    // It may have come since the reading before this one.
+    // It may have arrived since the previous read.
     const isOld = newest === null || newest.place.offset < floor.offset;
     const deletes = newest?.deletes ?? true;
     if (!isOld || (!deletes && this.#cut!.deletes)) return false;
@@ -230,7 +230,7 @@ export class Look {
   async #floor(topic: string): Promise<TopicPartition & { offset: number }> {
     const noted = this.#request.after.find((floor) => floor.topic === topic);
     if (noted !== undefined) return noted;
-    // A version that was started after the request began with what the log held then.
+    // A version started after the request began with what the log held then.
     return { topic, partition: partitionOf(await this.#o.log.partitionCount(topic), this.#id), offset: 0 };
   }
 

@@ -1,10 +1,10 @@
-/** What a certificate says of times and keys, from the settings. */
+/** What a certificate says about times and keys, from the settings. */
 
-import type { Settings } from '../../runtime/process/settings.js';
+import type { PublishingSettings } from '../settings.js';
 import type { LookOptions } from './look.js';
 
 export function erasureSettings(
-  settings: Settings,
+  settings: PublishingSettings,
 ): Pick<LookOptions, 'keyPrefix' | 'duplicateHorizonMs' | 'changelogIntervalMs'> {
   return {
     keyPrefix: settings.REDIS_KEY_PREFIX,

@@ -1,4 +1,4 @@
-/** Where the stores hold a subject by its id, and how far the sinks that bring it there have come. */
+/** Where the stores hold a subject by its id, and how far the sinks that write it there have progressed. */
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import { products, users } from '../../topics/events.js';
@@ -14,19 +14,19 @@ export interface HeldRow {
   readonly where: 'online store' | 'database';
   /** The topic that brings it there. */
   readonly topic: string;
-  /** The sink's next offset; null before it has applied anything, and while it is rebuilt. */
+  /** The sink's next offset; null before it has applied anything, and while it is being rebuilt. */
   position(partition: number): Promise<number | null>;
   isThere(): Promise<boolean>;
 }
 
-export interface StoresOf {
+interface StoresOf {
   readonly store: OnlineStore | null;
   readonly database: Queryable | null;
   readonly keyPrefix: string;
   readonly versions: readonly number[];
 }
 
-/** Everything that stores hold under the subject's id, in the stores that are known. */
+/** Everything that the known stores hold under the subject's id. */
 export function heldRows({ kind, id }: Subject, { store, database, keyPrefix, versions }: StoresOf): HeldRow[] {
   const layout = new Layout(keyPrefix);
   return kind === 'user'
@@ -79,7 +79,7 @@ function productFeatures(
   database: Queryable | null,
 ): HeldRow[] {
   const topic = featureTopics(version).popularity.name;
-  // Its category's ranking is entered and left together with the hash of categories, in one operation.
+  // A product enters and leaves its category's ranking together with the hash of categories, in one operation.
   const isThere = async (online: OnlineStore) =>
     (await online.zscore(layout.popularityAll(version), id)) !== null ||
     (await online.hget(layout.popularityGroups(version), id)) !== null ||

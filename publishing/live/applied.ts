@@ -1,11 +1,11 @@
-/** Waiting until sinks have passed offsets: by events for partitions owned here, by asking the store for the others. */
+/** Waits until sinks have passed offsets: by events for partitions owned here, by asking the store for the others. */
 
 import type { TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { GroupSink, Materialiser } from './materialise.js';
 import { isWhole } from './position-plan.js';
 
-export interface End {
+interface End {
   readonly partition: number;
   readonly offset: number;
 }
@@ -16,7 +16,7 @@ export class Applied {
   readonly #groups: readonly Materialiser[];
   readonly #clock: Clock;
   readonly #closing = new AbortController();
-  /** Wakes whoever waits. */
+  /** Wakes all waiters. */
   readonly #waiting = new Set<() => void>();
 
   constructor(groups: readonly Materialiser[], clock: Clock) {
@@ -44,7 +44,7 @@ export class Applied {
     while (open.length > 0) {
       signal?.throwIfAborted();
       this.#closing.signal.throwIfAborted();
-      // Listening begins before looking: what happens in between is not missed.
+      // Listen first, then check, so that no change in between is missed.
       const nap = new AbortController();
       const wake = () => nap.abort();
       this.#waiting.add(wake);
@@ -66,7 +66,7 @@ export class Applied {
     const own = group.progressOf(at);
     if (own !== 'elsewhere') return own !== null && own >= offset;
     const id = { sink: group.sink, topic: at.topic, partition: at.partition };
-    // A store that cannot be asked has not told us that it is there yet.
+    // A store that cannot be reached has not confirmed the position.
     const held = await sink.store.position(id).catch(() => null);
     return held !== null && isWhole(held) && held.nextOffset >= offset;
   }

@@ -1,8 +1,8 @@
 /**
  * Records of one partition that were fetched and not yet applied, handed out as batches: the newest change per key, and
- * the offset up to which the batch speaks. Columns stay as they came until their batch is due, so waiting costs no
- * objects; and of a key's records in a batch only the newest is decoded. That is what lets a slow store keep up: the
- * more waits, the more of it is passed over.
+ * the offset up to which the batch reaches. Columns stay in their original form until their batch is due, so pending
+ * records cost no objects, and only the newest record of each key in a batch is decoded. That is how a slow store keeps
+ * up: the more is pending, the more is skipped.
  */
 import type { RecordColumns } from '../../runtime/log/log.js';
 import type { Codec } from '../../schemas/codec.js';
@@ -18,31 +18,31 @@ export interface PoisonRow {
 export interface Batch {
   /** At most one per key. */
   readonly changes: readonly Change[];
-  /** What could not be read of the newest records; one that a newer record of its key follows is not looked at. */
+  /** Unreadable newest records. A record followed by a newer one of the same key is not decoded. */
   readonly poison: readonly PoisonRow[];
-  /** First offset behind the batch. */
+  /** First offset after the batch. */
   readonly nextOffset: number;
   /** Log times of its records, ms. */
   readonly timestamps: readonly number[];
 }
 
-export interface BacklogOptions {
+interface BacklogOptions {
   readonly topic: KeyedTopic<never>;
   readonly codec: Codec;
   /** Partition count of the topic. */
   readonly partitions: number;
-  /** Most changes in a batch while no more than that wait. */
+  /** Most changes in a batch while no more than that are pending. */
   readonly rowsMax: number;
-  /** Most changes in a batch however many wait: the store is behind, and the more is coalesced the less it has to do. */
+  /** Most changes in a batch however many are pending: a store that is behind has less to do if more is coalesced. */
   readonly pressedRowsMax: number;
   /** Most bytes of a batch's newest records: bounds statements and scripts whose rows are large. */
   readonly batchBytesMax: number;
 }
 
-/** What a waiting record takes beside its bytes: its places in the columns. */
+/** What a pending record takes in addition to its bytes: its positions in the columns. */
 const ROW_BYTES = 32;
 
-/** A record of a key, and those of the same key before it in the batch. */
+/** The newest record of a key, and the earlier ones of the same key in the batch. */
 interface Entry {
   readonly columns: RecordColumns;
   readonly row: number;
@@ -53,7 +53,7 @@ interface Entry {
 export class Backlog {
   readonly #o: BacklogOptions;
   #queue: RecordColumns[] = [];
-  /** First row of queue[0] that was not handed out. */
+  /** First row of queue[0] that was not yet handed out. */
   #row = 0;
   /** Columns whose writers' schemas are known. */
   readonly #prepared = new WeakSet<RecordColumns>();
@@ -72,7 +72,7 @@ export class Backlog {
     return this.#rows;
   }
 
-  /** Memory that waits here. */
+  /** Memory taken by pending records. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -91,8 +91,8 @@ export class Backlog {
   }
 
   /**
-   * The next batch, of `rowsLimit` changes at most; null when nothing waits. Rejects, and takes nothing, when a writer's
-   * schema cannot be fetched.
+   * The next batch, of at most `rowsLimit` changes; null if nothing is pending. Rejects, and takes nothing, if a
+   * writer's schema cannot be fetched.
    */
   async next(rowsLimit = this.#o.pressedRowsMax): Promise<Batch | null> {
     for (const columns of [...this.#queue]) {
@@ -104,7 +104,7 @@ export class Backlog {
     try {
       return this.#take(rowsLimit);
     } catch (error) {
-      // What was taken is in no batch: it must come again, or the store would lack it for ever.
+      // The taken records are in no batch: they must be handed out again, or the store would never get them.
       this.#queue = before.queue;
       this.#row = before.row;
       this.#rows = before.rows;
@@ -118,7 +118,7 @@ export class Backlog {
     const batch = new BatchBuilder(Math.min(Math.max(rowsMax, this.#rows), rowsLimit), batchBytesMax);
     for (;;) {
       const columns = this.#queue[0];
-      // Columns that came during the look-ups are not prepared yet: theirs is the next batch.
+      // Columns that arrived during the look-ups are not prepared yet: they go into the next batch.
       if (columns === undefined || !this.#prepared.has(columns) || batch.isFull) break;
       this.#takeRows(columns, batch);
     }
@@ -155,7 +155,7 @@ class BatchBuilder implements Batch {
   readonly #rowsMax: number;
   readonly #bytesMax: number;
   readonly #newest = new Map<string, Entry>();
-  /** Of the newest records. */
+  /** Bytes of the newest records. */
   #bytes = 0;
 
   constructor(rowsMax: number, bytesMax: number) {
@@ -173,7 +173,7 @@ class BatchBuilder implements Batch {
     this.#newest.set(key, { columns, row, bytes, older });
   }
 
-  /** Decodes the newest record of each key; where it is poison, the one before it stands. */
+  /** Decodes the newest record of each key; if it is poison, the previous one is used. */
   read({ topic, codec }: BacklogOptions): void {
     for (const [key, newest] of this.#newest) {
       for (let entry: Entry | null = newest; entry !== null; entry = entry.older) {

@@ -1,4 +1,6 @@
-/** Writes dead letters of sinks. A letter's id and key are the record's coordinates, so that a second one is no other. */
+/**
+ * Writes the sinks' dead letters. A letter's id and key are the record's coordinates, so a second write is harmless.
+ */
 
 import { deadLetterOf } from '../../runtime/log/dead-letter.js';
 import type { Log, LogWriter } from '../../runtime/log/log.js';
@@ -20,9 +22,9 @@ export class DeadLetterWriter {
     this.#clock = clock;
   }
 
-  /** Resolves when the log has them. After an error the caller writes the same ones again: the outcome is unknown. */
+  /** Resolves when the log has them. After an error the caller writes them again, because the outcome is unknown. */
   async write(job: string, rows: readonly PoisonRow[]): Promise<void> {
-    // One after the other: a flush sends whatever is buffered, and an error must reach those whose letters it was.
+    // One at a time: a flush sends everything buffered, and an error must reach the caller whose letters failed.
     const turn = this.#last.then(() => this.#write(job, rows));
     this.#last = turn.catch(() => {});
     await turn;

@@ -1,12 +1,13 @@
 /**
- * Brings feature topics into one store: a member of a group that shares out partitions, one reader over those it was
- * given, and a PartitionSink for each, which owns the fence. Task t of the group is partition t of every topic, so one
+ * Writes feature topics into one store: a member of a group that distributes partitions, one reader over the assigned
+ * ones, and a PartitionSink for each, which owns the fence. Task t of the group is partition t of every topic, so one
  * membership and one reader serve all sinks of a store.
  */
 import { setMaxListeners } from 'node:events';
 import type { Assignment, Log, LogReader, Membership, TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { hasCode, messageOf } from '../../runtime/process/errors.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
@@ -20,7 +21,7 @@ import { PartitionSink, type SinkPace } from './partition-sink.js';
 export interface GroupSink {
   readonly topic: KeyedTopic<never>;
   readonly store: SinkStore;
-  /** Whether a rebuild deletes rows that it did not meet. */
+  /** Whether a rebuild deletes rows that it did not see. */
   readonly forgetsUnseen: boolean;
 }
 
@@ -33,26 +34,27 @@ export interface MaterialiserOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly letters: DeadLetterWriter;
-  /** Which life of a topic offsets belong to; null where the log cannot tell. Another one rebuilds every sink of it. */
+  /** The incarnation that a topic's offsets belong to; null if the log does not know. A new one rebuilds its sinks. */
   readonly incarnationOf: (topic: string) => Promise<string | null>;
   readonly pace: SinkPace;
   /** Called whenever a position may have changed. */
   readonly advanced: () => void;
 }
 
-/** Where one partition of one sink stands. */
+/** The position of one partition of one sink. */
 export interface SinkProgress extends TopicPartition {
   readonly sink: string;
   readonly nextOffset: number;
 }
 
-/** A broker would answer for every commit of every task else. */
+/** Without it, a broker would answer for every commit of every task. */
 const FETCH_GAP_MS = 25;
 const POLL_MS = 100;
 const FETCH_BYTES_MAX = 256 * 1024;
 const TAKE_MS_MAX = 500;
-/** Offsets are shown with every so many checks of the store. */
+/** Offsets are committed for display once every this many checks of the store. */
 const SHOW_CHECKS = 5;
 const REJOIN_MS = 1_000;
 const REVOKE_MS_MAX = 2_000;
@@ -60,7 +62,7 @@ const REVOKE_MS_MAX = 2_000;
 export class Materialiser implements Service {
   readonly #o: MaterialiserOptions;
   readonly #partitions = new Map<string, number>();
-  /** Set before the group can answer: an assignment may come before the call to join returns. */
+  /** Set before the group can answer: an assignment may arrive before the call to join returns. */
   #membership: Promise<Membership> | null = null;
   #shift: Shift | null = null;
   #stopping = new AbortController();
@@ -99,14 +101,14 @@ export class Materialiser implements Service {
     await (await membership)?.leave();
   }
 
-  /** Positions of the partitions that are ours and whole. */
+  /** Positions of the partitions that are owned here and whole. */
   positions(): SinkProgress[] {
     return (this.#shift?.parts ?? []).flatMap((part) =>
       part.appliedTo === null ? [] : [{ sink: this.#o.sink, ...part.partition, nextOffset: part.appliedTo }],
     );
   }
 
-  /** Where a partition stands; null while it is being taken or rebuilt; `elsewhere` where the store must be asked. */
+  /** The position of a partition; null while it is taken over or rebuilt; `elsewhere` if the store must be asked. */
   progressOf({ topic, partition }: TopicPartition): number | null | 'elsewhere' {
     const part = this.#shift?.parts.find(({ partition: own }) => own.topic === topic && own.partition === partition);
     return part === undefined ? 'elsewhere' : part.appliedTo;
@@ -144,8 +146,8 @@ export class Materialiser implements Service {
   }
 
   /**
-   * A store that hangs must not hold up the whole group, so the wait has an end. What is under way then is fenced by
-   * the next owner's epoch like anything else that comes late.
+   * A store that hangs must not hold up the whole group, so the wait is bounded. Work still under way then is fenced by
+   * the next owner's epoch, like any other late write.
    */
   async #endShift(): Promise<void> {
     const shift = this.#shift;
@@ -162,7 +164,7 @@ export class Materialiser implements Service {
     await this.#endShift();
     let why = error;
     while (!this.#stopping.signal.aborted) {
-      logger.error({ event: 'sink_membership_lost', sink, error: why.message }, 'Joining the group again');
+      logger.error({ event: 'sink_membership_lost', sink, error: why.message }, 'Rejoining the group');
       await clock.sleep(REJOIN_MS, this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       try {
@@ -182,7 +184,7 @@ class Shift {
   readonly #membership: () => Promise<Membership> | null;
   readonly #stop = new AbortController();
   readonly #done: Promise<unknown>;
-  /** A partition was taken, lost or moved: the reader must be opened anew. */
+  /** A partition was taken, lost or moved: the reader must be reopened. */
   #moved = false;
   #wake = new AbortController();
   #shownAtMs = 0;
@@ -232,7 +234,7 @@ class Shift {
 
   /** Feeds the parts until the end. Never rejects. */
   async #read(): Promise<void> {
-    // Most parts are taken within a moment of each other: one reader for all instead of one after each.
+    // Most parts are taken over at nearly the same time: open one reader for all instead of one after each.
     const isOpening = () => this.parts.some((part) => part.readFrom === null && part.failures === 0);
     const until = this.#o.clock.elapsed() + TAKE_MS_MAX;
     while (isOpening() && this.#o.clock.elapsed() < until && !this.#stop.signal.aborted)
@@ -283,12 +285,12 @@ class Shift {
         }
       }
       if (paused.size === parts.length) {
-        // Every store is behind: nothing more is held in memory until one of them has moved on.
+        // Every store is behind: hold no more in memory until one of them has progressed.
         await this.#nap(POLL_MS * 10);
         continue;
       }
       const answers = await reader.poll();
-      // What was read before a move belongs to the old positions.
+      // Records read before a move belong to the old positions.
       if (this.#moved || this.#stop.signal.aborted) return;
       for (const columns of answers) byName.get(nameOf(columns))?.offer(columns);
       await this.#showOffsets();
@@ -308,7 +310,7 @@ class Shift {
     }
   }
 
-  /** Offsets may not tell: a topic made anew can have grown beyond where the last one was read to. */
+  /** Offsets may not show it: a recreated topic can have grown past the offset the old one was read to. */
   async #findTopicsMadeAnew(): Promise<void> {
     for (const { topic } of this.#o.sinks) {
       const parts = this.parts.filter(({ partition, incarnation }) => partition.topic === topic.name && incarnation);
@@ -322,7 +324,7 @@ class Shift {
     }
   }
 
-  /** Offsets in the log are for lag displays only; the store's own are the ones that count. */
+  /** Offsets in the log are only for lag displays; the store's own offsets are authoritative. */
   async #showOffsets(): Promise<void> {
     const at = this.#o.clock.elapsed();
     if (at - this.#shownAtMs < SHOW_CHECKS * this.#o.pace.checkMs) return;

@@ -6,19 +6,20 @@
  *        │                   │ └─error, mismatch, once a second──► unsure ──store says the same──► reading
  *        └──fenced, emptied──┴───────────────────────────────────────┘
  *
- * `unsure` asks the store where it is before anything else is written: an error after sending does not say whether the
- * batch was applied. A rebuild reads everything from the log's start, remembers which keys the store held before and
- * did not meet again, and deletes those at the end; its batches carry an incarnation of their own until then, so that
- * a rebuild cut short begins again.
+ * `unsure` asks the store for its position before anything else is written: an error after sending does not say whether
+ * the batch was applied. A rebuild reads everything from the log's start, remembers which of the store's keys it has
+ * not yet seen again, and deletes those at the end. Until then its batches carry a separate incarnation, so that an
+ * interrupted rebuild starts over.
  *
- * The age of a position counts from the moment up to which the store has all of the log, not from its last batch: a
- * sink that works off a long outage writes all the time and may still come too late for a deletion.
+ * The age of a position counts from the time up to which the store has all of the log, not from its last batch: a sink
+ * that works off a long outage writes all the time and may still be too late for a deletion.
  */
 
 import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
-import { hasCode, isTransient, messageOf } from '../../runtime/process/errors.js';
-import { faultPoint } from '../../runtime/process/fault-points.js';
+import { hasCode, messageOf } from '../../runtime/process/errors.js';
+import type { EventBus } from '../../runtime/process/events.js';
+import { type FaultHook, passFaultPoint } from '../../runtime/process/fault-points.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
@@ -28,32 +29,38 @@ import type { Change, KeyedTopic } from '../sinks/keyed-topic.js';
 import type { SinkStore } from '../sinks/sink-store.js';
 import { Backlog, type Batch } from './backlog.js';
 import type { DeadLetterWriter } from './dead-letters.js';
+import { sinkFailed } from './events.js';
+import { sinkMetrics } from './metrics.js';
 import { isTooOld, rebuildingOf, rebuildReason } from './position-plan.js';
 
 /** How a sink writes; the same for all partitions. */
 export interface SinkPace {
-  /** Most changes in a batch while no more than that wait. */
+  /** Most changes in a batch while no more than that are pending. */
   readonly rowsMax: number;
-  /** Most changes in a batch however many wait: newer values take the place of older ones. */
+  /** Most changes in a batch however many are pending: newer values replace older ones. */
   readonly pressedRowsMax: number;
   /** Most bytes of records in a batch. */
   readonly batchBytesMax: number;
-  /** Most bytes of records that wait, of all partitions of a group in this process. */
+  /** Most bytes of pending records, over all partitions of a group in this process. */
   readonly waitingBytesMax: number;
-  /** How long the first waiting record waits for others of its key, ms. */
+  /** How long the first pending record waits for others of its key, ms. */
   readonly lingerMs: number;
-  /** How often the store is asked where it is although nothing came, ms. */
+  /** How often the store is asked for its position when nothing arrives, ms. */
   readonly checkMs: number;
-  /** Wait after a failure, ms: the first one, doubled up to the most. */
+  /** Wait after a failure, ms: `first`, doubled each time up to `most`. */
   readonly backoffMs: { readonly first: number; readonly most: number };
 }
 
-export interface PartitionSinkOptions {
+/** Where fault tests take hold, in the order in which a sink passes them. */
+export type SinkPoint = 'sink.opened' | 'sink.batch_taken' | 'sink.batch_applied' | 'sink.batch_noted';
+const faultPoint: FaultHook<SinkPoint> = passFaultPoint;
+
+interface PartitionSinkOptions {
   readonly id: SinkId;
   /** Partition count of the topic. */
   readonly partitions: number;
   readonly topic: KeyedTopic<never>;
-  /** Whether a rebuild deletes rows that it did not meet. */
+  /** Whether a rebuild deletes rows that it did not see. */
   readonly forgetsUnseen: boolean;
   readonly store: SinkStore;
   readonly log: Log;
@@ -61,31 +68,32 @@ export interface PartitionSinkOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly letters: DeadLetterWriter;
-  /** Which life of the topic offsets belong to; null where the log cannot tell. */
+  /** Which incarnation of the topic offsets belong to; null if the log does not know. */
   readonly incarnation: () => Promise<string | null>;
   readonly pace: SinkPace;
-  /** With this much waiting no more of this partition is fetched; what is on its way then still comes. */
+  /** Once this much is pending, no more of this partition is fetched; records already on their way still arrive. */
   readonly waitingBytesMax: number;
-  /** Whether the group still gives us this partition, by an answer given after the call. */
+  /** Whether the group still assigns us this partition, by an answer given after the call. */
   readonly confirmed: () => Promise<boolean>;
-  /** The reader must start this partition over at readFrom. */
+  /** The reader must restart this partition at readFrom. */
   readonly moved: () => void;
-  /** The store has moved on. */
+  /** The store has advanced. */
   readonly advanced: () => void;
 }
 
-/** The store's position is written again this often without input, so that an idle sink does not grow old. */
+/** Without input, the store's position is rewritten this often, so that an idle sink does not age. */
 const REFRESH_MS = 10 * 60_000;
-/** A store too slow for a batch gets a quarter of it, then slowly more again. */
+/** A store too slow for a batch gets a quarter of it, then gradually more again. */
 const SHRINK = 4;
 const GROW = 1.25;
 const ROWS_LIMIT_MIN = 10;
-/** The lag is looked at with every so many checks. */
+/** The lag is read once every this many checks. */
 const LAG_CHECKS = 5;
 
 interface Rebuild {
-  /** Keys that the store held at the beginning and the topic has not shown yet. */
+  /** Keys that the store held at the beginning and that the topic has not shown yet. */
   readonly unseen: Set<string>;
   /** The log's start and end at the beginning. */
   readonly start: number;
@@ -100,7 +108,7 @@ export class PartitionSink {
   readonly #where: string;
   /** Our epoch; null without hold. */
   #epoch: number | null = null;
-  /** Which life of the topic is read. */
+  /** The incarnation of the topic being read. */
   #incarnation: string | null = null;
   #mustConfirm = false;
   #unsure = false;
@@ -108,14 +116,14 @@ export class PartitionSink {
   /** The store's next offset as far as we know. */
   #applied = 0;
   #rebuild: Rebuild | null = null;
-  /** Taken from the backlog and not known to be applied. */
+  /** Taken from the backlog, not yet known to be applied. */
   #pending: Batch | null = null;
-  /** The batch whose poison is in the log already. */
+  /** The batch whose poison is already in the dead letters. */
   #setAside: Batch | null = null;
   #readFrom: number | null = null;
-  /** Most changes that the next batch may have. */
+  /** Most changes allowed in the next batch. */
   #rowsLimit: number;
-  /** The pending batch took the store too long: if it is not there it must come again in smaller ones. */
+  /** The pending batch took the store too long: if it was not applied, it must be split. */
   #tookTooLong = false;
   #waitingSinceMs = 0;
   #sureAtMs = 0;
@@ -123,7 +131,7 @@ export class PartitionSink {
   #writtenAtMs = 0;
   /** The store has everything that the log held at this time. */
   #wholeAtMs = 0;
-  /** The log's end as it was seen last; null until it is looked at again. */
+  /** The log's end when last read; null until it is read again. */
   #seenEnd: { readonly atMs: number; readonly offset: number } | null = null;
   #lagAtMs = 0;
   #failures = 0;
@@ -143,12 +151,12 @@ export class PartitionSink {
     return this.#at;
   }
 
-  /** Which life of the topic it follows; null without hold, and where the log cannot tell. */
+  /** The incarnation of the topic it follows; null without hold, and if the log does not know it. */
   get incarnation(): string | null {
     return this.#epoch === null ? null : this.#incarnation;
   }
 
-  /** Where the log must be read next; null while nothing is to be read. */
+  /** Where to read the log next; null while nothing is to be read. */
   get readFrom(): number | null {
     return this.#readFrom;
   }
@@ -158,7 +166,7 @@ export class PartitionSink {
     return this.#epoch === null || this.#rebuild !== null ? null : this.#applied;
   }
 
-  /** True when enough waits: fetch no more of this partition until it is false again. */
+  /** True when enough is pending: fetch no more of this partition until it is false again. */
   get isFull(): boolean {
     return this.#backlog.bytes >= this.#o.waitingBytesMax;
   }
@@ -167,7 +175,7 @@ export class PartitionSink {
     return this.#failures;
   }
 
-  /** Takes what the reader brought; columns that do not continue readFrom are the caller's mistake. */
+  /** Takes the columns the reader fetched; passing columns that do not continue readFrom is a caller's error. */
   offer(columns: RecordColumns): void {
     if (this.#backlog.isEmpty) this.#waitingSinceMs = this.#o.clock.elapsed();
     this.#backlog.offer(columns);
@@ -186,7 +194,7 @@ export class PartitionSink {
     this.#nap.abort();
   }
 
-  /** Runs until the signal, or until the group gives the partition to somebody else. Never rejects. */
+  /** Runs until the signal, or until the group assigns the partition to another member. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const wake = () => this.wake();
     signal.addEventListener('abort', wake);
@@ -245,7 +253,7 @@ export class PartitionSink {
     this.#mustConfirm = false;
     this.#sure();
     this.#writtenAtMs = this.#o.clock.elapsed() - Math.max(0, now - held.updatedAt);
-    // A rebuild starts with nothing: whatever it writes is of now.
+    // A rebuild starts with nothing: everything it writes is current.
     this.#wholeAtMs = reason === null ? held.updatedAt : now;
     this.#seenEnd = { atMs: now, offset: offsets.lastStable };
     this.#noteWhole();
@@ -261,7 +269,7 @@ export class PartitionSink {
     this.#readFrom = offset;
   }
 
-  /** False when fenced. Always under a new epoch: a batch still under way must not land in what is rebuilt. */
+  /** False when fenced. Always under a new epoch: a batch still under way must not write into the rebuilt rows. */
   async #beginRebuild(reason: string, held: SinkPosition, offsets: PartitionOffsets): Promise<boolean> {
     const unseen = new Set<string>();
     if (this.#o.forgetsUnseen) {
@@ -292,10 +300,7 @@ export class PartitionSink {
     this.#o.moved();
   }
 
-  /**
-   * The same batch would take as long again. Its records are read once more, because what was coalesced cannot be taken
-   * apart.
-   */
+  /** The same batch would take as long again. Its records are read again, because a coalesced batch cannot be split. */
   #splitPending(batch: Batch): void {
     this.#tookTooLong = false;
     this.#rowsLimit = Math.max(ROWS_LIMIT_MIN, batch.changes.length / SHRINK);
@@ -304,18 +309,18 @@ export class PartitionSink {
     this.#o.moved();
   }
 
-  /** Asks the store where it is, after an error and once a second. */
+  /** Asks the store for its position, after an error and once a second. */
   async #check(): Promise<void> {
     const now = this.#o.clock.now();
     const held = await this.#o.store.position(this.#o.id);
     if (held === null || held.epoch !== this.#epoch) {
       this.#logger.warn({ event: 'sink_fenced', epoch: this.#epoch, held }, 'The store is no longer ours');
-      // Only a newer owner may be the right one; an emptied store, or an older copy of it, has none.
+      // Only a newer owner can be the rightful one; an emptied store, or an older copy of it, has none.
       this.#mustConfirm = held !== null && held.epoch > this.#epoch!;
       this.#drop();
     } else if (this.#rebuild === null && isTooOld(held, now)) {
-      // The store, the log or this process was away for days: deletions may have come and gone meanwhile.
-      this.#logger.warn({ event: 'sink_too_old', held }, 'The position is too old to go on from');
+      // The store, the log or this process was away for days: deletions may have expired in the meantime.
+      this.#logger.warn({ event: 'sink_too_old', held }, 'The position is too old to continue from');
       this.#drop();
     } else if (held.nextOffset === this.#applied) {
       this.#sure();
@@ -343,7 +348,7 @@ export class PartitionSink {
     this.#o.moved();
   }
 
-  /** An idle sink writes its position again now and then. */
+  /** An idle sink rewrites its position from time to time. */
   async #stayFresh(): Promise<void> {
     if (this.#pending !== null) return;
     this.#failures = 0;
@@ -351,7 +356,7 @@ export class PartitionSink {
       await this.#write(this.#applied, []);
   }
 
-  /** While the store is down too: that is when somebody looks at it. */
+  /** Also while the store is down: that is when operators look at it. */
   async #observeLag(): Promise<void> {
     const at = this.#o.clock.elapsed();
     if (this.#epoch === null || at - this.#lagAtMs < LAG_CHECKS * this.#o.pace.checkMs) return;
@@ -361,13 +366,13 @@ export class PartitionSink {
       const { lastStable } = await log.offsets(this.#at);
       this.#seenEnd ??= { atMs: clock.now(), offset: lastStable };
       this.#noteWhole();
-      metrics.sinkLag.set({ sink: id.sink, ...this.#at }, Math.max(0, lastStable - this.#applied));
+      sinkMetrics(metrics).lag.set({ sink: id.sink, ...this.#at }, Math.max(0, lastStable - this.#applied));
     } catch (error) {
       this.#logger.debug({ event: 'sink_lag_unknown', error: messageOf(error) });
     }
   }
 
-  /** Up to when a store that stands there has all of the log: where the log once ended is passed. */
+  /** The time up to which a store at this offset has all of the log: it has passed an end the log once had. */
   #wholeAt(nextOffset: number): number {
     return this.#seenEnd !== null && nextOffset >= this.#seenEnd.offset ? this.#seenEnd.atMs : this.#wholeAtMs;
   }
@@ -400,7 +405,7 @@ export class PartitionSink {
     await faultPoint('sink.batch_noted', this.#where);
   }
 
-  /** False when the store refused: then it is asked where it is. */
+  /** False when the store refused: its position is then read again. */
   async #write(nextOffset: number, changes: readonly Change[], finished = this.#rebuild === null): Promise<boolean> {
     const { id, store } = this.#o;
     const incarnation = this.#incarnation ?? '';
@@ -438,14 +443,14 @@ export class PartitionSink {
     this.#rowsLimit = Math.min(this.#o.pace.pressedRowsMax, this.#rowsLimit * GROW);
     this.#applied = batch.nextOffset;
     this.#noteWhole();
-    metrics.sinkApplied.inc({ sink: id.sink, topic: id.topic }, batch.timestamps.length);
+    sinkMetrics(metrics).applied.inc({ sink: id.sink, topic: id.topic }, batch.timestamps.length);
     if (this.#rebuild === null) {
-      const delay = metrics.sinkDelay.labels(id.sink);
+      const delay = sinkMetrics(metrics).delay.labels(id.sink);
       const now = clock.now();
       for (const timestamp of batch.timestamps) delay.observe(Math.max(0, now - timestamp) / 1000);
     } else {
       for (const { key } of batch.changes) this.#rebuild.unseen.delete(key);
-      // Nobody can say what a record means that cannot be read: what the store has under its key stays.
+      // The meaning of an unreadable record is unknown: the store's value under its key stays.
       for (const { poison } of batch.poison) if (poison.key !== null) this.#rebuild.unseen.delete(poison.key);
     }
     this.#o.advanced();
@@ -455,12 +460,12 @@ export class PartitionSink {
     return this.#pending === null && Math.max(this.#applied, rebuild.start) >= rebuild.end;
   }
 
-  /** Deletes what the topic does not have, some keys a time, and last says that the store is whole. */
+  /** Deletes what the topic does not have, some keys at a time, and finally marks the store as whole. */
   async #finishRebuild(rebuild: Rebuild): Promise<void> {
     const gone = [...rebuild.unseen].slice(0, this.#o.pace.rowsMax);
     const last = gone.length === rebuild.unseen.size;
     const changes = gone.map((key) => ({ key, value: null }));
-    // An empty topic may begin at any offset: the store then stands at its start.
+    // An empty topic may begin at any offset: the store's position then becomes its start.
     const nextOffset = last ? Math.max(this.#applied, rebuild.start) : this.#applied;
     if (!(await this.#write(nextOffset, changes, last))) return;
     this.#applied = nextOffset;
@@ -494,12 +499,8 @@ export class PartitionSink {
     const { first, most } = this.#o.pace.backoffMs;
     const wait = Math.min(most, first * 2 ** Math.min(this.#failures, 20));
     this.#failures++;
-    this.#o.metrics.sinkFailures.inc({ sink: this.#o.id.sink });
-    const level = isTransient(error) ? 'warn' : 'error';
-    this.#logger[level](
-      { event: 'sink_failed', error: messageOf(error), failures: this.#failures, retry_in_ms: wait },
-      'The store did not take a batch; the sink tries again',
-    );
+    const { id, events } = this.#o;
+    events.emit(sinkFailed, { id, error, failures: this.#failures, retryInMs: wait });
     this.#o.advanced();
     await this.#o.clock.sleep(wait, signal);
   }

@@ -1,27 +1,27 @@
-/** Where a sink goes on from what its store says: a pure decision. */
+/** Where a sink continues, given its position in the store: a pure decision. */
 import type { PartitionOffsets } from '../../runtime/log/log.js';
 import type { SinkPosition } from '../../runtime/stores/online-store.js';
 import { DAY_MS } from '../../topics/topic.js';
 
 /**
- * Deletions stay in a compacted topic for seven days. A store that has not had all of the log for longer may have missed
- * one, so it is rebuilt a day before.
+ * Deletions stay in a compacted topic for seven days. A store that has not had all of the log for longer may have
+ * missed one, so it is rebuilt one day before.
  */
 export const POSITION_AGE_MS_MAX = 6 * DAY_MS;
 
 const REBUILDING = 'rebuilding:';
 
-/** What batches of a rebuild carry as their incarnation, so that one left unfinished begins again. */
+/** The incarnation in batches of a rebuild, so that an unfinished one starts over. */
 export function rebuildingOf(incarnation: string): string {
   return REBUILDING + incarnation;
 }
 
-/** Something was applied, and no rebuild is under way that would bring rows of before. */
+/** Something was applied, and no rebuild is under way that would rewrite earlier rows. */
 export function isWhole(held: SinkPosition): boolean {
   return held.updatedAt > 0 && !held.incarnation.startsWith(REBUILDING);
 }
 
-export type RebuildReason =
+type RebuildReason =
   | 'never_applied'
   | 'unfinished_rebuild'
   | 'other_incarnation'
@@ -30,8 +30,8 @@ export type RebuildReason =
   | 'above_log_end';
 
 /**
- * Why everything must be read again; null where the store may simply go on at its next offset. An incarnation of null is
- * one that the log cannot tell: then the store's is as good as any.
+ * Why everything must be read again; null if the store may simply continue at its next offset. A null incarnation is
+ * unknown to the log: the store's own is then accepted.
  */
 export function rebuildReason(
   held: SinkPosition,
@@ -48,7 +48,7 @@ export function rebuildReason(
   return null;
 }
 
-/** Whether deletions may have come and gone since the store had all of the log. */
+/** Whether deletions may have expired since the store had all of the log. */
 export function isTooOld(held: SinkPosition, nowMs: number): boolean {
   return nowMs - held.updatedAt > POSITION_AGE_MS_MAX;
 }

@@ -1,16 +1,17 @@
-/** Everything that brings the live features into the stores, as one service: the version, then three groups of sinks. */
+/** Brings the live features into the stores, as one service: the version, then three groups of sinks. */
 
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { isTransient, messageOf } from '../../runtime/process/errors.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import { type Service, startAll, stopAll } from '../../runtime/process/service.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Codec } from '../../schemas/codec.js';
 import { Layout } from '../layout.js';
+import type { PublishingSettings } from '../settings.js';
 import { affinityOnline, affinityRows } from '../sinks/affinity.js';
 import type { OnlineSink, TableSink } from '../sinks/declaration.js';
 import { deletedOnline } from '../sinks/deleted.js';
@@ -22,11 +23,11 @@ import { onlineSinkStore } from '../sinks/sink-store.js';
 import { tableSinkStore } from '../sinks/table-sink-store.js';
 import { catalogueRows, deadLetterRows, userRows } from '../sinks/tables.js';
 import { nothingStaged } from '../versions/follow.js';
+import { installLiveVersion, LIVE_ARTEFACTS, versionSettings } from '../versions/live-version.js';
 import { Reconciler } from '../versions/reconcile.js';
 import { Releases } from '../versions/releases.js';
 import { Applied } from './applied.js';
 import { DeadLetterWriter } from './dead-letters.js';
-import { installLiveVersion, LIVE_ARTEFACTS, versionSettings } from './live-version.js';
 import { type GroupSink, Materialiser, type SinkProgress } from './materialise.js';
 import type { SinkPace } from './partition-sink.js';
 
@@ -35,9 +36,10 @@ export interface PublisherOptions {
   readonly store: OnlineStore;
   readonly database: Database;
   readonly codec: Codec;
-  readonly settings: Settings;
+  readonly settings: PublishingSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly clock: Clock;
   /** Version of the features application. */
   readonly version: number;
@@ -55,7 +57,7 @@ export interface Publisher extends Service {
     ends: readonly { readonly partition: number; readonly offset: number }[],
     signal?: AbortSignal,
   ): Promise<void>;
-  /** Where the partitions owned by this process stand. */
+  /** Positions of the partitions owned by this process. */
   positions(): SinkProgress[];
 }
 
@@ -63,9 +65,7 @@ const CHECK_MS = 1_000;
 const MIB = 1024 * 1024;
 const WAITS = { checkMs: CHECK_MS, backoffMs: { first: 100, most: 5_000 } };
 
-/**
- * Redis does one batch at a time: a larger one holds up everybody who reads meanwhile (2,000 rows took up to 90 ms).
- */
+/** Redis runs one batch at a time, and a larger one blocks all readers meanwhile (2,000 rows took up to 90 ms). */
 export const ONLINE_PACE: SinkPace = {
   ...WAITS,
   rowsMax: 500,
@@ -75,7 +75,7 @@ export const ONLINE_PACE: SinkPace = {
   lingerMs: 0,
 };
 
-/** Readers of Postgres do not wait for a statement: under pressure it may take seconds' worth of records at once. */
+/** Readers of Postgres do not wait for a statement: under pressure one statement may take seconds' worth of records. */
 export const TABLE_PACE: Omit<SinkPace, 'lingerMs'> = {
   ...WAITS,
   rowsMax: 5_000,
@@ -96,16 +96,16 @@ class LivePublisher implements Publisher {
   readonly #applied: Applied;
   readonly #groups: readonly Materialiser[];
   readonly #releases: Releases;
-  /** Of the live features' heads alone, so that they are current wherever their sinks run. */
+  /** For the heads of the live features only, so that they are current wherever their sinks run. */
   readonly #reconciler: Reconciler;
 
   constructor(options: PublisherOptions) {
-    const { log, codec, clock, settings, version, store, database, logger, metrics } = options;
+    const { log, codec, clock, settings, version, store, database, logger, metrics, events } = options;
     const layout = new Layout(settings.REDIS_KEY_PREFIX);
     this.#o = options;
     this.#releases = new Releases(log, codec);
     this.#reconciler = new Reconciler({
-      place: { database, store, layout, clock, logger, metrics },
+      place: { database, store, layout, clock, logger, metrics, events },
       releases: this.#releases,
       restage: nothingStaged,
       artefacts: LIVE_ARTEFACTS,
@@ -136,8 +136,8 @@ class LivePublisher implements Publisher {
   }
 
   /**
-   * Throws FreshetError: 'settings' for a changed half-life, 'connection' when Postgres cannot be reached. An online
-   * store that is down is waited for in the background, as at any later time.
+   * Throws FreshetError: 'settings' for a changed half-life, 'connection' if Postgres cannot be reached. If the online
+   * store is down, it is retried in the background, as at any later time.
    */
   async start(): Promise<void> {
     const { database, version, settings, clock } = this.#o;
@@ -146,7 +146,7 @@ class LivePublisher implements Publisher {
       await this.#reconciler.look();
     } catch (error) {
       if (!isTransient(error)) throw error;
-      this.#o.logger.warn({ event: 'reconcile_failed', error: messageOf(error) }, 'Trying again');
+      this.#o.logger.warn({ event: 'reconcile_failed', error: messageOf(error) }, 'Reconciling failed; retrying');
     }
     await startAll([...this.#groups, this.#reconciler]);
   }
@@ -171,7 +171,7 @@ class LivePublisher implements Publisher {
   }
 
   #group(sink: string, pace: SinkPace, sinks: readonly GroupSink[]): Materialiser {
-    const { log, codec, clock, logger, metrics } = this.#o;
+    const { log, codec, clock, logger, metrics, events } = this.#o;
     return new Materialiser({
       sink,
       sinks,
@@ -180,6 +180,7 @@ class LivePublisher implements Publisher {
       clock,
       logger,
       metrics,
+      events,
       letters: this.#letters,
       incarnationOf: (topic) => log.admin.topicId(topic),
       pace: { ...pace, ...this.#o.pace },

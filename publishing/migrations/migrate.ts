@@ -1,7 +1,7 @@
 /**
  * Numbered migrations, `NNNN_name.up.sql` and its `.down.sql`, each applied in one transaction under an advisory lock,
- * so that several processes may start at once. What was applied is recorded with a checksum: an edited migration is
- * refused, because nobody could say which of its two texts the database follows.
+ * so that several processes may start at once. Each applied migration is recorded with a checksum: an edited migration
+ * is refused, because nothing says which of its two texts the database follows.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -20,38 +20,39 @@ export interface Migration {
   readonly checksum: string;
 }
 
-export interface AppliedMigration {
+interface AppliedMigration {
   readonly number: number;
   readonly name: string;
   readonly checksum: string;
   readonly applied_at: Date;
 }
 
-/** "freshet" in ASCII: one lock for every release of ours, whichever database it is in. */
+/** "freshet" in ASCII: one lock for every release of ours, in any database. */
 const LOCK_KEY = 0x66726573;
 
 const CREATE_TABLE = `CREATE TABLE IF NOT EXISTS freshet_migrations (
   number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`;
 
-/** Reads a folder of migrations, in order. Throws FreshetError('state') on a gap, a doubled number or a lone file. */
+/** Reads a folder of migrations, in order. Throws FreshetError('state') on a gap, a duplicate number or a lone file. */
 export async function readMigrations(folder = join(projectRoot, 'publishing', 'migrations')): Promise<Migration[]> {
   const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
   const migrations: Migration[] = [];
   for (const file of files) {
     const match = /^(\d{4})_([a-z0-9_]+)\.(up|down)\.sql$/.exec(file);
-    if (match === null) throw new FreshetError('state', `${file} is no migration: NNNN_name.up.sql or .down.sql`);
+    if (match === null)
+      throw new FreshetError('state', `${file} is not a migration: expected NNNN_name.up.sql or .down.sql`);
     const [, digits, name, direction] = match as unknown as [string, string, string, 'up' | 'down'];
     if (direction === 'down') {
       if (!files.includes(`${digits}_${name}.up.sql`))
-        throw new FreshetError('state', `migration ${file} has no up file beside it`);
+        throw new FreshetError('state', `migration ${file} has no up file`);
       continue;
     }
     const number = Number(digits);
     if (number !== migrations.length + 1)
-      throw new FreshetError('state', `migration ${file}: number ${migrations.length + 1} is due here`);
+      throw new FreshetError('state', `migration ${file}: expected number ${migrations.length + 1}`);
     const down = `${digits}_${name}.down.sql`;
-    if (!files.includes(down)) throw new FreshetError('state', `migration ${file} has no ${down} beside it`);
-    // A checkout with other line ends is no other migration.
+    if (!files.includes(down)) throw new FreshetError('state', `migration ${file} has no ${down}`);
+    // A checkout with other line ends is the same migration.
     const up = (await readFile(join(folder, file), 'utf8')).replaceAll('\r\n', '\n');
     const checksum = createHash('sha256').update(up).digest('hex');
     migrations.push({ number, name: name!, up, down: await readFile(join(folder, down), 'utf8'), checksum });
@@ -60,8 +61,8 @@ export async function readMigrations(folder = join(projectRoot, 'publishing', 'm
 }
 
 /**
- * Applies what is missing and returns its names. Throws FreshetError('state') when an applied migration's text has
- * changed since. Migrations of a newer release are left alone: during a rolling upgrade old processes start beside it.
+ * Applies missing migrations and returns their names. Throws FreshetError('state') if an applied migration's text has
+ * changed since. Migrations of a newer release are left alone: in a rolling upgrade, old processes may still start.
  */
 export async function migrateUp(
   database: Database,
@@ -79,7 +80,7 @@ export async function migrateUp(
         if (unknown.length > 0)
           logger?.warn(
             { event: 'migrations_newer', migrations: unknown.map(label) },
-            'The database has migrations of a newer release',
+            'The database has migrations from a newer release',
           );
         return null;
       }
@@ -97,7 +98,7 @@ export async function migrateUp(
   }
 }
 
-/** Takes back every migration above `to` (0: all), newest first, and returns their names. */
+/** Reverts every migration above `to` (0: all), newest first, and returns their names. */
 export async function migrateDown(
   database: Database,
   to: number,
@@ -115,7 +116,7 @@ export async function migrateDown(
       if (migration === undefined)
         throw new FreshetError(
           'state',
-          `Migration ${label(newest)} is of a newer release: take it back with that one.`,
+          `Migration ${label(newest)} is from a newer release: revert it with that release.`,
         );
       await connection.execute(migration.down);
       await connection.execute('DELETE FROM freshet_migrations WHERE number = $1', [migration.number]);
@@ -123,7 +124,7 @@ export async function migrateDown(
     });
     if (step === null) return done;
     done.push(label(step));
-    logger?.info({ event: 'migration_taken_back', migration: label(step) }, 'Migration taken back');
+    logger?.info({ event: 'migration_taken_back', migration: label(step) }, 'Migration reverted');
   }
 }
 
@@ -138,8 +139,8 @@ async function lockAndRead(connection: Queryable, all: readonly Migration[]): Pr
     if (migration !== undefined && migration.checksum !== row.checksum)
       throw new FreshetError(
         'state',
-        `Migration ${label(row)} has changed since it was applied on ${row.applied_at.toISOString()}. Put its text ` +
-          'back as it was and write the change as a new migration.',
+        `Migration ${label(row)} has changed since it was applied on ${row.applied_at.toISOString()}. Restore its ` +
+          'original text and write the change as a new migration.',
       );
   }
   return applied;

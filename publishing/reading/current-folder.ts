@@ -1,48 +1,49 @@
 /**
- * The folder of the current version of an artefact that is read from files, for whoever keeps it loaded: looked for
- * several times a second, told by a callback that loads the new one beside the old. What could not be loaded is tried
- * again, and the old one stays meanwhile.
+ * The folder of the current version of an artefact that is read from files, for readers that keep it loaded. It is
+ * checked several times a second; a callback loads each new version alongside the old one. A failed load is retried,
+ * and the old version stays in use meanwhile.
  */
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError, messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Service } from '../../runtime/process/service.js';
-import { artifactsFolder, type Settings } from '../../runtime/process/settings.js';
 import { Artifacts } from '../../runtime/stores/artifacts.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { artifactsFolder } from '../../runtime/stores/settings.js';
 import { Layout } from '../layout.js';
+import type { PublishingSettings } from '../settings.js';
 import { MANIFEST_FILE, type Manifest } from '../versions/manifest.js';
 import { pinnedBy } from '../versions/pins.js';
 import { Pointer } from './pointer.js';
 
 /** Artefacts whose readers keep files of a version loaded. */
-export type FolderArtefact = 'als' | 'faiss';
+type FolderArtefact = 'als' | 'faiss';
 
 export interface CurrentFolder {
   readonly artefact: FolderArtefact;
   readonly version: number;
-  /** Absolute. It stays for 24 hours after another version has taken its place. */
+  /** Absolute. The folder stays for 24 hours after another version has replaced this one. */
   readonly folder: string;
   readonly manifest: Manifest;
 }
 
-/** Resolves when it is loaded. Rejected, it is called again a little later, with the version that is current then. */
-export type FolderChanged = (current: CurrentFolder) => void | Promise<void>;
+/** Resolves when it is loaded. If rejected, it is called again a little later, with the version current then. */
+type FolderChanged = (current: CurrentFolder) => void | Promise<void>;
 
-export interface CurrentFoldersOptions {
+interface CurrentFoldersOptions {
   readonly store: OnlineStore;
   readonly database: Queryable;
   /** REDIS_KEY_PREFIX, the folder of artefacts, FEATURE_VERSION_*. */
-  readonly settings: Settings;
+  readonly settings: PublishingSettings;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Between two looks, ms. Default 250. */
+  /** Time between two checks, ms. Default 250. */
   readonly checkMs?: number;
 }
 
 const CHECK_MS = 250;
-/** After a load that failed, ms. */
+/** Wait after a failed load, ms. */
 const RETRY_MS = 2_000;
 
 export class CurrentFolders implements Service {
@@ -60,7 +61,7 @@ export class CurrentFolders implements Service {
     this.#artifacts = new Artifacts(artifactsFolder(options.settings));
   }
 
-  /** Before start: from then on `changed` is told of each version that becomes current, one call after the other. */
+  /** Call before start: from then on `changed` is called with each version that becomes current, one call at a time. */
   follow(artefact: FolderArtefact, changed: FolderChanged): void {
     const { store, database, settings } = this.#o;
     const pinned = pinnedBy(settings)[artefact] ?? null;
@@ -68,19 +69,19 @@ export class CurrentFolders implements Service {
     this.#followed.push({ artefact, changed, pointer, current: null, failing: null });
   }
 
-  /** What was loaded last; null before the first. */
+  /** The version last loaded; null before the first. */
   currentFolder(artefact: FolderArtefact): CurrentFolder | null {
     return this.#followed.find((one) => one.artefact === artefact)?.current ?? null;
   }
 
-  /** Begins; it waits for no load. */
+  /** Begins without waiting for a load. */
   async start(): Promise<void> {
     this.#stopping = new AbortController();
     const { signal } = this.#stopping;
     this.#running = Promise.all(this.#followed.map((one) => this.#run(one, signal)));
   }
 
-  /** Resolves once a load that is under way has ended. */
+  /** Resolves once a load under way has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
@@ -104,13 +105,16 @@ export class CurrentFolders implements Service {
       await one.changed(current);
       one.current = current;
       one.failing = null;
-      logger.info({ event: 'version_loaded', artefact, version }, 'Another version is read from now on');
+      logger.info({ event: 'version_loaded', artefact, version }, 'Now reading another version');
       return true;
     } catch (error) {
       const text = messageOf(error);
-      // Once per trouble: it is tried every two seconds.
+      // Log each problem once: the load is retried every two seconds.
       if (one.failing !== text)
-        logger.error({ event: 'version_not_loaded', artefact, error: text }, 'The one before is read; trying again');
+        logger.error(
+          { event: 'version_not_loaded', artefact, error: text },
+          'Still reading the previous version; retrying',
+        );
       one.failing = text;
       return false;
     }
@@ -122,7 +126,7 @@ export class CurrentFolders implements Service {
     try {
       manifest = JSON.parse(text) as Manifest;
     } catch {
-      throw new FreshetError('invalid_data', `${MANIFEST_FILE} of ${artefact} version ${version} is no JSON.`);
+      throw new FreshetError('invalid_data', `${MANIFEST_FILE} of ${artefact} version ${version} is not valid JSON.`);
     }
     return { artefact, version, folder: this.#artifacts.folder(artefact, version), manifest };
   }
@@ -133,6 +137,6 @@ interface Followed {
   readonly changed: FolderChanged;
   readonly pointer: Pointer;
   current: CurrentFolder | null;
-  /** What went wrong the last time. */
+  /** The last error. */
   failing: string | null;
 }

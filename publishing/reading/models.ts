@@ -1,8 +1,7 @@
 /**
- * What models ask of the stores: a user's factors in one version of the model, what the user has bought, and which
- * products were deleted since the version was made.
- * Version and factors belong together because the version is taken once and stands in the key; whoever has loaded a
- * version's index asks for factors of that very version.
+ * What models need from the stores: a user's factors in one version of the model, the user's purchases, and the
+ * products deleted since the version was built. Version and factors belong together because the version is read once
+ * and is part of the key: a reader that has loaded a version's index asks for factors of exactly that version.
  */
 import { FreshetError, isTransient } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
@@ -15,25 +14,25 @@ import { factorsOfText } from '../versions/artefacts/factors-text.js';
 import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
 import { Pointer } from './pointer.js';
 
-export interface UserFactors {
+interface UserFactors {
   readonly version: number;
-  /** Null: the model knows nothing of the user, or was made before the user asked to be forgotten. */
+  /** Null: the model does not know the user, or was built before the user's erasure was requested. */
   readonly factors: Float32Array | null;
 }
 
-/** Errors: FreshetError 'unavailable' before the first publication and for a version that is not there; the stores' own. */
+/** Errors: FreshetError 'unavailable' before the first publication and for an unknown version; the stores' own. */
 export interface ModelReader {
-  /** Of `version`, by default the pinned one, else the current one. */
+  /** Of `version`, by default the pinned one, otherwise the current one. */
   userFactors(userId: string, version?: number): Promise<UserFactors>;
-  /** Products that the user has bought within the window, of the 1,000 heaviest; empty for an unknown user. */
+  /** Products that the user bought within the window, among the 1,000 heaviest; empty for an unknown user. */
   purchasedOf(userId: string): Promise<ReadonlySet<string>>;
-  /** All that is known of the user, heaviest first; null for an unknown one. */
+  /** All interactions of the user, heaviest first; null for an unknown user. */
   interactionsOf(userId: string): Promise<StoredInteractions | null>;
-  /** Which of these products were deleted and not put again; any number of ids, one question to the online store. */
+  /** Which of these products were deleted and not added again; any number of ids, one request to the online store. */
   deletedOf(productIds: readonly string[]): Promise<ReadonlySet<string>>;
 }
 
-export interface ModelReaderOptions {
+interface ModelReaderOptions {
   readonly store: OnlineStore;
   readonly database: Queryable;
   /** The setting REDIS_KEY_PREFIX. */
@@ -42,7 +41,7 @@ export interface ModelReaderOptions {
   readonly pinned?: Pinned;
 }
 
-/** Between the request to forget somebody and the deletion in the topic that models are made of: far less, mostly. */
+/** Longest time between an erasure request and the deletion in the models' input topic; usually far less. */
 const FORGETTING_MS_MAX = 3_600_000;
 
 export function createModelReader(options: ModelReaderOptions): ModelReader {
@@ -56,7 +55,7 @@ class StoredModels implements ModelReader {
   readonly #pinned: Pinned;
   readonly #als: Pointer;
   readonly #interactions: Pointer;
-  /** By version: when the interactions that it was made of were read, ms. It never changes. */
+  /** By version: when the interactions it was built from were read, ms. This never changes. */
   readonly #madeOf = new Map<number, number>();
 
   constructor({ store, database, keyPrefix, pinned = {} }: ModelReaderOptions) {
@@ -71,7 +70,7 @@ class StoredModels implements ModelReader {
   async userFactors(userId: string, version?: number): Promise<UserFactors> {
     const chosen = version ?? (await this.#als.version());
     if (chosen === null)
-      throw new FreshetError('unavailable', 'No model is published yet: "freshet snapshot als" makes one.');
+      throw new FreshetError('unavailable', 'No model is published yet: "freshet snapshot als" builds one.');
     const online = await this.#online(chosen, userId);
     if (online !== 'absent') return { version: chosen, factors: online };
     return { version: chosen, factors: await this.#stored(chosen, userId) };
@@ -79,7 +78,7 @@ class StoredModels implements ModelReader {
 
   async #stored(version: number, userId: string): Promise<Float32Array | null> {
     const capturedMs = await this.#captured(version);
-    // A NUL in a parameter is an error to Postgres; no id holds one.
+    // A NUL in a parameter is an error in Postgres; no id contains one.
     if (userId.includes('\0')) return null;
     const [erased] = await this.#database.query<{ requested_at: Date }>(ERASED, [`user:${userId}`]);
     if (erased !== undefined && isForgotten(capturedMs, erased.requested_at.getTime())) return null;
@@ -96,7 +95,7 @@ class StoredModels implements ModelReader {
       ]);
       if (erasedAt !== null && isForgotten(await this.#captured(version), Number(erasedAt))) return null;
       if (text !== null) return factorsOfText(text);
-      // The checksum is the first that goes and the last that comes: with it the version is whole.
+      // The checksum is deleted first and written last: if it exists, the version is whole.
       const checksum = await this.#store.get(checksumKey(layout.versioned('als'), version));
       return checksum === null ? 'absent' : null;
     } catch (error) {
@@ -105,7 +104,7 @@ class StoredModels implements ModelReader {
     }
   }
 
-  /** Throws FreshetError('unavailable') for a version that is not there. */
+  /** Throws FreshetError('unavailable') for a version that does not exist. */
   async #captured(version: number): Promise<number> {
     const known = this.#madeOf.get(version);
     if (known !== undefined) return known;
@@ -124,10 +123,7 @@ class StoredModels implements ModelReader {
   async interactionsOf(userId: string): Promise<StoredInteractions | null> {
     const version = await this.#interactions.version();
     if (version === null)
-      throw new FreshetError(
-        'unavailable',
-        'Nothing is published as interactions yet: the publisher has to start first.',
-      );
+      throw new FreshetError('unavailable', 'No interactions are published yet: start the publisher first.');
     const text = await this.#store.get(this.#layout.interactionsUser(version, userId));
     return text === null ? null : storedInteractions(text);
   }
@@ -144,7 +140,7 @@ function isForgotten(capturedMs: number, erasedMs: number): boolean {
 
 function missing(version: number, pinned: number | undefined): FreshetError {
   const name = version === pinned ? `${PIN_SETTINGS.als} is ${version}: there` : `There`;
-  return new FreshetError('unavailable', `${name} is no such version of als (${version}), or it is kept no longer.`);
+  return new FreshetError('unavailable', `${name} is no such version of als (${version}), or it is no longer kept.`);
 }
 
 const ERASED = 'SELECT requested_at FROM erased_subjects WHERE subject = $1';

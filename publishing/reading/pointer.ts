@@ -1,7 +1,7 @@
 /**
- * Which version of an artefact is current, for readers that then ask for that one only: from the online store, or from
- * Postgres where it cannot say. A reader never goes back to an older switch than one it has seen: a store that was put
- * back to an older copy is passed over until it has followed again.
+ * Which version of an artefact is current, for readers that then read only that one: from the online store, or from
+ * Postgres if it does not know. A reader never goes back to an older switch than one it has seen: a store restored from
+ * an older copy is skipped until it has caught up.
  */
 import { isTransient } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
@@ -28,13 +28,13 @@ export class Pointer {
     this.#keys = layout.versioned(artefact);
   }
 
-  /** Null before the first publication. Errors: those of Postgres where it has to answer. */
+  /** Null before the first publication. Errors: those of Postgres if it has to answer. */
   async version(): Promise<number | null> {
     if (this.#pinned !== null) return this.#pinned;
     const online = await this.#online();
     if (online !== null) return online;
     const head = await readHead(this.#database, this.#artefact);
-    // Behind what was seen is only a Postgres put back to an older copy, until its timeline is raised; it has the last word.
+    // Only a Postgres restored from an older copy is behind what was seen, until its timeline is raised; it decides.
     if (head !== null && head.current !== null) this.#seen = { timeline: head.timeline, seq: head.seq };
     return head?.current ?? null;
   }

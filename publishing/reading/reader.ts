@@ -1,34 +1,34 @@
 /**
- * Reads of published features for serving. A request takes the version once, here, and asks both stores for that one
- * only; stopwords come together with their version in one step. Scores are recomputed for the moment of the answer within the UTC day of their row and never across midnight:
- * what left the window then, no formula knows.
+ * Reads published features for serving. A request takes the version once, here, and reads only that version from both
+ * stores; stopwords and their version come in one step. Scores are recomputed for the time of the answer, within the
+ * UTC day of their row and never across midnight: no formula knows how much left the window then.
  */
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { decodeId, Layout, popularityAt, popularityTable } from '../layout.js';
-import { type LiveArtefact, liveSettings, type VersionSettings } from '../live/live-version.js';
 import { utcDay, withinDay } from '../utc-day.js';
+import { type LiveArtefact, liveSettings, type VersionSettings } from '../versions/live-version.js';
 import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
 import { type StopwordList, StopwordReader } from './stopword-reader.js';
 
-/** A version that readers may use, with what is needed to read it. */
-export interface LiveVersion {
+/** A version that readers may use, with the settings needed to read it. */
+interface LiveVersion {
   readonly version: number;
   readonly halfLifeMs: number;
 }
 
-export interface PopularItem {
+interface PopularItem {
   readonly productId: string;
   readonly score: number;
   readonly category: string;
-  /** ms; only where the score could not be computed for the list's own time. */
+  /** ms; only if the score could not be computed for the list's own time. */
   readonly asOf?: number;
 }
 
 /** Times in ms since 1970 UTC, here and below. */
-export interface PopularList {
+interface PopularList {
   readonly asOf: number;
   readonly version: number;
   /** Best first. */
@@ -54,27 +54,27 @@ export interface UserAffinity {
 
 /** Errors: FreshetError of the stores; 'unavailable' before the first publication. */
 export interface FeatureReader {
-  /** The version that the online store's pointer names now, or the one that is pinned. */
+  /** The version that the online store currently points to, or the pinned one. */
   currentVersion(artefact: LiveArtefact): Promise<LiveVersion>;
   /** The best `limit` products of a category, or of all (null). An unknown category is an empty list. */
   popular(category: string | null, limit: number): Promise<PopularList>;
-  /** One product's popularity and counts; null where it has none. */
+  /** One product's popularity and counts; null if it has none. */
   popularity(productId: string): Promise<ProductPopularity | null>;
-  /** One user's affinity; null where there is none. */
+  /** One user's affinity; null if there is none. */
   affinity(userId: string): Promise<UserAffinity | null>;
-  /** Stopwords of one language, surest first; null where the version has no such language. */
+  /** Stopwords of one language, highest confidence first; null if the version has no such language. */
   stopwords(language: string): Promise<StopwordList | null>;
-  /** Languages of the version that `stopwords` reads, in order; empty where there is none yet. */
+  /** Languages of the version that `stopwords` reads, in order; empty if there is no version yet. */
   stopwordLanguages(): Promise<string[]>;
 }
 
-export interface FeatureReaderOptions {
+interface FeatureReaderOptions {
   readonly store: OnlineStore;
   readonly database: Queryable;
   /** The setting REDIS_KEY_PREFIX. */
   readonly keyPrefix: string;
   readonly clock: Clock;
-  /** Versions to read instead of the current ones: `pinnedBy(settings)`. One that is not there is 'unavailable'. */
+  /** Versions to read instead of the current ones: `pinnedBy(settings)`. One that does not exist is 'unavailable'. */
   readonly pinned?: Pinned;
 }
 
@@ -153,7 +153,7 @@ class StoreReader implements FeatureReader {
       const day = days[i] ?? null;
       const group = groups[i] ?? null;
       const shown = category ?? (group === null ? null : decodeId(group));
-      // Deleted between the two reads: it left the list.
+      // Deleted between the two reads: it has left the list.
       if (day === null || shown === null) continue;
       items.push(popularItem(member, shown, score, Number(day), asOf, halfLifeMs));
     }
@@ -162,7 +162,7 @@ class StoreReader implements FeatureReader {
 
   async popularity(productId: string): Promise<ProductPopularity | null> {
     const { version, halfLifeMs } = await this.currentVersion('popularity');
-    // A NUL in a parameter is an error to Postgres; no id holds one.
+    // A NUL in a parameter is an error in Postgres; no id contains one.
     if (productId.includes('\0')) return null;
     const [row] = await this.#o.database.query<PopularityRow>(
       `SELECT score, as_of, views, add_to_carts, purchases FROM ${popularityTable(version)} WHERE product_id = $1`,
@@ -206,7 +206,7 @@ interface PopularityRow {
   readonly purchases: number;
 }
 
-/** `day`: of the row's as_of. A row of another day than now's keeps to its own and says so. */
+/** `day`: of the row's as_of. A row from another day keeps its own time, and `asOf` says so. */
 export function popularItem(
   productId: string,
   category: string,
@@ -221,5 +221,5 @@ export function popularItem(
 }
 
 function notPublished(artefact: LiveArtefact): FreshetError {
-  return new FreshetError('unavailable', `Nothing is published as ${artefact} yet: the publisher has to start first.`);
+  return new FreshetError('unavailable', `No ${artefact} is published yet: start the publisher first.`);
 }

@@ -1,7 +1,7 @@
 /**
- * Stopwords as readers get them: version and words in one atomic step, from the online store or, where it lacks them,
- * from Postgres in one statement. A reader never goes back to an older switch than one it has seen: a store that was
- * put back to an older copy is passed over until it has followed again.
+ * Stopwords for readers: version and words in one atomic step, from the online store or, if it lacks them, from
+ * Postgres in one statement. A reader never goes back to an older switch than one it has seen: a store restored from an
+ * older copy is skipped until it has caught up.
  */
 import { FreshetError, isTransient } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
@@ -15,11 +15,11 @@ import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
 export interface StopwordList {
   readonly version: number;
   readonly language: string;
-  /** Surest first. */
+  /** Highest confidence first. */
   readonly words: Readonly<Record<string, number>>;
 }
 
-export interface StopwordReaderOptions {
+interface StopwordReaderOptions {
   readonly store: OnlineStore;
   readonly database: Queryable;
   readonly pinned?: Pinned;
@@ -30,7 +30,7 @@ export class StopwordReader {
   readonly #database: Queryable;
   readonly #pinned: number | null;
   readonly #keys: ReturnType<Layout['versioned']>;
-  /** Of the newest switch that an answer came from. */
+  /** Token of the newest switch that an answer came from. */
   #seen: SwitchToken | null = null;
 
   constructor(options: StopwordReaderOptions, layout: Layout) {
@@ -41,8 +41,8 @@ export class StopwordReader {
   }
 
   /**
-   * Null: the version has no such language. Errors: FreshetError 'unavailable' when nothing is published, or the
-   * pinned version is not there; those of Postgres where it has to answer.
+   * Null: the version has no such language. Errors: FreshetError 'unavailable' if nothing is published or the pinned
+   * version does not exist; those of Postgres if it has to answer.
    */
   async read(language: string): Promise<StopwordList | null> {
     const online = await this.#online(language);
@@ -55,13 +55,13 @@ export class StopwordReader {
     return words.length === 0 ? null : listOf(version, language, words);
   }
 
-  /** In order; empty where nothing is published. */
+  /** In order; empty if nothing is published. */
   async languages(): Promise<string[]> {
     const rows = await this.#database.query<{ language: string }>(LANGUAGES, [this.#pinned]);
     return rows.map(({ language }) => language).sort();
   }
 
-  /** Null where the online store cannot answer, or not yet. */
+  /** Null if the online store cannot answer, or not yet. */
   async #online(language: string): Promise<PartRead | null> {
     let read: PartRead;
     try {
@@ -82,8 +82,8 @@ export class StopwordReader {
     const rows = await this.#database.query<Row>(READ, [language, this.#pinned]);
     const [first] = rows;
     if (first === undefined) throw this.#missing();
-    // Behind what was seen before it was asked is only a Postgres put back to an older copy, until its timeline is
-    // raised; then it has the last word.
+    // Older than what was seen before this read: only a Postgres restored from an older copy, until its timeline is
+    // raised; then Postgres decides.
     const isOlder = compareTokens(first, seen) < 0;
     if (this.#pinned === null && (isOlder || compareTokens(first, this.#seen) > 0))
       this.#seen = { timeline: first.timeline, seq: first.seq };
@@ -94,12 +94,12 @@ export class StopwordReader {
     if (this.#pinned === null)
       return new FreshetError(
         'unavailable',
-        'No stopwords are published yet: "freshet snapshot stopwords" makes them.',
+        'No stopwords are published yet: "freshet snapshot stopwords" builds them.',
       );
     return new FreshetError(
       'unavailable',
-      `${PIN_SETTINGS.stopwords} is ${this.#pinned}: there is no such version, or it is kept no longer. ` +
-        '"freshet versions list stopwords" shows those that are.',
+      `${PIN_SETTINGS.stopwords} is ${this.#pinned}: there is no such version, or it is no longer kept. ` +
+        '"freshet versions list stopwords" lists the available ones.',
     );
   }
 }
@@ -118,13 +118,13 @@ function listOf(version: number, language: string, fields: Iterable<readonly [st
   return { version, language, words: Object.fromEntries(words) };
 }
 
-/** The version that is meant: the pinned one if it can be read, else the current one. */
+/** The requested version: the pinned one if it can be read, otherwise the current one. */
 const CHOSEN = (parameter: number) => `
 SELECT v.version, h.timeline, h.seq FROM version_heads h
 JOIN versions v ON v.artefact = h.artefact AND v.version = coalesce($${parameter}::integer, h.current)
 WHERE h.artefact = 'stopwords' AND v.state IN ('verified', 'current', 'retired') AND v.reaped_at IS NULL`;
 
-/** One statement sees one moment. */
+/** One statement sees one point in time. */
 const READ = `
 WITH chosen AS (${CHOSEN(2)})
 SELECT c.version, c.timeline, c.seq, s.word, s.confidence FROM chosen c

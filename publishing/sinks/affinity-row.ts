@@ -1,6 +1,6 @@
 /**
- * An affinity record as the sinks use it: two lists instead of an object with a property per category. A busy user's row
- * holds every category and changes with every event, so making those objects was most of what publishing cost.
+ * An affinity record as the sinks use it: two lists instead of an object with a property per category. A busy user's
+ * row has every category and changes with every event; building those objects was most of the cost of publishing.
  */
 import { Interner } from '../../runtime/tasks/state/interner.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
@@ -12,14 +12,14 @@ export interface AffinityRow {
   /** ms. */
   readonly asOf: number;
   readonly categories: readonly string[];
-  /** As many as categories. */
+  /** Same length as categories. */
   readonly shares: readonly number[];
 }
 
-/** Categories come from producers: beyond so many the names are forgotten and met anew. */
+/** Categories come from producers: beyond this many, the cached names are dropped and built again. */
 const NAMES_MAX = 100_000;
 
-/** A reader that keeps the names of categories, so that each is made a string once. */
+/** A reader that caches category names, so that each becomes a string only once. */
 export function affinityReader(): (codec: Codec, bytes: Buffer, start: number, end: number) => AffinityRow {
   const cursor = new AvroCursor();
   let ids = new Interner();

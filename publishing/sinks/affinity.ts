@@ -13,9 +13,9 @@ function affinityTopic(version: number): KeyedTopic<AffinityRow> {
     idOf: (row) => row.userId,
     problem: ({ asOf, categories, shares }) => {
       for (const [i, category] of categories.entries()) {
-        if (category.includes('\0')) return `category ${JSON.stringify(category)} holds a NUL character`;
+        if (category.includes('\0')) return `category ${JSON.stringify(category)} contains a NUL character`;
         if (!(shares[i]! >= 0 && shares[i]! < Number.POSITIVE_INFINITY))
-          return `${category} is ${shares[i]}: a number from 0 on is needed`;
+          return `${category} is ${shares[i]}: it must be a number of at least 0`;
       }
       return problemOf({ times: { as_of: asOf } });
     },

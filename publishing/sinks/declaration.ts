@@ -1,4 +1,4 @@
-/** A sink: one keyed topic's rows in one store. It says what a change does there; how it gets there is materialise.ts. */
+/** A sink: one keyed topic's rows in one store. It declares what a change does there; materialise.ts delivers it. */
 
 import type { OnlineStore, StoreOperation } from '../../runtime/stores/online-store.js';
 import type { ElementType, ElementValue } from '../../runtime/stores/postgres/array-parameter.js';
@@ -8,18 +8,18 @@ import type { KeyedTopic } from './keyed-topic.js';
 export interface OnlineSink<Value> {
   readonly kind: 'online';
   readonly topic: KeyedTopic<Value>;
-  /** What one change does; a null value takes everything of the key away. */
+  /** What one change does; a null value removes everything under the key. */
   readonly operations: (key: string, value: Value | null) => StoreOperation[];
-  /** Keys of all rows there are, of every partition. */
+  /** Keys of all existing rows, from every partition. */
   readonly keys: (store: OnlineStore) => Promise<Iterable<string>>;
 }
 
 /** One column of a table, filled from an array parameter. */
 export interface Column<Value> {
   readonly name: string;
-  /** Type of the array's elements as they are sent. */
+  /** Element type of the array as sent. */
   readonly type: ElementType;
-  /** SQL that turns the sent element, called `$`, into the column's type; default: as it is. */
+  /** SQL that converts the sent element, called `$`, to the column's type; default: unchanged. */
   readonly as?: string;
   readonly value: (value: Value) => ElementValue;
 }
@@ -29,11 +29,11 @@ export interface TableSink<Value> {
   readonly kind: 'table';
   readonly topic: KeyedTopic<Value>;
   readonly table: string;
-  /** The primary key: text, holds the record's key. */
+  /** The primary key: text, the record's key. */
   readonly key: string;
   readonly columns: readonly Column<Value>[];
   /**
-   * False for a table that may outlive its topic's records: a rebuild then leaves rows in place that it did not meet.
+   * False for a table that may outlive its topic's records: a rebuild then leaves rows that it did not see in place.
    */
   readonly forgetsUnseen: boolean;
 }

@@ -1,10 +1,10 @@
 /**
- * Products that were deleted, in the online store: a version of a model that was made before still holds them and is
- * immutable, so its readers pass over them.
+ * Deleted products in the online store: a model version that was built before the deletion still contains them and is
+ * immutable, so its readers skip them.
  *
- * One hash, with a field of the id for every product that was deleted and not put again: as many as the catalogue has
- * ever lost, and no more. It is never emptied by age, because `products` lets go of deletions in time and a version may
- * be older than that; for the same reason what a rebuild does not meet stays noted: it is not in the catalogue either.
+ * One hash, with one field per product that was deleted and not added again: as many as the catalogue has ever lost,
+ * and no more. Fields never expire, because `products` drops its deletions in time and a version may be older than
+ * that. For the same reason, a field that a rebuild does not see stays: its product is not in the catalogue either.
  */
 import type { Product } from '../../schemas/records.js';
 import type { Layout } from '../layout.js';

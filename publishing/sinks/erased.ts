@@ -1,6 +1,6 @@
 /**
- * Who has asked to be forgotten, and when, in both stores: a version that was made before still holds what it learned of
- * them and is immutable, so its readers pass over them.
+ * The subjects that asked to be erased, and when, in both stores: a version that was built before still contains what
+ * it learned about them and is immutable, so its readers skip them.
  */
 import type { Erasure } from '../../schemas/records.js';
 import { erasures } from '../../topics/events.js';

@@ -1,4 +1,4 @@
-/** Names of the groups of sinks: under them the stores keep how far each sink has come. */
+/** Names of the groups of sinks. The stores keep each sink's position under these names. */
 
 /** Features of one version in the online store. */
 export function onlineGroup(version: number): string {

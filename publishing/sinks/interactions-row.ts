@@ -3,9 +3,9 @@
  *
  *   {"as_of":1793707200000,"items":[["boots",6.3,3,2],["hat",2,1,0]],"truncated":0}
  *
- * an item being [product, weight, count, purchases], heaviest first. One text and no hash, unlike affinity: a user has
- * up to 1,000 products, and as a hash these took 79 KB and 0.9 ms of the time that Redis gives to nobody else, as a text
- * 29 KB and 7 µs (with 20 products 614 and 733 bytes, 5 and 1 µs). It also comes with its own as_of in one read.
+ * with items of [product, weight, count, purchases], heaviest first. One text instead of a hash, unlike affinity: a
+ * user has up to 1,000 products, which as a hash took 79 KB and 0.9 ms of Redis's single thread, as a text 29 KB and 7
+ * µs (with 20 products 614 and 733 bytes, 5 and 1 µs). The text also brings its own as_of in the same read.
  */
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
@@ -15,9 +15,9 @@ export interface InteractionsRow {
   readonly userId: string;
   /** ms. */
   readonly asOf: number;
-  /** As it stands in the online store. */
+  /** Exactly as stored in the online store. */
   readonly text: string;
-  /** What keeps it from being published, or null. */
+  /** Why it cannot be published, or null. */
   readonly problem: string | null;
 }
 
@@ -26,7 +26,7 @@ export interface StoredInteraction {
   /** At the row's as_of. */
   readonly weight: number;
   readonly count: number;
-  /** How many of these were purchases. */
+  /** How many of these events were purchases. */
   readonly purchases: number;
 }
 
@@ -39,10 +39,10 @@ export interface StoredInteractions {
   readonly truncated: number;
 }
 
-/** Digits of a weight: within 1e-9 of it, and a third shorter than all of them. */
+/** Digits of a weight: precise to 1e-9, and a third shorter than all of them. */
 const DIGITS = 10;
 
-/** A reader that makes the text without making objects first: a busy user's record has a thousand items. */
+/** A reader that builds the text without building objects first: a busy user's record has a thousand items. */
 export function interactionsReader(): (codec: Codec, bytes: Buffer, start: number, end: number) => InteractionsRow {
   const cursor = new AvroCursor();
   return (codec, bytes, start, end) => {
@@ -84,7 +84,7 @@ function rowOf(cursor: AvroCursor): InteractionsRow {
   return { userId, asOf, text: `{"as_of":${asOf},"items":[${items}],"truncated":${truncated}}`, problem };
 }
 
-/** What `InteractionsRow.text` says. */
+/** Parses `InteractionsRow.text`. */
 export function storedInteractions(text: string): StoredInteractions {
   const { as_of, items, truncated } = JSON.parse(text) as {
     as_of: number;

@@ -1,4 +1,4 @@
-/** Interactions: one text per user in the online store; nothing in Postgres, where the topic's records are not asked for. */
+/** Interactions: one text per user in the online store; nothing in Postgres, where nothing reads them. */
 import { featureTopics } from '../../topics/features.js';
 import { decodeId, type Layout } from '../layout.js';
 import type { OnlineSink } from './declaration.js';

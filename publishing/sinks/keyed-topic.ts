@@ -1,24 +1,22 @@
-/** What a sink must know of a topic to turn its records into changes of rows: pure, one record at a time. */
+/** What a sink must know about a topic to turn its records into row changes: pure, one record at a time. */
 
-import { isUtf8 } from 'node:buffer';
 import type { RecordColumns } from '../../runtime/log/log.js';
+import { wrongId, wrongPartition } from '../../runtime/log/record-problem.js';
 import { type Codec, SchemaError, type SchemaName } from '../../schemas/codec.js';
-import { ID_BYTES_MAX } from '../../topics/ids.js';
-import { partitionOf } from '../../topics/partition.js';
 
 /** A topic whose newest record per key is a row. */
 export interface KeyedTopic<Value> {
   readonly name: string;
   readonly schema: SchemaName;
-  /** The id inside a value; it must be the record's key, or a deletion would miss the row. */
+  /** The id inside a value; it must equal the record's key, or a deletion would miss the row. */
   readonly idOf: (value: Value) => string;
-  /** How a Value is read where the schema's own decoding into objects would cost too much. Throws SchemaError. */
+  /** How to read a Value if the schema's own decoding into objects would cost too much. Throws SchemaError. */
   readonly read?: (codec: Codec, bytes: Buffer, start: number, end: number) => unknown;
-  /** Why stores could not hold the value although it decodes, or null. */
+  /** Why stores could not hold the value although it can be decoded, or null. */
   readonly problem: (value: Value) => string | null;
   /**
-   * True where every record must lie in the partition of its key: two partitions that write one row could undo each
-   * other, whichever is applied last.
+   * True if every record must be in the partition of its key: two partitions that write the same row could undo each
+   * other's changes, depending on which is applied last.
    */
   readonly checksPartition: boolean;
 }
@@ -33,26 +31,14 @@ export interface Change<Value = unknown> {
 export interface Poison {
   readonly reason: string;
   readonly error: string;
-  /** The key if it could be read: what the store holds under it stays. */
+  /** The key if it could be read: the stored value under it stays. */
   readonly key: string | null;
 }
 
-/** End of the year 9999: what every store and ISO 8601 with four digits can hold. */
+/** End of the year 9999: the latest time that every store and ISO 8601 with four digits can hold. */
 const TIME_MS_MAX = 253_402_300_799_999;
 
-/** Reads row `row`. Throws only what is no fault of the record. `codec.prepare` must have seen the columns. */
-export function readChange<Value>(
-  topic: KeyedTopic<Value>,
-  codec: Codec,
-  columns: RecordColumns,
-  row: number,
-  partitions: number,
-): Change<Value> | Poison {
-  const key = readKey(topic, columns, row, partitions);
-  return typeof key === 'string' ? readValue(topic, codec, columns, row, key) : key;
-}
-
-/** The key alone: what a record must tell before it is known whether a newer one of its key follows. */
+/** The key alone, read before it is known whether a newer record of the key follows. */
 export function readKey(
   topic: KeyedTopic<never>,
   columns: RecordColumns,
@@ -63,23 +49,17 @@ export function readKey(
   const keyStart = columns.keyStart[row]!;
   const keyEnd = columns.keyEnd[row]!;
   if (keyStart < 0) return { reason: 'missing_key', error: `a record of ${topic.name} needs a key`, key: null };
-  const wrong = wrongKey(bytes, keyStart, keyEnd);
-  if (wrong !== null) return wrong;
-  const key = bytes.toString('utf8', keyStart, keyEnd);
-  if (!topic.checksPartition) return key;
-  const right = partitionOf(partitions, bytes, keyStart, keyEnd);
-  if (right === columns.partition) return key;
-  return {
-    reason: 'wrong_partition',
-    error:
-      `key ${JSON.stringify(key)} belongs to partition ${right} by murmur2, the record lies in ` +
-      `${columns.partition}; librdkafka producers must set partitioner=murmur2_random`,
-    // What the store holds under it came from the right partition.
-    key: null,
-  };
+  const wrong =
+    wrongId('the key', bytes, keyStart, keyEnd) ??
+    (topic.checksPartition ? wrongPartition(columns, row, partitions) : null);
+  if (wrong === null) return bytes.toString('utf8', keyStart, keyEnd);
+  // A sink reports everything that its stores cannot hold as an invalid value.
+  const reason = wrong.code === 'invalid_id' ? 'invalid_value' : wrong.code;
+  // Without the key: what the store holds under it came from the right partition.
+  return { reason, error: wrong.message, key: null };
 }
 
-/** What the record says of its key. Throws only what is no fault of the record. */
+/** The record's value for its key. Throws only errors that the record did not cause. */
 export function readValue<Value>(
   topic: KeyedTopic<Value>,
   codec: Codec,
@@ -102,41 +82,18 @@ export function readValue<Value>(
   if (id !== key)
     return {
       reason: 'key_mismatch',
-      error: `the key is ${JSON.stringify(key)}, the value is of ${JSON.stringify(id)}`,
+      error: `the key is ${JSON.stringify(key)}, but the value is about ${JSON.stringify(id)}`,
       key,
     };
   const problem = topic.problem(value);
   return problem === null ? { key, value } : { reason: 'invalid_value', error: problem, key };
 }
 
-/** Keys are UTF-8 of 1 to 256 bytes without NUL: what every store can hold, and an index too. */
-function wrongKey(bytes: Buffer, start: number, end: number): Poison | null {
-  if (end === start) return { reason: 'empty_id', error: 'the key is empty', key: null };
-  if (end - start > ID_BYTES_MAX)
-    return { reason: 'id_too_long', error: `the key has ${end - start} bytes; at most 256 are allowed`, key: null };
-  const plain = isPlain(bytes, start, end);
-  if (plain === 'nul') return { reason: 'invalid_value', error: 'the key holds a NUL character', key: null };
-  if (plain === 'no' && !isUtf8(bytes.subarray(start, end)))
-    return { reason: 'invalid_utf8', error: 'the key is not UTF-8', key: null };
-  return null;
-}
-
-/** Whether these are ASCII characters other than NUL: a look here is cheaper than two calls, and keys mostly are. */
-function isPlain(bytes: Buffer, start: number, end: number): 'yes' | 'no' | 'nul' {
-  let plain: 'yes' | 'no' = 'yes';
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at]!;
-    if (byte === 0) return 'nul';
-    if (byte > 127) plain = 'no';
-  }
-  return plain;
-}
-
 export function isPoison(read: Change | Poison | string): read is Poison {
   return typeof read === 'object' && 'reason' in read;
 }
 
-/** The first thing wrong with some named texts, numbers and times, or null. */
+/** The first problem in the named texts, numbers and times, or null. */
 export function problemOf(parts: {
   readonly texts?: Readonly<Record<string, string>>;
   readonly amounts?: Readonly<Record<string, number>>;
@@ -145,12 +102,12 @@ export function problemOf(parts: {
   const { texts, amounts, times } = parts;
   // By name instead of by entries: this runs once per record and must not allocate.
   for (const name in texts)
-    if (texts[name]!.includes('\0')) return `${name} holds a NUL character, which Postgres cannot keep`;
+    if (texts[name]!.includes('\0')) return `${name} contains a NUL character, which Postgres cannot store`;
   for (const name in amounts)
     if (!(amounts[name]! >= 0 && amounts[name]! < Number.POSITIVE_INFINITY))
-      return `${name} is ${amounts[name]}: a number from 0 on is needed`;
+      return `${name} is ${amounts[name]}: it must be a number of at least 0`;
   for (const name in times)
     if (!(times[name]! >= 0 && times[name]! <= TIME_MS_MAX))
-      return `${name} is ${times[name]} ms: a time from 1970 to 9999 is needed`;
+      return `${name} is ${times[name]} ms: it must be a time from 1970 to 9999`;
   return null;
 }

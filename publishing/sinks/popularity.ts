@@ -17,7 +17,7 @@ function popularityTopic(version: number): KeyedTopic<Popularity> {
   };
 }
 
-/** `halfLifeMs` belongs to the version: it stands in every ranking's scores. */
+/** `halfLifeMs` belongs to the version: it is part of every ranking's scores. */
 export function popularityOnline(version: number, layout: Layout, halfLifeMs: number): OnlineSink<Popularity> {
   const all = layout.popularityAll(version);
   const groups = layout.popularityGroups(version);

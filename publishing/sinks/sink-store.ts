@@ -1,21 +1,21 @@
 /**
- * Where one sink's batches go: the same fence on both stores. A batch is applied only by the holder of the newest epoch
- * and only at the offset where the last one ended, together with its rows, so no batch counts twice and none is lost.
+ * Where one sink's batches go: the same fence in both stores. A batch is applied only by the holder of the newest epoch
+ * and only at the offset where the last one ended, together with its rows, so no batch is applied twice or lost.
  */
 import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import type { OnlineSink } from './declaration.js';
 import type { Change } from './keyed-topic.js';
 
 export interface SinkStore {
-  /** Takes over: epoch + 1, and where the last batch ended. */
+  /** Takes over: increments the epoch and returns where the last batch ended. */
   open(id: SinkId): Promise<SinkPosition>;
-  /** What the store holds now; null where nothing is. */
+  /** The store's current position; null if it has none. */
   position(id: SinkId): Promise<SinkPosition | null>;
   /** Sets the offset back to 0 under the same epoch; false when fenced. */
   rewind(id: SinkId, epoch: number): Promise<boolean>;
   /** Changes (at most one per key) and the new offset in one atomic step. */
   apply(batch: FencedBatch, changes: readonly Change[]): Promise<ApplyResult>;
-  /** Keys of all rows there are, of every partition. */
+  /** Keys of all existing rows, from every partition. */
   keys(): Promise<Iterable<string>>;
 }
 

@@ -46,7 +46,7 @@ export function tableSinkStore<Value>(database: Database, sink: TableSink<Value>
   };
 }
 
-/** What Postgres holds for a sink; null where nothing is. */
+/** A sink's position in Postgres; null if it has none. */
 export async function tablePosition(database: Queryable, id: SinkId): Promise<SinkPosition | null> {
   const [row] = await database.query<OffsetRow>(POSITION, coordinates(id));
   return row === undefined ? null : asPosition(row);

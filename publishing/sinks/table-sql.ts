@@ -1,7 +1,9 @@
-/** The statements of a table's sink, written once from its declaration. */
+/** The statements of a table's sink, built once from its declaration. */
 import type { Column, TableSink } from './declaration.js';
 
-/** First epoch 1 at offset 0; the year 1970 says that nothing was ever applied. $1 sink, $2 topic, $3 partition. */
+/**
+ * A new row has epoch 1 and offset 0; the year 1970 means nothing was ever applied. $1 sink, $2 topic, $3 partition.
+ */
 export const OPEN = `
 INSERT INTO sink_offsets AS held (sink, topic, partition, epoch, next_offset, incarnation, updated_at)
 VALUES ($1, $2, $3, 1, 0, '', to_timestamp(0))
@@ -21,10 +23,10 @@ export function keysStatement<Value>(sink: TableSink<Value>): string {
 }
 
 /**
- * One round trip: the gate lets rows through only with equal epoch and offset, and moves on in the same statement.
- * $1 sink, $2 topic, $3 partition, $4 epoch, $5 expected offset, $6 next offset, $7 incarnation, $8 ms, then the arrays:
- * $9 keys, $10 … the columns in order, last (with deletions) the keys to delete. Answers one row when applied, else
- * none. A key may stand in one of the two lists only: both halves see the table as it was before.
+ * One round trip: the gate lets rows through only with equal epoch and offset, and advances in the same statement. $1
+ * sink, $2 topic, $3 partition, $4 epoch, $5 expected offset, $6 next offset, $7 incarnation, $8 ms, then the arrays:
+ * $9 keys, $10 … the columns in order, last (with deletions) the keys to delete. Returns one row if applied, otherwise
+ * none. A key may be in only one of the two lists: both halves see the table as it was before.
  */
 export function applyStatement<Value>(sink: TableSink<Value>, deletions: boolean): string {
   const { table, key, columns } = sink;
@@ -50,6 +52,6 @@ SELECT 1 AS applied FROM gate`;
 }
 
 function columnSql<Value>({ name, as }: Column<Value>): string {
-  // A function: `$` means something else in a replacement text.
+  // A function, because `$` has a special meaning in a replacement string.
   return as === undefined ? `given.${name}` : as.replace('$', () => `given.${name}`);
 }

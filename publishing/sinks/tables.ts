@@ -1,4 +1,4 @@
-/** Topics of producers, and the dead letters, as they stand in Postgres for joins and for people. */
+/** Topics of producers, and the dead letters, as tables in Postgres for joins and for operators. */
 import type { DeadLetter, Product, User } from '../../schemas/records.js';
 import { deadLetters, products, users } from '../../topics/events.js';
 import { MS_AS_TIME, type TableSink } from './declaration.js';
@@ -45,14 +45,14 @@ export const userRows: TableSink<User> = {
   forgetsUnseen: true,
 };
 
-/** A letter is about a record that nobody could read: its texts are shown as far as Postgres can keep them. */
+/** A letter is about an unreadable record: its texts are shown as far as Postgres can store them. */
 const shown = (text: string | null) => (text === null ? null : text.replaceAll('\0', '\u{fffd}'));
 const base64 = (bytes: Buffer | null) => (bytes === null ? null : bytes.toString('base64'));
 const BASE64_AS_BYTES = "decode($, 'base64')";
 
 /**
- * The topic keeps a letter for 30 days and then lets go of it without a word, so a rebuild cannot tell a row that was
- * purged from one that grew old: it leaves both.
+ * The topic keeps a letter for 30 days and then drops it without a tombstone, so a rebuild cannot distinguish a row
+ * that was purged from one that expired: it leaves both.
  */
 export const deadLetterRows: TableSink<DeadLetter> = {
   kind: 'table',

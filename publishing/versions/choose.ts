@@ -1,21 +1,21 @@
-/** Which version a promotion or a rollback means. */
+/** Which version a promotion or a rollback selects. */
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Wish } from './switch.js';
 
 type Choose = Wish['choose'];
 
-/** The one that is named, else the newest verified one. */
+/** The given version, otherwise the newest verified one. */
 export function promoted(version: number | undefined): Choose {
   return async ({ artefact }, connection) => {
     if (version !== undefined) return version;
     const [newest] = await connection.query<{ version: number | null }>(NEWEST, [artefact]);
     if (newest?.version == null)
-      throw new FreshetError('state', `No verified version of ${artefact} waits to be promoted.`);
+      throw new FreshetError('state', `There is no verified version of ${artefact} to promote.`);
     return newest.version;
   };
 }
 
-/** The one that is named, else the one that was current before. */
+/** The given version, otherwise the one that was current before. */
 export function before(to: number | undefined): Choose {
   return async ({ artefact, previous }) => {
     const version = to ?? previous;

@@ -1,23 +1,26 @@
-/** Versions of a deployment: publishing, switching, looking at them, and everything that goes on beside. */
+/** Versions of a deployment: publishing, switching, listing, and the background work that goes with them. */
 
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode, isTransient, messageOf } from '../../runtime/process/errors.js';
-import { faultPoint } from '../../runtime/process/fault-points.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
-import { artifactsFolder, type Settings } from '../../runtime/process/settings.js';
 import { Artifacts } from '../../runtime/stores/artifacts.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { artifactsFolder } from '../../runtime/stores/settings.js';
 import { tokenText } from '../../runtime/stores/switch-token.js';
 import type { Codec } from '../../schemas/codec.js';
 import { type Artefact, Layout } from '../layout.js';
+import type { PublishingSettings } from '../settings.js';
 import { before, promoted } from './choose.js';
+import { faultPoint } from './fault-points.js';
 import { type Followed, follow, type Restage } from './follow.js';
 import { artefactsWithHeads, readHead } from './heads.js';
 import { keepPreviousReady } from './keep-ready.js';
 import { listVersions } from './list.js';
+import { versionMetrics } from './metrics.js';
 import { PIN_HOLDER, type Pinned, pinnedBy, releasePins, renewPins } from './pins.js';
 import type { VersionsPlace } from './place.js';
 import { bringIn } from './publish.js';
@@ -28,15 +31,15 @@ import { retain } from './retain.js';
 import { decide, type Wish } from './switch.js';
 import type { Build, Published, PublishRight, VersionList, Versions } from './versions.js';
 
-/** Waits, in ms; shorter ones for tests. */
+/** Intervals, in ms; shorter ones for tests. */
 export interface VersionsPace {
-  /** Between two looks of the reconciler. */
+  /** Between two checks of the reconciler. */
   readonly checkMs: number;
-  /** Between two looks at what is kept. */
+  /** Between two retention checks. */
   readonly retainMs: number;
-  /** How long whoever switches waits for the online store to follow. */
+  /** How long a caller that switches waits for the online store to follow. */
   readonly followMsMax: number;
-  /** First wait before it is tried again; doubled each time. */
+  /** Wait before the first retry; doubled each time. */
   readonly retryMs: number;
 }
 
@@ -46,9 +49,10 @@ export interface VersionsOptions {
   readonly log: Log;
   readonly codec: Codec;
   /** REDIS_KEY_PREFIX, the folder of artefacts, FEATURE_VERSION_*. */
-  readonly settings: Settings;
+  readonly settings: PublishingSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly clock: Clock;
   readonly pace?: Partial<VersionsPace>;
 }
@@ -88,7 +92,7 @@ class StoredVersions implements Versions {
     });
   }
 
-  /** Stores that are down are waited for in the background. */
+  /** If stores are down, the background work retries. */
   async start(): Promise<void> {
     await this.#reconciler.start();
   }
@@ -129,18 +133,21 @@ class StoredVersions implements Versions {
     return this.list(wish.artefact);
   }
 
-  /** Waits until the online store has followed, then tells the topic; the topic is healed later if that fails. */
+  /** Waits until the online store has followed, then writes to the topic; if that fails, it is repaired later. */
   async #settle(artefact: Artefact, where: string): Promise<void> {
     const followed = await this.#follow(artefact);
     await faultPoint('version.followed', where);
     if (followed === null) return;
-    this.#place.metrics.versionCurrent.set({ artefact }, followed.head.current);
+    versionMetrics(this.#place.metrics).current.set({ artefact }, followed.head.current);
     try {
       await this.#releases.write(followed.head);
     } catch (error) {
       if (!(error instanceof FreshetError)) throw error;
       const { logger } = this.#place;
-      logger.warn({ event: 'release_not_written', artefact, error: messageOf(error) }, 'The reconciler will write it');
+      logger.warn(
+        { event: 'release_not_written', artefact, error: messageOf(error) },
+        'The reconciler will write it later',
+      );
     }
     await faultPoint('version.released', where);
   }
@@ -170,7 +177,7 @@ class StoredVersions implements Versions {
     );
   }
 
-  /** What is done now and then. */
+  /** The periodic work. */
   async #keep(): Promise<void> {
     const { clock, database } = this.#place;
     if (clock.elapsed() - this.#retainedAtMs < this.#pace.retainMs) return;

@@ -1,40 +1,41 @@
 /**
- * The online store follows Postgres. Anybody may call this, at any time and all at once: the store takes a switch only
- * if its token is newer than the one it has followed and the version is wholly there.
+ * The online store follows Postgres. Any process may call this at any time, even several at once: the store accepts a
+ * switch only if its token is newer than the last one it followed and the version is complete.
  *
- * The store is asked before Postgres. What it has followed was decided earlier, so Postgres must know it; if it does not,
- * it was put back to an older copy. Asked the other way round, every switch in between would look the same at first.
+ * The store is read before Postgres. What it has followed was decided earlier, so Postgres must know it; if Postgres
+ * does not, it was restored from an older copy. In the opposite order, every switch in between would look like that at
+ * first.
  */
 import { FreshetError } from '../../runtime/process/errors.js';
-import { faultPoint } from '../../runtime/process/fault-points.js';
 import { compareTokens } from '../../runtime/stores/switch-token.js';
 import { checksumKey, settingsKey, type VersionSwitch } from '../../runtime/stores/versioned-keys.js';
 import type { Artefact } from '../layout.js';
-import { checkStoredSettings, liveSettings } from '../live/live-version.js';
+import { faultPoint } from './fault-points.js';
 import { type CurrentHead, currentHead, decideAgain, raiseTimeline } from './heads.js';
+import { checkStoredSettings, liveSettings } from './live-version.js';
 import type { StorePlace, VersionName } from './place.js';
 import { policyOf } from './policies.js';
 
 const ATTEMPTS_MAX = 8;
 
-/** Brings a version into the online store again, from Postgres; throws when that cannot be done now. */
+/** Loads a version into the online store again, from Postgres; throws if that is not possible now. */
 export type Restage = (version: VersionName, head: CurrentHead) => Promise<void>;
 
-/** For live features, of which nothing is staged. */
+/** For live features, which are never staged. */
 export const nothingStaged: Restage = async ({ artefact }) => {
-  throw new FreshetError('internal', `Nothing of ${artefact} is ever staged.`);
+  throw new FreshetError('internal', `${artefact} is never staged.`);
 };
 
 export interface Followed {
   /** What the store follows now. */
   readonly head: CurrentHead;
-  /** True when it had to be switched. */
+  /** True if it had to be switched. */
   readonly moved: boolean;
 }
 
 /**
- * Null where nothing is current. Errors: those of the stores; FreshetError 'settings' when the store belongs to another
- * installation; 'unavailable' when others switch all the time, or stage at this moment.
+ * Null if nothing is current. Errors: those of the stores; FreshetError 'settings' if the store belongs to another
+ * installation; 'unavailable' if other processes keep switching, or are staging right now.
  */
 export async function follow(place: StorePlace, artefact: Artefact, restage: Restage): Promise<Followed | null> {
   const { store, layout, database } = place;
@@ -55,7 +56,7 @@ export async function follow(place: StorePlace, artefact: Artefact, restage: Res
     }
     if (order === 0 && noted !== null) return { head, moved: false };
     if (order === 0) {
-      // The pointer is right and what is noted about the version is gone: a newer token brings it back.
+      // The pointer is right but the version's metadata is gone: a newer token restores it.
       await decideAgain(database, head);
       continue;
     }
@@ -73,6 +74,6 @@ export async function follow(place: StorePlace, artefact: Artefact, restage: Res
   }
   throw new FreshetError(
     'unavailable',
-    `The online store could not settle on a version of ${artefact}: others switch.`,
+    `The online store could not settle on a version of ${artefact}: other processes keep switching.`,
   );
 }

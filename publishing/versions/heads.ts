@@ -1,30 +1,32 @@
 /** The row that decides: which version of an artefact is current, under which token. */
+
 import type { Queryable } from '../../runtime/stores/database.js';
-import { type SwitchToken, tokenText } from '../../runtime/stores/switch-token.js';
+import type { SwitchToken } from '../../runtime/stores/switch-token.js';
 import type { Artefact } from '../layout.js';
+import { timelineRaised } from './events.js';
 import type { StorePlace } from './place.js';
 
 export interface Head extends SwitchToken {
   readonly artefact: Artefact;
-  /** Highest epoch of a publisher that has switched. */
+  /** Highest epoch of any publisher that has switched. */
   readonly epoch: number;
   readonly current: number | null;
   readonly previous: number | null;
   readonly pinned: number | null;
-  /** Highest number ever given. */
+  /** Highest number ever assigned. */
   readonly last_version: number;
 }
 
-/** A head with what others must know of its current version. */
+/** A head with the details of its current version that readers need. */
 export interface CurrentHead extends Head {
   readonly current: number;
   /** JSON as it was given. */
   readonly manifest: Readonly<Record<string, unknown>>;
-  /** Of the staged content; null where nothing is staged beforehand. */
+  /** Of the staged content; null if nothing is staged beforehand. */
   readonly checksum: string | null;
 }
 
-/** Null before the first version was current. */
+/** Null before the first version became current. */
 export async function currentHead(database: Queryable, artefact: Artefact): Promise<CurrentHead | null> {
   const [row] = await database.query<CurrentHead>(CURRENT, [artefact]);
   return row ?? null;
@@ -35,7 +37,7 @@ export async function readHead(database: Queryable, artefact: Artefact): Promise
   return row ?? null;
 }
 
-/** The same, made where it is missing, held until the transaction ends. */
+/** The same row, created if missing, locked until the transaction ends. */
 export async function lockHead(connection: Queryable, artefact: Artefact): Promise<Head> {
   await connection.execute('INSERT INTO version_heads (artefact) VALUES ($1) ON CONFLICT DO NOTHING', [artefact]);
   const [row] = await connection.query<Head>('SELECT * FROM version_heads WHERE artefact = $1 FOR UPDATE', [artefact]);
@@ -48,27 +50,21 @@ export async function artefactsWithHeads(database: Queryable): Promise<Artefact[
 }
 
 /**
- * Somebody has followed a token that Postgres does not know, or knows for another version: Postgres was put back to an
- * older copy and gives numbers out a second time. A new timeline makes its decisions newer than all those.
+ * Another process has followed a token that Postgres does not know, or knows for another version: Postgres was restored
+ * from an older copy and assigns numbers a second time. A new timeline makes its decisions newer than all of those.
  */
 export async function raiseTimeline(
-  { database, logger, metrics }: StorePlace,
+  { database, events }: StorePlace,
   artefact: Artefact,
   seen: SwitchToken,
   seenVersion: number | null,
 ): Promise<void> {
   const raised = await database.execute(RAISE, [artefact, seen.timeline, seen.seq, seenVersion ?? 0]);
   if (raised === 0) return;
-  metrics.versionTimelines.inc({ artefact });
-  logger.error(
-    { event: 'version_timeline_raised', artefact, seen: tokenText(seen), seen_version: seenVersion },
-    `Somebody has followed switch ${tokenText(seen)} of ${artefact}, which Postgres does not know: it was put back to an ` +
-      'older copy. Its current version is published again under a new timeline; what was published after the copy ' +
-      'was made has to be published again.',
-  );
+  events.emit(timelineRaised, { artefact, seen, seenVersion });
 }
 
-/** A newer token for the same version, so that the stores follow it once more. */
+/** Takes a newer token for the same version, so that the stores follow it once more. */
 export async function decideAgain(database: Queryable, head: CurrentHead): Promise<void> {
   await database.execute(AGAIN, [head.artefact, head.timeline, head.seq]);
 }
@@ -78,7 +74,7 @@ SELECT h.*, v.manifest, v.checksum FROM version_heads h
 JOIN versions v ON v.artefact = h.artefact AND v.version = h.current
 WHERE h.artefact = $1`;
 
-/** Only where Postgres does not know the switch now either: whoever looked may have looked before it was decided. */
+/** Only if Postgres still does not know the switch: the caller may have looked before it was decided. */
 const RAISE = `
 UPDATE version_heads SET timeline = $2::bigint + 1, seq = 1, last_version = greatest(last_version, $4::integer)
 WHERE artefact = $1

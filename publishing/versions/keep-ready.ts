@@ -1,4 +1,4 @@
-/** A rollback should find its version in the online store: what an emptied store has lost of it is brought back too. */
+/** Keeps the rollback version in the online store: if an emptied store has lost it, it is restored as well. */
 import { checksumKey } from '../../runtime/stores/versioned-keys.js';
 import type { Artefact } from '../layout.js';
 import type { Restage } from './follow.js';

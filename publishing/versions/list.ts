@@ -1,12 +1,12 @@
-/** Versions as people see them. */
+/** Versions as listed for users. */
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { Artefact } from '../layout.js';
 import { readHead } from './heads.js';
 import type { VersionEntry, VersionList } from './versions.js';
 
-/** An artefact of which nothing was ever made has an empty list. */
+/** An artefact without any version has an empty list. */
 export async function listVersions(database: Queryable, artefact: Artefact): Promise<VersionList> {
-  // The head first: a version that becomes current in between is then in the list, if only as the one before.
+  // The head first: a version that becomes current in between is then in the list, if only as the previous one.
   const head = await readHead(database, artefact);
   const versions = await database.query<VersionEntry>(LIST, [artefact]);
   return {

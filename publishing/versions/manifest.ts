@@ -1,16 +1,16 @@
 /**
- * What a version says of itself: where it came from, how it was made, what was counted and checked. Written by whoever
- * built it as manifest.json beside its data, kept in `versions.manifest`, told in `releases`.
+ * A version's description of itself: its inputs, how it was built, what was counted and checked. The builder writes it
+ * as manifest.json next to the data; it is kept in `versions.manifest` and published in `releases`.
  */
 import type { Artefact } from '../layout.js';
 
-/** One partition of an input as it was captured: records in [from, to). Inputs of several topics are not one cut. */
+/** One partition of an input as captured: records in [from, to). Inputs from several topics are not one cut. */
 export interface ManifestInput {
   readonly topic: string;
   readonly partition: number;
   readonly from: number;
   readonly to: number;
-  /** When the end was noted, ISO 8601 UTC. */
+  /** When the end was read, ISO 8601 UTC. */
   readonly at: string;
 }
 
@@ -24,15 +24,15 @@ export interface ManifestFile {
 export interface Check {
   readonly name: string;
   readonly passed: boolean;
-  /** What was measured; null where there is nothing to measure. */
+  /** The measured value; null if there is nothing to measure. */
   readonly figure: number | null;
-  /** What was found and what is asked, as a sentence. */
+  /** The finding and the requirement, as a sentence. */
   readonly sentence: string;
 }
 
 export interface Manifest {
   readonly artefact: Artefact;
-  /** The run that made it. */
+  /** The run that built it. */
   readonly run_id: string;
   /** ISO 8601 UTC. */
   readonly created_at: string;
@@ -41,7 +41,7 @@ export interface Manifest {
   readonly inputs: readonly ManifestInput[];
   readonly settings: Readonly<Record<string, string | number | boolean>>;
   readonly counts: Readonly<Record<string, number>>;
-  /** Distributions and whatever else a person compares; JSON. */
+  /** Distributions and other figures for people to compare; JSON. */
   readonly figures: Readonly<Record<string, unknown>>;
   readonly checks: readonly Check[];
   readonly files: readonly ManifestFile[];

@@ -1,11 +1,11 @@
 /**
- * Pins by configuration: a process that reads a version because FEATURE_VERSION_<ARTEFACT> says so tells Postgres, so
- * that the version is not reaped under it.
+ * Pins by configuration: a process that reads a version because of FEATURE_VERSION_<ARTEFACT> records this in Postgres,
+ * so that the version is not reaped while in use.
  */
 import { hostname } from 'node:os';
-import type { Settings } from '../../runtime/process/settings.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { Artefact } from '../layout.js';
+import type { PublishingSettings } from '../settings.js';
 import { AT, type StorePlace, type VersionName } from './place.js';
 
 export const PIN_SETTINGS = {
@@ -15,18 +15,18 @@ export const PIN_SETTINGS = {
   stopwords: 'FEATURE_VERSION_STOPWORDS',
   als: 'FEATURE_VERSION_ALS',
   faiss: 'FEATURE_VERSION_FAISS',
-} as const satisfies Partial<Record<Artefact, keyof Settings>>;
+} as const satisfies Partial<Record<Artefact, keyof PublishingSettings>>;
 
-export type PinnableArtefact = keyof typeof PIN_SETTINGS;
+type PinnableArtefact = keyof typeof PIN_SETTINGS;
 /** Versions that a process reads instead of the current ones. */
 export type Pinned = Readonly<Partial<Record<PinnableArtefact, number>>>;
 
-/** A pin that was not renewed for so long belongs to a process that is gone, over a weekend's outage too. */
+/** A pin not renewed for this long belongs to a process that is gone, even allowing for a weekend's outage. */
 export const PIN_MS_MAX = 3 * 24 * 3_600_000;
 
-export function pinnedBy(settings: Settings): Pinned {
+export function pinnedBy(settings: PublishingSettings): Pinned {
   const pinned: Partial<Record<PinnableArtefact, number>> = {};
-  for (const [artefact, name] of Object.entries(PIN_SETTINGS) as [PinnableArtefact, keyof Settings][]) {
+  for (const [artefact, name] of Object.entries(PIN_SETTINGS) as [PinnableArtefact, keyof PublishingSettings][]) {
     const version = settings[name];
     if (typeof version === 'number') pinned[artefact] = version;
   }

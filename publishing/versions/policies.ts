@@ -1,10 +1,10 @@
-/** What differs between artefacts as versions: how long one is kept that is not current, and who fills it. */
+/** How artefacts differ as versions: how long a version is kept that is not current, and who fills it. */
 import type { Artefact } from '../layout.js';
 
-export interface Policy {
+interface Policy {
   /** How long a version is kept after it was retired, ms. */
   readonly keptMs: number;
-  /** Filled by sinks all the time, not built once: nobody publishes it as a folder, and nothing is staged. */
+  /** Filled continuously by sinks, not built once: never published as a folder, never staged. */
   readonly live: boolean;
 }
 

@@ -1,11 +1,11 @@
 /**
- * Publishing a build: number, folder, rows, keys, verified, decided, followed, told. After a crash at any step the same
- * run comes through here again and goes on: every step is harmless when repeated.
+ * Publishing a build: number, folder, rows, keys, verified, decided, followed, released. After a crash at any step the
+ * same run goes through these steps again and continues: every step is idempotent.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { FreshetError, hasCode, messageOf } from '../../runtime/process/errors.js';
-import { faultPoint } from '../../runtime/process/fault-points.js';
 import { contentsOf } from './artefacts/all.js';
+import { faultPoint } from './fault-points.js';
 import { lockHead } from './heads.js';
 import { MANIFEST_FILE } from './manifest.js';
 import { AT, type VersionsPlace } from './place.js';
@@ -48,16 +48,16 @@ function refuseUnfinished({ artefact, manifest }: Build): void {
   if (policyOf(artefact).live)
     throw new FreshetError('state', `${artefact} is filled by its sinks; it is not published as a folder.`);
   if (manifest.artefact !== artefact)
-    throw new FreshetError('invalid_data', `The manifest is of ${manifest.artefact}, not of ${artefact}.`);
+    throw new FreshetError('invalid_data', `The manifest belongs to ${manifest.artefact}, not to ${artefact}.`);
   const failed = manifest.checks.find(({ passed }) => !passed);
   if (failed !== undefined)
     throw new FreshetError('invalid_data', `Check ${failed.name} of ${artefact} did not pass: ${failed.sentence}`);
 }
 
-/** The version of this run: the one it had before a crash, else the next number. */
+/** The version of this run: its number from before a crash, otherwise the next one. */
 async function numberOf(place: VersionsPlace, { artefact, manifest }: Build, epoch: number): Promise<Work> {
   const { database, store, layout, artifacts, clock } = place;
-  // What a Postgres put back to an older copy has forgotten still lies here, and its numbers must not come twice.
+  // A Postgres restored from an older copy may not know data that is still here; its numbers must not be reused.
   const [index, held, folders] = await Promise.all([
     store.hgetall(layout.versionIndex(artefact)),
     store.heldVersion(layout.versioned(artefact)),
@@ -90,7 +90,7 @@ async function stage(place: VersionsPlace, build: Build, version: number, epoch:
   await faultPoint('version.moved', where);
   const written = parsed(await artifacts.text(artefact, version, MANIFEST_FILE));
   if (!isDeepStrictEqual(written, JSON.parse(JSON.stringify(manifest))))
-    throw new FreshetError('invalid_data', `${MANIFEST_FILE} in the folder says something else than the run.`);
+    throw new FreshetError('invalid_data', `${MANIFEST_FILE} in the folder does not match the run.`);
   await artifacts.verify(artefact, version, manifest.files);
   const checksum = await contents.stageRows(place, staged, manifest);
   await touch(place, staged, 'staged', checksum);
@@ -101,7 +101,7 @@ async function stage(place: VersionsPlace, build: Build, version: number, epoch:
   place.logger.info({ event: 'version_verified', artefact, version, run_id: manifest.run_id }, 'Staged and read back');
 }
 
-/** Throws FreshetError('fenced') when somebody else has gone on with the run, or given it up. */
+/** Throws FreshetError('fenced') if another attempt has taken over the run, or the version was abandoned. */
 async function touch(
   { database, clock }: VersionsPlace,
   { artefact, version, epoch }: { artefact: string; version: number; epoch: number },
@@ -113,20 +113,20 @@ async function touch(
 }
 
 function takenOver(artefact: string, version: number): FreshetError {
-  return new FreshetError('fenced', `Version ${version} of ${artefact} was taken over or given up meanwhile.`);
+  return new FreshetError('fenced', `Version ${version} of ${artefact} was taken over or abandoned in the meantime.`);
 }
 
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new FreshetError('invalid_data', `${MANIFEST_FILE} is no JSON.`);
+    throw new FreshetError('invalid_data', `${MANIFEST_FILE} is not valid JSON.`);
   }
 }
 
 const KNOWN = 'SELECT version, state, reason, epoch FROM versions WHERE artefact = $1 AND run_id = $2';
 
-/** The newest attempt of a run goes on with it. */
+/** The newest attempt of a run continues it. */
 const TAKE_UP = `
 UPDATE versions SET epoch = $3, touched_at = ${AT(4)} WHERE artefact = $1 AND version = $2`;
 

@@ -1,25 +1,27 @@
 /**
- * What makes everybody follow who did not: once a second each head is compared with the online store and with the
- * newest record of `releases`, and what differs is put right. Any number of processes may do this at once; each step
- * gives way to a newer token.
+ * Makes stores and topic catch up after interrupted switches: once a second each head is compared with the online store
+ * and with the newest record of `releases`, and any difference is repaired. Any number of processes may do this at
+ * once; each step yields to a newer token.
  */
+
 import { isTransient, messageOf } from '../../runtime/process/errors.js';
 import { compareTokens } from '../../runtime/stores/switch-token.js';
 import type { Artefact } from '../layout.js';
 import { type Followed, follow, type Restage } from './follow.js';
 import { artefactsWithHeads, currentHead, raiseTimeline } from './heads.js';
+import { versionMetrics } from './metrics.js';
 import type { StorePlace } from './place.js';
 import type { Announced, Releases } from './releases.js';
 
-export interface ReconcilerOptions {
+interface ReconcilerOptions {
   readonly place: StorePlace;
   readonly releases: Releases;
   readonly restage: Restage;
   /** Null: all that have a head. */
   readonly artefacts: readonly Artefact[] | null;
-  /** From the end of a look to the next one, ms. */
+  /** From the end of one check to the next, ms. */
   readonly checkMs: number;
-  /** Done after each look, its errors told like those of the look. */
+  /** Runs after each check; its errors are handled like those of the check. */
   readonly afterwards?: () => Promise<void>;
 }
 
@@ -33,7 +35,7 @@ export class Reconciler {
     this.#o = options;
   }
 
-  /** Begins; the first look comes at once. */
+  /** Begins; the first check runs at once. */
   async start(): Promise<void> {
     this.#stopping = new AbortController();
     this.#running = this.#run(this.#stopping.signal);
@@ -44,11 +46,11 @@ export class Reconciler {
     await this.#running;
   }
 
-  /** One look at everything. One artefact's trouble does not keep the others from being looked at; the first is thrown. */
+  /** Checks everything. An error in one artefact does not stop the check of the others; the first error is thrown. */
   async look(): Promise<void> {
     const { place, artefacts } = this.#o;
     const errors: unknown[] = [];
-    // The topic before Postgres, for the same reason as the store before it.
+    // The topic is read before Postgres, for the same reason as the store.
     const untold = await this.#o.releases.catchUp().then(
       () => null,
       (error: unknown) => [error],
@@ -73,7 +75,7 @@ export class Reconciler {
     if (told && compareTokens(releases.last(artefact), followed.head) !== 0) await releases.write(followed.head);
   }
 
-  /** A record that Postgres knows nothing of: it was put back to an older copy. */
+  /** A record that Postgres does not know: Postgres was restored from an older copy. */
   async #refuseForgotten(artefact: Artefact, newest: Announced | null): Promise<void> {
     const { place } = this.#o;
     const head = await currentHead(place.database, artefact);
@@ -84,7 +86,7 @@ export class Reconciler {
   }
 
   #say(artefact: Artefact, { head, moved }: Followed): void {
-    this.#o.place.metrics.versionCurrent.set({ artefact }, head.current);
+    versionMetrics(this.#o.place.metrics).current.set({ artefact }, head.current);
     if (!moved) return;
     const { logger } = this.#o.place;
     logger.info({ event: 'version_followed', artefact, version: head.current }, 'The online store follows Postgres');
@@ -99,9 +101,10 @@ export class Reconciler {
         await afterwards?.();
         failing = false;
       } catch (error) {
-        // Once per outage: sinks and readers tell of it too.
+        // Once per outage: sinks and readers report it too.
         const level = isTransient(error) ? 'warn' : 'error';
-        if (!failing) place.logger[level]({ event: 'reconcile_failed', error: messageOf(error) }, 'Trying again');
+        if (!failing)
+          place.logger[level]({ event: 'reconcile_failed', error: messageOf(error) }, 'Reconciling failed; retrying');
         failing = true;
       }
       await place.clock.sleep(checkMs, signal);

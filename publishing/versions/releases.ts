@@ -1,7 +1,7 @@
 /**
- * Topic `releases`: which version is current, for everybody who reads topics. Written after the online store has
- * followed; what several writers write may land in any order, and compaction keeps the last. So whoever reconciles also
- * reads the topic and writes again what is missing or was overtaken.
+ * Topic `releases`: which version is current, for everyone who reads topics. Written after the online store has
+ * followed. Records from several writers may arrive in any order, and compaction keeps the last. So every reconciler
+ * also reads the topic and rewrites records that are missing or out of order.
  */
 
 import type { Log, LogReader, LogWriter, RecordColumns } from '../../runtime/log/log.js';
@@ -18,7 +18,7 @@ import type { CurrentHead } from './heads.js';
 const AT = { topic: releases.name, partition: 0 } as const;
 const MANIFEST_BYTES_MAX = RECORD_BYTES_MAX / 2;
 
-/** What a record of the topic says. */
+/** The content of a record of the topic. */
 export interface Announced extends SwitchToken {
   readonly current: number | null;
 }
@@ -28,9 +28,9 @@ export class Releases {
   readonly #codec: Codec;
   #writer: LogWriter | null = null;
   #reader: LogReader | null = null;
-  /** Which life of the topic the reader reads. */
+  /** The incarnation of the topic being read. */
   #life: string | null = null;
-  /** Per artefact: the record that compaction would keep, and the one with the newest token of all. */
+  /** Per artefact: the record that compaction would keep, and the one with the newest token. */
   readonly #last = new Map<string, Announced>();
   readonly #newest = new Map<string, Announced>();
   #turn: Promise<void> = Promise.resolve();
@@ -49,17 +49,17 @@ export class Releases {
     });
   }
 
-  /** Reads on to where the topic ends now. */
+  /** Reads up to the current end of the topic. */
   catchUp(): Promise<void> {
     return this.#inTurn(() => this.#catchUp());
   }
 
-  /** The record that compaction keeps, as of the last catchUp; null: none. */
+  /** The record that compaction keeps, as of the last catchUp; null if none. */
   last(artefact: Artefact): Announced | null {
     return this.#last.get(artefact) ?? null;
   }
 
-  /** The record with the newest token; null: none. */
+  /** The record with the newest token; null if none. */
   newest(artefact: Artefact): Announced | null {
     return this.#newest.get(artefact) ?? null;
   }
@@ -76,7 +76,7 @@ export class Releases {
   async #catchUp(): Promise<void> {
     const life = await this.#log.admin.topicId(releases.name);
     const { earliest, lastStable } = await this.#log.offsets(AT);
-    // Another topic under its name, or one that was cut: read from its start.
+    // Another topic of the same name, or a truncated one: read from its start.
     if (life !== this.#life || (this.#reader !== null && this.#reader.position(AT) > lastStable)) await this.#forget();
     this.#life = life;
     this.#reader ??= this.#log.reader([{ ...AT, offset: earliest }], { isolation: 'read_committed' });
@@ -119,7 +119,7 @@ export class Releases {
 
 function releaseOf({ artefact, timeline, seq, current, manifest }: CurrentHead): Release {
   const whole = JSON.stringify(manifest);
-  // A record has its limit; the figures stand in Postgres and in the folder too.
+  // A record has a size limit; the figures are also in Postgres and in the folder.
   const text = Buffer.byteLength(whole) <= MANIFEST_BYTES_MAX ? whole : JSON.stringify({ ...manifest, figures: {} });
   return {
     artefact,
@@ -133,7 +133,7 @@ function releaseOf({ artefact, timeline, seq, current, manifest }: CurrentHead):
   };
 }
 
-/** Topics that only this version fills. */
+/** Topics that only this version writes. */
 function topicsOf(artefact: Artefact, version: number): string[] {
   const topics = featureTopics(version);
   return artefact === 'popularity' || artefact === 'affinity' || artefact === 'interactions'

@@ -1,19 +1,20 @@
 /** Taking away what nobody will read any more: of a version that failed, or that was kept long enough. */
-import { faultPoint } from '../../runtime/process/fault-points.js';
+
 import { contentsOf } from './artefacts/all.js';
+import { versionFailed } from './events.js';
+import { faultPoint } from './fault-points.js';
 import { AT, type VersionName, type VersionsPlace } from './place.js';
 import { StagingBatches, stagingSink } from './staging.js';
 
-/** Marks a version that never was current as failed and removes its data; the row stays and says why. */
+/** Marks a version that never became current as failed and removes its data; the row stays and gives the reason. */
 export async function giveUp(place: VersionsPlace, version: VersionName, reason: string): Promise<void> {
   const { artefact, version: number } = version;
   if ((await place.database.execute(FAIL, [artefact, number, reason])) === 0) return;
-  place.metrics.versionFailures.inc({ artefact });
-  place.logger.error({ event: 'version_failed', artefact, version: number, reason }, 'The current version stays');
+  place.events.emit(versionFailed, { ...version, reason });
   await removeData(place, version);
 }
 
-/** Rows, keys and folder; harmless when they are gone. The version must be failed or reaped, and not current there. */
+/** Rows, keys and folder, as far as they still exist. The version must be failed or reaped, and not current there. */
 export async function removeData(place: VersionsPlace, version: VersionName): Promise<void> {
   const { artefact, version: number } = version;
   const where = `${artefact}/${number}`;
@@ -25,7 +26,7 @@ export async function removeData(place: VersionsPlace, version: VersionName): Pr
   await place.database.execute(REMOVED, [artefact, number, place.clock.now()]);
 }
 
-/** Whoever still stages the version is stopped first. */
+/** First stops any process that is still staging the version. */
 export async function removeKeys(place: VersionsPlace, version: VersionName): Promise<void> {
   const { store, layout } = place;
   const batches = await StagingBatches.open(place, version);

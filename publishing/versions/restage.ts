@@ -1,5 +1,5 @@
 /**
- * A current version that the online store has lost, brought back from Postgres. One process does it at a time: two would
+ * Restores from Postgres a current version that the online store has lost. One process does it at a time: two would
  * stop each other over and over.
  */
 import type { Clock } from '../../runtime/process/clock.js';
@@ -21,8 +21,11 @@ export function restageFromDatabase(place: VersionsPlace): Restage {
         'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS mine',
         [`freshet restage ${artefact}`],
       );
-      if (!lock!.mine) throw new FreshetError('unavailable', `Another process brings ${artefact} back at this moment.`);
-      place.logger.warn({ event: 'version_restaged', artefact, version: number }, 'The online store had lost it');
+      if (!lock!.mine) throw new FreshetError('unavailable', `Another process is restoring ${artefact} right now.`);
+      place.logger.warn(
+        { event: 'version_restaged', artefact, version: number },
+        'The online store had lost a version; it is staged again',
+      );
       const done = new AbortController();
       const beats = keepAlive(connection, place.clock, done.signal);
       try {
@@ -35,12 +38,12 @@ export function restageFromDatabase(place: VersionsPlace): Restage {
   };
 }
 
-/** Postgres ends a transaction that says nothing for a minute, and with it the lock; a large model takes longer. */
+/** Postgres ends a transaction, and so the lock, after an idle minute; a large model takes longer. */
 async function keepAlive(connection: Queryable, clock: Clock, done: AbortSignal): Promise<void> {
   for (;;) {
     await clock.sleep(BEAT_MS, done);
     if (done.aborted) return;
-    // A connection that was lost is told by the transaction's own end.
+    // A lost connection is reported when the transaction ends.
     await connection.query('SELECT 1').catch(() => undefined);
   }
 }

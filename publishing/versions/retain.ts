@@ -1,17 +1,18 @@
 /**
- * What is kept, and for how long. A version that is neither current nor the one before nor pinned goes when it has been
- * retired for the time that its policy says. First Postgres says that it is gone, under the lock of the head, so that
- * no rollback can choose it any more; then the data go, and if that is interrupted the next look goes on.
+ * What is kept, and for how long. A version that is not current, previous or pinned is removed once it has been retired
+ * for the time its policy says. First Postgres records that it is gone, under the lock of the head, so that no rollback
+ * can choose it any more; then the data is removed, and if that is interrupted the next check continues.
  */
-import { faultPoint } from '../../runtime/process/fault-points.js';
+
 import type { Artefact } from '../layout.js';
+import { faultPoint } from './fault-points.js';
 import { lockHead } from './heads.js';
 import { PIN_MS_MAX } from './pins.js';
 import { AT, type VersionsPlace } from './place.js';
 import { policyOf } from './policies.js';
 import { giveUp, removeData, removeKeys } from './remove.js';
 
-/** A publisher that shows no sign of life for so long, while a newer one has switched, is dead. */
+/** A publisher that shows no activity for this long, while a newer one has switched, is dead. */
 const SILENT_MS_MAX = 60_000;
 
 /** Errors: those of the stores and of the disk. */
@@ -21,7 +22,7 @@ export async function retain(place: VersionsPlace, artefact: Artefact): Promise<
   const reaped = await reap(place, artefact);
   for (const version of reaped) {
     await faultPoint('version.reaping', `${artefact}/${version}`);
-    place.logger.info({ event: 'version_reaped', artefact, version }, 'Kept long enough');
+    place.logger.info({ event: 'version_reaped', artefact, version }, 'The version was kept long enough');
   }
   await removeLeftovers(place, artefact);
 }
@@ -29,7 +30,11 @@ export async function retain(place: VersionsPlace, artefact: Artefact): Promise<
 async function giveUpDead(place: VersionsPlace, artefact: Artefact): Promise<void> {
   const dead = await place.database.query<{ version: number }>(DEAD, [artefact, place.clock.now() - SILENT_MS_MAX]);
   for (const { version } of dead)
-    await giveUp(place, { artefact, version }, 'Its run ended in the middle, and a later one has published since.');
+    await giveUp(
+      place,
+      { artefact, version },
+      'Its run ended before it was finished, and a later run has published since.',
+    );
 }
 
 async function reap({ database, clock }: VersionsPlace, artefact: Artefact): Promise<number[]> {
@@ -43,8 +48,8 @@ async function reap({ database, clock }: VersionsPlace, artefact: Artefact): Pro
 }
 
 /**
- * Data of versions that failed or were reaped, also where a crash or a late publisher left them. What lies there is
- * listed before Postgres is asked: a version that begins in between is then known.
+ * Removes data of versions that failed or were reaped, including leftovers of a crash or a late publisher. Existing
+ * data is listed before Postgres is read: a version that begins in between is then known.
  */
 async function removeLeftovers(place: VersionsPlace, artefact: Artefact): Promise<void> {
   const { database, store, layout, artifacts, logger } = place;
@@ -59,7 +64,10 @@ async function removeLeftovers(place: VersionsPlace, artefact: Artefact): Promis
   for (const version of due) await removeData(place, { artefact, version });
   for (const version of index)
     if (!known.has(version) && version !== held.version) {
-      logger.warn({ event: 'version_unknown_removed', artefact, version }, 'In the online store, unknown to Postgres');
+      logger.warn(
+        { event: 'version_unknown_removed', artefact, version },
+        'The online store held a version that Postgres does not know; removed',
+      );
       await removeKeys(place, { artefact, version });
     }
 }
@@ -75,7 +83,7 @@ SELECT v.version FROM versions v JOIN version_heads h ON h.artefact = v.artefact
 WHERE v.artefact = $1 AND v.state = 'staged' AND v.run_id IS NOT NULL AND v.epoch < h.epoch AND v.touched_at < ${AT(2)}
 ORDER BY 1`;
 
-/** $2 now, $3 retired before, $4 pins renewed after. One that was never current counts from when it was made. */
+/** $2 now, $3 retired before, $4 pins renewed after. A version that was never current counts from its creation. */
 const REAP = `
 UPDATE versions v SET reaped_at = ${AT(2)}
 FROM version_heads h

@@ -1,6 +1,6 @@
 /**
- * Writing a version into the online store under its own names. A sink of its own fences every batch: whoever opens it
- * later (a second attempt, the removal of what failed) stops the one before at its next batch.
+ * Writes a version into the online store under its own names. A dedicated sink fences every batch: opening it later (a
+ * second attempt, the removal of a failed version) stops the previous holder at its next batch.
  */
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { OnlineStore, SinkId, StoreOperation } from '../../runtime/stores/online-store.js';
@@ -34,8 +34,8 @@ export class StagingBatches {
   }
 
   /**
-   * Sends a batch when the one before the last is applied: two are on their way, so that the store works while the next
-   * one is made. One that was lost refuses those behind it, whose offsets then do not fit.
+   * Sends a batch once the last but one is applied: two are in flight, so that the store works while the next one is
+   * built. A lost batch causes those after it to be refused, because their offsets no longer match.
    */
   async send(operations: readonly StoreOperation[]): Promise<void> {
     await this.#before;
@@ -45,10 +45,10 @@ export class StagingBatches {
       if (result !== 'applied')
         throw new FreshetError(
           'unavailable',
-          `Staging of ${this.#id.topic} was taken over by somebody else (${result}).`,
+          `Staging of ${this.#id.topic} was taken over by another process (${result}).`,
         );
     });
-    // Its error is told by the next send or by finish.
+    // Its error is thrown by the next send or by finish.
     sent.catch(() => undefined);
     this.#before = this.#last;
     this.#last = sent;

@@ -1,10 +1,12 @@
 /**
- * The decision: one transaction in Postgres takes a token and says which version is current. Everything after it may
- * crash; whoever looks next makes the stores follow.
+ * The decision: one transaction in Postgres takes a token and sets which version is current. A crash after it does no
+ * harm: the next reconciler makes the stores follow.
  */
+
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { Artefact } from '../layout.js';
+import { versionSwitched } from './events.js';
 import { type Head, lockHead } from './heads.js';
 import { AT, type StorePlace, type VersionName } from './place.js';
 import { policyOf } from './policies.js';
@@ -12,26 +14,26 @@ import type { VersionState } from './versions.js';
 
 export interface Wish {
   readonly artefact: Artefact;
-  /** Which version of those there are is to be current; asked while the head is held. */
+  /** Chooses the version to make current; called while the head is locked. */
   readonly choose: (head: Head, connection: Queryable) => Promise<number>;
-  /** Of a publisher; null: an operator, whom nobody fences. */
+  /** The publisher's epoch; null: an operator, who is never fenced. */
   readonly epoch: number | null;
-  /** Keeps the version current from now on. */
+  /** Pins the version from now on. */
   readonly pin?: boolean;
-  /** Said in the log and beside the version that gave way. */
+  /** Appears in the log and in the row of the replaced version. */
   readonly reason?: string | undefined;
 }
 
-export interface Decision {
+interface Decision {
   readonly version: number;
-  /** False: it was current already, or (publishers only) a pin keeps another one. */
+  /** False: it was current already, or (publishers only) another version is pinned. */
   readonly switched: boolean;
   readonly current: boolean;
 }
 
 /**
- * Errors: FreshetError 'fenced' when a newer epoch has switched, 'state' when the version cannot become current, or a
- * pin keeps an operator from it.
+ * Errors: FreshetError 'fenced' if a newer epoch has switched; 'state' if the version cannot become current, or an
+ * operator's wish conflicts with a pin.
  */
 export async function decide(place: StorePlace, wish: Wish): Promise<Decision> {
   const { artefact, epoch, pin = false } = wish;
@@ -48,14 +50,8 @@ export async function decide(place: StorePlace, wish: Wish): Promise<Decision> {
     await take(connection, head, version, place.clock.now(), epoch, wish.reason);
     return { version, switched: true, current: true };
   });
-  if (decision.switched) {
-    place.metrics.versionSwitches.inc({ artefact });
-    const { version } = decision;
-    place.logger.info(
-      { event: 'version_switched', artefact, version, reason: wish.reason },
-      'Another version is current',
-    );
-  }
+  const { version, switched } = decision;
+  if (switched) place.events.emit(versionSwitched, { artefact, version, reason: wish.reason });
   return decision;
 }
 
@@ -63,7 +59,7 @@ export function refuseOlder(head: Head, epoch: number): void {
   if (head.epoch <= epoch) return;
   throw new FreshetError(
     'fenced',
-    `A run with epoch ${head.epoch} has published ${head.artefact} meanwhile; this one has ${epoch} and must not.`,
+    `A run with epoch ${head.epoch} has published ${head.artefact} in the meantime; this one has epoch ${epoch} and may not publish.`,
   );
 }
 
@@ -77,8 +73,9 @@ async function refuseUnfit(connection: Queryable, { artefact, version }: Version
   const [found] = await connection.query<Fitness>(FITNESS, [artefact, version]);
   const name = `Version ${version} of ${artefact}`;
   const refuse = (why: string) => new FreshetError('state', `${name} ${why}`);
-  if (found === undefined) throw refuse(`does not exist: "freshet versions list ${artefact}" shows those that do.`);
-  if (found.reaped) throw refuse('is kept no longer: its data were removed. Choose a younger one.');
+  if (found === undefined)
+    throw refuse(`does not exist: "freshet versions list ${artefact}" shows the existing versions.`);
+  if (found.reaped) throw refuse('is no longer kept: its data was removed. Choose a newer one.');
   if (found.state === 'failed') throw refuse(`has failed and cannot be used: ${found.reason ?? 'no reason was noted'}`);
   if (found.state === 'staged') throw refuse('is not verified yet.');
 }
@@ -105,14 +102,14 @@ async function take(
 function pinnedElsewhere(artefact: Artefact, version: number): FreshetError {
   return new FreshetError(
     'state',
-    `${artefact} is pinned to version ${version}: take the pin away before another version can become current.`,
+    `${artefact} is pinned to version ${version}: remove the pin before making another version current.`,
   );
 }
 
 const FITNESS = `
 SELECT state, reason, reaped_at IS NOT NULL AS reaped FROM versions WHERE artefact = $1 AND version = $2`;
 
-/** The reason of a rollback stands beside the version that had to go. */
+/** The reason for a rollback is recorded in the row of the replaced version. */
 const RETIRE = `
 UPDATE versions SET state = 'retired', retired_at = ${AT(3)}, reason = $4
 WHERE artefact = $1 AND state = 'current' AND version <> $2`;

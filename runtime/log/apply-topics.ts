@@ -1,19 +1,19 @@
-/** Creates the declared topics in a log, in the terms of the settings; the rules are in topics/apply.ts. */
+/** Creates the declared topics in a log as the settings say; the rules are in topics/apply.ts. */
 
 import { type ApplyOptions, applyTopics, type TopicReport, TopicsRefusedError } from '../../topics/apply.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
 import { FreshetError } from '../process/errors.js';
 import type { Logger } from '../process/logger.js';
-import type { Settings } from '../process/settings.js';
 import type { Log } from './log.js';
+import type { LogSettings } from './settings.js';
 
-type TopicSettings = Pick<Settings, 'PARTITIONS' | 'ALLOW_CREATE_TIME'>;
+type TopicSettings = Pick<LogSettings, 'PARTITIONS' | 'ALLOW_CREATE_TIME'>;
 
 export function applyOptionsOf(log: Pick<Log, 'kind'>, settings: TopicSettings): ApplyOptions {
   return { kind: log.kind, partitions: settings.PARTITIONS, allowCreateTime: settings.ALLOW_CREATE_TIME };
 }
 
-/** Differences that do no harm are only logged. Errors: FreshetError('state') with one sentence per refused topic. */
+/** Harmless differences are only logged. Throws FreshetError('state') with one sentence per refused topic. */
 export async function applyDeclaredTopics(
   log: Pick<Log, 'kind' | 'admin'>,
   declarations: readonly TopicDeclaration[],
@@ -28,7 +28,7 @@ export async function applyDeclaredTopics(
   return reports;
 }
 
-/** topics/ knows no engine, so its refusal is turned into the product's own error here. */
+/** topics/ does not know the engine, so its refusal is turned into a FreshetError here. */
 export async function refusalsAsErrors<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;

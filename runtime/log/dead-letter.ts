@@ -1,12 +1,12 @@
-/** What becomes of a record that somebody cannot use: a dead letter that says whose, where it lies and why. */
+/** A record that a reader cannot use becomes a dead letter, which says whose record it is, where it is and why. */
 import { createHash } from 'node:crypto';
 import type { DeadLetter } from '../../schemas/records.js';
 import type { RecordColumns } from './log.js';
 
 const KEPT_BYTES = 64 * 1024;
 
-export interface DeadLetterReason {
-  /** Who could not use the record. */
+interface DeadLetterReason {
+  /** The reader that could not use the record. */
   readonly job: string;
   readonly code: string;
   readonly message: string;
@@ -15,8 +15,8 @@ export interface DeadLetterReason {
 }
 
 /**
- * The letter of row `row`. Its id is the record's coordinates, so that a second one of the same kind of reader is no
- * other. Key and input are copies, cut at 64 KiB; `size` and `sha256` are of the whole input.
+ * The letter of row `row`. Its id is made of the record's coordinates, so a second letter from the same kind of reader
+ * has the same id. Key and input are copies, cut at 64 KiB; `size` and `sha256` describe the whole input.
  */
 export function deadLetterOf(batch: RecordColumns, row: number, reason: DeadLetterReason): DeadLetter {
   const source = { topic: batch.topic, partition: batch.partition, offset: batch.offsets[row]! };

@@ -1,24 +1,24 @@
 /**
  * The log port: partitioned, ordered, transactional topics. Two implementations, `kafka/` and `embedded/`, pass the
  * same conformance suite (test/conformance/log.ts). Records cross it as columns over a buffer, never as one object
- * each: a record costs no allocation until somebody wants its contents.
+ * each: a record costs no allocation until somebody wants its contents. Errors are FreshetErrors, named by their codes.
  */
 
 /** Records of one partition in offset order. Row i's key is bytes[keyStart[i]..keyEnd[i]); a start of -1 is a null. */
 export interface RecordColumns {
   readonly topic: string;
   readonly partition: number;
-  /** Number of rows; the arrays may be longer. May be 0 when only control or aborted records were passed over. */
+  /** Number of rows; the arrays may be longer. May be 0 when only control or aborted records were skipped. */
   readonly count: number;
   readonly offsets: Float64Array;
-  /** Log time in ms since 1970: append time or create time, as the topic is configured. */
+  /** Log time in ms since 1970: append time or create time, depending on the topic's configuration. */
   readonly timestamps: Float64Array;
   readonly bytes: Buffer;
   readonly keyStart: Int32Array;
   readonly keyEnd: Int32Array;
   readonly valueStart: Int32Array;
   readonly valueEnd: Int32Array;
-  /** Where to read next: past the last row, and past control and aborted records behind it. */
+  /** The offset to read next: after the last row and any control and aborted records that follow it. */
   readonly nextOffset: number;
 }
 
@@ -31,7 +31,7 @@ export interface TopicPartition {
 export interface PartitionOffsets {
   /** First offset still in the log. */
   readonly earliest: number;
-  /** End for read_committed readers: everything below belongs to no open transaction. */
+  /** End for read_committed readers: no record below belongs to an open transaction. */
   readonly lastStable: number;
   /** End for read_uncommitted readers. */
   readonly highWatermark: number;
@@ -39,7 +39,7 @@ export interface PartitionOffsets {
 
 export type Cleanup = 'delete' | 'compact' | 'compact,delete';
 
-/** What a topic looks like in the log. Times in ms; -1 retention means for ever. */
+/** A topic's configuration in the log. Times in ms; a retention of -1 means for ever. */
 export interface TopicConfig {
   readonly name: string;
   readonly partitions: number;
@@ -51,13 +51,13 @@ export interface TopicConfig {
 }
 
 export interface LogAdmin {
-  /** Names of all topics, internal ones of the broker left out. */
+  /** Names of all topics, without the broker's internal ones. */
   listTopics(): Promise<string[]>;
-  /** Null where the topic does not exist. */
+  /** Null if the topic does not exist. */
   describeTopic(name: string): Promise<TopicConfig | null>;
-  /** Tells a topic from another one made later under its name; null where the log cannot. Errors: 'unknown_topic'. */
+  /** Differs when a topic is deleted and created again; null where the log has no ids. Throws 'unknown_topic'. */
   topicId(name: string): Promise<string | null>;
-  /** Creates with all settings at once; a topic that exists already is an error. Replication: min(3, brokers). */
+  /** Creates a topic with all settings at once; an existing topic is an error. Replication: min(3, brokers). */
   createTopic(config: TopicConfig): Promise<void>;
   deleteTopic(name: string): Promise<void>;
 }
@@ -66,25 +66,25 @@ export type Isolation = 'read_committed' | 'read_uncommitted';
 
 export interface ReaderOptions {
   readonly isolation?: Isolation;
-  /** Longest time one poll waits for data, ms (default 250). */
+  /** Longest time that a poll waits for data, ms (default 250). */
   readonly maxWaitMs?: number;
-  /** Most bytes fetched per partition and poll (default 1 MiB). */
+  /** Largest number of bytes fetched per partition and poll (default 1 MiB). */
   readonly maxBytesPerPartition?: number;
   /**
-   * While little comes, a broker is asked again after so many ms at the earliest (default 0), so that it answers for some
-   * records at a time and not for every one. The embedded log answers for nothing: it has no use for it.
+   * While few records arrive, the reader waits at least this many ms between two requests to a broker (default 0), so
+   * that an answer carries several records instead of one. The embedded log ignores it: its answers cost nothing.
    */
   readonly gapMs?: number;
 }
 
 /**
- * Reads chosen partitions from chosen offsets; keeps no offsets of its own anywhere. While the caller works on one
- * answer the next one may be fetched already (at most one ahead).
+ * Reads chosen partitions from chosen offsets; stores no offsets anywhere. While the caller works on one answer, the
+ * next one may already be fetched (at most one ahead).
  */
 export interface LogReader {
   /**
    * Waits up to maxWaitMs for records. May return an empty list; a RecordColumns with count 0 only moves the position.
-   * Errors: OffsetOutOfRangeError when a position lies below the log's start or above its end (never reset silently).
+   * Errors: 'offset_out_of_range' when a position lies below the log's start or above its end (never reset silently).
    */
   poll(): Promise<RecordColumns[]>;
   /** Next offset that will be returned, per partition. */
@@ -99,12 +99,12 @@ export interface LogReader {
 export interface LogWriter {
   /**
    * Buffers one record. Without `partition` it goes to murmur2(key) mod n. `timestamp` (ms) is kept only by topics with
-   * create time. Errors: RecordTooLargeError above 512 KiB; UnknownTopicError.
+   * create time. Errors: 'record_too_large' above 512 KiB; 'unknown_topic'.
    */
   add(topic: string, key: Uint8Array | null, value: Uint8Array | null, options?: AddOptions): void;
   readonly bufferedRecords: number;
   readonly bufferedBytes: number;
-  /** Writes what is buffered; resolves once the log has it. An error leaves nothing buffered: what became of it is unknown. */
+  /** Writes the buffer; resolves once the log has it. After an error the buffer is empty and the outcome unknown. */
   flush(): Promise<void>;
   close(): Promise<void>;
 }
@@ -119,17 +119,15 @@ export interface TransactionalWriter {
   add(topic: string, key: Uint8Array | null, value: Uint8Array | null, options?: AddOptions): void;
   readonly bufferedRecords: number;
   readonly bufferedBytes: number;
-  /**
-   * Fences every earlier writer with the same transactional id and ends its open transaction; must come first.
-   */
+  /** Fences every earlier writer with the same transactional id and ends its open transaction; must be called first. */
   init(): Promise<void>;
   /**
    * Writes everything buffered in one transaction: read_committed readers see all of it or nothing.
-   * Errors: FencedError when a newer writer has taken the id; IndefiniteCommitError when the outcome is unknown
-   * (then this writer is dead: make a new one, init it, and read back what the log holds).
+   * Errors: 'fenced' when a newer writer has taken the id; 'indefinite_commit' when the outcome is unknown (then this
+   * writer is dead: make a new one, init it, and read back what the log holds).
    */
   commit(): Promise<void>;
-  /** Forgets what is buffered. */
+  /** Drops the buffer. */
   discard(): void;
   close(): Promise<void>;
 }
@@ -142,23 +140,23 @@ export interface Assignment {
 
 export interface MembershipOptions {
   readonly group: string;
-  /** How many tasks there are: 0 .. tasks-1, each given to exactly one member. */
+  /** Number of tasks: 0 .. tasks-1, each assigned to exactly one member. */
   readonly tasks: number;
-  /** Input partitions of each task, for lag displays and for tools that show the group. */
+  /** Input partitions of each task, for lag displays and for tools that inspect the group. */
   readonly partitionsOf: (task: number) => readonly TopicPartition[];
   readonly sessionTimeoutMs?: number;
-  /** Called before tasks are given up or kept; must resolve before the next assignment is taken. Serial with onAssigned. */
+  /** Called before tasks are given up or kept; must resolve before the next assignment. Serial with onAssigned. */
   readonly onRevoked: () => Promise<void>;
   readonly onAssigned: (assignment: Assignment) => Promise<void>;
-  /** The membership has ended for good with an error. */
+  /** The membership has ended permanently, with an error. */
   readonly onFailed: (error: Error) => void;
 }
 
-/** Membership in a group that shares out whole tasks, sticky where possible. */
+/** Membership in a group that distributes whole tasks, sticky where possible. */
 export interface Membership {
-  /** Resolves at the first heartbeat answered after the call that still confirms this generation; false if it ended. */
+  /** Resolves at the first heartbeat answer after the call that confirms this generation; false if it has ended. */
   confirmed(): Promise<boolean>;
-  /** Writes offsets for lag displays only; nothing ever reads them back. Errors are reported, not thrown. */
+  /** Writes offsets for lag displays only; they are never read back. Errors are reported, not thrown. */
   showOffsets(offsets: readonly (TopicPartition & { offset: number })[]): Promise<void>;
   leave(): Promise<void>;
 }
@@ -168,17 +166,17 @@ export interface Log {
   readonly admin: LogAdmin;
   partitionCount(topic: string): Promise<number>;
   offsets(partition: TopicPartition): Promise<PartitionOffsets>;
-  /** First offset whose log time is ≥ ms; null when there is none yet. */
+  /** First offset with a log time ≥ ms; null if there is none yet. */
   offsetForTime(partition: TopicPartition, ms: number): Promise<number | null>;
   reader(start: readonly (TopicPartition & { offset: number })[], options?: ReaderOptions): LogReader;
-  /** `topics` must exist; their partition counts are read now. */
+  /** `topics` must exist; their partition counts are read at this call. */
   writer(topics: readonly string[]): Promise<LogWriter>;
   transactionalWriter(transactionalId: string, topics: readonly string[]): Promise<TransactionalWriter>;
   join(options: MembershipOptions): Promise<Membership>;
-  /** Committed display offsets of a group: -1 where there is none. */
+  /** The offsets that a group shows for lag displays: -1 where there is none. */
   shownOffsets(group: string, partitions: readonly TopicPartition[]): Promise<number[]>;
   close(): Promise<void>;
 }
 
-/** The largest record we ever write. */
+/** The largest record that we ever write. */
 export const RECORD_BYTES_MAX = 512 * 1024;

@@ -1,11 +1,11 @@
-/** The codec of a process that reads: every framing, foreign writers looked up where there is a registry. */
+/** The codec of a process that reads: every framing; with a registry, the schemas of other writers are looked up. */
 import { Codec, type SchemaLookup } from '../../schemas/codec.js';
 import { Registry, RegistryError } from '../../schemas/registry.js';
 import { FreshetError } from '../process/errors.js';
-import type { Settings } from '../process/settings.js';
+import type { LogSettings } from './settings.js';
 
 /** Null without SCHEMA_REGISTRY_URL. */
-export async function openRegistry(settings: Settings): Promise<Registry | null> {
+export async function openRegistry(settings: LogSettings): Promise<Registry | null> {
   if (settings.SCHEMA_REGISTRY_URL === undefined) return null;
   return await Registry.open({
     url: settings.SCHEMA_REGISTRY_URL,
@@ -14,18 +14,18 @@ export async function openRegistry(settings: Settings): Promise<Registry | null>
   });
 }
 
-/** A codec that reads every framing and registers nothing; what it writes is in single-object encoding. */
-export async function openReadingCodec(settings: Settings): Promise<Codec> {
+/** A codec that reads every framing and registers nothing; it writes single-object encoding. */
+export async function openReadingCodec(settings: LogSettings): Promise<Codec> {
   const registry = await openRegistry(settings);
   return new Codec(registry === null ? null : lookupIn(registry));
 }
 
-/** A registry that does not answer is worth another try, and the engine knows only its own errors. */
+/** A registry that does not answer is worth a retry, and the engine knows only FreshetError. */
 export function lookupIn(registry: Registry): SchemaLookup {
   return { schemaById: (id) => inOurTerms(registry.schemaById(id)) };
 }
 
-/** What is thrown is in the terms of the rest of the product. */
+/** Turns a registry's error into a FreshetError. */
 export async function inOurTerms<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
@@ -34,7 +34,7 @@ export async function inOurTerms<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** The registry's error in the terms of the rest of the product. */
+/** The registry's error as a FreshetError. */
 export function freshetError(error: unknown): unknown {
   if (!(error instanceof RegistryError)) return error;
   const codes = { unreachable: 'connection', access: 'access', incompatible: 'schema', refused: 'schema' } as const;

@@ -1,9 +1,10 @@
 /**
- * Record batches, magic 2 (Kafka protocol guide, "Record Batch"): walked in place into columns, and built into one
- * buffer. The Kafka data plane and the embedded log's files use the same bytes.
+ * Record batches, magic 2 (Kafka protocol guide, "Record Batch"): read in place into columns, and built into one
+ * buffer. The Kafka data plane and the files of the embedded log use the same bytes.
  */
 import { crc32c } from '@node-rs/crc32';
 import { FreshetError } from '../process/errors.js';
+import { readInt64, writeInt64 } from '../process/int64.js';
 import type { RecordColumns } from './log.js';
 
 export const BATCH_HEADER_BYTES = 61;
@@ -26,31 +27,21 @@ const TIMESTAMP_LOG_APPEND = 0x08;
 const TRANSACTIONAL = 0x10;
 const CONTROL = 0x20;
 
-/** Length, attributes, time, offset, key length, value length, header count: one byte each at the least. */
+/** Length, attributes, time, offset, key length, value length, header count: at least one byte each. */
 const RECORD_BYTES_MIN = 7;
 
 /** Compression codecs by their number in the batch attributes. */
-export type Decompress = (codec: number, bytes: Buffer) => Buffer;
+type Decompress = (codec: number, bytes: Buffer) => Buffer;
 
-/** A transaction whose records a read_committed reader must pass over, from its first offset on. */
+/** A transaction whose records a read_committed reader must skip, starting at its first offset. */
 export interface AbortedTransaction {
   readonly producerId: bigint;
   readonly firstOffset: number;
 }
 
-/** Signed 64-bit big endian as a number; exact below 2^53, as all offsets and times are. */
-export function readInt64(bytes: Buffer, at: number): number {
-  return bytes.readInt32BE(at) * 4_294_967_296 + bytes.readUInt32BE(at + 4);
-}
-
-export function writeInt64(bytes: Buffer, value: number, at: number): void {
-  bytes.writeInt32BE(Math.floor(value / 4_294_967_296), at);
-  bytes.writeUInt32BE(((value % 4_294_967_296) + 4_294_967_296) % 4_294_967_296, at + 4);
-}
-
 const BYTES_PER_ROW = 2 * Float64Array.BYTES_PER_ELEMENT + 4 * Int32Array.BYTES_PER_ELEMENT;
 
-/** Fills columns over one buffer; a new one is begun for every buffer (each compressed batch has its own). */
+/** Fills columns over one buffer; every buffer gets a new builder (each compressed batch has its own buffer). */
 class ColumnsBuilder {
   readonly bytes: Buffer;
   count = 0;
@@ -69,7 +60,7 @@ class ColumnsBuilder {
     this.#allocate(0);
   }
 
-  /** Makes room for `rows` more; `likely` more will be asked for soon. */
+  /** Makes room for `rows` more; `likely` more rows are expected soon. */
   reserve(rows: number, likely: number): void {
     if (this.count + rows <= this.#capacity) return;
     const { offsets, timestamps, keyStart, keyEnd, valueStart, valueEnd } = this;
@@ -82,7 +73,7 @@ class ColumnsBuilder {
     this.valueEnd.set(valueEnd);
   }
 
-  /** One piece of memory for all columns: they live and die together. */
+  /** One block of memory for all columns: they have the same lifetime. */
   #allocate(capacity: number): void {
     const memory = new ArrayBuffer(capacity * BYTES_PER_ROW);
     this.#capacity = capacity;
@@ -95,13 +86,13 @@ class ColumnsBuilder {
   }
 }
 
-/** Where a varint ended: the walk keeps its place here instead of allocating a pair per number. */
+/** Where the last varint ended: kept here, so that reading a number allocates no pair. */
 let cursor = 0;
 
-/** Where `cursor` goes when a varint is longer than its kind allows: behind every end, so the record is found damaged. */
+/** Value of `cursor` after a varint that is too long: beyond every end, so the record is found to be damaged. */
 const BEHIND_EVERY_END = 2 ** 31;
 
-/** Zigzag varint of at most 5 bytes at `at`; leaves `cursor` behind it. */
+/** Zigzag varint of at most 5 bytes at `at`; moves `cursor` past it. */
 function varint(bytes: Buffer, at: number): number {
   const first = bytes[at]!;
   if (first < 0x80) {
@@ -121,7 +112,7 @@ function varint(bytes: Buffer, at: number): number {
   return 0;
 }
 
-/** Zigzag varlong of at most 10 bytes at `at`, exact below 2^52; leaves `cursor` behind it. */
+/** Zigzag varlong of at most 10 bytes at `at`, exact below 2^52; moves `cursor` past it. */
 function varlong(bytes: Buffer, at: number): number {
   const first = bytes[at]!;
   if (first < 0x80) {
@@ -146,21 +137,21 @@ function varlong(bytes: Buffer, at: number): number {
 export interface WalkOptions {
   readonly topic: string;
   readonly partition: number;
-  /** Rows below this offset are left out: the log answers with whole batches. */
+  /** Rows below this offset are left out: the log returns whole batches. */
   readonly fromOffset: number;
-  /** Null for read_uncommitted. Sorted by firstOffset or not. */
+  /** Null for read_uncommitted. In any order. */
   readonly aborted: readonly AbortedTransaction[] | null;
-  /** Rows at or above this offset are left out and the walk ends (last stable offset); Infinity for none. */
+  /** Rows at or above this offset (the last stable offset) are left out and end the walk; Infinity for no limit. */
   readonly untilOffset: number;
   readonly decompress: Decompress;
-  /** Checksums cost about a tenth of the walk; the log port always asks for them. */
+  /** Checksums cost about a tenth of the walk; the log port always checks them. */
   readonly checkCrc: boolean;
 }
 
 /**
  * Walks the complete batches in bytes[start..end) into columns. An incomplete batch at the end is ignored (the log cuts
- * answers at a byte limit). The result always holds at least one entry, whose last nextOffset is where to read on.
- * Throws FreshetError('invalid_data') on a wrong checksum, magic or length.
+ * answers at a byte limit). The result has at least one entry; its last nextOffset is where to continue reading. Throws
+ * FreshetError('invalid_data') on a wrong checksum, magic or length.
  */
 export function walkBatches(bytes: Buffer, start: number, end: number, options: WalkOptions): RecordColumns[] {
   const done: ColumnsBuilder[] = [];
@@ -203,7 +194,7 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
       current.reserve(count, source === bytes ? countRows(bytes, at, end) : count);
       walkRecords(current, from, to, count, base, bytes, at, attributes, options);
     }
-    // Compaction and control batches leave offsets without records: the position passes over them.
+    // Compaction and control batches leave offsets without records: the position skips them.
     current.nextOffset = Math.max(current.nextOffset, Math.min(last + 1, options.untilOffset));
     at += size;
   }
@@ -223,7 +214,7 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
   }));
 }
 
-/** How many rows the complete batches in bytes[start..end) hold up to the first compressed one, by what they say. */
+/** Rows of the complete batches in bytes[start..end) before the first compressed one, according to their headers. */
 function countRows(bytes: Buffer, start: number, end: number): number {
   let rows = 0;
   for (let at = start; end - at >= BATCH_HEADER_BYTES; ) {
@@ -237,10 +228,10 @@ function countRows(bytes: Buffer, start: number, end: number): number {
   return rows;
 }
 
-/** Tells, batch by batch in offset order, which ones a reader of this isolation sees. */
+/** Decides, batch by batch in offset order, which batches a reader of this isolation sees. */
 class AbortedFilter {
   readonly #readCommitted: boolean;
-  /** Aborted transactions that begin above the batches seen so far, the first one last. */
+  /** Aborted transactions that start above the batches seen so far, the first one last. */
   readonly #ahead: AbortedTransaction[];
   readonly #open = new Set<bigint>();
 
@@ -257,7 +248,7 @@ class AbortedFilter {
     if (this.#open.size === 0) return (attributes & CONTROL) === 0;
     const producerId = bytes.readBigInt64BE(at + OFFSET_PRODUCER_ID);
     if ((attributes & CONTROL) === 0) return !this.#open.has(producerId);
-    // A marker, commit or abort, ends its producer's transaction: what follows belongs to the next one.
+    // A marker, commit or abort, ends its producer's transaction: later batches belong to the next one.
     this.#open.delete(producerId);
     return false;
   }
@@ -314,7 +305,7 @@ function damaged(options: WalkOptions, at: number, what: string): FreshetError {
   );
 }
 
-/** Identity of an idempotent or transactional producer, stamped into its batches; -1 everywhere for none. */
+/** Identity of an idempotent or transactional producer, stamped into its batches; all fields -1 for none. */
 export interface ProducerStamp {
   readonly producerId: bigint;
   readonly producerEpoch: number;
@@ -346,14 +337,14 @@ export class RecordBatchBuilder {
     return this.#count;
   }
 
-  /** Size of the batch as it would be written now. */
+  /** Size that the batch would have if it were written now. */
   get size(): number {
     return this.#end;
   }
 
   /**
-   * Appends a record. `offsetDelta` defaults to the next one; a compacting writer passes larger ones to keep offsets.
-   * Timestamps may go backwards.
+   * Appends a record. `offsetDelta` defaults to the next one; compaction passes larger ones to keep offsets. Timestamps
+   * may go backwards.
    */
   add(key: Uint8Array | null, value: Uint8Array | null, timestamp: number, offsetDelta = this.#lastDelta + 1): void {
     if (this.#count === 0) {
@@ -394,14 +385,12 @@ export class RecordBatchBuilder {
     this.#lastDelta = offsetDelta;
   }
 
-  /**
-   * The finished batch (a copy). With `logAppendTime` every record carries that time instead of its own.
-   */
+  /** The finished batch (a copy). With `logAppendTime` every record gets that time instead of its own. */
   finish(baseOffset: number, producer: ProducerStamp = NO_PRODUCER, logAppendTime: number | null = null): Buffer {
     return Buffer.from(this.seal(baseOffset, producer, logAppendTime));
   }
 
-  /** The finished batch without a copy: valid until the next add or reset. May be called again with another stamp. */
+  /** The finished batch, not copied: valid until the next add or reset. May be called again with another stamp. */
   seal(baseOffset: number, producer: ProducerStamp = NO_PRODUCER, logAppendTime: number | null = null): Buffer {
     const out = this.#bytes.subarray(0, this.#end);
     writeInt64(out, baseOffset, OFFSET_BASE);

@@ -1,10 +1,10 @@
-/** Wall clock, stop-watch and timers as a port, so that tests move time by hand. */
+/** Wall clock, stopwatch and timers as a port, so that tests can move time by hand. */
 export interface Clock {
   /** ms since 1970 UTC. */
   now(): number;
-  /** ms since some moment. Unlike now() it never goes back or jumps: for how long something takes or may wait. */
+  /** ms since some moment. Unlike now() it never goes back or jumps: for durations and timeouts. */
   elapsed(): number;
-  /** Resolves after ms, or at once with the signal's abort. */
+  /** Resolves after ms, or at once when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 

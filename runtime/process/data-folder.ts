@@ -1,10 +1,10 @@
 /**
- * The data folder: made with mode 0700, marked as ours, held by one process at a time. The lock is a file that names
+ * The data folder: created with mode 0700, marked as ours, held by one process at a time. The lock is a file that names
  * its holder; it also tells commands in another terminal where the holder listens.
  *
- * Taking over a dead holder's lock must be won by one process only. Whoever wants it creates `lock.<id of the dead
- * holder>` exclusively, looks again whether that dead holder still has the lock, and only then replaces it. Without the
- * second look: A and B read the same dead holder; A takes over and removes its claim; B creates the same claim and
+ * Only one process may take over the lock of a dead holder. A process that wants it creates `lock.<id of the dead
+ * holder>` exclusively, checks again that the dead holder still has the lock, and only then replaces it. Without the
+ * second check: A and B read the same dead holder; A takes over and removes its claim; B creates the same claim and
  * takes the lock from A, which is alive.
  */
 import { randomBytes } from 'node:crypto';
@@ -23,22 +23,22 @@ const lockRecord = z.object({
   token: z.string().optional(),
 });
 
-/** Who holds a data folder, and where it listens once it does. */
+/** The holder of a data folder, and the address at which it listens, once it does. */
 export type LockRecord = z.infer<typeof lockRecord>;
 
 const LOCK = 'lock';
 const MARK = 'freshet.json';
 const FORMAT = 1;
-/** Names that belong to the folder itself, not to what is kept in it. */
+/** Names of the folder's own files, as opposed to the data in it. */
 export const DATA_FOLDER_OWN_FILES = /^(freshet\.json|lock|lost\+found)(\.|$)/;
-/** The holder touches its lock this often; only those who cannot see its process look at that. */
+/** The holder touches its lock this often; only matters to processes that cannot see the holder's process. */
 const HEARTBEAT_MS = 5_000;
 const SILENCE_MS = 4 * HEARTBEAT_MS;
 const ATTEMPTS_MAX = 100;
 const RETRY_MS = 20;
 
-export interface DataFolderOptions {
-  /** How long the lock of a process in another container must stay untouched before it counts as dead, ms. */
+interface DataFolderOptions {
+  /** How long the lock of a process in another container must stay untouched before that process counts as dead, ms. */
   readonly silenceMs?: number;
 }
 
@@ -54,19 +54,19 @@ export class DataFolder {
     this.#record = record;
     this.#heartbeat = setInterval(() => {
       const now = new Date();
-      // A folder removed by hand must not end the process from a timer.
+      // A folder removed by hand must not crash the process from a timer.
       utimes(join(path, LOCK), now, now).catch(() => {});
     }, HEARTBEAT_MS);
     this.#heartbeat.unref();
   }
 
-  /** Writes into the lock where this process listens, and a token that its own commands may use. */
+  /** Writes into the lock where this process listens, and a token for its own commands. */
   async announce(address: string, token?: string): Promise<void> {
     this.#record = { ...this.#record, address, ...(token === undefined ? {} : { token }) };
     await replaceLock(this.path, this.#record);
   }
 
-  /** Gives the folder up; harmless when done twice. */
+  /** Gives up the folder; repeating is harmless. */
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
@@ -78,21 +78,21 @@ export class DataFolder {
 }
 
 /**
- * Makes the folder if need be and takes its lock. Errors: `locked` while another process holds it; `settings` when the
- * folder cannot be used or holds somebody else's files.
+ * Creates the folder if needed and takes its lock. Throws `locked` while another process holds it; `settings` when the
+ * folder cannot be used or contains other files.
  */
 export async function openDataFolder(path: string, options: DataFolderOptions = {}): Promise<DataFolder> {
   await prepareDataFolder(path);
   return new DataFolder(path, await acquire(path, options.silenceMs ?? SILENCE_MS));
 }
 
-/** The living holder of a data folder; null where there is none. A holder in another container counts as living. */
+/** The living holder of a data folder; null if there is none. A holder in another container counts as living. */
 export async function readLock(path: string): Promise<LockRecord | null> {
   const last = (await readChain(path)).at(-1);
   return last === undefined || last === 'unreadable' || livenessOf(last) === 'dead' ? null : last;
 }
 
-/** Whether the folder is one of ours; what is not must never be emptied. */
+/** Whether the folder is one of ours; any other must never be emptied. */
 export async function isDataFolder(path: string): Promise<boolean> {
   try {
     return z.object({ format: z.number() }).safeParse(JSON.parse(await readFile(join(path, MARK), 'utf8'))).success;
@@ -101,7 +101,7 @@ export async function isDataFolder(path: string): Promise<boolean> {
   }
 }
 
-/** Makes and marks the folder without taking its lock, for files that processes may share. Errors: `settings`. */
+/** Creates and marks the folder without taking its lock, for files that processes may share. Throws `settings`. */
 export async function prepareDataFolder(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
@@ -118,18 +118,18 @@ export async function prepareDataFolder(path: string): Promise<void> {
   }
 }
 
-/** A folder with other files in it was surely not meant: `reset` would delete them. */
+/** A folder with other files was surely chosen by mistake: `reset` would delete them. */
 async function refuseStrangers(path: string): Promise<void> {
   if (await isDataFolder(path)) return;
   const strangers = (await readdir(path)).filter((name) => !DATA_FOLDER_OWN_FILES.test(name));
   if (strangers.length > 0)
     throw new FreshetError(
       'settings',
-      `${path} is no Freshet data folder and holds other files (${strangers.slice(0, 3).join(', ')}). Choose an empty folder with FRESHET_DATA_DIR.`,
+      `${path} is not a Freshet data folder and contains other files (${strangers.slice(0, 3).join(', ')}). Choose an empty folder with FRESHET_DATA_DIR.`,
     );
 }
 
-/** A mounted volume may belong to another user, who then decides about its mode. */
+/** A mounted volume may belong to another user, who then decides its mode. */
 async function tighten(path: string): Promise<void> {
   if (((await stat(path)).mode & 0o077) === 0) return;
   try {
@@ -154,7 +154,7 @@ async function acquire(path: string, silenceMs: number): Promise<LockRecord> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const chain = await readChain(path);
     const last = chain.at(-1);
-    // Just being written, or cut short by a power failure: the former takes microseconds.
+    // Still being written (microseconds), or truncated by a power failure.
     if (last === 'unreadable' && attempt < ATTEMPTS_MAX / 2) {
       await systemClock.sleep(RETRY_MS);
       continue;
@@ -171,12 +171,12 @@ async function acquire(path: string, silenceMs: number): Promise<LockRecord> {
     }
     await rm(claim, { force: true });
   }
-  throw new FreshetError('unavailable', `The lock of the data folder ${path} changes hands all the time: try again.`);
+  throw new FreshetError('unavailable', `The lock of the data folder ${path} keeps changing its holder: try again.`);
 }
 
 type ChainLink = LockRecord | 'unreadable';
 
-/** The lock, and behind a dead holder those who claimed its place but died before they took it. */
+/** The lock and, after a dead holder, the claims of processes that died before they took it. */
 async function readChain(path: string): Promise<ChainLink[]> {
   const chain: ChainLink[] = [];
   let next = await readRecord(join(path, LOCK));
@@ -222,7 +222,7 @@ async function isHeld(
   return isTouched(join(path, before === undefined ? LOCK : claimName(before)), silenceMs);
 }
 
-/** True as soon as the file changes (also: is gone), false when it stayed as it is for `silenceMs`. */
+/** True as soon as the file changes (or disappears), false when it stays unchanged for `silenceMs`. */
 async function isTouched(file: string, silenceMs: number): Promise<boolean> {
   const mtime = async () => {
     try {

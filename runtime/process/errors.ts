@@ -1,6 +1,6 @@
 /**
- * The closed list of error codes. Whether a code is worth another try is decided here and nowhere else (A7): transient
- * are connection, time-out, rate limit and "resource temporarily unavailable"; never data, schema, access or settings.
+ * The closed list of error codes. Whether a code is worth a retry is decided here and nowhere else (A7): transient are
+ * connection, timeout, rate limit and "resource temporarily unavailable"; never data, schema, access or settings.
  */
 export type ErrorCode =
   | 'connection'
@@ -37,7 +37,7 @@ export class FreshetError extends Error {
   }
 }
 
-/** True when the same call may succeed later without anything being changed. */
+/** True if the same call may succeed later without any change. */
 export function isTransient(error: unknown): boolean {
   return error instanceof FreshetError && error.transient;
 }
@@ -46,7 +46,7 @@ export function hasCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof FreshetError && error.code === code;
 }
 
-/** The message of anything thrown. */
+/** The message of any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -3,8 +3,11 @@ import { pino } from 'pino';
 
 export type Logger = pino.Logger;
 
-/** A logger that writes to standard error, so that commands keep standard output for their results. */
-export function createLogger(level: string): Logger {
+/**
+ * A logger that writes to standard error, so that commands can use standard output for their results. `secrets`: names of
+ * settings whose values are never written.
+ */
+export function createLogger(level: string, secrets: readonly string[] = []): Logger {
   return pino(
     {
       level,
@@ -12,14 +15,7 @@ export function createLogger(level: string): Logger {
       messageKey: 'message',
       timestamp: () => `,"timestamp":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label.toUpperCase() }) },
-      redact: [
-        '*.password',
-        '*.REDIS_PASSWORD',
-        '*.KAFKA_SASL_PASSWORD',
-        '*.authorization',
-        'password',
-        'authorization',
-      ],
+      redact: ['password', 'authorization', ...secrets].flatMap((name) => [name, `*.${name}`]),
     },
     pino.destination({ dest: 2, sync: true }),
   );

@@ -1,6 +1,6 @@
 /**
- * Who a process is beyond its number: numbers are used again, so a lock names the start time, the machine's boot and
- * the container too. Where the system does not tell (Windows), the number alone decides.
+ * Identifies a process beyond its pid: pids are reused, so a lock also names the start time, the machine's boot and the
+ * container. Where the system does not report them (Windows), the pid alone decides.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readlinkSync } from 'node:fs';
@@ -9,19 +9,19 @@ import { z } from 'zod';
 
 export const processIdentity = z.object({
   pid: z.number().int().positive(),
-  /** When the process started, in a form only good for comparing; '' where unknown. */
+  /** When the process started, in a form that can only be compared; '' if unknown. */
   start_time: z.string(),
   host: z.string(),
-  /** The life of the machine since its last start. */
+  /** Identifies the current boot of the machine. */
   boot: z.string(),
-  /** The space in which process numbers are unique: a container has its own. */
+  /** The space in which pids are unique: a container has its own. */
   pid_space: z.string(),
 });
 
-export type ProcessIdentity = z.infer<typeof processIdentity>;
+type ProcessIdentity = z.infer<typeof processIdentity>;
 
-/** `elsewhere`: in another machine or container, about whose processes nothing can be known from here. */
-export type Liveness = 'alive' | 'dead' | 'elsewhere';
+/** `elsewhere`: in another machine or container, whose processes cannot be seen from here. */
+type Liveness = 'alive' | 'dead' | 'elsewhere';
 
 export function ownIdentity(): ProcessIdentity {
   return { pid: process.pid, start_time: startTimeOf(process.pid), ...place() };
@@ -34,13 +34,13 @@ export function livenessOf(identity: ProcessIdentity): Liveness {
   try {
     process.kill(identity.pid, 0);
   } catch (error) {
-    // EPERM: it is there, but belongs to somebody else.
+    // EPERM: it exists, but belongs to another user.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return 'dead';
   }
   return identity.start_time === startTimeOf(identity.pid) ? 'alive' : 'dead';
 }
 
-/** Only Linux has process number spaces; a laptop elsewhere may change its host name with the network. */
+/** Only Linux has pid namespaces; a laptop with another system may change its host name with the network. */
 function place(): Pick<ProcessIdentity, 'host' | 'boot' | 'pid_space'> {
   if (process.platform !== 'linux') return { host: '', boot: '', pid_space: '' };
   return {
@@ -54,7 +54,7 @@ function startTimeOf(pid: number): string {
   if (process.platform === 'win32') return '';
   if (process.platform !== 'linux')
     return readOrEmpty(() => execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim());
-  // Field 22, counted behind the command's name, which may itself hold blanks and parentheses.
+  // Field 22, counted after the command's name, which may itself contain blanks and parentheses.
   const stat = readOrEmpty(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
 }

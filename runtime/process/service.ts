@@ -1,11 +1,11 @@
-/** Start and stop are one contract: stop twice or before start is harmless, stop waits until everything is done. */
+/** Start and stop form one contract: stopping twice or before the start is harmless; stop waits until all is done. */
 export interface Service {
   readonly name: string;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts services in order; on a failure stops those that run, last first, and throws. */
+/** Starts services in order; on a failure stops the running ones, last first, and throws. */
 export async function startAll(services: readonly Service[]): Promise<void> {
   for (const [index, service] of services.entries()) {
     try {

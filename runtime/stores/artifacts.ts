@@ -1,7 +1,7 @@
 /**
- * Artefacts in files: one folder per version under one root, `<artefact>/v<n>`. A version's folder appears by one rename
- * and disappears by one, so its name always leads to all of it or to nothing; what is inside is checked against size
- * and SHA-256 whenever it is read. Names that could lead anywhere else are refused.
+ * Artefacts in files: one folder per version under one root, `<artefact>/v<n>`. A version's folder appears and
+ * disappears by one rename, so its name always leads to all of it or to nothing; its files are checked against size and
+ * SHA-256 whenever they are read. Names that could lead outside of the root are refused.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -9,7 +9,7 @@ import * as files from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { FreshetError, messageOf } from '../process/errors.js';
 
-/** What a manifest says of a file. */
+/** A file's entry in a manifest. */
 export interface FileMark {
   readonly name: string;
   readonly bytes: number;
@@ -26,20 +26,20 @@ const NEW_LINE = 10;
 export class Artifacts {
   readonly root: string;
 
-  /** `root`: absolute; it is made when something is first put there. */
+  /** `root`: absolute; it is created when a version is first stored. */
   constructor(root: string) {
     if (!isAbsolute(root)) throw new FreshetError('settings', `The folder of artefacts must be absolute, not ${root}.`);
     this.root = root;
   }
 
-  /** Where a version lies, whether it is there or not. Throws FreshetError('invalid_data') for what is no name. */
+  /** The folder of a version, whether or not it exists. Throws FreshetError('invalid_data') for an invalid name. */
   folder(artefact: string, version: number): string {
     checkName(artefact);
-    if (!VERSION.test(`v${version}`)) throw new FreshetError('invalid_data', `${version} is no version.`);
+    if (!VERSION.test(`v${version}`)) throw new FreshetError('invalid_data', `${version} is not a version.`);
     return join(this.root, artefact, `v${version}`);
   }
 
-  /** Numbers of the versions that are there, in order. */
+  /** Numbers of the existing versions, in order. */
   async versions(artefact: string): Promise<number[]> {
     checkName(artefact);
     const names = await files.readdir(join(this.root, artefact)).catch((error: unknown) => {
@@ -58,9 +58,9 @@ export class Artifacts {
   }
 
   /**
-   * Moves a finished folder to its place. Everything in it is synced first, and readable by its owner only. Throws
-   * FreshetError: 'invalid_data' when there is no such folder or it holds anything but plain files, 'state' when the
-   * place is taken, 'settings' when it lies on another file system, 'unavailable' when the disk refuses.
+   * Moves a finished folder to its place. Everything in it is synced first, and made readable by its owner only. Throws
+   * FreshetError: 'invalid_data' when the folder is missing or contains anything but plain files, 'state' when the
+   * place is taken, 'settings' when it is on another file system, 'unavailable' when the disk refuses.
    */
   async adopt(artefact: string, version: number, from: string): Promise<void> {
     const to = this.folder(artefact, version);
@@ -75,7 +75,7 @@ export class Artifacts {
     }
   }
 
-  /** Text of a small file, unchecked: the manifest, which carries everybody else's checksum. */
+  /** Text of a small file, unchecked: the manifest, which contains the checksums of all other files. */
   async text(artefact: string, version: number, name: string): Promise<string> {
     const file = await this.#open(artefact, version, name);
     try {
@@ -87,14 +87,14 @@ export class Artifacts {
     }
   }
 
-  /** Reads the files whole and throws FreshetError('invalid_data') for the first that is not what it should be. */
+  /** Reads the files whole and throws FreshetError('invalid_data') for the first that does not match its mark. */
   async verify(artefact: string, version: number, marks: readonly FileMark[]): Promise<void> {
     for (const mark of marks) for await (const _ of this.#chunks(artefact, version, mark));
   }
 
   /**
-   * The lines of a file, many at a time, without their ends. Throws FreshetError('invalid_data') at the end when size or
-   * checksum are wrong: what was read before must not be used then.
+   * The lines of a file, many at a time, without their line ends. Throws FreshetError('invalid_data') at the end if the
+   * size or checksum is wrong: then the lines already read must not be used.
    */
   async *lines(artefact: string, version: number, mark: FileMark): AsyncGenerator<string[]> {
     let rest = Buffer.alloc(0);
@@ -111,7 +111,7 @@ export class Artifacts {
     if (rest.length > 0) yield [rest.toString('utf8')];
   }
 
-  /** Takes a version away; harmless when it is gone. What an interrupted removal left goes too. */
+  /** Removes a version; harmless if it does not exist. Also removes the remains of an interrupted removal. */
   async remove(artefact: string, version: number): Promise<void> {
     const folder = this.folder(artefact, version);
     const parent = join(this.root, artefact);
@@ -124,7 +124,7 @@ export class Artifacts {
       if (name.startsWith(REMOVED)) await files.rm(join(parent, name), { recursive: true, force: true });
   }
 
-  /** Chunks in a buffer that the next one overwrites. */
+  /** Chunks in a buffer that is overwritten by the next one. */
   async *#chunks(artefact: string, version: number, mark: FileMark): AsyncGenerator<Buffer> {
     const { name, bytes, sha256 } = mark;
     const where = `${name} of ${artefact} version ${version}`;
@@ -149,7 +149,7 @@ export class Artifacts {
     if (size !== bytes)
       throw new FreshetError('invalid_data', `${where} has ${size} bytes, its manifest says ${bytes}.`);
     if (hash.digest('hex') !== sha256)
-      throw new FreshetError('invalid_data', `${where} has another SHA-256 than its manifest says.`);
+      throw new FreshetError('invalid_data', `${where} does not have the SHA-256 in its manifest.`);
   }
 
   async #open(artefact: string, version: number, name: string): Promise<files.FileHandle> {
@@ -164,13 +164,13 @@ export class Artifacts {
   }
 }
 
-/** Syncs a folder and all in it, and takes everybody else's rights away. */
+/** Syncs a folder with all its files, and removes the access rights of other users. */
 async function settle(folder: string): Promise<void> {
   const at = await files.lstat(folder);
-  if (!at.isDirectory()) throw new FreshetError('invalid_data', `${folder} is no folder.`);
+  if (!at.isDirectory()) throw new FreshetError('invalid_data', `${folder} is not a folder.`);
   for (const entry of await files.readdir(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (!entry.isFile()) throw new FreshetError('invalid_data', `${path} is no plain file.`);
+    if (!entry.isFile()) throw new FreshetError('invalid_data', `${path} is not a plain file.`);
     const file = await files.open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
       await file.chmod(0o600);
@@ -183,7 +183,7 @@ async function settle(folder: string): Promise<void> {
   await syncFolder(folder);
 }
 
-/** Not every system lets a folder be opened; the rename is then as safe as it makes it. */
+/** Not every system allows opening a folder; the rename is then as safe as that system makes it. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await files.open(folder, 'r').catch(() => null);
   await handle?.sync().catch(() => undefined);
@@ -192,7 +192,10 @@ async function syncFolder(folder: string): Promise<void> {
 
 function checkName(name: string): void {
   if (!NAME.test(name) || name.length > 128)
-    throw new FreshetError('invalid_data', `${JSON.stringify(name)} cannot name anything among the artefacts.`);
+    throw new FreshetError(
+      'invalid_data',
+      `${JSON.stringify(name)} cannot be the name of an artefact or of its files.`,
+    );
 }
 
 function moveError(error: unknown, from: string, to: string): FreshetError {
@@ -200,9 +203,9 @@ function moveError(error: unknown, from: string, to: string): FreshetError {
   const code = (error as NodeJS.ErrnoException).code;
   if (isMissing(error)) return new FreshetError('invalid_data', `${from} is missing.`, { cause: error });
   if (code === 'ENOTEMPTY' || code === 'EEXIST')
-    return new FreshetError('state', `${to} is there already.`, { cause: error });
+    return new FreshetError('state', `${to} already exists.`, { cause: error });
   if (code === 'EXDEV')
-    return new FreshetError('settings', `${from} and ${to} lie on different file systems.`, { cause: error });
+    return new FreshetError('settings', `${from} and ${to} are on different file systems.`, { cause: error });
   return diskError(error, `moving ${from} to ${to}`);
 }
 

@@ -1,14 +1,14 @@
 /**
- * From operations to steps. A batch is checked and grouped here, before any store sees it: operations on one key become
+ * Turns operations into steps. A batch is checked and grouped here before a store sees it: operations on one key become
  * one step with many members, which is what makes a batch cheap (a multi-field command in Redis, one map look-up in
  * process). Steps on different keys commute, so an operation may join an earlier step as long as nothing else has
- * touched its key since. Everything that can be wrong in a batch by itself is refused here, so that a store has
- * to compare only the kinds of keys it already holds before it writes.
+ * touched its key since. Everything that can be wrong in a batch by itself is refused here, so that before it writes, a
+ * store only has to compare the kinds of keys that it already has.
  */
 import { FreshetError } from '../process/errors.js';
 import type { FencedBatch, SinkId, StoreOperation } from './online-store.js';
 
-/** One or more operations of a kind on one key, in order. Arrays of a step have the same length. */
+/** One or more operations of one kind on one key, in order. The arrays of a step have the same length. */
 export type Step =
   | { readonly op: 'zadd'; readonly key: string; readonly members: string[]; readonly scores: number[] }
   | { readonly op: 'zrem'; readonly key: string; readonly members: string[] }
@@ -24,7 +24,7 @@ export type Step =
   | { readonly op: 'del'; readonly key: string }
   | RegroupStep;
 
-/** The hash is replaced by these. */
+/** Replaces the hash by these fields. */
 export interface NumbersStep {
   readonly op: 'hnumbers';
   readonly key: string;
@@ -32,7 +32,7 @@ export interface NumbersStep {
   readonly values: readonly number[];
 }
 
-/** Each member occurs once: a later regroup of the same member replaces an earlier one, both being absolute. */
+/** Each member occurs once: a later regroup of a member replaces an earlier one, since both are absolute. */
 export interface RegroupStep {
   readonly op: 'regroup';
   readonly key: string;
@@ -44,36 +44,36 @@ export interface RegroupStep {
 
 export interface BatchPlan {
   readonly steps: readonly Step[];
-  /** Keys that must hold a sorted set or nothing when the batch begins. */
+  /** Keys that must be a sorted set or absent when the batch starts. */
   readonly sortedSets: readonly string[];
-  /** Keys that must hold a hash or nothing when the batch begins. */
+  /** Keys that must be a hash or absent when the batch starts. */
   readonly hashes: readonly string[];
 }
 
 const OPERATIONS_MAX = 100_000;
 
 /**
- * Checks and groups a batch. Throws FreshetError('invalid_data') for a score that is no finite number, text that is no
- * well-formed Unicode, a key used as two kinds at once, or more than 100,000 operations.
+ * Checks and groups a batch. Throws FreshetError('invalid_data') for a score that is not a finite number, text that is
+ * not well-formed Unicode, a key used as two kinds at once, or more than 100,000 operations.
  */
 export function planBatch(operations: readonly StoreOperation[]): BatchPlan {
   if (operations.length > OPERATIONS_MAX)
-    throw invalid(`A batch of ${operations.length} operations is over the limit of ${OPERATIONS_MAX}.`);
+    throw invalid(`A batch of ${operations.length} operations exceeds the limit of ${OPERATIONS_MAX}.`);
   const planner = new Planner(commutes(operations));
   for (const operation of operations) planner.add(operation);
   return planner;
 }
 
-/** Refuses offsets that are no whole numbers or go backward. Throws FreshetError('invalid_data'). */
+/** Refuses offsets that are not whole numbers or go backwards. Throws FreshetError('invalid_data'). */
 export function checkFence(batch: FencedBatch): void {
   const { id, epoch, expectedOffset, nextOffset, at } = batch;
   if (![epoch, expectedOffset, nextOffset, at].every((value) => Number.isSafeInteger(value) && value >= 0))
     throw invalid(`${sinkName(id)}: epoch, offsets and time must be whole numbers.`);
   if (nextOffset < expectedOffset)
-    throw invalid(`${sinkName(id)}: the batch ends at ${nextOffset}, before it begins (${expectedOffset}).`);
+    throw invalid(`${sinkName(id)}: the batch ends at ${nextOffset}, before its start (${expectedOffset}).`);
 }
 
-/** One text per sink and partition; parts are percent-encoded, so two sinks never share it. */
+/** One text per sink and partition; its parts are percent-encoded, so no two sinks share one. */
 export function sinkName(id: SinkId): string {
   return `${encodeURIComponent(id.sink)}:${encodeURIComponent(id.topic)}:${id.partition}`;
 }
@@ -83,7 +83,7 @@ interface KeyState {
   kind: Kind;
   /** The latest step on this key. */
   step: Step | null;
-  /** Where each member stands in a regroup step. */
+  /** Index of each member in a regroup step. */
   places: Map<string, number> | null;
 }
 
@@ -144,7 +144,7 @@ class Planner implements BatchPlan {
       case 'hnumbers': {
         const { key, fields, values } = operation;
         if (fields.length !== values.length)
-          throw invalid(`${fields.length} fields and ${values.length} numbers for ${key} do not belong together.`);
+          throw invalid(`${fields.length} fields and ${values.length} numbers for ${key}: the counts must be equal.`);
         for (const field of fields) text(field);
         for (const value of values) finite(value, key);
         this.#push(this.#replace(key, fields.length > 0 ? 'hash' : 'nothing'), { op: 'hnumbers', key, fields, values });
@@ -185,7 +185,7 @@ class Planner implements BatchPlan {
     step.scores[place] = group === null ? 0 : score;
   }
 
-  /** The key's state, to be used as this kind. */
+  /** The state of the key, for use as this kind. */
   #use(key: string, kind: 'zset' | 'hash'): KeyState {
     const known = this.#keys.get(key);
     if (known === undefined) {
@@ -199,7 +199,7 @@ class Planner implements BatchPlan {
     return known;
   }
 
-  /** The key's state after an operation that does not care what was there. */
+  /** The state of the key after an operation that replaces any earlier value. */
   #replace(key: string, kind: Kind): KeyState {
     const known = this.#keys.get(key);
     if (known !== undefined) {
@@ -224,8 +224,8 @@ class Planner implements BatchPlan {
 }
 
 /**
- * True when steps on different keys may change places. A regroup touches sets whose names are known only to the store;
- * where a batch also names one of them directly, or two regroups could meet in one set, the order must stand.
+ * True when steps on different keys may be reordered. A regroup touches sets whose names only the store knows; if a
+ * batch also names one of them directly, or two regroups could touch the same set, the order must be kept.
  */
 function commutes(operations: readonly StoreOperation[]): boolean {
   const prefixes = new Set<string>();
@@ -240,7 +240,7 @@ function commutes(operations: readonly StoreOperation[]): boolean {
     for (const prefix of prefixes) if (key.startsWith(prefix)) return true;
     return false;
   };
-  // With several prefixes one set could belong to two families; one prefix under two hashes likewise.
+  // With several prefixes, a set could belong to two families; likewise with one prefix under two hashes.
   if (prefixes.size > 1 || groups.size > 1) return false;
   for (const operation of operations) {
     if (inOneFamily(operation.op === 'regroup' ? operation.groups : operation.key)) return false;
@@ -249,7 +249,7 @@ function commutes(operations: readonly StoreOperation[]): boolean {
 }
 
 function text(value: string): string {
-  // Half a surrogate pair would come back from Redis, or from disk, as another text.
+  // Redis, or the disk, would return half a surrogate pair as another text.
   if (!(value as unknown as { isWellFormed(): boolean }).isWellFormed())
     throw invalid(`${JSON.stringify(value)} is not well-formed Unicode.`);
   return value;

@@ -1,12 +1,12 @@
 /**
- * Text into a growing buffer, as batches for the stores need it: millions of short ids and numbers a minute. Written
- * here unit by unit, which is several times faster than a call of Buffer.write for each, and numbers without making
- * them strings first.
+ * Writes text into a growing buffer for batches to the stores: millions of short ids and numbers a minute. Writing code
+ * unit by code unit is several times faster than one Buffer.write call each, and numbers are written without first
+ * becoming strings.
  */
 const FIRST_BYTES = 16 * 1024;
 const SHORT_UNITS_MAX = 48;
 const LIMB = 2 ** 27;
-/** Twenty decimals tell apart all doubles from here up to 1. */
+/** Twenty decimals distinguish all doubles from here up to 1. */
 const FRACTION_MIN = 2 ** -13;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -21,14 +21,14 @@ export class ByteWriter {
   readonly #bytesMax: number;
   readonly #tooLarge: () => Error;
 
-  /** `tooLarge` makes the error for what would not fit into `bytesMax`; `bytes` is the room to begin with. */
+  /** `tooLarge` creates the error for text that does not fit into `bytesMax`; `bytes` is the initial size. */
   constructor(bytesMax: number, tooLarge: () => Error, bytes = FIRST_BYTES) {
     this.bytes = Buffer.allocUnsafe(bytes);
     this.#bytesMax = bytesMax;
     this.#tooLarge = tooLarge;
   }
 
-  /** Makes room for so many more bytes. */
+  /** Makes room for this many more bytes. */
   reserve(more: number): void {
     const needed = this.at + more;
     if (needed <= this.bytes.length) return;
@@ -81,15 +81,15 @@ export class ByteWriter {
     this.at = at;
   }
 
-  /** A finite number as decimal text that reads back as the same double. */
+  /** A finite number as decimal text that parses back to the same double. */
   decimal(value: number): void {
     if (value >= FRACTION_MIN && value < 1) this.#fraction(value);
     else this.text(String(value));
   }
 
   /**
-   * A double from 2^-13 to 1 has at most 65 binary places. Split into three limbs it is multiplied by 10,000 five times,
-   * exactly, and each time what comes to stand before the point are the next four decimals.
+   * A double from 2^-13 to 1 has at most 65 binary places. It is split into three limbs and multiplied by 10,000 five
+   * times, exactly; each time the part before the point is the next four decimals.
    */
   #fraction(value: number): void {
     this.reserve(22);

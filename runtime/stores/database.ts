@@ -1,11 +1,11 @@
-/** The Postgres port: the little of a driver that the rest of the code needs. */
+/** The Postgres port: the few driver functions that the rest of the code needs. */
 
 export type SqlValue = string | number | bigint | boolean | Date | Buffer | null | readonly SqlValue[];
 
 export interface Queryable {
-  /** Rows as objects by column name. `int8` and `float8` come as numbers, `jsonb` parsed, `timestamptz` as Date. */
+  /** Rows as objects by column name. `int8` and `float8` are numbers, `jsonb` is parsed, `timestamptz` is a Date. */
   query<Row extends object = Record<string, unknown>>(sql: string, parameters?: readonly SqlValue[]): Promise<Row[]>;
-  /** Number of rows the statement touched. */
+  /** Returns the number of rows affected. */
   execute(sql: string, parameters?: readonly SqlValue[]): Promise<number>;
 }
 

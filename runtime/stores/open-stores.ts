@@ -1,8 +1,7 @@
-/** Both stores, as the settings want them. Unset means: a private one. */
+/** Opens both stores as the settings say. A setting that is unset means a private store. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, silentLogger } from '../process/logger.js';
-import type { Settings } from '../process/settings.js';
 import type { Database } from './database.js';
 import { openLocalStore } from './local/local-store.js';
 import type { OnlineStore } from './online-store.js';
@@ -10,18 +9,14 @@ import { openPostgres, postgresAddress } from './postgres/postgres.js';
 import { removePrivatePostgres, startPrivatePostgres } from './postgres/private-postgres.js';
 import { removePrivateRedis, startPrivateRedis } from './redis/private-redis.js';
 import { openRedis, type RedisOptions, redisAddress } from './redis/redis.js';
-
-export type StoreSettings = Pick<
-  Settings,
-  'REDIS_URL' | 'REDIS_PASSWORD' | 'REDIS_KEY_PREFIX' | 'DATABASE_URL' | 'FRESHET_DATA_DIR'
->;
+import type { StoreSettings } from './settings.js';
 
 export interface Stores {
   readonly store: OnlineStore;
   readonly database: Database;
-  /** One line each on how it was obtained; no secrets. */
+  /** One line each on where it comes from; without secrets. */
   readonly describe: { readonly store: string; readonly database: string };
-  /** Closes both and stops private servers, waiting until they are down. Twice is harmless. */
+  /** Closes both and stops private servers, waiting until they are down. Repeating is harmless. */
   close(): Promise<void>;
 }
 
@@ -31,7 +26,7 @@ interface Opened<T> {
   close(): Promise<void>;
 }
 
-/** Opens both at the same time. Throws FreshetError when one cannot be had; the other is closed again then. */
+/** Opens both at the same time. Throws FreshetError when one cannot be opened; then the other is closed again. */
 export async function openStores(settings: StoreSettings, logger: Logger): Promise<Stores> {
   const [store, database] = await Promise.allSettled([
     openOnlineStore(settings, logger),
@@ -57,7 +52,7 @@ export async function openStores(settings: StoreSettings, logger: Logger): Promi
   };
 }
 
-/** The stores that are given by their URLs; for commands, which have no private ones. Errors as openStores. */
+/** The stores given by their URLs; for commands, which have no private ones. Throws as openStores does. */
 export async function openGivenStores(
   settings: StoreSettings,
   logger: Logger,
@@ -76,7 +71,7 @@ export async function openGivenStores(
   }
 }
 
-/** Stops whatever private server may still run and removes all that the private stores kept. For "freshet reset". */
+/** Stops any private server that still runs and removes all data of the private stores. For "freshet reset". */
 export async function removePrivateStores(dataFolder: string, logger: Logger = silentLogger): Promise<void> {
   await removePrivateRedis(dataFolder, logger);
   await removePrivatePostgres(dataFolder, logger);
@@ -93,7 +88,7 @@ async function openOnlineStore(settings: StoreSettings, logger: Logger): Promise
     const password = settings.REDIS_PASSWORD === undefined ? {} : { password: settings.REDIS_PASSWORD };
     const options: RedisOptions = { url: settings.REDIS_URL, keyPrefix, ...password };
     const opened = await openRedis(options, logger);
-    // A hosted server may refuse to tell about itself; that is no reason not to use it.
+    // A hosted server may refuse to report its settings; it can be used all the same.
     for (const sentence of await opened.advice().catch(() => []))
       logger.warn({ event: 'store_advice', store: 'redis' }, sentence);
     return { opened, how: `Redis at ${redisAddress(options)} (REDIS_URL)`, close: () => opened.close() };
@@ -118,7 +113,7 @@ async function openDatabase(settings: StoreSettings, logger: Logger): Promise<Op
   return startedBy(server, () => openPostgres(server.options, logger));
 }
 
-/** A client of a private server: they go together. */
+/** A client together with the private server that it uses. */
 async function startedBy<T extends { close(): Promise<void> }>(
   server: { readonly how: string; stop(): Promise<void> },
   open: () => Promise<T>,

@@ -1,9 +1,9 @@
 /**
- * A server process of our own: started for us, stopped with us. It runs in a session of its own, so that Ctrl-C reaches
- * us first and the sinks can finish. Its end is tied to ours all the same: it starts under a shell that leaves a watcher
- * behind and then becomes the server. The watcher reads from a pipe that only we hold open; when we die, however
- * we die, the pipe closes and the watcher sends the server its stop signal. What escapes even that (all
- * of it killed but the server) is found at the next start by the folder it works in.
+ * A private server process: started and stopped with us. It runs in its own session, so that Ctrl-C reaches us first
+ * and the sinks can finish. Its lifetime is tied to ours all the same: it starts under a shell that leaves a watcher
+ * behind and then becomes the server. The watcher reads from a pipe that only we hold open; however we die, the pipe
+ * closes and the watcher sends the server its stop signal. If even the watcher is killed and only the server survives,
+ * the next start finds it by its working folder.
  */
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -23,31 +23,39 @@ const STOP_MS_MAX = 20_000;
 const KILL_MS_MAX = 5_000;
 const LOG_BYTES_MAX = 10 * 1024 * 1024;
 const LOG_TAIL_BYTES = 2_000;
-/** sockaddr_un holds 104 bytes on macOS, 108 on Linux. */
+/** sockaddr_un has room for 104 bytes on macOS, 108 on Linux. */
 const SOCKET_PATH_BYTES_MAX = 100;
 
 const execute = promisify(execFile);
 
-/** $1 is the stop signal. A line in the pipe tells the watcher that the server is gone; its end, that we are. */
+/** $1 is the stop signal. A line in the pipe tells the watcher that the server has ended; its end, that we have. */
 const UNDER_WATCH = `
 ( ( read -r line <&3 || kill -s "$1" $$ ) </dev/null >/dev/null 2>&1 & )
 shift
 exec "$@" 3<&-
 `;
 
-export interface ServerCommand {
+/** How a private server is reached. */
+export interface PrivateServerOptions {
+  /** Default: a Unix socket where there can be one, else a port of 127.0.0.1 with a random password. */
+  readonly listen?: 'socket' | 'loopback';
+  /** Of 127.0.0.1; default: any that is free. */
+  readonly port?: number;
+}
+
+interface ServerCommand {
   /** Shown in errors, e.g. "private Redis". */
   readonly name: string;
   readonly program: string;
   readonly args: readonly string[];
-  /** Where its output goes. */
+  /** The file for its output. */
   readonly logPath: string;
-  /** Where it runs; must exist. */
+  /** Its working folder; must exist. */
   readonly folder: string;
-  /** The user to run as; null for our own. */
+  /** The user to run as; null: our own. */
   readonly user: ServerUser | null;
   readonly environment: Readonly<Record<string, string>>;
-  /** The signal that makes it write everything down and leave. */
+  /** The signal that makes it save everything and exit. */
   readonly stopSignal: 'SIGTERM' | 'SIGINT';
 }
 
@@ -58,13 +66,13 @@ export interface ServerUser {
 
 export interface ServerProcess {
   readonly pid: number;
-  /** Null while it runs; else a sentence on its end with the end of its log. */
+  /** Null while it runs; afterwards a sentence on how it ended, with the end of its log. */
   ended(): string | null;
-  /** Asks it to leave, waits until it has. Twice is harmless. */
+  /** Asks it to exit and waits until it has. Repeating is harmless. */
   stop(): Promise<void>;
 }
 
-/** Starts the server. Throws FreshetError('unavailable') when the program cannot be run; readiness is the caller's to find. */
+/** Starts the server; the caller waits until it is ready. Throws FreshetError('unavailable') if it cannot be run. */
 export async function startServer(command: ServerCommand): Promise<ServerProcess> {
   const { name, program, args, folder, user, environment, stopSignal, logPath } = command;
   const log = fs.openSync(logPath, logSize(logPath) > LOG_BYTES_MAX ? 'w' : 'a', 0o600);
@@ -95,7 +103,7 @@ export async function startServer(command: ServerCommand): Promise<ServerProcess
     await gone;
     throw new FreshetError('unavailable', end ?? `${name}: ${program} could not be started.`);
   }
-  // Whoever forgets to stop it can still leave; the watcher then stops the server.
+  // A process that forgets to stop it can still exit; the watcher then stops the server.
   child.unref();
   (lifeline as Writable & { unref(): void }).unref();
 
@@ -129,8 +137,8 @@ function logTail(path: string, from: number): string {
 }
 
 /**
- * Tries until `attempt` succeeds. Throws what `attempt` threw last when the time is over, and FreshetError('unavailable')
- * with the end of the log as soon as the server has ended.
+ * Retries until `attempt` succeeds. Throws the last error of `attempt` after the time limit, and
+ * FreshetError('unavailable') with the end of the log as soon as the server has ended.
  */
 export async function untilReady<T>(server: ServerProcess, readyMsMax: number, attempt: () => Promise<T>): Promise<T> {
   const deadline = Date.now() + readyMsMax;
@@ -148,8 +156,8 @@ export async function untilReady<T>(server: ServerProcess, readyMsMax: number, a
 }
 
 /**
- * Stops servers of ours that an earlier run left behind: processes of this program that work in `folder`. `leader` is
- * the one to signal where a server has several processes (null: all of them). Waits until none is left.
+ * Stops our servers that an earlier run left behind: processes of this program that work in `folder`. `leader` is the
+ * one to signal if a server has several processes (null: all of them). Waits until none is left.
  */
 export async function stopOrphans(
   folder: string,
@@ -160,8 +168,8 @@ export async function stopOrphans(
 ): Promise<void> {
   let pids = await processesIn(folder, program, leader);
   if (pids.length === 0) return;
-  logger.warn({ event: 'orphan_server_found', folder, pids }, 'a server left by an earlier run is stopped');
-  // A former leader's children end by themselves once it is gone; asking them too does no harm.
+  logger.warn({ event: 'orphan_server_found', folder, pids }, 'stopping a server left by an earlier run');
+  // Children of a leader that is gone end by themselves; signalling them too does no harm.
   for (const pid of leader !== null && pids.includes(leader) ? [leader] : pids) signalIfAlive(pid, stopSignal);
   const killAt = Date.now() + STOP_MS_MAX;
   let killed = false;
@@ -186,7 +194,7 @@ function signalIfAlive(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** By program and working folder; a pid alone proves nothing, it may long be somebody else's. */
+/** By program and working folder; a pid alone proves nothing, as another process may have it by now. */
 async function processesIn(folder: string, program: RegExp, known: number | null): Promise<number[]> {
   if (process.platform === 'linux') {
     const real = await files.realpath(folder).catch(() => folder);
@@ -206,14 +214,14 @@ async function processesIn(folder: string, program: RegExp, known: number | null
   return program.test(basename(title)) && listed.stdout.includes(folder) ? [known] : [];
 }
 
-/** The first whole number in a file, e.g. a pid file; null when there is none. */
+/** The first whole number in a file, e.g. a pid file; null if there is none. */
 export async function pidIn(path: string): Promise<number | null> {
   const text = await files.readFile(path, 'utf8').catch(() => '');
   const pid = Number.parseInt(text, 10);
   return Number.isSafeInteger(pid) && pid > 1 ? pid : null;
 }
 
-/** The path of a program in PATH; null when it is not there. */
+/** The path of a program in PATH; null if it is not there. */
 export async function inPath(program: string): Promise<string | null> {
   for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
     if (folder === '') continue;
@@ -227,15 +235,15 @@ export async function inPath(program: string): Promise<string | null> {
   return null;
 }
 
-/** What a program prints, e.g. its version; '' when it cannot be run. */
+/** The output of a program, e.g. its version; '' when it cannot be run. */
 export async function outputOf(program: string, args: readonly string[]): Promise<string> {
   const { stdout } = await execute(program, [...args], { timeout: 5_000 }).catch(() => ({ stdout: '' }));
   return stdout.trim();
 }
 
 /**
- * A folder in which a socket of this name has a path short enough: `preferred`, else one in the temporary folder that
- * nobody else can enter. Null when there is none.
+ * A folder in which the path of a socket with this name is short enough: `preferred`, else one in the temporary folder
+ * that no other user can enter. Null if there is none.
  */
 export async function socketFolder(
   preferred: string,
@@ -255,12 +263,12 @@ export async function socketFolder(
   return null;
 }
 
-/** The name follows from the long one, so that a restart finds it, a removal too, and nothing piles up. */
+/** The name is derived from the long one, so that restarts and removals find it and nothing accumulates. */
 function shortFolder(preferred: string): string {
   return join(tmpdir(), `freshet-${createHash('sha256').update(preferred).digest('hex').slice(0, 16)}`);
 }
 
-/** Removes what socketFolder() may have made for this one elsewhere. */
+/** Removes the folder that socketFolder() may have created elsewhere for this one. */
 export async function removeShortFolder(preferred: string): Promise<void> {
   await files.rm(shortFolder(preferred), { recursive: true, force: true });
 }

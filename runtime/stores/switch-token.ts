@@ -1,7 +1,7 @@
 /**
- * The token of a switch: a number taken where switches are decided, so that whoever follows can tell a newer one from an
- * older one however late it arrives. The timeline grows only when the place of decisions was itself put back to an
- * older copy and counts numbers a second time.
+ * The token of a switch: a number issued where switches are decided, so that a follower can order two switches however
+ * late they arrive. The timeline only increases when the deciding database was itself restored from an older copy and
+ * issues numbers a second time.
  */
 import { FreshetError } from '../process/errors.js';
 
@@ -12,24 +12,24 @@ export interface SwitchToken {
   readonly seq: number;
 }
 
-/** Below 0: a is older than b; 0: the same; above 0: newer. Null is older than any. */
+/** Below 0: a is older than b; 0: equal; above 0: newer. Null is older than any token. */
 export function compareTokens(a: SwitchToken | null, b: SwitchToken | null): number {
   if (a === null || b === null) return Number(a !== null) - Number(b !== null);
   return a.timeline - b.timeline || a.seq - b.seq;
 }
 
-/** As the stores keep it: `<timeline>.<seq>`. */
+/** As stored: `<timeline>.<seq>`. */
 export function tokenText({ timeline, seq }: SwitchToken): string {
   return `${timeline}.${seq}`;
 }
 
-/** What stands there; null for anything that is no token, which counts as older than every token. */
+/** Parses a stored token; null for anything that is not a token, which counts as older than every token. */
 export function parseToken(text: string | null): SwitchToken | null {
   const match = /^(\d{1,15})\.(\d{1,15})$/.exec(text ?? '');
   return match === null ? null : { timeline: Number(match[1]), seq: Number(match[2]) };
 }
 
-/** Throws FreshetError('invalid_data') for anything but whole numbers from 0 on. */
+/** Throws FreshetError('invalid_data') unless both are whole numbers ≥ 0. */
 export function checkToken({ timeline, seq }: SwitchToken): void {
   for (const part of [timeline, seq])
     if (!Number.isSafeInteger(part) || part < 0 || part >= 1e15)

@@ -2,16 +2,20 @@
  * An application: a fixed number of tasks shared out over the members of its group, each task run by whoever owns it.
  * Fencing makes every overlap harmless; what is decided here is only when to start, stop and start again.
  */
+
 import type { Codec } from '../../schemas/codec.js';
 import type { Assignment, Log, Membership, TopicPartition } from '../log/log.js';
 import type { Clock } from '../process/clock.js';
 import { asError, FreshetError, isTransient } from '../process/errors.js';
+import type { EventBus } from '../process/events.js';
 import type { Logger } from '../process/logger.js';
 import type { Metrics } from '../process/metrics.js';
 import type { Service } from '../process/service.js';
 import type { Checkpoints } from './checkpoints.js';
-import type { Part, ProcessorDeclaration } from './processor.js';
-import { Progress } from './progress.js';
+import { membershipEnded, taskFailed, taskStopped } from './events.js';
+import { taskMetrics } from './metrics.js';
+import type { Part } from './processor.js';
+import { ReachedOffsets } from './reached-offsets.js';
 import { Task, type TaskOptions } from './task.js';
 
 /** More tasks than this cost more transactions than they bring. */
@@ -25,28 +29,24 @@ const REVOKE_LIMIT_MS = 5_000;
 /** The same when the process stops, a last checkpoint included. */
 const STOP_LIMIT_MS = 20_000;
 
-/** What an application starts and stops for each of its tasks. */
-export type RunningTask = Pick<Task, 'name' | 'parts' | 'positions' | 'restore' | 'run' | 'checkpointAtStop' | 'close'>;
-
 export interface ApplicationOptions {
   /** Names the group and, with the processor and the task, every transactional id. */
   readonly name: string;
-  readonly processors: readonly ProcessorDeclaration[];
+  readonly processors: readonly TaskOptions['declaration'][];
   readonly log: Log;
   readonly codec: Codec;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly clock: Clock;
   readonly commitIntervalMs: number;
   readonly changelogIntervalMs: number;
   /** Null: tasks keep none. */
   readonly checkpoints?: Checkpoints | null;
-  /** For work that is no fold, such as what has to be awaited; without it every task is a `Task`. */
-  readonly createTask?: (options: TaskOptions) => RunningTask;
 }
 
 interface Planned {
-  readonly declaration: ProcessorDeclaration;
+  readonly declaration: TaskOptions['declaration'];
   /** Within its processor. */
   readonly index: number;
   readonly inputs: readonly TopicPartition[];
@@ -57,9 +57,9 @@ interface Running {
   readonly stop: AbortController;
   readonly done: Promise<void>;
   /** The task being restored or run. */
-  attempt: RunningTask | null;
+  attempt: Task | null;
   /** The task once it is restored. */
-  task: RunningTask | null;
+  task: Task | null;
 }
 
 export interface TaskFailure {
@@ -69,7 +69,7 @@ export interface TaskFailure {
 
 export class Application implements Service {
   readonly #o: ApplicationOptions;
-  readonly progress = new Progress();
+  readonly reached = new ReachedOffsets();
   #plan: Planned[] = [];
   #membership: Membership | null = null;
   readonly #running = new Map<number, Running>();
@@ -118,7 +118,7 @@ export class Application implements Service {
       onAssigned: (assignment) => this.#onAssigned(assignment),
       onFailed: (error) => {
         this.#failures.set(this.#o.name, error);
-        this.#o.logger.fatal({ event: 'membership_ended', application: this.#o.name, error: error.message });
+        this.#o.events.emit(membershipEnded, { application: this.#o.name, error });
       },
     });
     this.#background = [
@@ -136,7 +136,7 @@ export class Application implements Service {
     this.#membership = null;
   }
 
-  async #planOf(declaration: ProcessorDeclaration): Promise<Planned[]> {
+  async #planOf(declaration: TaskOptions['declaration']): Promise<Planned[]> {
     const partitions = await this.#o.log.partitionCount(declaration.input);
     const tasks = Math.min(partitions, TASKS_MAX);
     const changelog = await this.#o.log.partitionCount(declaration.changelog);
@@ -211,7 +211,7 @@ export class Application implements Service {
   /** Runs a task until it is stopped; starts it again after what may pass, gives up on what cannot. */
   async #keepRunning(number: number, running: Running): Promise<void> {
     const { declaration, index } = this.#plan[number]!;
-    const { logger, metrics, clock } = this.#o;
+    const { logger, events, clock } = this.#o;
     const { signal } = running.stop;
     let pause = RESTART_MS_MIN;
     while (!signal.aborted) {
@@ -230,17 +230,10 @@ export class Application implements Service {
           logger.info({ event: 'task_ended', task: task.name, code, error: asError(error).message });
           return;
         }
-        metrics.taskFailures.inc({ processor: declaration.name, code });
-        logger.error({
-          event: 'task_failed',
-          task: task.name,
-          code,
-          error: asError(error).message,
-          stack: asError(error).stack,
-        });
+        events.emit(taskFailed, { processor: declaration.name, task: task.name, code, error: asError(error) });
         if (!isTransient(error) && code !== 'fenced' && code !== 'indefinite_commit') {
           this.#failures.set(task.name, asError(error));
-          logger.fatal({ event: 'task_stopped', task: task.name, task_index: index, error: asError(error).message });
+          events.emit(taskStopped, { task: task.name, index, error: asError(error) });
           return;
         }
       } finally {
@@ -260,10 +253,9 @@ export class Application implements Service {
     }
   }
 
-  #createTask(number: number): RunningTask {
-    const { createTask = (options) => new Task(options) } = this.#o;
+  #createTask(number: number): Task {
     const { log, codec, logger, metrics, clock, commitIntervalMs, changelogIntervalMs, checkpoints } = this.#o;
-    return createTask({
+    return new Task({
       ...this.#plan[number]!,
       log,
       codec,
@@ -274,7 +266,7 @@ export class Application implements Service {
       changelogIntervalMs,
       checkpoints: checkpoints ?? null,
       isOurs: () => this.#isOurs(number),
-      onCommitted: (positions) => this.progress.advance(positions),
+      onCommitted: (positions) => this.reached.advance(positions),
     });
   }
 
@@ -301,7 +293,10 @@ export class Application implements Service {
       const processor = this.#plan[number]!.declaration.name;
       for (const { topic, partition, offset } of task.positions()) {
         const { lastStable } = await this.#o.log.offsets({ topic, partition });
-        this.#o.metrics.taskLag.set({ processor, partition: String(partition) }, Math.max(0, lastStable - offset));
+        taskMetrics(this.#o.metrics).lag.set(
+          { processor, partition: String(partition) },
+          Math.max(0, lastStable - offset),
+        );
       }
     }
   }

@@ -1,9 +1,10 @@
-/** A task's own partition of its changelog: read to its end by whoever restores the task or settles a commit. */
+/** A task's own partition of its changelog: read to its end to restore the task or to settle a commit. */
 import type { Codec } from '../../schemas/codec.js';
 import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../log/log.js';
 import type { Clock } from '../process/clock.js';
 import { FreshetError } from '../process/errors.js';
 import { decodeMarker, isMarker, type Marker } from './marker.js';
+import { checkStopped, readStretches } from './stretches.js';
 
 /** Transaction time-out of a vanished owner (5 s), the broker's own check interval (10 s), and some. */
 const STABLE_WAIT_MS = 30_000;
@@ -56,25 +57,6 @@ export class Changelog {
     }
   }
 
-  /** Visits every committed row from `start` until the position has reached `end`, over control and aborted batches. */
-  async read(
-    start: number,
-    end: number,
-    visit: (batch: RecordColumns, row: number) => void,
-    signal?: AbortSignal | undefined,
-  ): Promise<void> {
-    if (start >= end) return;
-    const reader = this.#o.log.reader([{ ...this.place, offset: start }], { isolation: 'read_committed' });
-    try {
-      while (reader.position(this.place) < end) {
-        checkStopped(this.#o.task, signal);
-        for (const batch of await reader.poll()) for (let row = 0; row < batch.count; row++) visit(batch, row);
-      }
-    } finally {
-      await reader.close();
-    }
-  }
-
   /** The newest marker between these offsets; `others` visits the rows of the state. */
   async newestMarker(
     start: number,
@@ -88,12 +70,7 @@ export class Changelog {
         newest = { marker: decodeMarker(batch, row, this.#o.codec), offset: batch.offsets[row]! };
       else others(batch, row);
     };
-    await this.read(start, end, visit, signal);
+    await readStretches(this.#o.log, [{ ...this.place, start, end }], this.#o.task, signal, visit);
     return newest;
   }
-}
-
-/** Ends the work of a task that is to stop. Throws FreshetError('state'). */
-export function checkStopped(task: string, signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new FreshetError('state', `${task}: it was stopped`);
 }

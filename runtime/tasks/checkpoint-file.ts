@@ -11,7 +11,7 @@ import { dirname } from 'node:path';
 import { crc32c } from '@node-rs/crc32';
 import { z } from 'zod';
 import { FreshetError } from '../process/errors.js';
-import { faultPoint } from '../process/fault-points.js';
+import { faultPoint } from './fault-points.js';
 import type { NumberColumn } from './state/columns.js';
 import { SavedColumns } from './state/saved-columns.js';
 

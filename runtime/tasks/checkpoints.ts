@@ -3,15 +3,17 @@
  * restart faster: everything in them is in the log too, so a disk that fails costs nothing but time, and a checkpoint
  * that is in doubt is thrown away.
  */
+
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32c } from '@node-rs/crc32';
 import type { Clock } from '../process/clock.js';
 import { messageOf } from '../process/errors.js';
-import { faultPoint } from '../process/fault-points.js';
 import type { Logger } from '../process/logger.js';
 import type { Metrics } from '../process/metrics.js';
 import { CheckpointFile, type CheckpointHeader, writeCheckpoint } from './checkpoint-file.js';
+import { faultPoint } from './fault-points.js';
+import { taskMetrics } from './metrics.js';
 import { SavedColumns } from './state/saved-columns.js';
 
 /** A large state on a slow disk is written less often, so that at most this share of the time goes into writing it. */
@@ -128,7 +130,7 @@ export class TaskCheckpoints {
       const seconds = (performance.now() - started) / 1000;
       this.#nextMs = Math.max(this.#nextMs, clock.elapsed() + (seconds * 1000) / WRITING_SHARE_MAX);
       this.#isFailing = false;
-      metrics.checkpoints.inc({ outcome: 'written' });
+      taskMetrics(metrics).checkpoints.inc({ outcome: 'written' });
       logger.debug({
         event: 'checkpoint_written',
         task: this.#task,
@@ -137,7 +139,7 @@ export class TaskCheckpoints {
         duration_seconds: seconds,
       });
     } catch (error) {
-      metrics.checkpoints.inc({ outcome: 'failed' });
+      taskMetrics(metrics).checkpoints.inc({ outcome: 'failed' });
       if (!this.#isFailing) logger.warn({ event: 'checkpoint_failed', task: this.#task, error: messageOf(error) });
       this.#isFailing = true;
     }
@@ -156,7 +158,7 @@ export class TaskCheckpoints {
   /** Throws the checkpoint away and says why. */
   async discard(reason: string): Promise<void> {
     const { logger, metrics } = this.#o;
-    metrics.checkpoints.inc({ outcome: 'discarded' });
+    taskMetrics(metrics).checkpoints.inc({ outcome: 'discarded' });
     logger.warn({ event: 'checkpoint_discarded', task: this.#task, reason, path: this.path });
     await rm(this.path, { force: true }).catch(() => undefined);
   }

@@ -1,6 +1,6 @@
 /** The marker: how far a task has come, written in every commit's transaction under one key of its changelog partition. */
 import { avroType, type Codec } from '../../schemas/codec.js';
-import type { RecordColumns } from '../log/log.js';
+import type { RecordColumns, TopicPartition } from '../log/log.js';
 
 export const MARKER_KEY = Buffer.from('!marker');
 
@@ -23,6 +23,11 @@ export interface Marker {
   sequence: number;
   parts: MarkerPart[];
   tables: { topic: string; offsets: number[] }[];
+}
+
+/** What a marker says of an input partition. */
+export function markerPartOf(marker: Marker, input: TopicPartition): MarkerPart | undefined {
+  return marker.parts.find(({ topic, partition }) => topic === input.topic && partition === input.partition);
 }
 
 export function isMarker(batch: RecordColumns, row: number): boolean {

@@ -43,7 +43,8 @@ export interface Part {
 
   /** Rows that the changelog does not have, those of a running flush aside. */
   readonly dirtyRows: number;
-  beginFlush(): void;
+  /** Begins a flush of the dirty rows. No record below `restoreFrom` is folded again, whatever happens. */
+  beginFlush(restoreFrom: number): void;
   /** Writes up to `max` rows of the running flush; each counts every input record below `covers`. */
   flush(max: number, covers: number, out: Output): void;
   /** Whether the running flush was complete with the last committed() call. */
@@ -92,15 +93,25 @@ export interface PartOptions {
   readonly changelogPartition: number;
 }
 
-export interface ProcessorDeclaration {
+/** What every task is declared with, whatever its work. */
+export interface TaskDeclaration {
   readonly name: string;
   readonly application: string;
-  /** Readable and complete: names, versions and settings of the folds. A task refuses state made by another. */
-  readonly fingerprint: string;
   readonly input: string;
   readonly changelog: string;
   /** Every topic that is written, the changelog included. */
   readonly writes: readonly string[];
+}
+
+/** Tasks of folds. */
+export interface ProcessorDeclaration extends TaskDeclaration {
+  /** Readable and complete: names, versions and settings of the folds. A task refuses state made by another. */
+  readonly fingerprint: string;
+  /**
+   * What every value in the changelog begins with, the framing of its schema: a row that begins with anything else is
+   * refused before a part sees it. Without it parts must judge their rows themselves.
+   */
+  readonly rowPrefix?: Buffer;
   readonly tables: readonly TaskTable[];
   createPart(options: PartOptions): Part;
 }

@@ -10,26 +10,18 @@
  * Both ways lead to the same bits: state is a function of the input log. A restoring task writes nothing.
  */
 import { randomUUID } from 'node:crypto';
-import type { Log, LogReader, RecordColumns } from '../log/log.js';
+import type { Log, RecordColumns } from '../log/log.js';
 import { FreshetError, messageOf } from '../process/errors.js';
-import { faultPoint } from '../process/fault-points.js';
-import { type Changelog, checkStopped } from './changelog.js';
+import type { Changelog } from './changelog.js';
 import type { CheckpointFile, CheckpointHeader } from './checkpoint-file.js';
 import type { TaskCheckpoints } from './checkpoints.js';
-import type { Marker } from './marker.js';
-import {
-  foldBatch,
-  markerPartOf,
-  type PartProgress,
-  type Patience,
-  prepareBatch,
-  progressOf,
-} from './part-progress.js';
+import { faultPoint } from './fault-points.js';
+import { type Marker, markerPartOf } from './marker.js';
 import { LIVE, type ProcessorDeclaration } from './processor.js';
+import { checkStopped } from './stretches.js';
+import { foldBatch, type Patience, partOf, prepareBatch, type TrackedPart } from './tracked-part.js';
 
 export const READER_WAIT_MS = 250;
-/** What arrives waits for the next commit anyway, 100 ms apart by default. */
-const READER_GAP_MS = 25;
 /** Older than this it is not trusted, nor is one from the future: a clock has jumped. */
 export const CHECKPOINT_AGE_MS_MAX = 6 * 86_400_000;
 
@@ -39,12 +31,12 @@ export interface RestoreOptions extends Patience {
   readonly changelog: Changelog;
   /** Null: the task keeps none. */
   readonly checkpoints: TaskCheckpoints | null;
-  readonly startParts: () => PartProgress[];
+  readonly startParts: () => TrackedPart[];
 }
 
 export interface Restored {
   readonly from: 'nothing' | 'checkpoint' | 'changelog';
-  readonly parts: PartProgress[];
+  readonly parts: TrackedPart[];
   readonly marker: Marker | null;
   readonly incarnation: string;
   /** Where the changelog has this marker, or where the first one will be. */
@@ -53,35 +45,27 @@ export interface Restored {
   readonly checkpointSequence: number;
   /** Input records that were read again. */
   readonly replayed: number;
-  readonly reader: LogReader;
 }
 
 /**
- * Errors: 'state' when the changelog belongs to other folds or settings, is held by a hanging transaction, or the task
+ * Errors: 'state' when the changelog belongs to other folds or settings, has rows of another schema, is held by a hanging transaction, or the task
  * is stopped meanwhile; 'offset_out_of_range' when the input no longer holds what is needed.
  */
 export async function restoreTask(options: RestoreOptions): Promise<Restored> {
-  const { task, changelog, log, clock, signal } = options;
+  const { task, changelog, clock, signal } = options;
   const end = await changelog.stableEnd(signal);
   const found = (await fromCheckpoint(options, end)) ?? (await fromChangelog(options, end));
   const { parts, marker } = found;
   await faultPoint('restore.changelog_read', task);
   const replayed = marker === null ? 0 : await replay(options, parts, marker);
   const now = clock.now();
-  for (const progress of parts) {
-    const at = marker === null ? undefined : markerPartOf(marker, progress.part.input);
-    progress.part.endRestore(at?.clock ?? -1, at?.swept_day ?? -1, now);
-    progress.committed = progress.position;
-    progress.mode = LIVE;
+  for (const tracked of parts) {
+    const at = marker === null ? undefined : markerPartOf(marker, tracked.part.input);
+    tracked.part.endRestore(at?.clock ?? -1, at?.swept_day ?? -1, now);
+    tracked.committed = tracked.position;
+    tracked.mode = LIVE;
   }
-  await faultPoint('restore.replayed', task);
-  const starts = parts.map(({ part, position }) => ({ ...part.input, offset: position }));
-  const reader = log.reader(starts, {
-    isolation: 'read_committed',
-    maxWaitMs: READER_WAIT_MS,
-    gapMs: READER_GAP_MS,
-  });
-  return { ...found, incarnation: marker?.incarnation ?? randomUUID(), replayed, reader };
+  return { ...found, incarnation: marker?.incarnation ?? randomUUID(), replayed };
 }
 
 type Found = Pick<Restored, 'from' | 'parts' | 'marker' | 'markerOffset' | 'checkpointSequence'>;
@@ -92,6 +76,7 @@ async function fromChangelog(options: RestoreOptions, end: number): Promise<Foun
   for (const { part } of parts) part.beginRestore();
   const { earliest } = await changelog.offsets();
   const newest = await changelog.newestMarker(earliest, end, signal, (batch, row) => {
+    refuseOtherRows(options.declaration, batch, row);
     for (const { part } of parts) part.restoreRow(batch, row);
   });
   const marker = newest?.marker ?? null;
@@ -114,7 +99,7 @@ async function fromCheckpoint(options: RestoreOptions, end: number): Promise<Fou
       return null;
     }
     const { marker, offset } = newest;
-    refuseOtherFolds(task, options.declaration, marker);
+    refuseOtherState(task, marker, options.declaration.fingerprint);
     const problem = await problemWith(options, header, marker);
     if (problem !== null) {
       await checkpoints.discard(problem);
@@ -154,7 +139,7 @@ async function problemWith(
 }
 
 /** Null when its columns are damaged or do not fit the parts; it is thrown away then. */
-async function load(options: RestoreOptions, file: CheckpointFile, marker: Marker): Promise<PartProgress[] | null> {
+async function load(options: RestoreOptions, file: CheckpointFile, marker: Marker): Promise<TrackedPart[] | null> {
   const parts = options.startParts();
   try {
     const columns = await file.columns();
@@ -167,29 +152,42 @@ async function load(options: RestoreOptions, file: CheckpointFile, marker: Marke
   }
 }
 
-function refuseOtherFolds(task: string, declaration: ProcessorDeclaration, marker: Marker): void {
-  if (marker.fingerprint === declaration.fingerprint) return;
+/** Throws FreshetError('state') when the state is not that of this fingerprint. */
+export function refuseOtherState(task: string, marker: Marker, fingerprint: string): void {
+  if (marker.fingerprint === fingerprint) return;
   throw new FreshetError(
     'state',
     `${task}: its state was made by other folds or settings and cannot go on.\n  state: ${marker.fingerprint}\n` +
-      `  code:  ${declaration.fingerprint}\nSet the settings back, or start the next version by replay.`,
+      `  code:  ${fingerprint}\nSet the settings back, or start the next version by replay.`,
+  );
+}
+
+function refuseOtherRows({ changelog, rowPrefix }: ProcessorDeclaration, batch: RecordColumns, row: number): void {
+  const start = batch.valueStart[row]!;
+  if (rowPrefix === undefined || start < 0) return;
+  const end = Math.min(batch.valueEnd[row]!, start + rowPrefix.length);
+  if (batch.bytes.compare(rowPrefix, 0, rowPrefix.length, start, end) === 0) return;
+  throw new FreshetError(
+    'state',
+    `${changelog}: its rows have another schema than this code writes, so they are the state of another version of the ` +
+      'fold and cannot go on. Go back to that version of the code, or start the next version by replay.',
   );
 }
 
 /** Where each part goes on reading, and what the records up to the marker may still change. */
 async function startPositions(
   { task, declaration, log }: RestoreOptions,
-  parts: readonly PartProgress[],
+  parts: readonly TrackedPart[],
   marker: Marker | null,
   checkpoint: CheckpointHeader | null,
 ): Promise<void> {
-  if (marker !== null) refuseOtherFolds(task, declaration, marker);
-  for (const progress of parts) {
-    const { input } = progress.part;
+  if (marker !== null) refuseOtherState(task, marker, declaration.fingerprint);
+  for (const tracked of parts) {
+    const { input } = tracked.part;
     const available = await log.offsets(input);
     if (marker === null) {
-      progress.position = available.earliest;
-      progress.restoreFrom = available.earliest;
+      tracked.position = available.earliest;
+      tracked.restoreFrom = available.earliest;
       continue;
     }
     const at = markerPartOf(marker, input);
@@ -201,52 +199,52 @@ async function startPositions(
         `${task} has read ${input.topic}[${input.partition}] to ${at.offset}, but it ends at ` +
           `${available.highWatermark}: the topic was truncated or made anew. Offsets are never reset; replay into the next version.`,
       );
-    progress.restoreFrom = at.restore_from;
-    progress.restoreClock = at.restore_clock;
+    tracked.restoreFrom = at.restore_from;
+    tracked.restoreClock = at.restore_clock;
     const held = checkpoint?.parts.find((part) => part.topic === input.topic && part.partition === input.partition);
     if (held !== undefined) {
-      progress.position = held.offset;
-      progress.mode = { restoring: true, stateFrom: held.offset, dueFrom: at.oldest_due };
+      tracked.position = held.offset;
+      tracked.mode = { restoring: true, stateFrom: held.offset, dueFrom: at.oldest_due };
     } else {
-      const horizon = progress.part.replayHorizon(at.restore_clock);
+      const horizon = tracked.part.replayHorizon(at.restore_clock);
       const ids = horizon === null ? null : await log.offsetForTime(input, horizon);
-      progress.position = Math.min(at.restore_from, at.oldest_due, ids ?? at.restore_from);
-      progress.mode = { restoring: true, stateFrom: at.restore_from, dueFrom: at.oldest_due };
+      tracked.position = Math.min(at.restore_from, at.oldest_due, ids ?? at.restore_from);
+      tracked.mode = { restoring: true, stateFrom: at.restore_from, dueFrom: at.oldest_due };
     }
-    if (progress.position < at.offset && progress.position < available.earliest)
+    if (tracked.position < at.offset && tracked.position < available.earliest)
       throw new FreshetError(
         'offset_out_of_range',
-        `${task} must read ${input.topic}[${input.partition}] again from ${progress.position}, but it begins at ` +
+        `${task} must read ${input.topic}[${input.partition}] again from ${tracked.position}, but it begins at ` +
           `${available.earliest}: retention has passed it. Offsets are never reset; replay into the next version.`,
       );
   }
 }
 
 /** Reads every part up to its marker; rows beyond it are left for the live reader. Returns how many rows were read. */
-async function replay(options: RestoreOptions, parts: readonly PartProgress[], marker: Marker): Promise<number> {
-  const endOf = (progress: PartProgress) => markerPartOf(marker, progress.part.input)!.offset;
-  const behind = parts.filter((progress) => progress.position < endOf(progress));
+async function replay(options: RestoreOptions, parts: readonly TrackedPart[], marker: Marker): Promise<number> {
+  const endOf = (tracked: TrackedPart) => markerPartOf(marker, tracked.part.input)!.offset;
+  const behind = parts.filter((tracked) => tracked.position < endOf(tracked));
   let rows = 0;
   if (behind.length > 0) {
     const starts = behind.map(({ part, position }) => ({ ...part.input, offset: position }));
     const reader = options.log.reader(starts, { isolation: 'read_committed', maxWaitMs: READER_WAIT_MS });
     try {
-      while (behind.some((progress) => progress.position < endOf(progress))) {
+      while (behind.some((tracked) => tracked.position < endOf(tracked))) {
         checkStopped(options.task, options.signal);
         for (const batch of await reader.poll()) {
-          const progress = progressOf(behind, batch);
-          const wanted = cutAt(batch, endOf(progress));
-          await prepareBatch(progress, wanted, options);
-          foldBatch(progress, wanted);
+          const tracked = partOf(behind, batch);
+          const wanted = cutAt(batch, endOf(tracked));
+          await prepareBatch(tracked.part, wanted, options);
+          foldBatch(tracked, wanted);
           rows += wanted.count;
-          if (progress.position >= endOf(progress)) reader.pause(batch);
+          if (tracked.position >= endOf(tracked)) reader.pause(batch);
         }
       }
     } finally {
       await reader.close();
     }
   }
-  for (const progress of parts) progress.position = endOf(progress);
+  for (const tracked of parts) tracked.position = endOf(tracked);
   return rows;
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../process/clock.js';
 
-/** Time that moves only when a test says so. Sleepers wake in order of their time. */
+/** Time that moves only when a test moves it. Sleepers wake in order of their time. */
 export class ManualClock implements Clock {
   #now: number;
   readonly #sleepers = new Set<{ until: number; wake: () => void }>();

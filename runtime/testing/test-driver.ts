@@ -1,7 +1,7 @@
 /**
- * Runs features of one's own without a broker and without waiting: pipe records in, move the clock by hand, read what
- * was written and what is kept. The log is the embedded one in a folder of its own, so transactions, offsets and log
- * time are the real thing; a crash drops the tasks as they are and restores new ones from the log.
+ * Runs custom features without a broker and without waiting: pipe in records, move the clock by hand, read the output
+ * and the state. The log is an embedded one in its own folder, so transactions, offsets and log time are real; a crash
+ * drops the tasks as they are and restores new ones from the log.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,7 @@ const APPLICATION = 'test';
 
 export interface TestDriverOptions {
   readonly features: readonly FeatureDefinition[];
-  /** Where the clock begins, ms since 1970 UTC (default 2026-01-01). */
+  /** Start of the clock, ms since 1970 UTC (default 2026-01-01). */
   readonly now?: number;
   /** Of every topic (default 2). */
   readonly partitions?: number;
@@ -33,13 +33,13 @@ export interface TestDriverOptions {
   readonly commitIntervalMs?: number;
   /** Time between two flushes of the changelog, ms on the driver's clock (default 30 s). */
   readonly changelogIntervalMs?: number;
-  /** Time between two checkpoints of a task, ms on the driver's clock (default 0: there are none). */
+  /** Time between two checkpoints of a task, ms on the driver's clock (default 0: no checkpoints). */
   readonly checkpointIntervalMs?: number;
-  /** Stands between the tasks and the log, to make faults. */
+  /** Wraps the log that the tasks use, to inject faults. */
   readonly between?: (log: Log) => Log;
 }
 
-/** A record as the log has it. `value` null: the key was deleted. */
+/** A record as stored in the log. `value` null: the key was deleted. */
 export interface WrittenRecord<T> {
   readonly partition: number;
   readonly offset: number;
@@ -71,7 +71,7 @@ export class TestDriver {
       intervalMs === 0 ? null : new Checkpoints({ folder: this.#checkpointFolder, intervalMs, ...shared });
   }
 
-  /** Makes the log, the topics and the tasks. To be closed, or its folder stays behind. */
+  /** Creates the log, the topics and the tasks. Must be closed, or its folder remains. */
   static async open(options: TestDriverOptions): Promise<TestDriver> {
     const full: Required<TestDriverOptions> = {
       now: Date.UTC(2026, 0, 1),
@@ -101,14 +101,14 @@ export class TestDriver {
     return join(this.#folder, 'checkpoints');
   }
 
-  /** The tasks that run now, restored. */
+  /** The running tasks, restored. */
   get tasks(): readonly Task[] {
     return this.#tasks;
   }
 
   /**
-   * Writes one record at the clock's time; null deletes the key, a Buffer stands as it is. Without `partition` it goes
-   * where its key belongs. Throws SchemaError when the value does not fit.
+   * Writes one record at the clock's time; null deletes the key, a Buffer is written unchanged. Without `partition` it
+   * goes to the partition of its key. Throws SchemaError when the value does not fit.
    */
   async pipe<T>(
     topic: TypedTopic<T>,
@@ -126,7 +126,7 @@ export class TestDriver {
     }
   }
 
-  /** Folds and commits until nothing is left to do at this time; the clock moves on by the commits' intervals. */
+  /** Folds and commits until no work is left at this time; the clock advances by the commit intervals. */
   async run(): Promise<void> {
     for (let quiet = false; !quiet; ) {
       quiet = true;
@@ -149,19 +149,19 @@ export class TestDriver {
     for (const task of this.#tasks) while (await this.#isBehind(task)) await task.foldOnce();
   }
 
-  /** Ends every task as it is, with what it has not committed, and restores new ones; of other features if given. */
+  /** Ends every task as it is, with uncommitted work, and restores new ones; of other features if given. */
   async crash(features: readonly FeatureDefinition[] = this.#o.features): Promise<void> {
     for (const task of this.#tasks) await task.close();
     await this.#startTasks(features);
   }
 
-  /** Removes all checkpoints, as a disk does that was lost. */
+  /** Removes all checkpoints, as when a disk is lost. */
   async loseCheckpoints(): Promise<void> {
     await this.#checkpoints?.idle();
     await rm(this.#checkpointFolder, { recursive: true, force: true });
   }
 
-  /** A second owner of every task, while the first ones, which are returned, still believe that they own them. */
+  /** Starts a second owner of every task; returns the first ones, which still believe that they own them. */
   async takeOver(): Promise<readonly Task[]> {
     const former = this.#tasks;
     await this.#startTasks();
@@ -173,7 +173,7 @@ export class TestDriver {
     return this.#tasks.flatMap((task) => task.parts.map((part) => part.stateHash()));
   }
 
-  /** What a keyed fold keeps, by key. */
+  /** The state of a keyed fold, by key. */
   states<State>(fold: KeyedFold<State>): Map<string, State> {
     return fold.states(this.#tasks.flatMap((task) => task.parts));
   }
@@ -204,7 +204,7 @@ export class TestDriver {
     return found;
   }
 
-  /** The newest value per key of a topic, deleted keys left out. */
+  /** The newest value per key of a topic, without deleted keys. */
   async table<T>(topic: TypedTopic<T>): Promise<Map<string, T>> {
     const table = new Map<string, T>();
     for (const { key, value } of await this.records(topic)) {
@@ -237,7 +237,7 @@ export class TestDriver {
   }
 
   async #startTasks(features: readonly FeatureDefinition[] = this.#o.features): Promise<void> {
-    // A checkpoint that is being written is there or not: waiting makes a test the same at every run.
+    // A checkpoint in progress may or may not be written: waiting makes every run of a test the same.
     await this.#checkpoints?.idle();
     this.#tasks = features.flatMap((feature) => this.#tasksOf(feature));
     for (const task of this.#tasks) await task.restore();

@@ -1,6 +1,6 @@
-// The two distances where FAISS spends its time. Debian builds its libfaiss for the oldest processor of the
-// architecture; these are compiled once per generation of processors, and the loader takes the one that fits. They are
-// linked before the library's own (--allow-multiple-definition).
+// The two distance functions in which FAISS spends its time. Debian builds its libfaiss for the oldest processor of the
+// architecture; these are compiled once per processor generation, and the loader picks the one that fits. They are
+// linked before the library's own functions (--allow-multiple-definition).
 #include <cstddef>
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -16,7 +16,7 @@ constexpr size_t LANES = 16;
 typedef float Lanes __attribute__((vector_size(LANES * sizeof(float))));
 typedef float UnalignedLanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
-// Four sums: additions into one sum wait for each other.
+// Four sums, because additions into one sum wait for each other.
 constexpr size_t STEP = 4 * LANES;
 
 #define LOAD(at) (*(const UnalignedLanes*)(at))

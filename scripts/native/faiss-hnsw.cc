@@ -1,7 +1,8 @@
-// The two inner loops of FAISS's HNSW, searching and linking, over vectors that lie flat in memory. FAISS 1.7.3 asks for
-// one distance after another, each of which waits for memory; here the neighbours of a node are gathered first and four
-// distances are computed at a time while the next four are on their way. Newer versions of FAISS do so themselves: this is
-// for 1.7.3 only, is linked before the library's own (--allow-multiple-definition), and writes the same files.
+// The two inner loops of FAISS's HNSW, searching and linking, over vectors stored flat in memory. FAISS 1.7.3 computes
+// one distance at a time, and each waits for memory. Here the neighbours of a node are gathered first, and four
+// distances are computed at a time while the next four are being fetched. Newer versions of FAISS already do this, so
+// the file is for 1.7.3 only. It is linked before the library's own loops (--allow-multiple-definition) and writes the
+// same files.
 //
 // Source: Y. A. Malkov, D. A. Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical
 // Navigable Small World graphs", 2018, algorithms 1, 2, 4 and 5.
@@ -34,7 +35,7 @@ using idx_t = Index::idx_t;
 using node_t = HNSW::storage_idx_t;
 
 constexpr size_t GROUP = 4;
-// Relative.
+// Relative to the distance.
 constexpr float EQUAL = 1e-6f;
 constexpr size_t LANES = 16;
 constexpr size_t CACHE_LINE_BYTES = 64;
@@ -103,7 +104,8 @@ EVERY_PROCESSOR void four_distances(const float* x, const float* const* rows, si
   out[3] = t3;
 }
 
-// What an IndexFlat hands out, and how the loops below get at its vectors: a graph of inner products wraps it once more.
+// The distance computer of an IndexFlat. The loops below reach its vectors through `latest`, because a graph of inner
+// products wraps it once more.
 struct FlatDistances final : FlatCodesDistanceComputer {
   const IndexFlat& index;
   const float* query = nullptr;
@@ -130,10 +132,10 @@ struct FlatDistances final : FlatCodesDistanceComputer {
 
 thread_local const FlatDistances* FlatDistances::latest = nullptr;
 
-// Distances as the graph wants them, smaller is nearer.
+// Distances as the graph needs them: smaller is nearer.
 class Distances {
  public:
-  // `any`: of a graph over a flat index, with its query set on this thread.
+  // `any` belongs to a graph over a flat index, and its query was set on this thread.
   Distances(DistanceComputer& any, node_t known) : flat_(FlatDistances::latest) {
     FAISS_THROW_IF_NOT_MSG(flat_ != nullptr && flat_->query != nullptr, "only flat vectors are searched here");
     const float own = flat_->plain(flat_->query, flat_->row(known));
@@ -147,7 +149,7 @@ class Distances {
     return flat_->products() ? -plain : plain;
   }
 
-  // Of x to `count` nodes.
+  // The distances from x to `count` nodes.
   void to(const float* x, const node_t* nodes, size_t count, float* out) const {
     for (size_t i = 0; i < std::min(count, GROUP); i++) fetch(nodes[i]);
     size_t i = 0;
@@ -176,11 +178,11 @@ class Distances {
 };
 
 using Near = std::pair<float, node_t>;
-// The farthest on top, and the nearest on top.
+// Heaps with the farthest and with the nearest on top.
 using Farthest = std::priority_queue<Near>;
 using Nearest = std::priority_queue<Near, std::vector<Near>, std::greater<Near>>;
 
-// Neighbours of a node; the first -1 ends them. Another thread may be linking it: each is read once, into a copy.
+// Copies the neighbours of a node, up to the first -1. Another thread may be linking the node, so each is read once.
 void neighbours(const HNSW& graph, node_t node, int level, std::vector<node_t>& copy) {
   size_t begin, end;
   graph.neighbor_range(node, level, &begin, &end);
@@ -194,14 +196,14 @@ void neighbours(const HNSW& graph, node_t node, int level, std::vector<node_t>& 
 
 void write(HNSW& graph, size_t at, node_t node) { __atomic_store_n(&graph.neighbors[at], node, __ATOMIC_RELAXED); }
 
-// The links of the node that most likely comes next, at the bottom, where most of the time is spent.
+// Prefetches the links of the node that most likely comes next, on the bottom level, where most of the time is spent.
 void fetch_links(const HNSW& graph, node_t node) {
   const char* at = (const char*)(graph.neighbors.data() + graph.offsets[node]);
   const char* end = at + graph.nb_neighbors(0) * sizeof(node_t);
   for (; at < end; at += CACHE_LINE_BYTES) __builtin_prefetch(at);
 }
 
-// Goes to the nearest neighbour as long as there is a nearer one.
+// Moves to the nearest neighbour for as long as there is a nearer one.
 Near descend(const HNSW& graph, const Distances& distances, Near at, int level, size_t& computed) {
   std::vector<node_t> nodes;
   std::vector<float> found;
@@ -217,7 +219,7 @@ Near descend(const HNSW& graph, const Distances& distances, Near at, int level, 
   }
 }
 
-// The `breadth` nearest that are found from a node on (algorithm 2).
+// The `breadth` nearest nodes found when starting from a node (algorithm 2).
 Farthest explore(
     const HNSW& graph, const Distances& distances, Near from, int level, size_t breadth, VisitedTable& visited,
     size_t& computed) {
@@ -257,9 +259,9 @@ Farthest explore(
   return results;
 }
 
-// Of candidates, nearest first, those that are nearer to the centre than to each one kept before (algorithm 4). One that
-// is as near to both is left out too: else a node among hundreds of equal vectors has links to nothing but them, and a
-// search that comes there never leaves. Equal distances may differ by the order in which their sums were added.
+// Keeps those candidates, nearest first, that are nearer to the centre than to each one kept before (algorithm 4). A
+// candidate that is equally near to both is left out too. Otherwise a node among hundreds of equal vectors has links to
+// those only, and a search that gets there never leaves. Equal distances may differ by the order of their additions.
 std::vector<node_t> choose(const Distances& distances, const std::vector<Near>& candidates, size_t most) {
   std::vector<node_t> kept;
   float between[GROUP];
@@ -279,7 +281,7 @@ std::vector<node_t> choose(const Distances& distances, const std::vector<Near>& 
   return kept;
 }
 
-// Links `from`, whose lock is held, to `to`; where there is no room, they and the neighbours fight it out.
+// Links `from`, whose lock is held, to `to`. If `from` is full, its links are chosen again from neighbours and `to`.
 void link(HNSW& graph, const Distances& distances, node_t from, node_t to, int level) {
   size_t begin, end;
   graph.neighbor_range(from, level, &begin, &end);
@@ -306,7 +308,7 @@ FlatCodesDistanceComputer* IndexFlat::get_FlatCodesDistanceComputer() const {
   return get_extra_distance_computer(d, metric_type, metric_arg, ntotal, get_xb());
 }
 
-// Whoever calls holds the lock of `node`, and gets it back.
+// The caller holds the lock of `node`, and holds it again on return.
 void HNSW::add_links_starting_from(
     DistanceComputer& any, storage_idx_t node, storage_idx_t nearest, float d_nearest, int level, omp_lock_t* locks,
     VisitedTable& visited) {
@@ -326,7 +328,7 @@ void HNSW::add_links_starting_from(
   } else {
     kept = choose(distances, candidates, most);
   }
-  // Somebody may have linked this node while it was searched for.
+  // Other threads may have linked this node during the search.
   for (node_t other : kept) link(*this, distances, node, other, level);
   omp_unset_lock(&locks[node]);
   for (node_t other : kept) {
@@ -350,7 +352,7 @@ HNSWStats HNSW::search(
   const size_t breadth = std::max(params == nullptr ? efSearch : params->efSearch, k);
   Farthest found = explore(*this, distances, at, 0, breadth, visited, computed);
   while (found.size() > (size_t)k) found.pop();
-  // A heap with the farthest first is what is expected; nobody stands for infinitely far.
+  // The caller expects a heap with the farthest first; missing results are -1, infinitely far away.
   const size_t missing = k - found.size();
   for (size_t i = 0; i < missing; i++) {
     scores[i] = std::numeric_limits<float>::infinity();

@@ -1,7 +1,8 @@
-// Included before faiss-node's own source: what that source lacks of older versions of FAISS, and a second class beside its
-// own, `TypedIndex`, whose calls take and give typed arrays. Its numbers cross as they lie in memory; faiss-node asks for
-// each one of an array, which takes longer than a search. Errors of FAISS become exceptions instead of the end of the
-// process. The class can read, build, search and write; nothing else is needed.
+// Included before faiss-node's own source. It adds a definition that the source expects but older versions of FAISS
+// lack, and a second class, `TypedIndex`, whose methods take and return typed arrays. Their numbers are passed as they
+// are in memory; faiss-node fetches each number of an array separately, which takes longer than a search. Errors of
+// FAISS become exceptions instead of ending the process. The class can read, build, search and write; nothing else is
+// needed.
 #pragma once
 
 #include <cmath>
@@ -61,7 +62,7 @@ class TypedIndex : public Napi::ObjectWrap<TypedIndex> {
     }
   }
 
-  // Rows of the index's dimension.
+  // The first argument, as rows of the index's dimension.
   Napi::Float32Array rows(const Napi::CallbackInfo& info) const {
     if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
       throw Napi::TypeError::New(info.Env(), "a Float32Array is needed");
@@ -108,7 +109,7 @@ class TypedIndex : public Napi::ObjectWrap<TypedIndex> {
   }
 };
 
-// The source below ends with this macro: its own classes, and ours.
+// The source below ends with this macro. This version registers our class as well as its own.
 #undef NODE_API_MODULE
 #define NODE_API_MODULE(name, init)                                              \
   static Napi::Object init_all(Napi::Env env, Napi::Object exports) {            \

@@ -28,7 +28,7 @@ type RateCheck = (
   options?: { increment: boolean },
 ) => Promise<{ isAllowed: boolean; isExceeded?: boolean; ttlInSeconds?: number }>;
 
-export interface GuardOptions {
+interface GuardOptions {
   readonly listenHost: string;
   readonly tokens: Tokens | null;
 }

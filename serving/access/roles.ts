@@ -1,6 +1,7 @@
 /** Who may do what: one table of roles and classes of routes. Every route names its class; one without is refused. */
-import type { AccessToken } from '../../runtime/process/settings.js';
+
 import type { AccessClass } from '../limits.js';
+import type { AccessToken } from '../settings.js';
 
 export type TokenRole = AccessToken['role'];
 

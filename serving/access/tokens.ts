@@ -2,8 +2,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { FreshetError, messageOf } from '../../runtime/process/errors.js';
-import { type AccessToken, loadSettings } from '../../runtime/process/settings.js';
-import type { ServingSettings } from '../ports.js';
+import { mergeSettings } from '../../runtime/process/settings.js';
+import { type AccessToken, type ServingSettings, servingSettings } from '../settings.js';
 import { isLoopback } from './hosts.js';
 import type { TokenRole } from './roles.js';
 
@@ -46,7 +46,7 @@ function readTokens(file: string): readonly AccessToken[] {
     throw new FreshetError('settings', `API_TOKENS_FILE: ${file} cannot be read: ${messageOf(error)}.`);
   }
   try {
-    return loadSettings({ API_TOKENS: text.trim() }).API_TOKENS ?? [];
+    return mergeSettings([servingSettings]).load({ API_TOKENS: text.trim() }).API_TOKENS ?? [];
   } catch (error) {
     throw new FreshetError('settings', messageOf(error).replaceAll('API_TOKENS:', `API_TOKENS_FILE ${file}:`));
   }

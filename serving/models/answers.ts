@@ -17,7 +17,7 @@ import { KeptFresh } from './kept-fresh.js';
 import { QueryWords } from './query-words.js';
 import type { Lease, Slot } from './slot.js';
 
-export type ModelArtefact = 'als' | 'faiss' | 'popularity';
+type ModelArtefact = 'als' | 'faiss' | 'popularity';
 
 export interface ModelAnswer {
   /** Of what the answer mainly comes from: als (recommendations), faiss (similar, search), popularity (a fallback). */
@@ -37,7 +37,7 @@ export interface ModelAnswers {
   search(query: string, limit: number): Promise<ModelAnswer>;
 }
 
-export interface AnswersOptions {
+interface AnswersOptions {
   readonly als: Slot<FactorVersion>;
   readonly faiss: Slot<Pick<FaissVersion, 'model' | 'search' | 'similar' | 'close'>>;
   readonly reader: Pick<ModelReader, 'userFactors' | 'purchasedOf' | 'deletedOf'>;

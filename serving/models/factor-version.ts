@@ -31,7 +31,7 @@ export interface FactorVersion {
   close(): Promise<void>;
 }
 
-export type OpenFactorsOptions = Omit<OpenIndexOptions, 'path' | 'verify'>;
+type OpenFactorsOptions = Omit<OpenIndexOptions, 'path' | 'verify'>;
 
 const manifestSchema = z.object({
   artefact: z.literal('als'),

@@ -1,15 +1,16 @@
 /** The models that serving answers from, kept at the current versions: each is loaded beside the one before it. */
 import { type CurrentFolder, CurrentFolders } from '../../publishing/reading/current-folder.js';
 import { createModelReader } from '../../publishing/reading/models.js';
+import type { PublishingSettings } from '../../publishing/settings.js';
 import { pinnedBy } from '../../publishing/versions/pins.js';
 import type { Embedder } from '../../runtime/models/embedder/embedder.js';
 import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';
+import type { EmbedderSettings } from '../../runtime/models/embedder/settings.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { type FaissVersion, openFaissVersion } from '../../snapshotters/faiss/faiss-version.js';
@@ -18,17 +19,17 @@ import { createAnswers, type ModelAnswers } from './answers.js';
 import { type FactorVersion, openFactorVersion } from './factor-version.js';
 import { type Closable, Slot } from './slot.js';
 
-export interface ModelsOptions {
+interface ModelsOptions {
   readonly store: OnlineStore;
   readonly database: Queryable;
   readonly readers: Pick<FeatureReaders, 'popular' | 'stopwords' | 'stopwordLanguages'>;
-  readonly settings: Settings;
+  readonly settings: PublishingSettings & EmbedderSettings;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'embeddingModel'>;
+  readonly metrics: Metrics;
   readonly clock: Clock;
 }
 
-export interface Models extends Service {
+interface Models extends Service {
   readonly answers: ModelAnswers;
 }
 

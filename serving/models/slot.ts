@@ -6,7 +6,7 @@ export interface Closable {
   close(): Promise<void>;
 }
 
-export interface Held<T> {
+interface Held<T> {
   readonly version: number;
   readonly model: T;
 }

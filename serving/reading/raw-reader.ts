@@ -10,7 +10,7 @@ export interface Position {
   readonly offset: number;
 }
 
-export interface RawReadOptions {
+interface RawReadOptions {
   /** Most rows. */
   readonly limit: number;
   /** With nothing to read, how long to wait for the first record, ms. */
@@ -20,7 +20,7 @@ export interface RawReadOptions {
 }
 
 /** One row of columns, handed over at once: the buffer belongs to the reader. */
-export type OnRow = (columns: RecordColumns, row: number) => void;
+type OnRow = (columns: RecordColumns, row: number) => void;
 
 interface Unread {
   readonly columns: RecordColumns;

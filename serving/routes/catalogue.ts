@@ -12,7 +12,7 @@ import { idOf, orBadRequest } from './ids.js';
 import { pathId } from './schema.js';
 import { answers, json, type ShapeName } from './shapes.js';
 
-export interface CatalogueRoutes {
+interface CatalogueRoutes {
   readonly writer: SharedWriter;
   readonly codec: Codec;
   readonly clock: Clock;

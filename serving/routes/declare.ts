@@ -2,7 +2,7 @@
 import type { FastifySchema } from 'fastify';
 import type { AccessClass } from '../limits.js';
 
-export interface RouteText {
+interface RouteText {
   readonly operationId: string;
   readonly tag: 'features' | 'writes' | 'operation' | 'health';
   readonly summary: string;

@@ -14,7 +14,7 @@ import { idOf, orBadRequest } from './ids.js';
 import { count, parameters, text } from './schema.js';
 import { answers, json } from './shapes.js';
 
-export interface ErasureRoutes {
+interface ErasureRoutes {
   readonly eraser: Eraser;
   readonly erasures: Erasures;
   readonly clock: Clock;

@@ -9,7 +9,7 @@ import { access, CHECKS_ITSELF, described } from './declare.js';
 import { array } from './schema.js';
 import { answers, json } from './shapes.js';
 
-export interface EventRoutes {
+interface EventRoutes {
   readonly writer: SharedWriter;
   readonly codec: Codec;
 }

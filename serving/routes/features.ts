@@ -1,8 +1,10 @@
 /** Published features: popular products, one product's popularity, one user's affinity. */
+
 import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import { type Tenants, unknownUser } from '../access/tenants.js';
 import { READ_MS_MAX } from '../limits.js';
+import { servingMetrics } from '../metrics.js';
 import type { FeatureReaders } from '../ports.js';
 import { Problem } from '../problem.js';
 import { access, described, iso } from './declare.js';
@@ -10,7 +12,7 @@ import { idOf } from './ids.js';
 import { count, id, parameters, pathId } from './schema.js';
 import { answers, json } from './shapes.js';
 
-export interface FeatureRoutes {
+interface FeatureRoutes {
   readonly readers: FeatureReaders;
   readonly tenants: Tenants;
   readonly metrics: Metrics;
@@ -19,7 +21,7 @@ export interface FeatureRoutes {
 export function addFeatureRoutes(app: FastifyInstance, { readers, tenants, metrics }: FeatureRoutes): void {
   const read = { config: access('read'), handlerTimeout: READ_MS_MAX };
   const counted = <T extends { version: number }>(artefact: string, answer: T): T => {
-    metrics.featureReads.inc({ artefact, version: String(answer.version) });
+    servingMetrics(metrics).reads.inc({ artefact, version: String(answer.version) });
     return answer;
   };
 

@@ -1,8 +1,10 @@
 /** What models answer: recommendations, similar products, search. */
+
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Tenants } from '../access/tenants.js';
 import { READ_MS_MAX } from '../limits.js';
+import { servingMetrics } from '../metrics.js';
 import type { ModelAnswer, ModelAnswers } from '../models/answers.js';
 import { Problem } from '../problem.js';
 import { access, described } from './declare.js';
@@ -10,7 +12,7 @@ import { idOf } from './ids.js';
 import { count, parameters, pathId, text } from './schema.js';
 import { answers, json } from './shapes.js';
 
-export interface ModelRoutes {
+interface ModelRoutes {
   readonly models: ModelAnswers;
   readonly tenants: Tenants;
   readonly metrics: Metrics;
@@ -23,7 +25,7 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
   const read = { config: access('read'), handlerTimeout: READ_MS_MAX };
   const told = (request: FastifyRequest, reply: FastifyReply, answer: ModelAnswer) => {
     const reads = Object.entries(answer.reads);
-    for (const [artefact, version] of reads) metrics.featureReads.inc({ artefact, version: String(version) });
+    for (const [artefact, version] of reads) servingMetrics(metrics).reads.inc({ artefact, version: String(version) });
     void reply.header('x-versions', reads.map(([artefact, version]) => `${artefact}=${version}`).join(', '));
     const { version, items, fallback } = answer;
     return { request_id: request.id, version, items, ...(fallback === undefined ? {} : { fallback }) };

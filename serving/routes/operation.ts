@@ -8,7 +8,7 @@ import type { Overview, Readiness } from '../ports.js';
 import { access, described, iso } from './declare.js';
 import { answers, json } from './shapes.js';
 
-export interface OperationRoutes {
+interface OperationRoutes {
   readonly isReady: () => Readiness;
   readonly overview: () => Promise<Overview>;
   readonly metrics: Metrics;

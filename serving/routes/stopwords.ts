@@ -1,9 +1,11 @@
 /** Stopwords of one language, as the current version has them. */
+
 import type { FastifyInstance } from 'fastify';
 import { primaryLanguage } from '../../processors/corpus/language.js';
 import { hasCode } from '../../runtime/process/errors.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import { READ_MS_MAX } from '../limits.js';
+import { servingMetrics } from '../metrics.js';
 import type { FeatureReaders } from '../ports.js';
 import { Problem } from '../problem.js';
 import { access, described } from './declare.js';
@@ -11,7 +13,7 @@ import { idOf } from './ids.js';
 import { parameters, text } from './schema.js';
 import { answers, json } from './shapes.js';
 
-export interface StopwordRoutes {
+interface StopwordRoutes {
   readonly readers: Pick<FeatureReaders, 'stopwords' | 'stopwordLanguages'>;
   readonly metrics: Metrics;
 }
@@ -54,7 +56,7 @@ export function addStopwordRoutes(app: FastifyInstance, { readers, metrics }: St
       const found = await published(readers, language);
       if (found === null) throw unknownLanguage(language, await readers.stopwordLanguages());
       const { version, words } = found;
-      metrics.featureReads.inc({ artefact: 'stopwords', version: String(version) });
+      servingMetrics(metrics).reads.inc({ artefact: 'stopwords', version: String(version) });
       return { version, language, words };
     },
   );

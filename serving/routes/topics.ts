@@ -26,7 +26,7 @@ import { access, CHECKS_ITSELF, described } from './declare.js';
 import { array, count, parameters } from './schema.js';
 import { answers, json } from './shapes.js';
 
-export interface TopicRoutes {
+interface TopicRoutes {
   readonly log: Log;
   readonly codec: Codec;
   readonly writer: SharedWriter;

@@ -27,7 +27,7 @@ const ARTEFACTS = Object.keys(JOB_OF) as Artefact[];
 const VERSION_MAX = 2 ** 31 - 1;
 const REASON_LENGTH_MAX = 1_000;
 
-export interface VersionRoutes {
+interface VersionRoutes {
   readonly versions: VersionSwitch;
   readonly runs: Pick<Runs, 'jobs'>;
 }

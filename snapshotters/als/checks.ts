@@ -13,13 +13,13 @@ import type { Check, Manifest } from '../../publishing/versions/manifest.js';
 import type { Distribution } from './distribution.js';
 import type { Evaluation } from './evaluation.js';
 
-export const ASKED_MIN = 200;
-export const CANDIDATES_MIN = 50;
+const ASKED_MIN = 200;
+const CANDIDATES_MIN = 50;
 const ZERO_SHARE_MAX = 0.05;
 const NORM_RATIO_MAX = 1000;
 const KEPT_MIN = 0.5;
 
-export interface Checked {
+interface Checked {
   readonly users: Distribution;
   readonly products: Distribution;
   readonly evaluation: Evaluation;

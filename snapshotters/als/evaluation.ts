@@ -15,8 +15,8 @@ import type { Places } from './model-memory.js';
 import type { Selection } from './selection.js';
 
 export const ASKED_MAX = 20_000;
-export const NDCG_AT = 10;
-export const RECALL_AT = 20;
+const NDCG_AT = 10;
+const RECALL_AT = 20;
 
 export interface Quality {
   readonly ndcg: number;
@@ -91,7 +91,7 @@ export async function evaluate(
 }
 
 /** Sums of weights of training pairs, per product. */
-export function popularityOf(memory: ArrayBufferLike, { products }: Places): Float64Array {
+function popularityOf(memory: ArrayBufferLike, { products }: Places): Float64Array {
   const u32 = new Uint32Array(memory);
   const f32 = new Float32Array(memory);
   const sums = new Float64Array(products.count);

@@ -5,9 +5,9 @@ import { planBuild } from '../../runtime/models/faiss/build-plan.js';
 import { writeBreadth } from '../../runtime/models/faiss/index-file.js';
 import type { EngineChoice } from '../../runtime/models/faiss/messages.js';
 import { openIndex } from '../../runtime/models/faiss/open-index.js';
+import { exactAnswers, measure, type Sample } from '../../runtime/models/faiss/recall.js';
 import type { VectorIndex } from '../../runtime/models/faiss/vector-index.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { exactAnswers, measure, type Sample } from '../faiss/recall.js';
 
 /**
  * Of a node, twice as many as an index of texts has: users' queries lie far from most products, and with 32 the best ones
@@ -17,7 +17,7 @@ const LINKS = 64;
 /** Of the ten nearest of every query, mean share that a graph must find. */
 export const RECALL_MIN = 0.95;
 /** Widths of a search: the first that reaches RECALL_MIN is taken. */
-export const EF_SEARCH = [96, 192, 384, 768, 1536] as const;
+const EF_SEARCH = [96, 192, 384, 768, 1536] as const;
 const SEARCH_MS_MAX = 300_000;
 
 export interface Graph {

@@ -5,9 +5,9 @@
 import { join } from 'node:path';
 import type { FactorSource } from '../../publishing/versions/artefacts/factor-file.js';
 import { FlatWriter } from '../../runtime/models/faiss/flat-writer.js';
+import { HNSW_FROM } from '../../runtime/models/faiss/kind.js';
+import { type Sample, samplePositions } from '../../runtime/models/faiss/recall.js';
 import { FreshetError } from '../../runtime/process/errors.js';
-import { HNSW_FROM } from '../faiss/kind.js';
-import { type Sample, samplePositions } from '../faiss/recall.js';
 import { type Graph, type GraphOptions, tryGraph } from './graph.js';
 import { directionOf, lengthOf, NEIGHBOURS_INDEX, PRODUCTS_INDEX, productVector, userVector } from './layout.js';
 

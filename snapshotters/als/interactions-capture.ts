@@ -15,12 +15,12 @@ import { packColumns, unpackColumns } from './packed-columns.js';
 import { COUNT_MAX, PairStore, pairList, USER_PAIRS_MAX } from './pair-store.js';
 
 /** Far more than anybody's events of 90 days weigh; float32 has room for its products with alpha. */
-export const WEIGHT_MAX = 1e9;
+const WEIGHT_MAX = 1e9;
 
 /** Of so many users it is kept what is wrong; of the others, that something is. */
 const REFUSALS_TOLD = 100;
 
-export interface CaptureBounds {
+interface CaptureBounds {
   /** Most bytes that it may hold. */
   readonly bytes: number;
 }

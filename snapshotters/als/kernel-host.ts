@@ -17,7 +17,7 @@ export const MEMORY_BYTES_MAX = 2 ** 32 - 2 ** 16;
 /** Plain loops let others have a turn after so long. */
 const TURN_MS = 50;
 
-export interface HostOptions {
+interface HostOptions {
   readonly bytes: number;
   readonly threads: number;
   /** Address of `threads` times SCRATCH_ROWS rows of `width` bytes. */

@@ -9,7 +9,7 @@ import { STEPS } from './train.js';
 
 export const MODEL_CARD_FILE = 'model_card.json';
 
-export interface ModelFacts {
+interface ModelFacts {
   readonly settings: Readonly<Record<string, number>>;
   readonly selection: Selection;
   readonly evaluation: Evaluation;

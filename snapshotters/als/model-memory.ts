@@ -44,7 +44,7 @@ export interface Places {
   readonly bytes: number;
 }
 
-export interface Sizes {
+interface Sizes {
   readonly users: number;
   readonly products: number;
   readonly pairs: number;
@@ -59,7 +59,7 @@ const LINE = 64;
 const BEHIND_PAIRS = 16;
 
 /** `factors` rounded up to what the kernel works with, in bytes. */
-export function widthOf(factors: number): number {
+function widthOf(factors: number): number {
   return Math.ceil(factors / FACTORS_STEP) * FACTORS_STEP * 4;
 }
 

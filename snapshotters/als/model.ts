@@ -31,7 +31,7 @@ export interface Model {
   readonly seconds: { readonly prepare: number; readonly train: number; readonly evaluate: number };
 }
 
-export interface ModelOptions {
+interface ModelOptions {
   readonly settings: ModelSettings;
   readonly captured: Captured;
   /** Called once the pairs are in the model's own memory. */

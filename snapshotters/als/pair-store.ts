@@ -22,7 +22,7 @@ interface Segment {
 }
 
 /** Pairs of one user on their way in; the arrays are at least `length` long. */
-export interface PairList {
+interface PairList {
   length: number;
   products: Uint32Array;
   weights: Float32Array;

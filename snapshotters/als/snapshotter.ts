@@ -13,9 +13,9 @@ import {
 } from '../../publishing/versions/artefacts/factor-file.js';
 import type { Check } from '../../publishing/versions/manifest.js';
 import { FreshetError } from '../../runtime/process/errors.js';
-import type { Settings } from '../../runtime/process/settings.js';
 import type { Interner } from '../../runtime/tasks/state/interner.js';
 import { featureTopics } from '../../topics/features.js';
+import { counted } from '../counted.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { checkModel, previousFigures } from './checks.js';
 import { type MadeIndexes, makeIndexes } from './indexes.js';
@@ -24,16 +24,18 @@ import { type Model, type ModelSettings, makeModel } from './model.js';
 import { evaluationFigures, MODEL_CARD_FILE, modelCard, writeModelCard } from './model-card.js';
 import type { SidePlace } from './model-memory.js';
 import type { Side } from './selection.js';
+import { type AlsSettings, alsSettings } from './settings.js';
 
 const TOPIC = featureTopics(1).interactions.name;
 const MIB = 2 ** 20;
 /** Of the memory that a snapshot may take: saving a capture takes its size twice more for a moment. */
 const CAPTURE_SHARE = 1 / 3;
 
-export const snapshotter: Snapshotter<InteractionsCapture> = {
+export const snapshotter: Snapshotter<InteractionsCapture, readonly [typeof alsSettings]> = {
   name: 'als',
   artefact: 'als',
   topics: [TOPIC],
+  settings: [alsSettings],
 
   createCapture(codec, settings) {
     return new InteractionsCapture(codec, { bytes: CAPTURE_SHARE * settings.SNAPSHOT_MEMORY_MB * MIB });
@@ -63,7 +65,7 @@ export const snapshotter: Snapshotter<InteractionsCapture> = {
   },
 };
 
-function modelSettings(settings: Settings, bytesMax: number): ModelSettings {
+function modelSettings(settings: AlsSettings, bytesMax: number): ModelSettings {
   return {
     factors: settings.ALS_FACTORS,
     regularization: settings.ALS_REGULARIZATION,
@@ -78,7 +80,7 @@ function modelSettings(settings: Settings, bytesMax: number): ModelSettings {
 
 async function publishable(
   capture: InteractionsCapture,
-  { folder, settings, previous, progress }: BuildContext,
+  { folder, settings, previous, progress }: BuildContext<AlsSettings>,
   model: Model,
 ): Promise<BuildReport> {
   const { host, places, selection, evaluation, users, products, seconds } = model;
@@ -160,7 +162,7 @@ function summaryOf(
   { seconds: captureSeconds }: InteractionsCapture,
   { host, places, selection, evaluation, seconds }: Model,
   checks: readonly Check[],
-  settings: Settings,
+  settings: AlsSettings,
   indexes: MadeIndexes | null,
 ): string[] {
   const { users, products, pairs, pairsCaptured } = selection;
@@ -180,9 +182,4 @@ function summaryOf(
     `To be published: factors of ${counted(users.count, 'user')} and ${counted(products.count, 'product')}, ` +
       `${settings.ALS_FACTORS} each.`,
   ];
-}
-
-/** `1 user`, `12,345 users`. */
-function counted(count: number, what: string): string {
-  return `${String(count).replace(/\B(?=(\d{3})+$)/g, ',')} ${what}${count === 1 ? '' : 's'}`;
 }

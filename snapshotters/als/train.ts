@@ -16,7 +16,7 @@ const START_MAX = 0.01;
  */
 const REGULARIZATION_SHARE_MIN = 1e-7;
 
-export interface TrainOptions {
+interface TrainOptions {
   readonly factors: number;
   readonly iterations: number;
   /** λ > 0, added once, whatever the number of pairs. */

@@ -7,7 +7,7 @@ export interface WasmMemory {
   readonly buffer: ArrayBufferLike;
 }
 
-export interface WasmApi {
+interface WasmApi {
   validate(bytes: Uint8Array): boolean;
   readonly Module: new (bytes: Uint8Array) => WasmModule;
   /** In pages of 64 KiB. Throws RangeError when the system does not give them. */

@@ -12,14 +12,14 @@
  * FAISS_CHANGE_ALLOWED lets the last three pass, for the run that is meant to bring such a change.
  */
 import type { Check } from '../../publishing/versions/manifest.js';
-import type { Settings } from '../../runtime/process/settings.js';
-import { counted, thousands } from '../stopwords/figures.js';
-import type { Measured } from './recall.js';
+import type { Measured } from '../../runtime/models/faiss/recall.js';
+import { counted, thousands } from '../counted.js';
+import type { FaissSettings } from './settings.js';
 
 const LOST_SHARE_MAX = 0.01;
 const COUNT_KEPT_MIN = 0.5;
 
-export type CheckSettings = Pick<Settings, 'FAISS_RECALL_MIN' | 'FAISS_CHANGE_ALLOWED'>;
+type CheckSettings = Pick<FaissSettings, 'FAISS_RECALL_MIN' | 'FAISS_CHANGE_ALLOWED'>;
 
 export interface Indexed {
   readonly count: number;

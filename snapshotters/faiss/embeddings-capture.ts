@@ -2,8 +2,9 @@
  * The newest vector of every product in `embeddings`. Per product a few numbers stay in memory, its vector lies in a spool
  * on disk. Nothing is judged here but whether a record can be read: which model is indexed is decided when all are there.
  */
-import { wrongId } from '../../processors/intake/event-view.js';
+
 import type { RecordColumns } from '../../runtime/log/log.js';
+import { wrongId } from '../../runtime/log/record-problem.js';
 import { FLOAT_BYTES } from '../../runtime/models/faiss/index-file.js';
 import { DIMENSION_MAX } from '../../runtime/models/faiss/vector-index.js';
 import { FreshetError } from '../../runtime/process/errors.js';
@@ -20,7 +21,7 @@ const NO_KEY = 'it has no key; it must be the product_id';
 const MODELS_MAX = 1000;
 const MODEL_BYTES_MAX = 1024;
 
-export interface CaptureOptions {
+interface CaptureOptions {
   /** Where the spool lies. */
   readonly folder: string;
   /** For what is kept per product. */

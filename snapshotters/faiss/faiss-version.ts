@@ -15,7 +15,7 @@ import { IdTable } from './id-table.js';
 import { IDS_FILE, INDEX_FILE } from './layout.js';
 
 /** A product and how near it is: the cosine of the two vectors, −1 to 1. */
-export interface Neighbour {
+interface Neighbour {
   readonly product_id: string;
   readonly score: number;
 }
@@ -37,7 +37,7 @@ export interface FaissVersion {
   close(): Promise<void>;
 }
 
-export type OpenVersionOptions = Omit<OpenIndexOptions, 'path' | 'verify'>;
+type OpenVersionOptions = Omit<OpenIndexOptions, 'path' | 'verify'>;
 
 const manifestSchema = z.object({
   artefact: z.literal('faiss'),

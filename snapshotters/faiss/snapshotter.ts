@@ -13,20 +13,27 @@ import type { Manifest } from '../../publishing/versions/manifest.js';
 import { buildIndex } from '../../runtime/models/faiss/build-index.js';
 import { planBuild } from '../../runtime/models/faiss/build-plan.js';
 import { FLAT_DATA_AT, FLOAT_BYTES, readIndexFile, writeBreadth } from '../../runtime/models/faiss/index-file.js';
+import { breadths, chooseKind, HNSW_FROM } from '../../runtime/models/faiss/kind.js';
 import type { EngineChoice } from '../../runtime/models/faiss/messages.js';
 import { openIndex } from '../../runtime/models/faiss/open-index.js';
+import {
+  exactAnswers,
+  type Measured,
+  measure,
+  samplePositions,
+  type Truth,
+} from '../../runtime/models/faiss/recall.js';
 import type { Engine, IndexKind } from '../../runtime/models/faiss/vector-index.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { artifactsFolder } from '../../runtime/process/settings.js';
+import { artifactsFolder } from '../../runtime/stores/settings.js';
+import { counted, thousands } from '../counted.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
-import { counted, thousands } from '../stopwords/figures.js';
 import { checkChanges, checkModels, checkRecall, checkRecords, checkVectors, type Indexed } from './checks.js';
 import { type ChosenModel, chooseModel } from './choose-model.js';
 import { EmbeddingsCapture } from './embeddings-capture.js';
-import { breadths, chooseKind, HNSW_FROM } from './kind.js';
 import { IDS_FILE, INDEX_FILE } from './layout.js';
-import { exactAnswers, type Measured, measure, samplePositions, type Truth } from './recall.js';
+import { type FaissSettings, faissSettings } from './settings.js';
 import { type WrittenVectors, writeVectors } from './vectors-file.js';
 
 const TOPIC = 'embeddings';
@@ -39,14 +46,17 @@ const SEARCH_MS_MAX = 300_000;
 const CAPTURE_SHARE = 1 / 2;
 const MIB = 2 ** 20;
 
-export const snapshotter: Snapshotter<EmbeddingsCapture> = createFaissSnapshotter();
+type FaissSnapshotter = Snapshotter<EmbeddingsCapture, readonly [typeof faissSettings]>;
+
+export const snapshotter: FaissSnapshotter = createFaissSnapshotter();
 
 /** `engine`: for tests; a machine takes the native module where it has one. */
-export function createFaissSnapshotter(engine: EngineChoice = 'auto'): Snapshotter<EmbeddingsCapture> {
+export function createFaissSnapshotter(engine: EngineChoice = 'auto'): FaissSnapshotter {
   return {
     name: 'faiss',
     artefact: 'faiss',
     topics: [TOPIC],
+    settings: [faissSettings],
     createCapture: (codec, settings) =>
       new EmbeddingsCapture(codec, {
         folder: join(artifactsFolder(settings), '.work', 'faiss-spool'),
@@ -60,7 +70,11 @@ export function createFaissSnapshotter(engine: EngineChoice = 'auto'): Snapshott
   };
 }
 
-async function build(capture: EmbeddingsCapture, context: BuildContext, engine: EngineChoice): Promise<BuildReport> {
+async function build(
+  capture: EmbeddingsCapture,
+  context: BuildContext<FaissSettings>,
+  engine: EngineChoice,
+): Promise<BuildReport> {
   const started = performance.now();
   const groups = capture.groups();
   const chosen = chooseModel(groups);
@@ -85,7 +99,12 @@ interface ExactAnswers extends Truth {
   readonly engine: Engine;
 }
 
-async function exact(path: string, count: number, context: BuildContext, engine: EngineChoice): Promise<ExactAnswers> {
+async function exact(
+  path: string,
+  count: number,
+  context: BuildContext<FaissSettings>,
+  engine: EngineChoice,
+): Promise<ExactAnswers> {
   context.progress('exact answers', 0, null);
   const index = await openIndex({ ...searching(path), engine });
   try {
@@ -116,7 +135,7 @@ async function make(
   flat: string,
   dimension: number,
   truth: ExactAnswers,
-  context: BuildContext,
+  context: BuildContext<FaissSettings>,
 ): Promise<Made> {
   const path = join(context.folder, INDEX_FILE);
   const { engine } = truth;
@@ -186,7 +205,7 @@ interface Outcome {
   readonly seconds: number;
 }
 
-function reportOf(outcome: Outcome, { settings, previous }: BuildContext): BuildReport {
+function reportOf(outcome: Outcome, { settings, previous }: BuildContext<FaissSettings>): BuildReport {
   const { capture, groups, chosen, written, made, truth, kind } = outcome;
   const { group, otherModels, otherDimensions } = chosen;
   const now = { count: written.count, model: group.model, dimension: group.dimension };

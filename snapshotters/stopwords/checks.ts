@@ -18,9 +18,9 @@
  */
 import type { Word } from '../../publishing/versions/artefacts/words.js';
 import type { Check } from '../../publishing/versions/manifest.js';
-import type { Settings } from '../../runtime/process/settings.js';
+import { counted, thousands } from '../counted.js';
 import { type Comparison, stabilityByChance } from './comparison.js';
-import { counted, thousands } from './figures.js';
+import type { StopwordSettings } from './settings.js';
 
 /** A shorter list is none: the language is left out. */
 export const WORDS_MIN = 10;
@@ -33,8 +33,8 @@ const STABILITY_MAX = 0.1;
 const OVERLAP_MIN = 0.7;
 const NAMED_MAX = 5;
 
-export type CheckSettings = Pick<
-  Settings,
+type CheckSettings = Pick<
+  StopwordSettings,
   'STOPWORDS_WORDS_MAX' | 'STOPWORDS_DOCUMENTS_MIN' | 'STOPWORDS_CHANGE_ALLOWED'
 >;
 
@@ -61,7 +61,7 @@ export interface ComparedList extends Comparison {
   readonly basisBefore: Basis | null;
 }
 
-export interface Lost {
+interface Lost {
   readonly language: string;
   readonly basisBefore: Basis | null;
 }

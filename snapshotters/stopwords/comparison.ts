@@ -6,7 +6,7 @@ import { CONFIDENCE_BINS, histogramOf } from './figures.js';
 const CHANGE_MIN = 0.01;
 const LARGEST_SHOWN = 5;
 /** Words that are compared for overlap. */
-export const TOP_COMPARED = 50;
+const TOP_COMPARED = 50;
 
 export interface Change {
   readonly word: string;

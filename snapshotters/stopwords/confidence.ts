@@ -33,7 +33,7 @@ export interface LanguageTerms {
 }
 
 /** What stands in one document only says nothing yet. */
-export const WORD_DOCUMENTS_MIN = 2;
+const WORD_DOCUMENTS_MIN = 2;
 const SHARE_PRIOR_PAIRS = 200;
 const SOURCE_HALF_WEIGHT_DOCUMENTS = 20;
 const SPREAD_FACTOR = 2;

@@ -5,9 +5,10 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UNKNOWN_LANGUAGE } from '../../processors/corpus/language.js';
+import { type CorpusSettings, corpusSettings } from '../../processors/corpus/settings.js';
 import { WORDS_FILE, type Word } from '../../publishing/versions/artefacts/words.js';
 import { FreshetError } from '../../runtime/process/errors.js';
-import type { Settings } from '../../runtime/process/settings.js';
+import { counted, thousands } from '../counted.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { candidatesMax, candidatesPerShard } from './candidates.js';
 import {
@@ -21,9 +22,10 @@ import {
 } from './checks.js';
 import { compare } from './comparison.js';
 import { confidences, documentFrequency, inverseDocumentFrequency } from './confidence.js';
-import { counted, figuresOf, type LanguageFigures, thousands } from './figures.js';
+import { figuresOf, type LanguageFigures } from './figures.js';
 import { type LanguageCandidates, languageCandidates } from './language-terms.js';
 import { PreviousWords } from './previous-words.js';
+import { type StopwordSettings, stopwordSettings } from './settings.js';
 import { type LeftOut, summaryOf } from './summary.js';
 import { LANGUAGES_MAX, TermsCapture } from './terms-capture.js';
 
@@ -34,10 +36,13 @@ const MIB = 2 ** 20;
 /** Of a list that is new. */
 const NO_BASIS = { documents: 0, sources: 0 };
 
-export const snapshotter: Snapshotter<TermsCapture> = {
+type OwnSettings = StopwordSettings & CorpusSettings;
+
+export const snapshotter: Snapshotter<TermsCapture, readonly [typeof stopwordSettings, typeof corpusSettings]> = {
   name: 'stopwords',
   artefact: 'stopwords',
   topics: [TOPIC],
+  settings: [stopwordSettings, corpusSettings],
 
   createCapture(codec, settings) {
     return new TermsCapture(codec, {
@@ -68,7 +73,7 @@ export const snapshotter: Snapshotter<TermsCapture> = {
 };
 
 /** Surest first; equal ones by name. */
-function wordsOf(candidates: LanguageCandidates, settings: Settings): Word[] {
+function wordsOf(candidates: LanguageCandidates, settings: StopwordSettings): Word[] {
   const width = candidates.sources.length;
   const words: Word[] = [];
   for (const [term, confidence] of confidences(candidates).entries()) {
@@ -89,7 +94,7 @@ function wordsOf(candidates: LanguageCandidates, settings: Settings): Word[] {
 /** One build under way. */
 class Building {
   readonly #capture: TermsCapture;
-  readonly #context: BuildContext;
+  readonly #context: BuildContext<OwnSettings>;
   readonly #previous: PreviousWords | null;
   readonly #figures: Record<string, LanguageFigures> = {};
   readonly #lists: CheckedList[] = [];
@@ -99,7 +104,7 @@ class Building {
   #candidates = 0;
   #candidateLanguages = 0;
 
-  constructor(capture: TermsCapture, context: BuildContext) {
+  constructor(capture: TermsCapture, context: BuildContext<OwnSettings>) {
     this.#capture = capture;
     this.#context = context;
     this.#previous = context.previous === null ? null : new PreviousWords(context.previous);
@@ -200,7 +205,7 @@ class Building {
   }
 }
 
-function nothingCaptured({ TERMS_INTERVAL_S }: Settings): FreshetError {
+function nothingCaptured({ TERMS_INTERVAL_S }: CorpusSettings): FreshetError {
   return new FreshetError(
     'invalid_data',
     `The topic ${TOPIC} holds no documents, so there is nothing to make stopwords of. Send documents first; they are ` +
@@ -208,7 +213,7 @@ function nothingCaptured({ TERMS_INTERVAL_S }: Settings): FreshetError {
   );
 }
 
-function nothingToPublish(leftOut: readonly LeftOut[], settings: Settings): FreshetError {
+function nothingToPublish(leftOut: readonly LeftOut[], settings: StopwordSettings): FreshetError {
   const largest = [...leftOut].sort((a, b) => b.documents - a.documents)[0];
   const most =
     largest === undefined

@@ -1,6 +1,7 @@
 /** What a run says for itself, in lines for people; all that a dry run leaves behind. */
+
+import { counted, thousands } from '../counted.js';
 import type { Change, Comparison } from './comparison.js';
-import { counted, thousands } from './figures.js';
 
 const LANGUAGES_SHOWN = 10;
 const LEFT_OUT_SHOWN = 20;
@@ -11,7 +12,7 @@ export interface LeftOut {
   readonly reason: string;
 }
 
-export interface SummaryFacts {
+interface SummaryFacts {
   readonly topic: string;
   readonly records: number;
   readonly seconds: number;

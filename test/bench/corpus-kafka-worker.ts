@@ -1,10 +1,12 @@
 /** A member of the corpus application on real Kafka; tells how far its tasks have come until it is asked to end. */
+
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
 import { createCorpus } from '../../processors/corpus/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
+import { taskMetrics } from '../../runtime/tasks/metrics.js';
 import { Codec } from '../../schemas/codec.js';
 import { peakMemoryMib, stopwatch } from './cpu.js';
 import { input, tell } from './worker.js';
@@ -25,13 +27,13 @@ const TELL_MS = 50;
 
 const settings = loadSettings((await input<CorpusMemberInput>()).settings);
 const logger = createLogger('warn');
-const metrics = createMetrics();
+const reporting = openReporting(logger);
 const log = await openKafkaLog(settings, logger);
 const spent = stopwatch();
-const corpus = createCorpus({ log, codec: new Codec(), settings, logger, metrics, clock: systemClock });
+const corpus = createCorpus({ log, codec: new Codec(), settings, ...reporting, clock: systemClock });
 await corpus.start();
 const telling = setInterval(async () => {
-  const { values } = await metrics.taskPosition.get();
+  const { values } = await taskMetrics(reporting.metrics).position.get();
   const positions = values.map(({ labels, value }) => ({
     processor: String(labels.processor),
     partition: Number(labels.partition),

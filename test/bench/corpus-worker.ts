@@ -146,7 +146,7 @@ for (const batch of batches) {
 if (wanted.whole) {
   // The last minute: rows to the changelog, shards to the readers.
   now += 60_000;
-  terms.beginFlush();
+  terms.beginFlush(0);
   while (!terms.flushComplete || terms.isDue(now)) {
     terms.emit(now, out);
     terms.flush(5_000, terms.clock, out);

@@ -1,9 +1,13 @@
 /** Texts per second: the embedder beside onnxruntime alone, the hashed model, and the application with a changed catalogue. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
 import { createCatalogue } from '../../cli/demo/catalogue.js';
 import { createEmbeddings } from '../../processors/embeddings/main.js';
+import { embeddingMetrics } from '../../processors/embeddings/metrics.js';
 import { productText } from '../../processors/embeddings/product-text.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
@@ -14,7 +18,6 @@ import { systemClock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Product } from '../../schemas/records.js';
 import { applyTopics } from '../../topics/apply.js';
@@ -210,7 +213,7 @@ function figuresOf(full: Passed, some: Passed, products: number): Figure[] {
 
 /** From the start of the application until everything is embedded and committed. */
 async function pass(log: Log, embedder: Embedder, embeds: number, records: number): Promise<Passed> {
-  const metrics = createMetrics();
+  const { metrics, ...reporting } = openReporting(silentLogger);
   const spent = stopwatch();
   const service = createEmbeddings({
     log,
@@ -218,7 +221,7 @@ async function pass(log: Log, embedder: Embedder, embeds: number, records: numbe
     metrics,
     codec: new Codec(),
     settings: loadSettings({}),
-    logger: silentLogger,
+    ...reporting,
     clock: systemClock,
   });
   await service.start();
@@ -235,7 +238,7 @@ async function pass(log: Log, embedder: Embedder, embeds: number, records: numbe
 }
 
 async function counts(metrics: Metrics): Promise<{ embedded: number; other: number }> {
-  const { values } = await metrics.embeddings.get();
+  const { values } = await embeddingMetrics(metrics).products.get();
   const sum = (isWanted: boolean) =>
     values
       .filter(({ labels }) => (labels.outcome === 'embedded') === isWanted)

@@ -1,11 +1,12 @@
 /** Runs the features application until it has folded what lies in the log at the start, and tells what that took. */
 
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
 import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
+import { taskMetrics } from '../../runtime/tasks/metrics.js';
 import { Codec } from '../../schemas/codec.js';
 import { featureTopics } from '../../topics/features.js';
 import { peakMemoryMib, stopwatch } from './cpu.js';
@@ -32,7 +33,7 @@ export interface EngineDone {
 const { brokers, partitions } = await input<EngineInput>();
 const settings = loadSettings({ KAFKA_BROKERS: brokers, PARTITIONS: String(partitions) });
 const logger = createLogger('warn');
-const metrics = createMetrics();
+const { metrics, events } = openReporting(logger);
 const log = await openKafkaLog(settings, logger);
 const ends = await workEnds(log, 'events');
 const processors = createProcessors({
@@ -41,18 +42,19 @@ const processors = createProcessors({
   settings,
   logger,
   metrics,
+  events,
   clock: systemClock,
   version: 1,
 });
-const { progress } = processors.application;
+const { reached } = processors.application;
 
 const spent = stopwatch();
 await processors.start();
-await progress.awaitReached(ends);
+await reached.waitFor(ends);
 const affinitySeconds = spent().seconds;
-await progress.awaitReached(await workEnds(log, featureTopics(1).productActivity.name));
+await reached.waitFor(await workEnds(log, featureTopics(1).productActivity.name));
 const { seconds, cpuSeconds } = spent();
-const commits = (await metrics.commits.get()).values.reduce((sum, { value }) => sum + value, 0);
+const commits = (await taskMetrics(metrics).commits.get()).values.reduce((sum, { value }) => sum + value, 0);
 tell({ kind: 'done', affinitySeconds, seconds, cpuSeconds, memoryMib: peakMemoryMib(), commits } satisfies EngineDone);
 
 process.once('SIGTERM', async () => {

@@ -2,12 +2,13 @@
  * The processors as a process of their own, as long as the starter wants it: tells how long they took to be ready, how far
  * they are, what they take, and sets their clock wrong when it is told to.
  */
+
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
 import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import { featureTopics } from '../../topics/features.js';
 import { SkewedClock } from '../support/manual-clock.js';
@@ -60,8 +61,7 @@ const processors = createProcessors({
   log,
   codec: new Codec(),
   settings,
-  logger,
-  metrics: createMetrics(),
+  ...openReporting(logger),
   clock,
   version: 1,
   ...(checkpointFolder === null ? {} : { checkpointFolder }),
@@ -82,8 +82,8 @@ tell<FeaturesReady>({ kind: 'ready', seconds: performance.now() / 1000, memoryMi
 async function answer(request: FeaturesRequest): Promise<void> {
   switch (request.kind) {
     case 'catch-up':
-      await application.progress.awaitReached(await workEnds(log, 'events'));
-      await application.progress.awaitReached(await workEnds(log, featureTopics(1).productActivity.name));
+      await application.reached.waitFor(await workEnds(log, 'events'));
+      await application.reached.waitFor(await workEnds(log, featureTopics(1).productActivity.name));
       return tell({ kind: 'caught-up' });
     case 'skew':
       clock.skewMs = request.ms;
@@ -93,7 +93,7 @@ async function answer(request: FeaturesRequest): Promise<void> {
         ...(await workEnds(log, 'events')),
         ...(await workEnds(log, featureTopics(1).productActivity.name)),
       ];
-      const behind = ends.reduce((sum, end) => sum + Math.max(0, end.offset - application.progress.reached(end)), 0);
+      const behind = ends.reduce((sum, end) => sum + Math.max(0, end.offset - application.reached.of(end)), 0);
       const stateHashes = request.hashes ? application.parts().map((part) => part.stateHash()) : [];
       tell<FeaturesStanding>({
         kind: 'standing',

@@ -1,7 +1,8 @@
 /** Sends the load at a steady rate until it is told to end, from a process of its own. */
+
+import { loadSettings } from '../../assembly/settings.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { createLogger } from '../../runtime/process/logger.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { load } from '../support/load.js';
 import { input, tell } from './worker.js';
 

@@ -1,7 +1,9 @@
 /** A recommendation model on its way from its files into the stores, and what reading it costs. */
+
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openReporting } from '../../assembly/reporting.js';
 import { Layout } from '../../publishing/layout.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createModelReader } from '../../publishing/reading/models.js';
@@ -11,7 +13,6 @@ import type { Manifest } from '../../publishing/versions/manifest.js';
 import type { VersionsPlace } from '../../publishing/versions/place.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
 import { Artifacts } from '../../runtime/stores/artifacts.js';
 import { productId, userId } from '../support/load.js';
 import { Random } from '../support/random.js';
@@ -44,7 +45,7 @@ export const modelStores: Bench = {
       const artifacts = new Artifacts(root);
       const place: VersionsPlace = {
         ...{ database, store: redis.store, layout, artifacts, clock: systemClock },
-        ...{ logger: silentLogger, metrics: createMetrics() },
+        ...openReporting(silentLogger),
       };
       options.say(`writing the files of ${users} users and ${products} products`);
       const manifest = await writeModel(artifacts.folder('als', 1), users, products, options.seed);

@@ -1,8 +1,9 @@
 /** Real services of a bench's own, empty and with nobody else on them. */
+
+import { loadSettings } from '../../assembly/settings.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { createLogger } from '../../runtime/process/logger.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';

@@ -2,17 +2,18 @@
  * Recommendations, similar products and search from a process of its own, over HTTP, at a fixed rate. A request counts
  * from the moment at which it was due, so that a server that falls behind is not spared the waiting of those behind.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import type { Versions } from '../../publishing/versions/versions.js';
 import { loadNative } from '../../runtime/models/faiss/native.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import { RECALL_MIN } from '../../snapshotters/als/graph.js';
 import type { MadeIndexes } from '../../snapshotters/als/indexes.js';
@@ -51,7 +52,7 @@ export const serving: Bench = {
     await migrateUp(postgres.database);
     const machine = createVersions({
       ...{ database: postgres.database, store: redis.store, log: place.log, codec: new Codec(), settings },
-      ...{ clock: systemClock, logger: silentLogger, metrics: createMetrics() },
+      ...{ clock: systemClock, ...openReporting(silentLogger) },
     });
     let running: RunningFreshet | null = null;
     try {

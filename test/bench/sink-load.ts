@@ -2,9 +2,11 @@
  * Feature topics as the stores' benches need them: rows of popularity and affinity in an embedded log, and the sinks of
  * one store reading them.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openReporting } from '../../assembly/reporting.js';
 import { DeadLetterWriter } from '../../publishing/live/dead-letters.js';
 import { type GroupSink, Materialiser } from '../../publishing/live/materialise.js';
 import type { SinkPace } from '../../publishing/live/partition-sink.js';
@@ -12,7 +14,6 @@ import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log, LogWriter, TopicPartition } from '../../runtime/log/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
 import { Codec } from '../../schemas/codec.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
@@ -174,8 +175,7 @@ export function sinksOf(log: Log, sink: string, sinks: readonly GroupSink[], pac
     log,
     codec,
     clock: systemClock,
-    logger,
-    metrics: createMetrics(),
+    ...openReporting(logger),
     letters: new DeadLetterWriter(log, codec, systemClock),
     incarnationOf: (topic) => log.admin.topicId(topic),
     pace,

@@ -2,10 +2,13 @@
  * One run of the stopwords from the request to the switch: terms of 50 languages in the embedded log, lent to the run's
  * own process, and published into a real Postgres and a Redis where one is installed.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { snapshotterOf } from '../../cli/snapshotters.js';
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
+import { snapshotterOf } from '../../assembly/snapshotters.js';
 import type { Run } from '../../jobs/runs.js';
 import { Worker } from '../../jobs/worker.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
@@ -14,8 +17,6 @@ import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { openStores } from '../../runtime/stores/open-stores.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Terms } from '../../schemas/records.js';
@@ -53,7 +54,7 @@ async function measure(folder: string, { seed, say }: BenchOptions): Promise<Rep
   const stores = await openStores(settings, silentLogger);
   const codec = new Codec();
   const { database, store } = stores;
-  const shared = { log, codec, settings, database, metrics: createMetrics(), logger: silentLogger, clock: systemClock };
+  const shared = { log, codec, settings, database, ...openReporting(silentLogger), clock: systemClock };
   try {
     await applyTopics(log.admin, allTopics(), { kind: log.kind });
     await migrateUp(database);

@@ -1,11 +1,11 @@
 /** Holds what stands in the feature topics against the reference, every key at its own as_of. */
 
-import { Reference } from '../../publishing/audit/reference.js';
 import type { Log } from '../../runtime/log/log.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Affinity, Popularity } from '../../schemas/records.js';
 import { featureTopics } from '../../topics/features.js';
 import { compareAffinity, comparePopularity, Differences } from '../faults/harness/differences.js';
+import { Reference } from '../support/reference.js';
 import { rawEvents, readAll } from './feed.js';
 
 export interface Verdict {

@@ -2,11 +2,14 @@
  * Publishing stopwords at full size, and switching between two versions while others read: what it takes, what readers
  * notice, and whether any of them ever sees a mixture. Every word carries the number of its version.
  */
+
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings, type Settings } from '../../assembly/settings.js';
 import { Layout } from '../../publishing/layout.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createVersions } from '../../publishing/versions/create.js';
@@ -15,10 +18,9 @@ import { StagingBatches } from '../../publishing/versions/staging.js';
 import type { Build, Versions } from '../../publishing/versions/versions.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { artifactsFolder, loadSettings, type Settings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore, StoreOperation } from '../../runtime/stores/online-store.js';
+import { artifactsFolder } from '../../runtime/stores/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import { categoryId, productId } from '../support/load.js';
 import { Random } from '../support/random.js';
@@ -50,7 +52,7 @@ export const versions: Bench = {
     await migrateUp(database);
     const machine = createVersions({
       ...{ database, store: redis.store, log, codec: new Codec(), settings, clock: systemClock },
-      ...{ logger: silentLogger, metrics: createMetrics() },
+      ...openReporting(silentLogger),
     });
     try {
       await machine.start();

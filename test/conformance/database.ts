@@ -1,4 +1,4 @@
-/** What every Postgres behind the database port must do (runtime/stores/database.ts), written once. */
+/** The contract of every Postgres behind the database port (runtime/stores/database.ts), written once. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
@@ -13,7 +13,7 @@ const withCode = (code: ErrorCode) => (error: unknown) => {
   return true;
 };
 
-/** Registers the suite under `name`. Tables are made, and dropped, under names of the run's own. */
+/** Registers the suite under `name`. Tables are created, and dropped, under names of this run. */
 export function databaseConformance(name: string, url: () => Promise<string>): void {
   describe(`database port: ${name}`, () => {
     const table = `conformance_${randomBytes(4).toString('hex')}`;
@@ -34,7 +34,7 @@ export function databaseConformance(name: string, url: () => Promise<string>): v
       (await queryable.query<{ id: string }>(`SELECT id FROM ${table} ORDER BY id`)).map(({ id }) => id);
     const empty = () => database.execute(`DELETE FROM ${table}`);
 
-    test('values come as the port says', async () => {
+    test('values have the types that the port promises', async () => {
       const [row] =
         await database.query(`SELECT 9007199254740991::int8 AS int8, 0.1::float8 AS float8, 12.5::numeric AS numeric,
         '{"a": [1, null]}'::jsonb AS jsonb, '2024-02-29T12:00:00.123Z'::timestamptz AS timestamptz, true AS bool,
@@ -57,7 +57,7 @@ export function databaseConformance(name: string, url: () => Promise<string>): v
       });
     });
 
-    test('parameters of every kind, also as arrays for unnest', async () => {
+    test('parameters of every type, and as arrays for unnest', async () => {
       const at = new Date('2024-02-29T23:59:59.999Z');
       const [row] = await database.query(
         'SELECT $1::text AS t, $2::int8 AS n, $3::int8 AS big, $4::bool AS b, $5::timestamptz AS at, $6::bytea AS bytes, $7::text AS nothing, $8::jsonb AS data',
@@ -97,14 +97,14 @@ export function databaseConformance(name: string, url: () => Promise<string>): v
       assert.deepEqual(await database.query('SELECT id FROM unnest($1::text[]) AS id', [[]]), []);
     });
 
-    test('execute tells the number of rows; several statements in one text answer with the last', async () => {
+    test('execute returns the number of rows; several statements in one text return the result of the last', async () => {
       assert.equal(await database.execute(`INSERT INTO ${table} (id) VALUES ('a'), ('b')`), 2);
       assert.equal(await database.execute(`UPDATE ${table} SET score = 1 WHERE id = $1`, ['never']), 0);
       assert.deepEqual(await database.query('SELECT 1 AS a; SELECT 2 AS b'), [{ b: 2 }]);
       assert.equal(await database.execute(`DELETE FROM ${table} WHERE id = 'a'; DELETE FROM ${table}`), 1);
     });
 
-    test('a transaction is kept as a whole or not at all, and hidden until then', async () => {
+    test('a transaction is committed as a whole or not at all, and hidden until then', async () => {
       const result = await database.transaction(async (connection) => {
         await connection.execute(`INSERT INTO ${table} (id) VALUES ('a')`);
         assert.deepEqual(await ids(connection), ['a']);
@@ -123,7 +123,7 @@ export function databaseConformance(name: string, url: () => Promise<string>): v
       await empty();
     });
 
-    test('a transaction that passes over a failed statement does not pretend to be kept', async () => {
+    test('a transaction that ignores a failed statement does not claim to be committed', async () => {
       const passing = database.transaction(async (connection) => {
         await connection.execute(`INSERT INTO ${table} (id) VALUES ('a')`);
         await connection.execute('SELECT 1 / 0').catch(() => undefined);
@@ -132,7 +132,7 @@ export function databaseConformance(name: string, url: () => Promise<string>): v
       assert.deepEqual(await ids(), []);
     });
 
-    test('what fails only at the commit fails the transaction', async () => {
+    test('an error at the commit fails the transaction', async () => {
       const late = database.transaction(async (connection) => {
         await connection.execute('SET CONSTRAINTS ALL DEFERRED');
         await connection.execute(`INSERT INTO ${table} (id, n) VALUES ('a', 1), ('b', 1)`);
@@ -141,7 +141,7 @@ export function databaseConformance(name: string, url: () => Promise<string>): v
       assert.deepEqual(await ids(), []);
     });
 
-    test('a connection kept beyond its transaction is of no use', async () => {
+    test('a connection cannot be used after its transaction', async () => {
       const kept = await database.transaction(async (connection) => connection);
       await assert.rejects(kept.query('SELECT 1'), withCode('state'));
     });
@@ -163,7 +163,7 @@ export function databaseConformance(name: string, url: () => Promise<string>): v
       await empty();
     });
 
-    test('a deadlock ends one of the two with a transient error', async () => {
+    test('a deadlock fails one of the two with a transient error', async () => {
       await database.execute(`INSERT INTO ${table} (id, score) VALUES ('a', 0), ('b', 0)`);
       const touch = (id: string) => `UPDATE ${table} SET score = score + 1 WHERE id = '${id}'`;
       let arrived = 0;
@@ -186,7 +186,7 @@ export function databaseConformance(name: string, url: () => Promise<string>): v
       await empty();
     });
 
-    test('of many owners that expect one offset exactly one writes', async () => {
+    test('of many owners that expect the same offset, exactly one writes', async () => {
       await database.execute(`INSERT INTO ${table} (id, n) VALUES ('sink', 0)`);
       const gated = `WITH gate AS (UPDATE ${table} SET n = $2 WHERE id = 'sink' AND n = $1 RETURNING 1)
         INSERT INTO ${table} (id, score) SELECT row.id, row.score FROM unnest($3::text[], $4::float8[]) AS row(id, score), gate

@@ -1,4 +1,4 @@
-/** Rows as plain objects and patient reading, for tests only: the product itself never makes an object per record. */
+/** Rows as plain objects and patient reading, for tests only: the product itself never creates an object per record. */
 import assert from 'node:assert/strict';
 import type { LogReader, RecordColumns } from '../../runtime/log/log.js';
 
@@ -11,7 +11,7 @@ export interface Row {
   readonly value: string | null;
 }
 
-/** The bytes of a key or value as latin1 text, which loses nothing; null stays null. */
+/** The bytes of a key or value as latin1 text, which is lossless; null stays null. */
 export function rowsOf(columns: RecordColumns): Row[] {
   const { topic, partition, bytes } = columns;
   const text = (from: number, to: number) => (from === -1 ? null : bytes.toString('latin1', from, to));
@@ -26,8 +26,8 @@ export function rowsOf(columns: RecordColumns): Row[] {
 }
 
 /**
- * Polls until `enough` rows have come or the deadline passes, and checks what every answer must keep: offsets rise, and
- * position() and nextOffset lie behind the last row.
+ * Polls until `enough` rows have arrived or the deadline passes, and checks every answer: offsets rise, and position()
+ * and nextOffset are after the last row.
  */
 export async function readRows(reader: LogReader, enough: number, deadlineMs = 30_000): Promise<Row[]> {
   const rows: Row[] = [];
@@ -42,14 +42,14 @@ export async function readRows(reader: LogReader, enough: number, deadlineMs = 3
         last.set(place, row.offset);
         rows.push(row);
       }
-      assert.ok(columns.nextOffset > (last.get(place) ?? -1), `${place}: nextOffset lies behind the rows`);
+      assert.ok(columns.nextOffset > (last.get(place) ?? -1), `${place}: nextOffset is not after the rows`);
       assert.ok(reader.position(columns) >= columns.nextOffset, `${place}: position() lags behind the answer`);
     }
   }
   return rows;
 }
 
-/** Polls a condition that some other process makes true in its own time; fails with `what` at the deadline. */
+/** Polls a condition that another process makes true in its own time; fails with `what` at the deadline. */
 export async function eventually(what: string, condition: () => Promise<boolean>, deadlineMs = 30_000): Promise<void> {
   const until = Date.now() + deadlineMs;
   while (!(await condition())) {
@@ -58,7 +58,7 @@ export async function eventually(what: string, condition: () => Promise<boolean>
   }
 }
 
-/** Rows of one topic's partition. */
+/** Rows of one partition of a topic. */
 export function inPartition(rows: readonly Row[], partition: number, topic?: string): Row[] {
   return rows.filter((row) => row.partition === partition && (topic === undefined || row.topic === topic));
 }

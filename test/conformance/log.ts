@@ -1,7 +1,7 @@
 /**
- * What every implementation of the log port must do (runtime/log/log.ts), written once and run on Kafka and on the embedded
- * log. Offsets may have gaps (Kafka's control records), so the suite compares rows and never counts offsets, except
- * where no transaction was involved.
+ * The contract of every implementation of the log port (runtime/log/log.ts), written once and run on Kafka and on the
+ * embedded log. Offsets may have gaps (Kafka's control records), so the suite compares rows and does not count offsets,
+ * except where no transaction was involved.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -24,12 +24,12 @@ import { eventually, inPartition, readRows } from './log-rows.js';
 
 export interface OpenedLog {
   readonly log: Log;
-  /** Closes the log and opens what it left behind again. */
+  /** Closes the log and opens it again. */
   readonly reopen?: () => Promise<Log>;
 }
 
 export interface ConformanceOptions {
-  /** Raises the first offset of a partition to `before`, by whatever means the implementation has. */
+  /** Raises the first offset of a partition to `before`, in whatever way the implementation offers. */
   readonly truncate?: (log: Log, partition: TopicPartition, before: number) => Promise<void>;
 }
 
@@ -39,7 +39,7 @@ const withCode = (code: Parameters<typeof hasCode>[1]) => (error: unknown) => {
   return true;
 };
 
-/** Registers the suite under `name`. One log serves all tests; each test has topics of its own. */
+/** Registers the suite under `name`. One log serves all tests; each test has its own topics. */
 export function logConformance(name: string, open: () => Promise<OpenedLog>, options: ConformanceOptions = {}): void {
   describe(`log port: ${name}`, () => {
     const run = randomBytes(4).toString('hex');
@@ -86,7 +86,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         Array.from({ length: partitions }, (_, partition) => ({ topic, partition, offset: 0 })),
         more,
       );
-    /** Reads on until the position of every partition is its last stable offset; returns how many rows came. */
+    /** Reads until the position of every partition is its last stable offset; returns the number of rows read. */
     const drain = async (reader: LogReader, partitions: readonly TopicPartition[]): Promise<number> => {
       let rows = 0;
       await eventually('the reader reaches the end', async () => {
@@ -101,7 +101,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
     };
 
     describe('topics', () => {
-      test('a created topic is described as it was asked for, listed, and gone after its deletion', async () => {
+      test('a created topic is described as requested, listed, and gone after its deletion', async () => {
         const asked = config('settings', {
           partitions: 5,
           cleanup: 'compact,delete',
@@ -155,13 +155,13 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.throws(() => writer.add(missing, bytes('k'), bytes('v')), withCode('unknown_topic'));
         const transactional = await makeTransactional(unique('id'), topic);
         assert.throws(() => transactional.add(missing, bytes('k'), bytes('v')), withCode('unknown_topic'));
-        assert.equal(await log.admin.describeTopic(missing), null, 'nothing was created on the way');
+        assert.equal(await log.admin.describeTopic(missing), null, 'nothing was created by asking');
       });
 
-      test('a topic has an id that one made later under its name does not have', async () => {
+      test('a topic has an id that differs when it is created again', async () => {
         const topic = await makeTopic('id');
         const id = await log.admin.topicId(topic);
-        assert.ok(id, 'the log under test tells ids');
+        assert.ok(id, 'the log under test has ids');
         assert.equal(await log.admin.topicId(topic), id);
         assert.notEqual(await log.admin.topicId(await makeTopic('x'.repeat(140))), id);
         await log.admin.deleteTopic(topic);
@@ -170,7 +170,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.notEqual(await log.admin.topicId(topic), id);
       });
 
-      test('a topic created anew under an old name is empty', async () => {
+      test('a topic recreated under an old name is empty', async () => {
         const asked = config('reborn', { partitions: 1 });
         await log.admin.createTopic(asked);
         const writer = await makeWriter(asked.name);
@@ -222,7 +222,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         }
       });
 
-      test('null, empty and binary keys and values stay what they were', async () => {
+      test('null, empty and binary keys and values are unchanged', async () => {
         const topic = await makeTopic('binary', { partitions: 1 });
         const writer = await makeWriter(topic);
         const all = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
@@ -244,7 +244,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         );
       });
 
-      test('bytes handed to add may be reused by the caller at once', async () => {
+      test('the caller may reuse bytes as soon as add returns', async () => {
         const topic = await makeTopic('reuse', { partitions: 1 });
         const writer = await makeWriter(topic);
         const buffer = Buffer.from('0');
@@ -257,7 +257,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal(rows.map((row) => `${row.key}${row.value}`).join(''), '00112233445566778899');
       });
 
-      test('a partition that is asked for wins over the key', async () => {
+      test('an explicit partition takes precedence over the key', async () => {
         const topic = await makeTopic('explicit');
         const writer = await makeWriter(topic);
         for (let partition = 0; partition < 3; partition++)
@@ -267,7 +267,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         for (const row of rows) assert.equal(row.value, String(row.partition));
       });
 
-      test('create time is kept, also when it goes backwards', async () => {
+      test('create time is kept, even when it goes backwards', async () => {
         const topic = await makeTopic('create-time', { partitions: 1 });
         const writer = await makeWriter(topic);
         const base = Date.now() - 3_600_000;
@@ -281,7 +281,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         );
       });
 
-      test('log append time replaces what the writer says and never goes backwards', async () => {
+      test('log append time replaces the time of the writer and never goes backwards', async () => {
         const topic = await makeTopic('append-time', { partitions: 1, logAppendTime: true });
         const writer = await makeWriter(topic);
         const before = Date.now();
@@ -298,7 +298,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal(await log.offsetForTime({ topic, partition: 0 }, Date.now() + 60_000), null);
       });
 
-      test('offsetForTime finds the first record not older, also out of order, and null behind the last', async () => {
+      test('offsetForTime finds the first record not older, even out of order, and null after the last', async () => {
         const topic = await makeTopic('for-time', { partitions: 2 });
         const place = { topic, partition: 0 };
         assert.equal(await log.offsetForTime(place, 0), null, 'an empty partition has none');
@@ -318,7 +318,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal(await log.offsetForTime({ topic, partition: 1 }, 0), null);
       });
 
-      test('fifty thousand records in one flush come back', async () => {
+      test('fifty thousand records in one flush can be read again', async () => {
         const topic = await makeTopic('large');
         const writer = await makeWriter(topic);
         const filler = 'x'.repeat(100);
@@ -329,7 +329,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         for (const row of rows) assert.equal(row.value, `${row.key!.slice(1)}:${filler}`);
       });
 
-      test('a record up to 512 KiB passes whole, a larger one is refused and leaves the buffer as it was', async () => {
+      test('a record up to 512 KiB is written whole, a larger one is refused and leaves the buffer unchanged', async () => {
         const topic = await makeTopic('size', { partitions: 1 });
         const large = Buffer.alloc(RECORD_BYTES_MAX - 1024, 7);
         const tooLarge = Buffer.alloc(RECORD_BYTES_MAX + 1);
@@ -386,7 +386,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
     });
 
     describe('reader', () => {
-      test('begins at any offset, also in the middle of a batch', async () => {
+      test('starts at any offset, even in the middle of a batch', async () => {
         const topic = await makeTopic('anywhere', { partitions: 1 });
         const writer = await makeWriter(topic);
         for (let batch = 0; batch < 4; batch++) {
@@ -436,7 +436,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
           assert.equal((await readRows(readTopic(topic, 1, { isolation }), 1)).length, 1);
       });
 
-      test('an empty poll comes back after maxWaitMs with no rows', async () => {
+      test('an empty poll returns after maxWaitMs without rows', async () => {
         const topic = await makeTopic('empty');
         const reader = readTopic(topic, 3, { maxWaitMs: 100 });
         for (let i = 0; i < 3; i++) {
@@ -520,7 +520,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal(stays, fromLeft);
         for (let empty = 0; fromRight < 200 || empty < 2; empty++) {
           for (const columns of await reader.poll()) {
-            assert.equal(columns.partition, 1, 'nothing comes from the paused partition');
+            assert.equal(columns.partition, 1, 'nothing is returned from the paused partition');
             fromRight += columns.count;
           }
           assert.ok(empty < 1000, `${fromRight} of 200 rows came`);
@@ -630,7 +630,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         ];
         const reader = readFrom(places.map((place) => ({ ...place, offset: 0 })));
         const rows = await readRows(reader, 3 * 24);
-        assert.equal(await drain(reader, places), 0, 'nothing more than what was committed');
+        assert.equal(await drain(reader, places), 0, 'nothing more than the committed records');
         for (const topic of [first, second])
           for (let i = 0; i < 12; i++) {
             const values = rows.filter((row) => row.topic === topic && row.key === `k${i}`).map((row) => row.value);
@@ -649,7 +649,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal((await readRows(reader, 1))[0]!.value, 'v');
       });
 
-      test('the position passes over what Kafka writes between transactions', async () => {
+      test('the position skips what Kafka writes between transactions', async () => {
         const topic = await makeTopic('position', { partitions: 1 });
         const place = { topic, partition: 0 };
         const writer = await makeTransactional(unique('id'), topic);
@@ -683,7 +683,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal((await log.offsets(place)).highWatermark, highWatermark);
       });
 
-      test('init must come first', async () => {
+      test('init must be called first', async () => {
         const topic = await makeTopic('init-first', { partitions: 1 });
         const writer = await makeTransactional(unique('id'), topic);
         writer.add(topic, bytes('k'), bytes('v'));
@@ -695,7 +695,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal((await readRows(readTopic(topic, 1), 1))[0]!.value, 'after');
       });
 
-      test('a newer writer of the same id fences the older, for good', async () => {
+      test('a newer writer of the same id fences the older one permanently', async () => {
         const topic = await makeTopic('fence', { partitions: 2 });
         const id = unique('id');
         const old = await makeTransactional(id, topic);
@@ -723,7 +723,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         );
       });
 
-      test('a writer fenced before its first commit is fenced too; other ids are not touched', async () => {
+      test('a writer fenced before its first commit is fenced too; other ids are not affected', async () => {
         const topic = await makeTopic('fence-early', { partitions: 1 });
         const id = unique('id');
         const old = await makeTransactional(id, topic);
@@ -767,7 +767,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal(new Set(rows.map((row) => row.value)).size, written);
       });
 
-      test('fifty thousand records in one transaction come back', async () => {
+      test('fifty thousand records in one transaction can be read again', async () => {
         const topic = await makeTopic('large-commit');
         const writer = await makeTransactional(unique('id'), topic);
         await writer.init();
@@ -777,7 +777,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal(new Set(rows.map((row) => row.key)).size, 50_000);
       });
 
-      test('log append time holds for transactions', async () => {
+      test('log append time applies to transactions', async () => {
         const topic = await makeTopic('append-commit', { partitions: 1, logAppendTime: true });
         const writer = await makeTransactional(unique('id'), topic);
         await writer.init();
@@ -790,7 +790,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
     });
 
     describe('groups', () => {
-      /** A member that checks, with all others of its group, that no task has two owners. */
+      /** A member that checks, together with the others of its group, that no task has two owners. */
       const makeMember = async (group: string, tasks: number, topic: string, owners: Map<number, object>) => {
         const self = { held: [] as readonly number[], generation: -1, revocations: 0, failure: null as Error | null };
         const giveUp = () => {
@@ -838,12 +838,12 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal(await membership.confirmed(), true);
         assert.equal(self.revocations, 0);
         await leave();
-        assert.equal(self.revocations, 1, 'leaving gives the tasks up first');
+        assert.equal(self.revocations, 1, 'leaving first gives up the tasks');
         assert.equal(await membership.confirmed(), false);
         assert.equal(self.failure, null);
       });
 
-      test('two members share the tasks, never one task twice; the one that stays takes over', async () => {
+      test('two members share the tasks without overlap; the remaining one takes over', async () => {
         const topic = await makeTopic('two-members', { partitions: 4 });
         const group = unique('group');
         const owners = new Map<number, object>();
@@ -889,7 +889,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
       });
     });
 
-    test('a log opened again holds topics, records, transactions, times and shown offsets', async (t) => {
+    test('a reopened log has its topics, records, transactions, times and shown offsets', async (t) => {
       if (opened.reopen === undefined) return t.skip('this log cannot be opened again here');
       const asked = config('kept', { partitions: 2, settings: { 'segment.ms': '600000' } });
       await log.admin.createTopic(asked);

@@ -1,4 +1,4 @@
-/** The slow, obvious online store: one operation after the other on plain maps. What the real ones are compared with. */
+/** The slow, obvious online store: operations run in turn on plain maps. The real stores are compared with it. */
 import type { StoreOperation } from '../../runtime/stores/online-store.js';
 
 export type NaiveValue =
@@ -11,14 +11,14 @@ type Kind = NaiveValue['kind'] | 'nothing';
 export class NaiveStore {
   readonly values = new Map<string, NaiveValue>();
 
-  /** False when the batch is refused because it uses a key as a kind that it is not. */
+  /** False if the batch is refused because it uses a key as another kind than it is. */
   apply(operations: readonly StoreOperation[]): boolean {
     if (!this.#kindsFit(operations)) return false;
     for (const operation of operations) this.#run(operation);
     return true;
   }
 
-  /** The rule of the port: a key keeps its kind within a batch, but for set, del and hreplace. */
+  /** The rule of the port: a key keeps its kind within a batch, except after set, del and hreplace. */
   #kindsFit(operations: readonly StoreOperation[]): boolean {
     const kinds = new Map<string, Kind>();
     const use = (key: string, kind: Kind) => {

@@ -1,4 +1,4 @@
-/** What every online store must do with versions: part of the suite in online-store.ts. */
+/** The contract of every online store for versions: part of the suite in online-store.ts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -27,7 +27,7 @@ function keysBelow(at: string, hasParts = true): VersionedKeys {
   return { current: `${at}current`, token: `${at}token`, noted: `${at}v`, plain };
 }
 
-/** A version whole: its parts with their fields, all of which hold the version's number. */
+/** A whole version: its parts with their fields, all containing the version's number. */
 function staging(keys: VersionedKeys, version: number, parts: Parts): StoreOperation[] {
   const counts = Object.entries(parts).map(([part, fields]): [string, string] => [part, String(fields.length)]);
   return [
@@ -61,7 +61,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     return { at, keys, stage, read, mustWrite };
   };
 
-  test('nothing is current at first', async () => {
+  test('initially nothing is current', async () => {
     const { keys, stage, read } = await set();
     assert.deepEqual(await store().heldVersion(keys), { version: null, token: null });
     assert.equal(await read('a'), 'absent');
@@ -70,7 +70,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     assert.deepEqual(await read('a', 1), [1, 'x']);
   });
 
-  test('a switch needs a newer token, and a newer timeline is newer than any number', async () => {
+  test('a switch needs a newer token, and a higher timeline is newer than any number', async () => {
     const { keys, stage } = await set();
     await stage(1, { a: ['x'] });
     await stage(2, { a: ['x'] });
@@ -83,7 +83,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     assert.deepEqual(await store().heldVersion(keys), { version: 1, token: { timeline: 2, seq: 1 } });
   });
 
-  test('what is no token is older than every token', async () => {
+  test('a value that is not a token is older than every token', async () => {
     const { keys, stage, mustWrite } = await set();
     await stage(1, { a: ['x'] });
     await mustWrite({ op: 'set', key: keys.token, value: '7' }, { op: 'set', key: keys.current, value: '1' });
@@ -93,7 +93,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     await assert.rejects(store().switchVersion(keys, to(0, 9)), (error) => hasCode(error, 'invalid_data'));
   });
 
-  test('a version that is not wholly there is not switched to, and nothing changes', async () => {
+  test('a switch to an incomplete version is refused and changes nothing', async () => {
     const { keys, stage, read, mustWrite } = await set();
     await stage(1, { a: ['x'] });
     assert.equal(await store().switchVersion(keys, to(1, 1)), 'switched');
@@ -107,7 +107,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     assert.deepEqual(await read('a', 2), [2, 'y']);
   });
 
-  test('parts come and go with their version, there and back again', async () => {
+  test('parts are renamed with their version, forwards and back', async () => {
     const { at, keys, stage, read } = await set();
     await stage(1, { a: ['x', 'y'], gone: ['z'] });
     await stage(2, { a: ['q'], come: ['r'] });
@@ -127,7 +127,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     }
   });
 
-  test('a newer token for the same version moves nothing, and takes in what was staged again', async () => {
+  test('a newer token for the same version moves nothing, except parts that were staged again', async () => {
     const { keys, stage, read, mustWrite } = await set();
     await stage(1, { a: ['x'], b: ['x'] });
     assert.equal(await store().switchVersion(keys, to(1, 1)), 'switched');
@@ -147,7 +147,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     );
   });
 
-  test('a part with other fields than were counted is no part of the version', async () => {
+  test('a part with another number of fields than was counted is not read', async () => {
     const { keys, stage, read, mustWrite } = await set();
     await stage(1, { a: ['x', 'y'] });
     await store().switchVersion(keys, to(1, 1));
@@ -171,7 +171,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     await assert.rejects(store().readPart(keys, null, 'a'), (error) => hasCode(error, 'invalid_data'));
   });
 
-  test('odd names of parts and fields', async () => {
+  test('parts and fields may have unusual names', async () => {
     const { keys, stage, read } = await set();
     const parts = { '': ['a'], 'zh-Hant': ['é', '字', '__proto__', 'a:b'], 'v1:a': ['x'], '*': ['y'] };
     await stage(1, parts);
@@ -183,7 +183,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
         assert.deepEqual(await read(part, version), [version, ...[...fields].sort()], `${version} ${part}`);
   });
 
-  test('what is discarded is gone, and so is the position of a sink', async () => {
+  test('discarded keys and positions of sinks are gone', async () => {
     const { at, keys, stage, read } = await set();
     await stage(1, { a: ['x'] });
     const id = { sink: `${at}sink`, topic: 't', partition: 0 };
@@ -194,7 +194,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     await store().discard([]);
   });
 
-  test('whoever reads while others switch sees one version', async () => {
+  test('a reader sees one version during switches', async () => {
     const { keys, stage, read } = await set();
     const fields = Array.from({ length: 200 }, (_, i) => `f${i}`);
     for (const version of [1, 2]) await stage(version, { a: fields, b: fields });
@@ -210,7 +210,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
       while (!isOver) {
         for (const part of ['a', 'b']) assert.equal(((await read(part)) as unknown[]).length, 1 + fields.length);
         seen++;
-        // The in-process store answers within the turn; the others must come to theirs.
+        // The in-process store answers at once; the others need a turn of the event loop.
         await new Promise(setImmediate);
       }
     });
@@ -218,7 +218,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     assert.ok(seen > 0);
   });
 
-  test('any order of staging, switching and discarding ends as it does in a plain model', async () => {
+  test('any order of staging, switching and discarding gives the same result as a plain model', async () => {
     const version = fc.integer({ min: 1, max: 3 });
     const parts = fc.subarray(['a', 'b', 'c'], { minLength: 1 });
     const step = fc.oneof(
@@ -236,7 +236,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
         const model = new Model();
         for (const each of steps) {
           if (each.do === 'stage') {
-            // A version is staged once, and again only with what it had.
+            // A version is staged once, and again only with the same contents.
             const whole = model.stage(each.version, each.parts);
             await mustWrite(...staging(keys, each.version, Object.fromEntries(whole.map((part) => [part, ['x']]))));
           } else if (each.do === 'switch') {
@@ -256,16 +256,16 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
       }),
       { seed: SEED, numRuns: 120 },
     );
-    assert.ok(switched > 100, `only ${switched} switches: the test tests nothing`);
+    assert.ok(switched > 100, `only ${switched} switches: too few to test anything`);
   });
 }
 
-/** Names of parts, each with the version whose part it is. */
+/** Names of parts, each with its version. */
 class Model {
   readonly names = new Map<string, number>();
   readonly #staged = new Map<number, readonly string[]>();
   #current: number | null = null;
-  /** -1 before the first switch: a number from 0 on is newer than nothing. */
+  /** -1 before the first switch; any number from 0 on is newer. */
   seq = -1;
 
   stage(version: number, parts: readonly string[]): readonly string[] {

@@ -1,6 +1,6 @@
 /**
- * What every implementation of the online store port must do (runtime/stores/online-store.ts), written once and run on
- * Redis and on the local store. A server may be shared: all keys and sinks of a run carry a name of its own.
+ * The contract of every implementation of the online store port (runtime/stores/online-store.ts), written once and run
+ * on Redis and on the local store. A server may be shared: all keys and sinks of a run have names of its own.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -13,7 +13,7 @@ import { versionConformance } from './online-store-versions.js';
 
 export interface OpenedStore {
   readonly store: OnlineStore;
-  /** Closes the store, with its server if it has one of its own, and opens what it left behind. */
+  /** Closes the store, and its server if it has its own, and opens it again. */
   readonly reopen: () => Promise<OnlineStore>;
 }
 
@@ -25,7 +25,7 @@ const withCode = (code: ErrorCode) => (error: unknown) => {
   return true;
 };
 
-/** One owner of one sink, who keeps count of the offsets. */
+/** One owner of one sink, which counts the offsets. */
 class Owner {
   readonly store: OnlineStore;
   readonly id: SinkId;
@@ -62,7 +62,7 @@ class Owner {
   }
 }
 
-/** Registers the suite under `name`. One store serves all tests; each test has keys and a sink of its own. */
+/** Registers the suite under `name`. One store serves all tests; each test has its own keys and sink. */
 export function onlineStoreConformance(name: string, open: () => Promise<OpenedStore>): void {
   describe(`online store port: ${name}`, () => {
     const run = `conformance-${randomBytes(4).toString('hex')}`;
@@ -95,7 +95,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
     };
 
     describe('fencing', () => {
-      test('a sink that never was has no position; taking over counts the epoch up', async () => {
+      test('an unknown sink has no position; taking over increments the epoch', async () => {
         const id = sink();
         assert.equal(await store.position(id), null);
         assert.deepEqual(await store.open(id), { epoch: 1, nextOffset: 0, updatedAt: 0, incarnation: '' });
@@ -103,7 +103,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.deepEqual(await store.position(id), { epoch: 2, nextOffset: 0, updatedAt: 0, incarnation: '' });
       });
 
-      test('a batch moves the position and notes time and incarnation; the next owner starts there', async () => {
+      test('a batch moves the position and stores time and incarnation; the next owner starts there', async () => {
         const id = sink();
         const { epoch } = await store.open(id);
         const batch = {
@@ -144,7 +144,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.equal((await store.position(id))?.nextOffset, 1);
       });
 
-      test('a store that knows nothing, or an older epoch, is at another offset', async () => {
+      test('a store without a position, or with an older epoch, is at another offset', async () => {
         const id = sink();
         const batch = { id, epoch: 5, expectedOffset: 0, nextOffset: 1, incarnation: INCARNATION, at: 1 };
         const key = place();
@@ -154,7 +154,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.equal(await store.get(key), null);
       });
 
-      test('rewind goes back to the start under the same epoch and leaves the data', async () => {
+      test('rewind resets the position under the same epoch and keeps the data', async () => {
         const key = place();
         const { id, epoch, mustWrite } = await bound();
         await mustWrite({ op: 'set', key, value: 'kept' });
@@ -165,7 +165,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.equal(await store.rewind(id, epoch), false, 'a former owner cannot rewind');
       });
 
-      test('rewind makes a position where the store was emptied or is behind', async () => {
+      test('rewind creates a position if the store was emptied or is behind', async () => {
         const id = sink();
         assert.equal(await store.rewind(id, 7), true);
         assert.equal((await store.position(id))?.epoch, 7);
@@ -175,7 +175,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.equal(await store.apply(batch, []), 'applied');
       });
 
-      test('sinks do not touch each other, whatever their names', async () => {
+      test('sinks do not affect each other, whatever their names', async () => {
         const base = `${run}.${++count}`;
         const ids: SinkId[] = [
           { sink: base, topic: 'a:b', partition: 1 },
@@ -193,7 +193,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         for (const [i, id] of ids.entries()) assert.equal((await store.position(id))?.nextOffset, i + 1);
       });
 
-      test('of many batches at one offset exactly one is applied', async () => {
+      test('of many batches at the same offset, exactly one is applied', async () => {
         const key = place();
         const id = sink();
         const { epoch } = await store.open(id);
@@ -217,7 +217,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
     };
 
     describe('operations', () => {
-      test('zadd adds and replaces, zrem takes out, an empty set is gone', async () => {
+      test('zadd adds and replaces, zrem removes, an empty set disappears', async () => {
         const key = place();
         const { mustWrite } = await bound();
         await mustWrite(
@@ -239,7 +239,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.deepEqual(await store.keys(key), []);
       });
 
-      test('hset, hdel and hreplace; an empty hash is gone', async () => {
+      test('hset, hdel and hreplace; an empty hash disappears', async () => {
         const key = place();
         const { mustWrite } = await bound();
         await mustWrite({ op: 'hset', key, field: 'a', value: '1' }, { op: 'hset', key, field: 'b', value: '2' });
@@ -280,7 +280,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.deepEqual(await store.keys(key), []);
       });
 
-      test('keyPages meets every name with the prefix, though each page is discarded before the next', async () => {
+      test('keyPages returns every name with the prefix, though each page is discarded before the next', async () => {
         const key = place();
         const { mustWrite } = await bound();
         const names = Array.from({ length: 5_000 }, (_, i) => `${key}user:[*]${i}`);
@@ -300,7 +300,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         for await (const page of store.keyPages(`${key}none`)) assert.fail(`there is ${page}`);
       });
 
-      test('hnumbers: every number comes back as it was', async () => {
+      test('hnumbers: every number is read back unchanged', async () => {
         const key = place();
         const { mustWrite, write } = await bound();
         const values = [0, 1, -1, 0.1, 0.5, 1 / 3, 2 ** -13, 2 ** -13 - 2 ** -66, 1 - 2 ** -53, 1e-300, 5e-324, 1e300];
@@ -335,7 +335,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.equal(await store.get(key), null);
       });
 
-      test('set, del and hreplace take the place of another kind', async () => {
+      test('set, del and hreplace replace a value of another kind', async () => {
         const key = place();
         const { mustWrite } = await bound();
         await mustWrite({ op: 'zadd', key, member: 'a', score: 1 });
@@ -369,7 +369,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.deepEqual(await store.hgetall(other), new Map([['g', 'late']]));
       });
 
-      test('reading what is not there, or is of another kind', async () => {
+      test('reading a key that is absent or of another kind', async () => {
         const key = place();
         assert.equal(await store.get(key), null);
         assert.equal(await store.hget(key, 'f'), null);
@@ -384,7 +384,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         await assert.rejects(store.ztop(key, 10), withCode('invalid_data'));
       });
 
-      test('keys lists what begins with a prefix, taken literally, and no positions', async () => {
+      test('keys lists the keys with a literal prefix, and no positions', async () => {
         const at = place();
         const { mustWrite } = await bound();
         const names = ['a', 'a*', 'a?b', 'a[bc]', 'ab', 'A', 'a\\'];
@@ -410,7 +410,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
       const members = async (at: string, group: string) =>
         (await store.ztop(`${at}set:${group}`, 100)).map(({ member, score }) => `${member}=${score}`);
 
-      test('a member moves between sets and leaves no ghost', async () => {
+      test('a member moves between sets and leaves no stale entry', async () => {
         const at = place();
         const { mustWrite } = await bound();
         const move = (member: string, group: string | null, score: number): StoreOperation => ({
@@ -438,7 +438,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.deepEqual((await store.keys(at)).sort(), [`${at}groups`, `${at}set:hats`]);
       });
 
-      test('the same member several times in one batch ends where the last one says', async () => {
+      test('the same member several times in one batch ends where the last operation puts it', async () => {
         const at = place();
         const { mustWrite } = await bound();
         const move = (group: string | null, score: number): StoreOperation => ({
@@ -453,10 +453,10 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         await mustWrite(move('b', 5), move(null, 0));
         assert.deepEqual(await store.keys(at), []);
         await mustWrite(move('', 6));
-        assert.deepEqual(await members(at, ''), ['p=6'], 'an empty group is a group');
+        assert.deepEqual(await members(at, ''), ['p=6'], 'an empty name is a valid group');
       });
 
-      test('direct changes of the same sets and of the memory of groups keep their place in the batch', async () => {
+      test('direct changes of the same sets and of the groups hash keep their order in the batch', async () => {
         const at = place();
         const { mustWrite } = await bound();
         const move = (member: string, group: string, score: number): StoreOperation => ({
@@ -475,11 +475,11 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
           { op: 'del', key: `${at}groups` },
           move('q', 'a', 4),
         );
-        assert.deepEqual(await members(at, 'b'), ['q=3'], 'what was forgotten stays where it was');
+        assert.deepEqual(await members(at, 'b'), ['q=3'], 'a member deleted from the groups hash stays where it was');
         assert.deepEqual(await members(at, 'a'), ['q=4']);
       });
 
-      test('a former set that became something else is left alone', async () => {
+      test('a former set that is now another kind is not touched', async () => {
         const at = place();
         const { mustWrite } = await bound();
         await mustWrite({ op: 'regroup', ...groupsOf(at), member: 'p', group: 'a', score: 1 });
@@ -521,7 +521,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         await mustWrite({ op: 'set', key: `${at}new`, value: 'x' });
       });
 
-      test('what no store could keep is refused before anything is written', async () => {
+      test('values that no store could keep are refused before anything is written', async () => {
         const key = place();
         const { id, epoch, write } = await bound();
         const first: StoreOperation = { op: 'set', key: `${key}new`, value: 'x' };
@@ -608,7 +608,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         const wrong: StoreOperation = { op: 'hset', key: `${at}all`, field: 'f', value: 'v' };
         await assert.rejects(write([...operations.slice(0, 10_000), wrong]), withCode('invalid_data'));
         await assert.rejects(write(Array.from({ length: 100_001 }, () => wrong)), withCode('invalid_data'));
-        assert.equal(await store.zcard(`${at}set:c0`), 0, 'nothing of the refused batch is there');
+        assert.equal(await store.zcard(`${at}set:c0`), 0, 'nothing of the refused batch was written');
       });
 
       test('a hash of 20,000 fields and a text of 2 MB', async () => {
@@ -678,7 +678,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.deepEqual((await store.keys(`${at}key:`)).sort(), ODD.map((text) => `${at}key:${text}`).sort());
       });
 
-      test('scores come back exactly', async () => {
+      test('scores are read back exactly', async () => {
         const key = place();
         const { mustWrite } = await bound();
         const scores = [
@@ -703,7 +703,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         assert.equal(await store.zscore(key, 'zero'), 0);
       });
 
-      test('the best first, ties by member descending, as many as asked for', async () => {
+      test('the best first, ties by member descending, as many as requested', async () => {
         const key = place();
         const { mustWrite } = await bound();
         const scores = new Map(ODD.map((text) => [text, 1]));
@@ -741,7 +741,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
       });
     });
 
-    test('any batches end as they do in the naive store', async () => {
+    test('any batches give the same result as in the naive store', async () => {
       const name = fc.constantFrom('a', 'b', 'c', 'ab');
       const text = fc.constantFrom('', 'a', 'b', 'é');
       const score = fc.integer({ min: -3, max: 3 });
@@ -797,10 +797,10 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         }),
         { seed: SEED, numRuns: 300 },
       );
-      assert.ok(applied > 200, `only ${applied} batches were applied: the test tests nothing`);
+      assert.ok(applied > 200, `only ${applied} batches were applied: too few to test anything`);
     });
 
-    /** Everything under a prefix, in a form to compare. */
+    /** All keys under a prefix, in a comparable form. */
     const contents = async (at: string) => {
       const found = new Map<string, unknown>();
       for (const key of (await store.keys(at)).sort()) {
@@ -842,7 +842,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         group: 'b',
         score: 2,
       };
-      assert.equal(await store.apply(batch, [move]), 'applied', 'the owner goes on where it was');
+      assert.equal(await store.apply(batch, [move]), 'applied', 'the owner continues where it was');
       assert.deepEqual(await store.ztop(`${at}in:a`, 10), []);
       await store.ping();
       assert.deepEqual(await store.advice(), []);
@@ -850,7 +850,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
   });
 }
 
-/** The operation with all its keys below a prefix. */
+/** The operation with a prefix on all its keys. */
 function under(at: string, operation: StoreOperation): StoreOperation {
   if (operation.op === 'regroup') return { ...operation, groups: at + operation.groups, prefix: at + operation.prefix };
   return { ...operation, key: at + operation.key };

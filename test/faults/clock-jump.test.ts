@@ -3,16 +3,18 @@
  * No as_of falls below the partition clock, nothing is lost or NaN, nothing is emitted for ever, nothing waits until the
  * clock has come back to where it was.
  */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
 import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
+import { taskMetrics } from '../../runtime/tasks/metrics.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Affinity, Event, Interactions, Popularity } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
@@ -97,7 +99,7 @@ async function onStage(now: number, work: (stage: Stage) => Promise<void>): Prom
 }
 
 async function commitsOf(driver: Driver): Promise<number> {
-  return (await driver.metrics.commits.get()).values.reduce((sum, { value }) => sum + value, 0);
+  return (await taskMetrics(driver.metrics).commits.get()).values.reduce((sum, { value }) => sum + value, 0);
 }
 
 /** Every number that was ever written is one, and above 0. */
@@ -257,9 +259,9 @@ test('two hours ahead and back over Kafka, which takes no record from more than 
   try {
     await applyTopics(log.admin, allTopics(), { kind: log.kind, partitions });
     const clock = new SkewedClock(systemClock);
-    const metrics = createMetrics();
+    const reporting = openReporting(silentLogger);
     const codec = new Codec();
-    const processors = createProcessors({ log, codec, settings, logger: silentLogger, metrics, clock, version: 1 });
+    const processors = createProcessors({ log, codec, settings, ...reporting, clock, version: 1 });
     await processors.start();
     try {
       let fed = 0;
@@ -281,7 +283,7 @@ test('two hours ahead and back over Kafka, which takes no record from more than 
       clock.skewMs = 2 * HOUR_MS;
       await more();
       // Whether they can be written while the clock is wrong is the broker's business.
-      const failures = async () => (await metrics.taskFailures.get()).values.length;
+      const failures = async () => (await taskMetrics(reporting.metrics).failures.get()).values.length;
       await eventually('something happens', async () => (await failures()) > 0 || (await counted()) === fed);
       clock.skewMs = 0;
       await more();

@@ -3,8 +3,8 @@
  * heartbeat, no timer, sockets full. What it wrote is ended by the broker or by the next owner, and counts once.
  */
 import { test } from 'node:test';
-import type { FaultPoint } from '../../runtime/process/fault-points.js';
 import { Random } from '../support/random.js';
+import type { FaultPoint } from './harness/fault-points.js';
 import { assertFencedOnce } from './harness/fencing.js';
 import { report, seed } from './harness/report.js';
 import { Scene } from './harness/scene.js';

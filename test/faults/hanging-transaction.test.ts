@@ -3,16 +3,17 @@
  * is stable; a task that starts waits, and goes on by itself when it is ended in time; else it stops, says where, and
  * can be started once somebody has ended it. Nothing is read past it, so nothing is lost and nothing counts twice.
  */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import kafkajs from 'kafkajs';
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
 import type { Processors } from '../../processors/application.js';
 import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import { eventually } from '../conformance/log-rows.js';
 import { foreignClient } from '../support/services/kafka-tools.js';
@@ -49,10 +50,10 @@ test('a transaction of another producer hangs: tasks wait, say where, and go on 
   const clock = new SkippingClock();
   const log = await openKafkaLog(loadSettings({ KAFKA_BROKERS: scene.broker.address }), silentLogger);
   t.after(() => log.close());
-  const metrics = createMetrics();
+  const reporting = openReporting(silentLogger);
   const start = async (): Promise<Processors> => {
     const settings = loadSettings({ CHANGELOG_INTERVAL_S: '1', INTERACTIONS_INTERVAL_S: '1' });
-    const shared = { log, codec: new Codec(), settings, logger: silentLogger, metrics, clock, version: 1 };
+    const shared = { log, codec: new Codec(), settings, ...reporting, clock, version: 1 };
     const processors = createProcessors(shared);
     await processors.start();
     return processors;

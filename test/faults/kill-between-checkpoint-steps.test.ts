@@ -3,7 +3,7 @@
  * whole, or none; with each of them it comes to the same state.
  */
 import { test } from 'node:test';
-import type { FaultPoint } from '../../runtime/process/fault-points.js';
+import type { FaultPoint } from './harness/fault-points.js';
 import { ALONE, killAtEach } from './harness/kills.js';
 import { report } from './harness/report.js';
 import { Scene } from './harness/scene.js';

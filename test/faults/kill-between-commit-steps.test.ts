@@ -3,7 +3,7 @@
  * next process ends the transaction one way or the other, and everything counts once.
  */
 import { test } from 'node:test';
-import type { FaultPoint } from '../../runtime/process/fault-points.js';
+import type { FaultPoint } from './harness/fault-points.js';
 import { ALONE, killAtEach } from './harness/kills.js';
 import { report } from './harness/report.js';
 import { Scene } from './harness/scene.js';

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { FaultPoint } from '../../runtime/process/fault-points.js';
+import type { FaultPoint } from './harness/fault-points.js';
 import { ALONE, killAtEach } from './harness/kills.js';
 import { report } from './harness/report.js';
 import { Scene } from './harness/scene.js';

@@ -6,9 +6,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { FaultPoint } from '../../runtime/process/fault-points.js';
 import { Random } from '../support/random.js';
 import type { Verdict } from './harness/checker.js';
+import type { FaultPoint } from './harness/fault-points.js';
 import type { Member } from './harness/member.js';
 import type { FaultPlan } from './harness/plan.js';
 import { isFull, report, seed } from './harness/report.js';

@@ -2,17 +2,18 @@
  * A poison record in the middle of a batch, between good ones of the same fetch and of the same transaction, in plain and
  * in compressed batches: one dead letter at its own offset, and every good one before and behind it counts.
  */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
 import { createProcessors } from '../../processors/features/main.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import type { DeadLetter, Event, Popularity } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
@@ -119,14 +120,13 @@ test('I6: in plain and compressed batches of other producers on Kafka, in transa
       log,
       codec,
       settings,
-      logger: silentLogger,
-      metrics: createMetrics(),
+      ...openReporting(silentLogger),
       clock: systemClock,
       version: 1,
     });
     await processors.start();
     try {
-      await processors.application.progress.awaitReached(await workEnds(log, events.name));
+      await processors.application.reached.waitFor(await workEnds(log, events.name));
       const deadline = performance.now() + POPULARITY_MS_MAX;
       while (total(await viewsOf(log)) < GOOD_PER_BATCH * products.length && performance.now() < deadline)
         await pause(50);

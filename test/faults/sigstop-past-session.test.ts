@@ -3,8 +3,8 @@
  * another takes its tasks; then it wakes up. It is fenced, at most once per task, and gives in: nobody fences back.
  */
 import { test } from 'node:test';
-import type { FaultPoint } from '../../runtime/process/fault-points.js';
 import { Random } from '../support/random.js';
+import type { FaultPoint } from './harness/fault-points.js';
 import { assertFencedOnce } from './harness/fencing.js';
 import { report, seed } from './harness/report.js';
 import { Scene } from './harness/scene.js';

@@ -13,7 +13,6 @@ import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { listVersions } from '../../publishing/versions/list.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
-import type { FaultPoint } from '../../runtime/process/fault-points.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
@@ -25,6 +24,7 @@ import { startPostgres } from '../support/services/postgres.js';
 import type { Service } from '../support/services/service.js';
 import { keysOf, put } from '../support/snapshots/counted.js';
 import type { WorkerJob } from '../support/snapshots/worker-process.js';
+import type { FaultPoint } from './harness/fault-points.js';
 
 const SCRIPT = new URL('../support/snapshots/worker-process.js', import.meta.url);
 const KEYS = 60;

@@ -12,7 +12,6 @@ import { Layout } from '../../publishing/layout.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
-import type { FaultPoint } from '../../runtime/process/fault-points.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import { openRedis } from '../../runtime/stores/redis/redis.js';
@@ -25,6 +24,7 @@ import { type Before, newestRows } from '../support/stores/feature-rows.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
 import type { PublisherJob } from '../support/stores/publisher-process.js';
 import { assertNothing, checkOnline, checkTables } from '../support/stores/store-checker.js';
+import type { FaultPoint } from './harness/fault-points.js';
 import { seed } from './harness/report.js';
 
 const POINTS: readonly FaultPoint[] = ['sink.opened', 'sink.batch_taken', 'sink.batch_applied', 'sink.batch_noted'];

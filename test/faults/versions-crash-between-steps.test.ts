@@ -27,6 +27,7 @@ import {
   Witness,
   type WitnessedRead,
 } from '../support/version-chaos.js';
+import type { FaultPoint } from './harness/fault-points.js';
 
 const WEEK_MS = 7 * 86_400_000;
 const { database, online } = await realStores();
@@ -164,7 +165,7 @@ for (const [store, openStore, kind] of [...online].flatMap(([name, open]) =>
         ahead.ms = WEEK_MS + 1_000;
         const met: unknown[] = [];
         const crash = crashAt(point);
-        takeFaultPoints((passed, where) => {
+        takeFaultPoints<FaultPoint>((passed, where) => {
           try {
             return crash(passed, where);
           } catch (error) {
@@ -182,7 +183,7 @@ for (const [store, openStore, kind] of [...online].flatMap(([name, open]) =>
         });
         assert.equal(met.length, 1);
         assert.deepEqual(await leftOf(made), only(2, 3));
-        await assert.rejects(quiet.rollback(artefact, { to: 1 }), /kept no longer/);
+        await assert.rejects(quiet.rollback(artefact, { to: 1 }), /no longer kept/);
         assert.equal((await quiet.rollback(artefact)).current, 2);
         await witness.stop(await history.versions());
       });

@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { loadSettings } from '../../assembly/settings.js';
 import { termsOf } from '../../processors/corpus/words.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Document, Terms } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';

@@ -9,7 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Catalogue, Reference, relativeError } from '../../publishing/audit/reference.js';
+import { relativeError } from '../../publishing/audit/reference.js';
 import type { Certificate, ErasureStatus } from '../../publishing/erasure/certificate.js';
 import { Layout } from '../../publishing/layout.js';
 import { silentLogger } from '../../runtime/process/logger.js';
@@ -21,6 +21,7 @@ import { openRedis } from '../../runtime/stores/redis/redis.js';
 import type { Affinity, Event, EventType, Interactions, Product } from '../../schemas/records.js';
 import { Deployment } from '../support/deployment.js';
 import { Random } from '../support/random.js';
+import { type Catalogue, Reference } from '../support/reference.js';
 import { startBroker } from '../support/services/kafka.js';
 import { LocalBroker } from '../support/services/local-broker.js';
 import { startPostgres } from '../support/services/postgres.js';
@@ -203,7 +204,7 @@ class Scenario {
     const until = certificate!.expires.find(({ what }) => what === 'late events')!.until!;
     assert.equal(Date.parse(until), Date.parse(cut!.at) + 30 * DAY_MS);
     assert.match(ruleOf(certificate!, 'raw events'), /retention of 100 days/);
-    assert.match(ruleOf(certificate!, 'factors of the user in models made before'), /readers pass over them/);
+    assert.match(ruleOf(certificate!, 'factors of the user in models built before'), /readers skip them/);
     assert.match(certificate!.stays.join(), /popularity: .* as a sum/);
     assert.equal((await this.#newest<{ reason: string }>('erasures', `user:${user}`))!.reason, 'asked by letter');
   }

@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { loadSettings } from '../../assembly/settings.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { eventually, inPartition, type Row, readRows } from '../conformance/log-rows.js';
 import { API, FaultProxy } from '../support/services/fault-proxy.js';
 import { startBroker } from '../support/services/kafka.js';

@@ -1,8 +1,8 @@
 /** The log port's conformance suite on a real Kafka. */
 import { after, describe } from 'node:test';
+import { loadSettings } from '../../assembly/settings.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import { logConformance } from '../conformance/log.js';
 import { kafkaOrReason } from '../support/services/kafka.js';
 import { deleteRecords } from '../support/services/kafka-tools.js';

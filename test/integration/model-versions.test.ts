@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { loadSettings } from '../../assembly/settings.js';
 import { CurrentFolders } from '../../publishing/reading/current-folder.js';
 import { createModelReader, type ModelReader } from '../../publishing/reading/models.js';
 import { indexRow } from '../../publishing/versions/artefacts/faiss.js';
@@ -13,7 +14,6 @@ import type { Build } from '../../publishing/versions/versions.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { checksumKey } from '../../runtime/stores/versioned-keys.js';
 import { factorOf, indexBuild, type ModelBuild, modelBuild } from '../support/model-versions.js';
@@ -104,7 +104,7 @@ for (const [kind, openStore] of online)
         }
       };
       const build = await made.model({ number: 2, users: USERS });
-      await assert.rejects(other(build), withCode('invalid_data', /als_item_factors in Postgres holds other rows/));
+      await assert.rejects(other(build), withCode('invalid_data', /als_item_factors in Postgres holds different rows/));
       assert.equal((await factorsOf(made.reader(), 'ada')).version, 1);
       const [left] = await database.query('SELECT count(*)::integer AS rows FROM als_user_factors WHERE version = 2');
       assert.deepEqual(left, { rows: 0 }, 'a failed version leaves nothing');
@@ -124,7 +124,10 @@ for (const [kind, openStore] of online)
       const publish = made
         .machine({ store: forgetful })
         .publish(await made.model({ number: 1, users: USERS }), { epoch: 1 });
-      await assert.rejects(publish, withCode('invalid_data', /the online store holds other factors of user "a:b"/));
+      await assert.rejects(
+        publish,
+        withCode('invalid_data', /the online store and Postgres hold different factors of user "a:b"/),
+      );
       assert.deepEqual(await made.store.keys(made.layout.factorsUserPrefix(1)), []);
       assert.equal((await made.machine().list('als')).versions[0]?.state, 'failed');
     });

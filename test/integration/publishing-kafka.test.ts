@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, type TestContext, test } from 'node:test';
+import { loadSettings } from '../../assembly/settings.js';
 import { Layout } from '../../publishing/layout.js';
 import { popularityOnline } from '../../publishing/sinks/popularity.js';
 import { onlineSinkStore } from '../../publishing/sinks/sink-store.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import type { Popularity } from '../../schemas/records.js';
 import { codec, HALF_LIFE_MS, localStore, popularity, rig, TroubledStore, write } from '../support/publishing.js';
 import { Random } from '../support/random.js';

@@ -1,22 +1,23 @@
 /** The whole publisher on the embedded log, a real Postgres, and Redis where there is one: what readers get to see. */
+
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, type TestContext, test } from 'node:test';
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
 import { Layout } from '../../publishing/layout.js';
-import { createLiveTables, installLiveVersion } from '../../publishing/live/live-version.js';
 import { createPublisher, type PublisherOptions } from '../../publishing/live/publisher.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createReader } from '../../publishing/reading/reader.js';
+import { createLiveTables, installLiveVersion } from '../../publishing/versions/live-version.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { loadSettings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import { openLocalStore } from '../../runtime/stores/local/local-store.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
@@ -95,8 +96,7 @@ describe('the publisher', () => {
         store,
         database,
         codec,
-        logger: silentLogger,
-        metrics: createMetrics(),
+        ...openReporting(silentLogger),
         clock: systemClock,
         version: 1,
       },

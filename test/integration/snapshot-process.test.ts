@@ -7,7 +7,8 @@ import { describe, test } from 'node:test';
 import { packageVersion } from '../../cli/package-version.js';
 import type { RunProgress } from '../../jobs/runs.js';
 import { hasCode } from '../../runtime/process/errors.js';
-import { childSettings } from '../../snapshotters/child-messages.js';
+import { childSettings } from '../../snapshotters/settings.js';
+import { stopwordSettings } from '../../snapshotters/stopwords/settings.js';
 import { Events } from '../support/publishing.js';
 import { counting, openChildScene as sceneOf } from '../support/snapshots/child-scene.js';
 import { faultsOf, keysOf, put, settingsIn } from '../support/snapshots/counted.js';
@@ -90,7 +91,9 @@ describe('the process of a snapshot', () => {
       REDIS_PASSWORD: 'secret',
       API_TOKENS: JSON.stringify([{ sha256: 'a'.repeat(64), role: 'admin', tenant: 'one' }]),
     });
-    assert.doesNotMatch(JSON.stringify(childSettings(given)), /secret|sha256|cache/);
+    const own = childSettings(given, [stopwordSettings]);
+    assert.doesNotMatch(JSON.stringify(own), /secret|sha256|cache/);
+    assert.ok('STOPWORDS_WORDS_MAX' in own && !('ALS_FACTORS' in own), 'only what this snapshot declares');
     if (process.platform !== 'linux') return;
     let environment = '';
     process.env['FRESHET_TEST_SECRET'] = 'secret';

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import type { RunProgress, Runs } from '../../jobs/runs.js';
 import type { Versions } from '../../publishing/versions/versions.js';
 import { FreshetError, hasCode } from '../../runtime/process/errors.js';
-import { artifactsFolder } from '../../runtime/process/settings.js';
+import { artifactsFolder } from '../../runtime/stores/settings.js';
 import { endOf, requestInTopic } from '../support/jobs.js';
 import { Events } from '../support/publishing.js';
 import { startPostgres } from '../support/services/postgres.js';

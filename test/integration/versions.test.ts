@@ -110,7 +110,7 @@ for (const [kind, openStore] of online)
       assert.deepEqual(await heldToken(made), { timeline: 1, seq: 6 });
       assert.equal((await lastRelease(made.log))?.seq, 6);
       await assert.rejects(versions.rollback('stopwords', { to: 7 }), withCode('state', /Version 7 .* does not exist/));
-      await assert.rejects(versions.promote('stopwords'), withCode('state', /No verified version/));
+      await assert.rejects(versions.promote('stopwords'), withCode('state', /no verified version/));
     });
 
     test('a pin keeps its version; what is published meanwhile waits', async (t) => {
@@ -150,16 +150,16 @@ for (const [kind, openStore] of online)
         await writeFile(path, text.replace('w0.2', 'w0.3'));
       }, /another SHA-256/);
       await spoilt((path) => rm(path), /missing/);
-      await spoilt((path) => appendFile(join(path, '..', 'manifest.json'), ' x'), /no JSON/);
-      await spoilt((path) => writeFile(join(path, '..', 'manifest.json'), '{}'), /something else/);
+      await spoilt((path) => appendFile(join(path, '..', 'manifest.json'), ' x'), /not valid JSON/);
+      await spoilt((path) => writeFile(join(path, '..', 'manifest.json'), '{}'), /does not match the run/);
       const line = '{"language":"de","word":"a","confidence":0.5,"idf":1,"document_frequency":1}\n';
       for (const [text, sentence] of [
         ['', /no words/],
-        [`${line}{}\n`, /line 2 is no stopword: language/],
+        [`${line}{}\n`, /line 2 is not a stopword: language/],
         [`${line}${line}`, /line 2 .* second time/],
         [line.replace('0.5', '1.5'), /confidence/],
-        [`${line}${line.replace('de', 'en')}${line.replace('"a"', '"b"')}`, /language de comes a second time/],
-        ['not json\n', /no JSON/],
+        [`${line}${line.replace('de', 'en')}${line.replace('"a"', '"b"')}`, /language de appears a second time/],
+        ['not json\n', /not valid JSON/],
       ] as const) {
         const runId = randomBytes(4).toString('hex');
         const build = await writeBuild(join(made.root, 'artifacts', '.work', runId), runId, text);
@@ -219,9 +219,9 @@ for (const [kind, openStore] of online)
           [1, true],
         ],
       );
-      await assert.rejects(versions.rollback('stopwords', { to: 3 }), withCode('state', /pinned|kept no longer/));
+      await assert.rejects(versions.rollback('stopwords', { to: 3 }), withCode('state', /pinned|no longer kept/));
       await versions.pin('stopwords', null);
-      await assert.rejects(versions.rollback('stopwords', { to: 3 }), withCode('state', /kept no longer/));
+      await assert.rejects(versions.rollback('stopwords', { to: 3 }), withCode('state', /no longer kept/));
       await assert.rejects(
         made.reader({ stopwords: 3 }).stopwords('de'),
         withCode('unavailable', /FEATURE_VERSION_STOPWORDS is 3/),

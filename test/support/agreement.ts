@@ -1,10 +1,11 @@
 /** Holds the feature topics of a driver against the slow reference: every key at its own as_of, and no key too many. */
 import assert from 'node:assert/strict';
-import { EMPTY_CATALOGUE, Reference, relativeError } from '../../publishing/audit/reference.js';
+import { relativeError } from '../../publishing/audit/reference.js';
 import type { Affinity, Interactions, Popularity } from '../../schemas/records.js';
 import { events } from '../../topics/events.js';
 import { rawEvents } from '../bench/feed.js';
 import type { Driver } from './driver.js';
+import { EMPTY_CATALOGUE, Reference } from './reference.js';
 
 const ERROR_MAX = 1e-9;
 

@@ -3,11 +3,13 @@
  * The log is the embedded one in a folder of its own, so transactions, offsets and log time are the real thing; a crash
  * drops the tasks as they are and restores new ones from the log.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { activityProcessor } from '../../processors/features/activity/processor.js';
 import { Catalogue } from '../../processors/features/catalogue/catalogue.js';
+import { featureMetrics } from '../../processors/features/metrics.js';
 import { popularityProcessor } from '../../processors/features/popularity/processor.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
@@ -239,7 +241,7 @@ export class Driver {
       activityProcessor({
         ...shared,
         settings: this.#o,
-        onIntake: (outcome, records) => metrics.intake.inc({ outcome }, records),
+        onIntake: (outcome, records) => featureMetrics(metrics).intake.inc({ outcome }, records),
       }),
       popularityProcessor({ ...shared, halfLifeMs: this.#o.popularityHalfLifeMs }),
     ];

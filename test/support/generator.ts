@@ -4,9 +4,10 @@
  * the few records that matter.
  */
 import fc from 'fast-check';
-import type { Catalogue, RawRecord } from '../../publishing/audit/reference.js';
+import type { RawRecord } from '../../publishing/audit/reference.js';
 import type { Event } from '../../schemas/records.js';
 import { partitionOf } from '../../topics/partition.js';
+import type { Catalogue } from './reference.js';
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;

@@ -1,6 +1,7 @@
 /** Everything that workers need, in one process: a log in files and a real Postgres. */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { openReporting } from '../../assembly/reporting.js';
 import type { Job } from '../../jobs/job.js';
 import type { Run, Runs } from '../../jobs/runs.js';
 import { Worker, type WorkerOptions } from '../../jobs/worker.js';
@@ -8,8 +9,9 @@ import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
+import type { EventBus } from '../../runtime/process/events.js';
 import { type Logger, silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Database } from '../../runtime/stores/database.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import { Codec } from '../../schemas/codec.js';
@@ -41,6 +43,7 @@ export interface JobScene extends Place {
     readonly database: Database;
     readonly metrics: Metrics;
     readonly logger: Logger;
+    readonly events: EventBus;
     readonly clock: Clock;
   };
   /** A worker, stopped with the test; not started. */
@@ -58,13 +61,13 @@ export async function openJobScene(t: TestContext, postgresUrl: string): Promise
   const database = closing(await openPostgres({ url: postgresUrl }, silentLogger), (one) => one.close());
   await database.execute('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
   await migrateUp(database);
-  const metrics = createMetrics();
-  const shared = { log, codec, database, metrics, logger: silentLogger, clock: systemClock };
+  const reporting = openReporting(silentLogger);
+  const shared = { log, codec, database, ...reporting, clock: systemClock };
   return {
     ...place,
     log,
     database,
-    metrics,
+    metrics: reporting.metrics,
     shared,
     workerOf: (jobs, over = {}) =>
       closing(new Worker({ ...shared, jobs, pace: WORKER_PACE, ...over }), (one) => one.stop()),

@@ -1,8 +1,10 @@
 /** What tests of sinks share: topics in memory, records in and out of them, stores that fail when told to. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { openReporting } from '../../assembly/reporting.js';
 import { DeadLetterWriter } from '../../publishing/live/dead-letters.js';
 import { type GroupSink, Materialiser, type MaterialiserOptions } from '../../publishing/live/materialise.js';
 import type { SinkPace } from '../../publishing/live/partition-sink.js';
@@ -11,7 +13,7 @@ import type { SinkStore } from '../../publishing/sinks/sink-store.js';
 import type { Log } from '../../runtime/log/log.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
 import { openLocalStore } from '../../runtime/stores/local/local-store.js';
 import type { ApplyResult, FencedBatch, OnlineStore, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import { Codec, type SchemaName } from '../../schemas/codec.js';
@@ -204,7 +206,7 @@ export function rig(
   over: Partial<MaterialiserOptions> & { clock?: Clock } = {},
 ): Rig {
   const events = new Events();
-  const metrics = createMetrics();
+  const reporting = openReporting(silentLogger);
   const clock = over.clock ?? systemClock;
   const materialiser = new Materialiser({
     sink: 'test',
@@ -212,8 +214,7 @@ export function rig(
     log,
     codec,
     clock,
-    logger: silentLogger,
-    metrics,
+    ...reporting,
     letters: new DeadLetterWriter(log, codec, clock),
     incarnationOf: async () => '',
     pace: PACE,
@@ -231,5 +232,5 @@ export function rig(
       }
       return true;
     });
-  return { materialiser, events, metrics, caughtUp };
+  return { materialiser, events, metrics: reporting.metrics, caughtUp };
 }

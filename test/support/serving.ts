@@ -10,12 +10,12 @@ import type { ProductPopularity, UserAffinity } from '../../publishing/reading/r
 import { FreshetError } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';
-import type { AccessToken } from '../../runtime/process/settings.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import { Codec } from '../../schemas/codec.js';
 import { type AppOptions, buildApp } from '../../serving/app.js';
 import type { ModelAnswer, ModelAnswers } from '../../serving/models/answers.js';
 import type { Erasures, FeatureReaders, Overview, Readiness } from '../../serving/ports.js';
+import type { AccessToken } from '../../serving/settings.js';
 import { allTopics } from '../../topics/all.js';
 import { type Subject, subjectKey } from '../../topics/subject.js';
 import { ScriptedLog, written } from './scripted-log.js';

@@ -2,12 +2,15 @@
  * Versions of stopwords for tests: builds whose every word says of which build it is, so that half of one and half of
  * another would be seen, and readers that look for just that.
  */
+
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { openReporting } from '../../assembly/reporting.js';
+import { loadSettings } from '../../assembly/settings.js';
 import { type Artefact, Layout } from '../../publishing/layout.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createReader, type FeatureReader } from '../../publishing/reading/reader.js';
@@ -17,10 +20,9 @@ import type { Pinned } from '../../publishing/versions/pins.js';
 import type { Build, Versions } from '../../publishing/versions/versions.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { createMetrics } from '../../runtime/process/metrics.js';
-import { artifactsFolder, loadSettings } from '../../runtime/process/settings.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
+import { artifactsFolder } from '../../runtime/stores/settings.js';
 import { parseToken, type SwitchToken } from '../../runtime/stores/switch-token.js';
 import type { Release } from '../../schemas/records.js';
 import type { MemoryLog } from './memory-log.js';
@@ -70,7 +72,8 @@ export async function scene(
   const machine = (over: Partial<VersionsOptions> = {}) => {
     const made = createVersions({
       ...{ database, store, log, codec, settings, clock, pace: PACE },
-      ...{ logger: silentLogger, metrics: createMetrics(), ...over },
+      ...openReporting(silentLogger),
+      ...over,
     });
     t.after(() => made.stop());
     return made;

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FeatureReader } from '../../publishing/reading/reader.js';
 import { FreshetError } from '../../runtime/process/errors.js';
-import type { FaultHook, FaultPoint } from '../../runtime/process/fault-points.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { compareTokens, type SwitchToken } from '../../runtime/stores/switch-token.js';
+import type { FaultHook, FaultPoint } from '../faults/harness/fault-points.js';
 import type { Random } from './random.js';
 import { buildOf, LANGUAGES, type Scene } from './stopword-versions.js';
 

@@ -4,16 +4,18 @@
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../../runtime/log/log.js';
+import { wrongId } from '../../../runtime/log/record-problem.js';
 import type { MarkerPart } from '../../../runtime/tasks/marker.js';
 import type { FoldMode, Output, Part } from '../../../runtime/tasks/processor.js';
+import { Rejects } from '../../../runtime/tasks/rejects.js';
 import { Interner } from '../../../runtime/tasks/state/interner.js';
 import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
 import type { Codec } from '../../../schemas/codec.js';
 import type { FeatureTopics } from '../../../topics/features.js';
 import { DuplicateSet } from '../../intake/duplicates.js';
-import { EventView, PURCHASE, wrongId } from '../../intake/event-view.js';
+import { EventView, PURCHASE } from '../../intake/event-view.js';
 import { identity } from '../../intake/identity.js';
-import { Rejects } from '../../intake/rejects.js';
+import { lateEventOf } from '../../intake/late-event.js';
 import { AffinityShares } from '../affinity/shares.js';
 import type { Catalogue } from '../catalogue/catalogue.js';
 import { carry, dayContribution, dayOf, lagFactors, WINDOW_DAYS, windowStart } from '../days.js';
@@ -38,7 +40,7 @@ export interface ActivitySettings {
 
 export type IntakeOutcome = 'counted' | 'duplicate' | 'late' | 'dead_letter' | 'erasure';
 
-export interface ActivityPartOptions {
+interface ActivityPartOptions {
   readonly input: TopicPartition;
   readonly partitions: number;
   /** Partition of the changelog that only this part's task writes. */
@@ -84,7 +86,7 @@ export class ActivityPart implements Part {
     this.input = options.input;
     this.#settings = options.settings;
     this.#view = new EventView(options.codec, options.partitions);
-    this.#rejects = new Rejects(options.codec, 'intake');
+    this.#rejects = new Rejects({ job: 'intake', encode: (letter) => options.codec.encode('DeadLetter', letter) });
     this.#duplicates = new DuplicateSet(options.settings.duplicateHorizonMs);
     this.#lag = lagFactors(options.settings.affinityHalfLifeMs);
     this.#slow = new SlowOutput(options.settings.interactionsIntervalMs);
@@ -95,6 +97,7 @@ export class ActivityPart implements Part {
       inputPartition: options.input.partition,
       codec: options.codec,
       rows: this.#state.rows,
+      unflushed: this.#state.unflushed,
       entries: this.#entries,
       users: this.#users,
       products: this.#products,
@@ -148,7 +151,7 @@ export class ActivityPart implements Part {
     const day = dayOf(ts);
     if (day < windowStart(logTime)) {
       this.#counted.late++;
-      if (!mode.restoring) this.#rejects.late(batch, i, view.ts);
+      if (!mode.restoring) this.#rejects.add(lateEventOf(this.#o.codec, batch, i, view.ts));
       return;
     }
     identity(view.bytes, view.identityStart, view.identityEnd, this.#id);
@@ -171,10 +174,10 @@ export class ActivityPart implements Part {
     const product = this.#products.intern(view.bytes, view.productStart, view.productEnd);
     const category =
       view.categoryStart < 0 ? -1 : this.#categories.intern(view.bytes, view.categoryStart, view.categoryEnd);
-    const rows = this.#state.rows;
+    const { rows, unflushed } = this.#state;
     const row = rows.obtain(user, day);
     if (rows.created) this.#entries.open(row);
-    if (mode.restoring && rows.isCovered(row, offset)) return;
+    if (mode.restoring && unflushed.isCovered(row, offset)) return;
     const weight = WEIGHT_OF_TYPE[view.type as 0 | 1 | 2];
     const entries = this.#entries;
     const entry = entries.obtain(row, product, category);
@@ -182,7 +185,7 @@ export class ActivityPart implements Part {
     entries.count[entry] = entries.count[entry]! + 1;
     if (ts > entries.lastTs[entry]!) entries.lastTs[entry] = ts;
     if (view.type === PURCHASE) entries.purchases[entry] = entries.purchases[entry]! + 1;
-    rows.markDirty(row);
+    unflushed.markDirty(row);
     if (mode.restoring) return;
     this.#state.due.add(user);
     const contribution = dayContribution(weight, ts, day, this.#settings.popularityHalfLifeMs);
@@ -211,12 +214,12 @@ export class ActivityPart implements Part {
       this.#slow.hurry(user);
     }
     if (mode.restoring && offset < mode.stateFrom) return;
-    const rows = this.#state.rows;
+    const { rows, unflushed } = this.#state;
     for (let row = rows.first(user); row >= 0; row = rows.next(row)) {
-      if (mode.restoring && rows.isCovered(row, offset)) continue;
+      if (mode.restoring && unflushed.isCovered(row, offset)) continue;
       if (mode.restoring) this.#rows.emptied(row);
       this.#entries.truncate(row, 0);
-      rows.markDirty(row);
+      unflushed.markDirty(row);
     }
     if (!mode.restoring) this.#state.due.add(user);
   }
@@ -314,23 +317,23 @@ export class ActivityPart implements Part {
   }
 
   get dirtyRows(): number {
-    return this.#state.rows.dirty;
+    return this.#state.unflushed.size;
   }
 
-  beginFlush(): void {
-    this.#state.beginFlush();
+  beginFlush(restoreFrom: number): void {
+    this.#state.unflushed.begin(restoreFrom);
   }
 
   get flushComplete(): boolean {
-    return this.#state.flushComplete;
+    return this.#state.unflushed.isComplete;
   }
 
   flush(max: number, covers: number, out: Output): void {
-    this.#state.flush(max, (row) => this.#rows.write(row, covers, this.#asOf, out));
+    this.#state.unflushed.visit(max, (row) => this.#rows.write(row, covers, this.#asOf, out));
   }
 
   beginRestore(): void {
-    this.#state.rows.trackCovers(true);
+    this.#state.unflushed.beginRestore();
   }
 
   restoreRow(batch: RecordColumns, row: number): void {
@@ -364,7 +367,7 @@ export class ActivityPart implements Part {
   }
 
   endRestore(clock: number, sweptDay: number, now: number): void {
-    this.#state.rows.trackCovers(false);
+    this.#state.unflushed.endRestore();
     this.#state.start(clock, sweptDay, now);
     this.#sweptDay = this.#state.sweptDay;
     this.#since = Number.POSITIVE_INFINITY;

@@ -4,9 +4,9 @@
  */
 
 import type { RecordColumns } from '../../../runtime/log/log.js';
-import { FreshetError } from '../../../runtime/process/errors.js';
 import type { Output } from '../../../runtime/tasks/processor.js';
 import type { EntityDays } from '../../../runtime/tasks/state/entity-days.js';
+import type { FlushQueue } from '../../../runtime/tasks/state/flush-queue.js';
 import type { Interner } from '../../../runtime/tasks/state/interner.js';
 import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
 import { AvroCursor, AvroWriter } from '../../../schemas/avro-writer.js';
@@ -16,7 +16,7 @@ import type { ActivityEntries } from './entries.js';
 /** Entries per changelog record: a record stays below the largest one allowed even with the longest ids. */
 const CHUNK_ENTRIES = 900;
 
-export interface ChangelogRowsOptions {
+interface ChangelogRowsOptions {
   readonly topic: string;
   /** Partition of the changelog that only this task writes. */
   readonly partition: number;
@@ -24,6 +24,7 @@ export interface ChangelogRowsOptions {
   readonly inputPartition: number;
   readonly codec: Codec;
   readonly rows: EntityDays;
+  readonly unflushed: FlushQueue;
   readonly entries: ActivityEntries;
   readonly users: Interner;
   readonly products: Interner;
@@ -79,12 +80,9 @@ export class ChangelogRows {
     return writer.long(0).finish();
   }
 
-  /**
-   * Takes over a record of the changelog; those of other input partitions are ignored. Errors: FreshetError 'state' when
-   * it was written with another schema, as by a fold of an older version.
-   */
+  /** Takes over a record of the changelog; those of other input partitions are ignored. */
   restore(batch: RecordColumns, i: number): void {
-    const { codec, inputPartition, rows, entries, users, products, categories } = this.#o;
+    const { codec, inputPartition, rows, unflushed, entries, users, products, categories } = this.#o;
     const { day, chunk, userStart } = parseRowKey(batch, i);
     const keyEnd = batch.keyEnd[i]!;
     const valueStart = batch.valueStart[i]!;
@@ -95,19 +93,13 @@ export class ChangelogRows {
       return;
     }
     const body = codec.bodyStart('ActivityRow', batch.bytes, valueStart, batch.valueEnd[i]!);
-    if (body < 0)
-      throw new FreshetError(
-        'state',
-        `${this.#o.topic}: its rows have another schema than this code writes, so they are the state of another version ` +
-          'of the fold and cannot go on. Go back to that version of the code, or start the next version by replay.',
-      );
     const cursor = this.#cursor.reset(batch.bytes, body, batch.valueEnd[i]!);
     if (cursor.long() !== inputPartition) return;
     const covers = cursor.long();
     const row = rows.obtain(users.intern(batch.bytes, userStart, keyEnd), day);
     if (rows.created) entries.open(row);
     entries.truncate(row, chunk * CHUNK_ENTRIES);
-    rows.covers![row] = covers;
+    unflushed.restored(row, covers);
     this.#atLeast(row, chunk + 1);
     for (let block = cursor.long(); block !== 0; block = cursor.long()) {
       for (let k = 0; k < block; k++) {

@@ -12,7 +12,7 @@ import { ActivityPart, type ActivitySettings, type IntakeOutcome } from './activ
 /** Raise it whenever the fold or the shape of its state changes: the task then refuses old state instead of mixing. */
 const FOLD_VERSION = 2;
 
-export interface ActivityProcessorOptions {
+interface ActivityProcessorOptions {
   readonly application: string;
   readonly topics: FeatureTopics;
   readonly settings: ActivitySettings;
@@ -34,6 +34,7 @@ export function activityProcessor(options: ActivityProcessorOptions): ProcessorD
       affinityHalfLifeMs,
       duplicateHorizonMs,
     }),
+    rowPrefix: codec.prefix('ActivityRow'),
     input: events.name,
     changelog: topics.activityChangelog.name,
     writes: [

@@ -4,7 +4,7 @@ import type { Interner } from '../../../runtime/tasks/state/interner.js';
 import { AvroWriter } from '../../../schemas/avro-writer.js';
 
 /** Categories a user keeps by name; the lighter ones become `other`. */
-export const CATEGORIES_MAX = 256;
+const CATEGORIES_MAX = 256;
 const OTHER = Buffer.from('other');
 
 /** Adds up weights per category of one user after another. Categories are ids of `names`. */

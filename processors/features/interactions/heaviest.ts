@@ -2,7 +2,7 @@
 import type { Interner } from '../../../runtime/tasks/state/interner.js';
 import { AvroWriter } from '../../../schemas/avro-writer.js';
 
-export const ITEMS_MAX = 1_000;
+const ITEMS_MAX = 1_000;
 
 interface Item {
   readonly product: number;

@@ -16,7 +16,7 @@ import type { Catalogue } from '../catalogue/catalogue.js';
 import { carry, lagFactors, windowStart } from '../days.js';
 import { WindowedState } from '../windowed-state.js';
 
-export interface PopularityPartOptions {
+interface PopularityPartOptions {
   readonly input: TopicPartition;
   readonly changelogPartition: number;
   readonly topics: FeatureTopics;
@@ -76,7 +76,7 @@ export class PopularityPart implements Part {
     const offset = batch.offsets[i]!;
     if (mode.restoring && offset < mode.stateFrom) return;
     const product = this.#products.intern(batch.bytes, batch.keyStart[i]!, batch.keyEnd[i]!);
-    const rows = this.#state.rows;
+    const { rows, unflushed } = this.#state;
     for (let block = cursor.long(); block !== 0; block = cursor.long()) {
       for (let k = 0; k < block; k++) {
         const day = cursor.long();
@@ -86,13 +86,13 @@ export class PopularityPart implements Part {
         const purchases = cursor.long();
         const row = rows.obtain(product, day);
         if (rows.created) this.#setRow(row, 0, 0, 0, 0);
-        if (mode.restoring && rows.isCovered(row, offset)) continue;
+        if (mode.restoring && unflushed.isCovered(row, offset)) continue;
         const count = row * 3;
         this.#sum[row] = this.#sum[row]! + sum;
         this.#counts[count] = this.#counts[count]! + views;
         this.#counts[count + 1] = this.#counts[count + 1]! + carts;
         this.#counts[count + 2] = this.#counts[count + 2]! + purchases;
-        rows.markDirty(row);
+        unflushed.markDirty(row);
       }
     }
     if (mode.restoring) return;
@@ -155,22 +155,22 @@ export class PopularityPart implements Part {
   }
 
   get dirtyRows(): number {
-    return this.#state.rows.dirty;
+    return this.#state.unflushed.size;
   }
 
-  beginFlush(): void {
-    this.#state.beginFlush();
+  beginFlush(restoreFrom: number): void {
+    this.#state.unflushed.begin(restoreFrom);
   }
 
   get flushComplete(): boolean {
-    return this.#state.flushComplete;
+    return this.#state.unflushed.isComplete;
   }
 
   flush(max: number, covers: number, out: Output): void {
-    const { rows } = this.#state;
+    const { rows, unflushed } = this.#state;
     const topic = this.#o.topics.popularityChangelog.name;
     const prefix = this.#o.codec.prefix('PopularityRow');
-    this.#state.flush(max, (row) => {
+    unflushed.visit(max, (row) => {
       const key = Buffer.from(`${rows.day[row]}/${this.#products.stringOf(rows.entity[row]!)}`);
       const writer = this.#writer.begin(prefix).long(this.input.partition).long(covers).double(this.#sum[row]!);
       for (let k = 0; k < 3; k++) writer.long(this.#counts[row * 3 + k]!);
@@ -179,7 +179,7 @@ export class PopularityPart implements Part {
   }
 
   beginRestore(): void {
-    this.#state.rows.trackCovers(true);
+    this.#state.unflushed.beginRestore();
   }
 
   restoreRow(batch: RecordColumns, i: number): void {
@@ -191,9 +191,9 @@ export class PopularityPart implements Part {
     let at = batch.keyStart[i]!;
     let day = 0;
     for (; batch.bytes[at]! >= 0x30 && batch.bytes[at]! <= 0x39; at++) day = day * 10 + batch.bytes[at]! - 0x30;
-    const rows = this.#state.rows;
+    const { rows, unflushed } = this.#state;
     const row = rows.obtain(this.#products.intern(batch.bytes, at + 1, batch.keyEnd[i]!), day);
-    rows.covers![row] = cursor.long();
+    unflushed.restored(row, cursor.long());
     const sum = cursor.double();
     this.#setRow(row, sum, cursor.long(), cursor.long(), cursor.long());
   }
@@ -218,7 +218,7 @@ export class PopularityPart implements Part {
   }
 
   endRestore(clock: number, sweptDay: number, now: number): void {
-    this.#state.rows.trackCovers(false);
+    this.#state.unflushed.endRestore();
     this.#state.start(clock, sweptDay, now);
   }
 

@@ -8,7 +8,7 @@ import { PopularityPart } from './popularity-part.js';
 /** Raise it whenever the fold or the shape of its state changes: the task then refuses old state instead of mixing. */
 const FOLD_VERSION = 1;
 
-export interface PopularityProcessorOptions {
+interface PopularityProcessorOptions {
   readonly application: string;
   readonly topics: FeatureTopics;
   readonly halfLifeMs: number;
@@ -22,6 +22,7 @@ export function popularityProcessor(options: PopularityProcessorOptions): Proces
     name: 'popularity',
     application,
     fingerprint: JSON.stringify({ fold: 'popularity', version: FOLD_VERSION, halfLifeMs }),
+    rowPrefix: codec.prefix('PopularityRow'),
     input: topics.productActivity.name,
     changelog: topics.popularityChangelog.name,
     writes: [topics.popularity.name, topics.popularityChangelog.name],

@@ -1,4 +1,4 @@
-/** Which contents belong to which artefact. */
+/** The contents of each artefact. */
 import type { Artefact } from '../../layout.js';
 import { als } from './als.js';
 import type { Contents } from './contents.js';
@@ -8,7 +8,7 @@ import { stopwords } from './stopwords.js';
 
 const CONTENTS: Partial<Readonly<Record<Artefact, Contents>>> = { stopwords, als, faiss };
 
-/** What is only read from its folder needs no rows and, in the online store, no more than its checksum. */
+/** An artefact that is only read from its folder needs no rows, and only its checksum in the online store. */
 export function contentsOf(artefact: Artefact): Contents {
   return CONTENTS[artefact] ?? filesOnly;
 }

@@ -1,6 +1,6 @@
 /**
- * A recommendation model in the stores: factors of users and of products as rows in Postgres, those of users as one text
- * each in the online store. The products' are read from the folder by whoever searches them.
+ * A recommendation model in the stores: factors of users and of products as rows in Postgres, those of users as one
+ * text each in the online store. Processes that search the products' factors read them from the folder.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const TABLES: readonly (readonly [table: FactorTable, file: string])[] = [
   ['als_user_factors', USER_FACTORS_FILE],
   ['als_item_factors', ITEM_FACTORS_FILE],
 ];
-/** A batch that Redis does while everybody waits: 500 texts of 64 factors take it about a millisecond. */
+/** A batch blocks all other clients of Redis: 500 texts of 64 factors take it about a millisecond. */
 const ROWS_PER_BATCH = 500;
 
 export const als: Contents = {
@@ -32,7 +32,7 @@ export const als: Contents = {
       const rows = readFactors(join(artifacts.folder('als', version.version), file));
       const digest = await writeRows(place, version, table, rows);
       if ((await digestOfTable(database, version.version, table)) !== digest)
-        throw differs(version, `${table} in Postgres holds other rows than ${file}`);
+        throw differs(version, `${table} in Postgres holds different rows from ${file}`);
       digests.push(digest);
     }
     return checksumOf(digests);
@@ -61,7 +61,7 @@ export const als: Contents = {
           })),
         );
       }
-      // The second batch of a page is sent when the last one of the page before is applied.
+      // The second batch of a page is sent once the last batch of the previous page is applied.
       if (page.length <= ROWS_PER_BATCH) await batches.finish();
       await readBack(place, version, sent);
       sent = page;
@@ -70,7 +70,7 @@ export const als: Contents = {
     await readBack(place, version, sent);
     const items = await digestOfTable(database, number, 'als_item_factors');
     if (checksumOf([users.digest('hex'), items]) !== checksum)
-      throw differs(version, 'Postgres holds other factors than were published');
+      throw differs(version, 'Postgres holds different factors from those published');
     await batches.send([{ op: 'set', key: checksumKey(keys, number), value: checksum }]);
     await batches.finish();
   },
@@ -86,7 +86,7 @@ export const als: Contents = {
   },
 };
 
-/** Throws FreshetError('invalid_data') for the first text that is not what was sent. */
+/** Throws FreshetError('invalid_data') for the first text that differs from what was sent. */
 async function readBack(
   { layout, store }: VersionsPlace,
   version: VersionName,
@@ -95,7 +95,7 @@ async function readBack(
   const held = await Promise.all(rows.map(({ id }) => store.get(layout.factorsUser(version.version, id))));
   for (const [i, { id, factors }] of rows.entries())
     if (held[i] !== factorsText(factors))
-      throw differs(version, `the online store holds other factors of user ${JSON.stringify(id)} than Postgres`);
+      throw differs(version, `the online store and Postgres hold different factors of user ${JSON.stringify(id)}`);
 }
 
 function checksumOf(digests: readonly string[]): string {

@@ -1,12 +1,12 @@
 /**
- * Factors in a file, as they travel from the build to the stores and to anybody's numpy. Little endian:
+ * Factors in a file, as passed from the build to the stores and to any reader with numpy. Little endian:
  *
  *   0    "FRESHAL1"
  *   8    u32 rows           12   u32 factors
  *   16   u64 where the ids begin          24   u64 where the factors begin, a multiple of 64
  *   32   u64 length of the file           40   zeros up to 64
  *   64   u32 per row: where its id ends, from the start of the ids
- *        ids, UTF-8, end to end, in the order of their bytes, each once
+ *        ids, UTF-8, end to end, in byte order, each once
  *        factors, float32, rows × factors
  *
  * In Python: rows, n, ids_at, at = struct.unpack_from('<IIQQ', data, 8);
@@ -22,28 +22,28 @@ export const ITEM_FACTORS_FILE = 'item_factors.bin';
 const MAGIC = Buffer.from('FRESHAL1', 'latin1');
 const HEADER = 64;
 const FACTORS_MAX = 65_536;
-/** Rows that are read or written at a time. */
+/** Rows read or written at a time. */
 const BLOCK = 2_048;
 
 export interface FactorRow {
   readonly id: string;
-  /** Finite. A copy: it stays. */
+  /** All finite. A copy: the caller may keep it. */
   readonly factors: Float32Array;
 }
 
-export interface FactorFileHead {
+interface FactorFileHead {
   readonly rows: number;
   readonly factors: number;
 }
 
 export interface FactorSource extends FactorFileHead {
-  /** UTF-8 of row's id; rows are in the order of these bytes. A view until the next call. */
+  /** UTF-8 of the row's id; rows are in the order of these bytes. A view, valid until the next call. */
   idOf(row: number): Uint8Array;
   /** Copies a row's factors to target[at..at + factors). */
   copyFactors(row: number, target: Float32Array, at: number): void;
 }
 
-/** Writes a file that is not there yet. Errors: those of the disk. */
+/** Writes a new file. Errors: those of the disk. */
 export async function writeFactors(path: string, source: FactorSource): Promise<void> {
   const { rows, factors } = source;
   const file = await open(path, 'wx');
@@ -82,20 +82,9 @@ export async function writeFactors(path: string, source: FactorSource): Promise<
   }
 }
 
-/** Errors: FreshetError 'invalid_data' when it is no whole file of factors; those of the disk. */
-export async function readFactorsHead(path: string): Promise<FactorFileHead> {
-  const file = await open(path, 'r');
-  try {
-    const { rows, factors } = await headOf(file, path);
-    return { rows, factors };
-  } finally {
-    await file.close();
-  }
-}
-
 /**
- * The rows in order, some thousand in memory at a time. Errors: FreshetError 'invalid_data' when the file is not whole,
- * ids are out of order or no UTF-8, or a factor is not finite; those of the disk.
+ * The rows in order, with a few thousand in memory at a time. Errors: FreshetError 'invalid_data' if the file is not
+ * complete, ids are out of order or not UTF-8, or a factor is not finite; those of the disk.
  */
 export async function* readFactors(path: string): AsyncGenerator<FactorRow> {
   const file = await open(path, 'r');
@@ -130,9 +119,9 @@ export async function* readFactors(path: string): AsyncGenerator<FactorRow> {
   }
 }
 
-/** A file that stays open for single rows; its ids lie in memory, as they lie in the file. */
+/** A file that stays open for reading single rows; its ids are in memory, in the same format as in the file. */
 export interface OpenFactors extends FactorFileHead {
-  /** UTF-8, end to end; neither their order nor their ends were looked at. */
+  /** UTF-8, end to end; neither their order nor their ends have been checked. */
   readonly ids: Buffer;
   /** Where each id ends in `ids`. */
   readonly ends: Uint32Array;
@@ -141,7 +130,7 @@ export interface OpenFactors extends FactorFileHead {
   close(): Promise<void>;
 }
 
-/** Errors: FreshetError 'invalid_data' when it is no whole file of factors; those of the disk. */
+/** Errors: FreshetError 'invalid_data' if it is not a complete file of factors; those of the disk. */
 export async function openFactors(path: string): Promise<OpenFactors> {
   const file = await open(path, 'r');
   try {
@@ -174,7 +163,7 @@ async function headOf(file: FileHandle, path: string) {
   const factorsAt = Number(header.readBigUInt64LE(24));
   const length = Number(header.readBigUInt64LE(32));
   if (factors < 1 || factors > FACTORS_MAX || idsAt !== HEADER + rows * 4 || factorsAt < idsAt || factorsAt % 64 !== 0)
-    throw damaged(path, 'its head');
+    throw damaged(path, 'its header');
   if (length !== factorsAt + rows * factors * 4 || length !== size) throw damaged(path, 'its length');
   return { rows, factors, idsAt, factorsAt };
 }
@@ -199,5 +188,5 @@ function textOf(utf8: TextDecoder, bytes: Buffer, path: string, row: number): st
 }
 
 function damaged(path: string, what: string): FreshetError {
-  return new FreshetError('invalid_data', `${path} is no whole file of factors: ${what} is wrong.`);
+  return new FreshetError('invalid_data', `${path} is not a complete file of factors: ${what} is wrong.`);
 }

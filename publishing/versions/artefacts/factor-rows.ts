@@ -1,7 +1,7 @@
 /**
- * Factors in Postgres: a page of rows per statement, and what a page holds told by Postgres itself as a SHA-256, so that
- * reading back moves 32 bytes a page. The digest of a version is that of its pages' digests, rows in the order of their
- * ids' bytes, PAGE_ROWS each.
+ * Factors in Postgres: a page of rows per statement, and a SHA-256 of each page computed by Postgres itself, so that
+ * reading back moves 32 bytes a page. The digest of a version is the digest of its pages' digests, with rows in byte
+ * order of their ids, PAGE_ROWS each.
  */
 import { createHash } from 'node:crypto';
 import { FreshetError } from '../../../runtime/process/errors.js';
@@ -19,14 +19,14 @@ interface SentRow {
   readonly sent: Buffer;
 }
 
-/** 1,000 rows of 64 factors are half a megabyte on the way and take Postgres some 10 ms. */
-export const PAGE_ROWS = 1_000;
+/** 1,000 rows of 64 factors are half a megabyte on the wire and take Postgres about 10 ms. */
+const PAGE_ROWS = 1_000;
 const DELETED_AT_ONCE = 20_000;
-/** Head of an array in its binary form: dimensions, nulls, type, length, lower bound. */
+/** Header of an array in its binary form: dimensions, nulls, type, length, lower bound. */
 const HEAD_BYTES = 20;
 const FLOAT4_TYPE_ID = 700;
 
-/** Writes the rows of a file into a table and answers their digest. Errors: 'fenced' when the version was given up. */
+/** Writes the rows of a file into a table and returns their digest. Errors: 'fenced' if the version was abandoned. */
 export async function writeRows(
   place: VersionsPlace,
   version: StagedVersion,
@@ -59,10 +59,10 @@ async function writePage(
     arrayParameter('float4', all, (factor) => factor, HEAD_BYTES + all.length * 8),
   ];
   if ((await database.execute(insert(table), parameters)) !== page.length)
-    throw new FreshetError('fenced', `Version ${version} of als was given up while its factors were written.`);
+    throw new FreshetError('fenced', `Version ${version} of als was abandoned while its factors were being written.`);
 }
 
-/** What Postgres holds of a version, as writeRows would tell it. */
+/** Digest of a version's rows in Postgres, computed as in writeRows. */
 export async function digestOfTable(database: Queryable, version: number, table: FactorTable): Promise<string> {
   const digest = createHash('sha256');
   for (let after = ''; ; ) {
@@ -78,8 +78,8 @@ export async function digestOfTable(database: Queryable, version: number, table:
 }
 
 /**
- * The rows that Postgres holds of a version, a page at a time, in the order of their ids' bytes. The next page is on its
- * way while one is worked on.
+ * The rows that Postgres holds for a version, a page at a time, in byte order of their ids. The next page is fetched
+ * while one is being processed.
  */
 export async function* pagesOfTable(
   database: Queryable,
@@ -88,7 +88,7 @@ export async function* pagesOfTable(
 ): AsyncGenerator<FactorRow[]> {
   const read = (after: string): Promise<SentRow[]> => {
     const page = database.query<SentRow>(readPage(table), [version, after, PAGE_ROWS]);
-    // Its error is thrown when it is this page's turn.
+    // Its error is thrown when this page is awaited.
     page.catch(() => undefined);
     return page;
   };
@@ -99,7 +99,7 @@ export async function* pagesOfTable(
   }
 }
 
-/** Null where the version has no such row. */
+/** Null if the version has no such row. */
 export async function rowOf(
   database: Queryable,
   version: number,
@@ -110,12 +110,12 @@ export async function rowOf(
   return row === undefined ? null : factorsOf(row.sent);
 }
 
-/** Harmless where there are none; some thousand rows at a time, because a statement has its time. */
+/** Does nothing if there are none; deletes a few thousand rows at a time, because statements have a time limit. */
 export async function deleteRows(database: Queryable, version: number, table: FactorTable): Promise<void> {
   while ((await database.execute(deleteSome(table), [version, DELETED_AT_ONCE])) > 0);
 }
 
-/** Of one page, as Postgres tells it. */
+/** Digest of one page, as Postgres computes it. */
 export function digestOf(page: readonly FactorRow[]): Buffer {
   const hash = createHash('sha256');
   for (const { id, factors } of page) {
@@ -141,14 +141,14 @@ async function* pagesOf(rows: AsyncIterable<FactorRow>): AsyncGenerator<FactorRo
   if (page.length > 0) yield page;
 }
 
-/** Of an array in its binary form, as array_send gives it. */
+/** Factors from an array in its binary form, as array_send returns it. */
 function factorsOf(sent: Buffer): Float32Array {
   const factors = new Float32Array(Math.max(0, (sent.length - HEAD_BYTES) / 8));
   for (let i = 0; i < factors.length; i++) factors[i] = sent.readFloatBE(HEAD_BYTES + i * 8 + 4);
   return factors;
 }
 
-/** One array holds all factors of the page: a slice of it is found by its position, and no text is parsed. */
+/** One array holds all factors of the page: a slice is found by its position, and no text is parsed. */
 const insert = (table: FactorTable) => `
 WITH gate AS (
   UPDATE versions SET touched_at = ${AT(3)}

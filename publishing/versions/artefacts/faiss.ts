@@ -1,4 +1,4 @@
-/** A search index in the stores: a row in Postgres that says what it is; the index stays a file in its folder. */
+/** A search index in the stores: a row in Postgres describes it; the index stays a file in its folder. */
 import { FreshetError } from '../../../runtime/process/errors.js';
 import type { Queryable } from '../../../runtime/stores/database.js';
 import type { Manifest } from '../manifest.js';
@@ -6,11 +6,11 @@ import { AT } from '../place.js';
 import type { Contents } from './contents.js';
 import { filesOnly } from './files-only.js';
 
-/** As snapshotters/faiss names it. */
+/** The same name as in snapshotters/faiss. */
 export const INDEX_FILE = 'index.faiss';
 
 /** Row of `faiss_indexes`. */
-export interface IndexRow {
+interface IndexRow {
   readonly model: string;
   readonly dimension: number;
   readonly count: number;
@@ -27,10 +27,13 @@ export const faiss: Contents = {
     const { model, dimension, count, kind, sha256 } = row;
     const given = [version.version, version.epoch, place.clock.now(), model, dimension, count, kind, sha256];
     if ((await place.database.execute(UPSERT, given)) !== 1)
-      throw new FreshetError('fenced', `Version ${version.version} of faiss was given up while it was staged.`);
+      throw new FreshetError('fenced', `Version ${version.version} of faiss was abandoned while it was being staged.`);
     const held = await indexRow(place.database, version.version);
     if (JSON.stringify(held) !== JSON.stringify(row))
-      throw new FreshetError('invalid_data', `Postgres holds another index than version ${version.version} of faiss.`);
+      throw new FreshetError(
+        'invalid_data',
+        `Postgres holds a different index from version ${version.version} of faiss.`,
+      );
     return filesOnly.stageRows(place, version, manifest);
   },
 
@@ -39,7 +42,7 @@ export const faiss: Contents = {
   },
 };
 
-/** Null where the version has none. */
+/** Null if the version has none. */
 export async function indexRow(database: Queryable, version: number): Promise<IndexRow | null> {
   const [row] = await database.query<IndexRow>(
     'SELECT model, dimension, count, kind, sha256 FROM faiss_indexes WHERE version = $1',

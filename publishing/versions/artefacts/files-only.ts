@@ -1,4 +1,4 @@
-/** Artefacts that their readers take from the folder: the stores only say which version is current. */
+/** Artefacts that readers load from the folder: the stores only record which version is current. */
 import { createHash } from 'node:crypto';
 import { checksumKey, settingsKey } from '../../../runtime/stores/versioned-keys.js';
 import { StagingBatches } from '../staging.js';

@@ -18,7 +18,7 @@ import {
   wordsOfTable,
 } from './words.js';
 
-/** A statement of Postgres, and a batch that Redis does while everybody waits (about 2 ms). */
+/** Rows in a statement of Postgres, or in a batch that blocks all other clients of Redis (about 2 ms). */
 const ROWS_PER_STATEMENT = 5_000;
 const WORDS_PER_BATCH = 1_000;
 
@@ -34,11 +34,11 @@ export const stopwords: Contents = {
       await rows.add(language);
     }
     await rows.flush();
-    if (inFile.languages === 0) throw new FreshetError('invalid_data', `${WORDS_FILE} holds no words.`);
+    if (inFile.languages === 0) throw new FreshetError('invalid_data', `${WORDS_FILE} contains no words.`);
     const inTable = new WordsDigest();
     for await (const language of wordsOfTable(place.database, version.version)) inTable.add(language);
     const checksum = inFile.finish();
-    if (inTable.finish() !== checksum) throw differs(version, 'Postgres holds other rows than the file');
+    if (inTable.finish() !== checksum) throw differs(version, 'Postgres holds different rows from the file');
     return checksum;
   },
 
@@ -57,17 +57,17 @@ export const stopwords: Contents = {
     for await (const { language, words } of wordsOfTable(place.database, version.version)) {
       inTable.add({ language, words });
       sent.set(language, { digest: confidenceDigest(words), count: words.length });
-      // Known before the words are there, so that an interrupted staging can be taken away.
+      // Listed before the words are written, so that an interrupted staging can be removed.
       await batches.send([{ op: 'hset', key: parts, field: encodeId(language), value: String(words.length) }]);
       for (let from = 0; from < words.length; from += WORDS_PER_BATCH)
         await batches.send(wordOperations(staged(language), words.slice(from, from + WORDS_PER_BATCH), from === 0));
     }
-    if (inTable.finish() !== checksum) throw differs(version, 'Postgres holds other rows than were published');
+    if (inTable.finish() !== checksum) throw differs(version, 'Postgres holds different rows from those published');
     await batches.finish();
     for (const [language, { digest }] of sent) {
       const held = [...(await store.hgetall(staged(language)))];
       if (confidenceDigest(held.map(([word, text]) => ({ word, confidence: Number(text) }))) !== digest)
-        throw differs(version, `the online store holds other words of ${language} than Postgres`);
+        throw differs(version, `the online store and Postgres hold different words of ${language}`);
     }
     const counts = [...sent].map(([language, { count }]): [string, string] => [encodeId(language), String(count)]);
     await batches.send([
@@ -85,7 +85,7 @@ export const stopwords: Contents = {
     const keys = layout.versioned('stopwords');
     const parts = partsKey(keys, version)!;
     const languages = [...(await store.hgetall(parts)).keys()];
-    // What leads to the words goes last, so that an interrupted removal can go on.
+    // The list that leads to the words is deleted last, so that an interrupted removal can continue.
     const words = languages.map((language) => stagedKey(keys.plain!, version, language));
     yield [checksumKey(keys, version), settingsKey(keys, version), ...words, parts];
   },
@@ -98,7 +98,7 @@ function wordOperations(key: string, words: readonly Word[], isFirst: boolean): 
   return [{ op: 'hnumbers', key, fields, values: words.map(({ confidence }) => confidence) }];
 }
 
-/** Rows on their way into Postgres, many a statement; a version that is not staged by this epoch any more takes none. */
+/** Sends rows to Postgres, many per statement; a version no longer being staged by this epoch accepts none. */
 class Rows {
   readonly #place: VersionsPlace;
   readonly #version: StagedVersion;
@@ -131,7 +131,10 @@ class Rows {
     ];
     const parameters: SqlValue[] = [version, epoch, clock.now(), ...arrays];
     if ((await database.execute(INSERT, parameters)) !== rows.length)
-      throw new FreshetError('fenced', `Version ${version} of stopwords was given up while its words were written.`);
+      throw new FreshetError(
+        'fenced',
+        `Version ${version} of stopwords was abandoned while its words were being written.`,
+      );
   }
 }
 

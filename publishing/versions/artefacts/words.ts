@@ -1,4 +1,4 @@
-/** Stopwords as they travel: one language at a time, from the file of a version or from Postgres. */
+/** Stopwords in transit: one language at a time, from the file of a version or from Postgres. */
 import { createHash } from 'node:crypto';
 import { FreshetError } from '../../../runtime/process/errors.js';
 import type { Queryable } from '../../../runtime/stores/database.js';
@@ -17,17 +17,14 @@ export interface LanguageWords {
   readonly words: readonly Word[];
 }
 
-/** Each language once. */
-export type Words = AsyncIterable<LanguageWords>;
-
 /** Name of the file in a version's folder. */
 export const WORDS_FILE = 'stopwords.jsonl';
 const LANGUAGE_LENGTH_MAX = 64;
 const WORD_LENGTH_MAX = 256;
 
 /**
- * The words of a file, whose lines come language by language. Throws FreshetError('invalid_data') for a line that is no
- * word, a word that comes twice, or a language that comes again.
+ * The words of a file, whose lines are grouped by language. Throws FreshetError('invalid_data') for a line that is not
+ * a word, and for a word or a language that appears twice.
  */
 export async function* wordsOfLines(lines: AsyncIterable<readonly string[]>): AsyncGenerator<LanguageWords> {
   const done = new Set<string>();
@@ -39,26 +36,26 @@ export async function* wordsOfLines(lines: AsyncIterable<readonly string[]>): As
       const read = wordOf(line, ++number);
       if (read.language !== language) {
         if (language !== null) yield { language, words: [...words.values()] };
-        if (done.has(read.language)) throw wrong(number, `language ${read.language} comes a second time`);
+        if (done.has(read.language)) throw wrong(number, `language ${read.language} appears a second time`);
         done.add(read.language);
         language = read.language;
         words = new Map();
       }
-      if (words.has(read.word)) throw wrong(number, `${JSON.stringify(read.word)} comes a second time`);
+      if (words.has(read.word)) throw wrong(number, `${JSON.stringify(read.word)} appears a second time`);
       words.set(read.word, read);
     }
   }
   if (language !== null) yield { language, words: [...words.values()] };
 }
 
-/** The words that Postgres holds for a version, as far as they are there. */
+/** The words that Postgres holds for a version, possibly only some of them. */
 export async function* wordsOfTable(database: Queryable, version: number): AsyncGenerator<LanguageWords> {
   const languages = await database.query<{ language: string }>(LANGUAGES, [version]);
   for (const { language } of languages)
     yield { language, words: await database.query<Word>(WORDS, [version, language]) };
 }
 
-/** What a text of words comes to, whatever order they came in. */
+/** Digest of words, independent of their order. */
 export class WordsDigest {
   readonly #languages = new Map<string, { readonly hash: string; readonly count: number }>();
 
@@ -82,7 +79,7 @@ export class WordsDigest {
   }
 }
 
-/** Of words and confidence alone, which is what the online store holds. */
+/** Digest of words and confidence only, which is all that the online store holds. */
 export function confidenceDigest(words: readonly Pick<Word, 'word' | 'confidence'>[]): string {
   const hash = createHash('sha256');
   for (const { word, confidence } of inOrder(words)) hash.update(`${JSON.stringify([word, confidence])}\n`);
@@ -98,7 +95,7 @@ function wordOf(line: string, number: number): Word & { readonly language: strin
   try {
     read = JSON.parse(line) as typeof read;
   } catch {
-    throw wrong(number, 'it is no JSON');
+    throw wrong(number, 'it is not valid JSON');
   }
   const { language, word, confidence, idf, document_frequency } = read ?? {};
   if (!isName(language, LANGUAGE_LENGTH_MAX)) throw wrong(number, 'language');
@@ -107,11 +104,11 @@ function wordOf(line: string, number: number): Word & { readonly language: strin
   if (!isNumber(idf)) throw wrong(number, 'idf');
   if (!isNumber(document_frequency) || !Number.isSafeInteger(document_frequency) || document_frequency < 0)
     throw wrong(number, 'document_frequency');
-  // -0 and 0 are one number and two texts.
+  // -0 and 0 are one number but two texts.
   return { language, word, confidence: confidence + 0, idf: idf + 0, document_frequency: document_frequency + 0 };
 }
 
-/** A NUL cannot stand in Postgres, nor half a letter in either store. */
+/** Postgres cannot store a NUL, and neither store can hold half a surrogate pair. */
 function isName(value: unknown, lengthMax: number): value is string {
   return (
     typeof value === 'string' &&
@@ -127,7 +124,7 @@ function isNumber(value: unknown): value is number {
 }
 
 function wrong(number: number, what: string): FreshetError {
-  return new FreshetError('invalid_data', `${WORDS_FILE}, line ${number} is no stopword: ${what}.`);
+  return new FreshetError('invalid_data', `${WORDS_FILE}, line ${number} is not a stopword: ${what}.`);
 }
 
 const LANGUAGES = `

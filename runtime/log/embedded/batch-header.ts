@@ -1,11 +1,12 @@
-/** The fields of a record batch header the embedded log steers by (runtime/log/record-batch.ts holds the whole layout). */
+/** The fields of a record batch header that the embedded log uses (whole layout: runtime/log/record-batch.ts). */
 import { crc32c } from '@node-rs/crc32';
-import { BATCH_HEADER_BYTES, readInt64 } from '../record-batch.js';
+import { readInt64 } from '../../process/int64.js';
+import { BATCH_HEADER_BYTES } from '../record-batch.js';
 
-/** Bytes needed to tell how long a batch is. */
+/** Bytes needed to know the length of a batch. */
 export const BATCH_SIZE_BYTES = 12;
 
-/** Whole size of the batch that begins at `at`. */
+/** Total size of the batch that starts at `at`. */
 export function batchSize(bytes: Buffer, at: number): number {
   return BATCH_SIZE_BYTES + bytes.readInt32BE(at + 8);
 }
@@ -14,7 +15,7 @@ export function batchBaseOffset(bytes: Buffer, at: number): number {
   return readInt64(bytes, at);
 }
 
-/** The offset behind the batch's last record. */
+/** The offset after the batch's last record. */
 export function batchNextOffset(bytes: Buffer, at: number): number {
   return readInt64(bytes, at) + bytes.readInt32BE(at + 23) + 1;
 }
@@ -24,8 +25,8 @@ export function batchMaxTimestamp(bytes: Buffer, at: number): number {
 }
 
 /**
- * What the log keeps in the producer fields: batches as they were committed carry the number of their commit with
- * epoch -1; batches written by compaction carry epoch 0 and the time from which their tombstones may go (-1: none).
+ * The embedded log's use of the producer fields: a batch as it was committed has the number of its commit, and epoch
+ * -1; a batch written by compaction has epoch 0 and the time from which its tombstones may be removed (-1: none).
  */
 export function batchStamp(bytes: Buffer, at: number): { compacted: boolean; value: number } {
   return { compacted: bytes.readInt16BE(at + 51) === COMPACTED_EPOCH, value: readInt64(bytes, at + 43) };
@@ -34,7 +35,7 @@ export function batchStamp(bytes: Buffer, at: number): { compacted: boolean; val
 export const COMMITTED_EPOCH = -1;
 export const COMPACTED_EPOCH = 0;
 
-/** True if `size` bytes at `at` are one batch of our format whose checksum is right. */
+/** True if the `size` bytes at `at` are one batch in our format with a correct checksum. */
 export function batchIsSound(bytes: Buffer, at: number, size: number): boolean {
   if (size < BATCH_HEADER_BYTES || bytes[at + 16] !== 2) return false;
   return crc32c(bytes.subarray(at + 21, at + size)) === bytes.readUInt32BE(at + 17);

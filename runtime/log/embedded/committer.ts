@@ -1,10 +1,10 @@
 /**
- * The one place that writes records. Commits happen one after the other; those that wait while one is written are then
- * written together, as one commit. A commit is: batches to all partitions, a note in the journal, and only then one
- * synchronous step that lets readers see all of it.
+ * The only place that writes records. Commits are serial; those that arrive while one is being written are then written
+ * together, as one commit. A commit writes batches to all partitions, then a note in the journal, and only then, in one
+ * synchronous step, makes all of it visible to readers.
  *
- * A commit that was acknowledged survives the death of the process. It survives a power loss once the background has
- * brought it to the medium, at most about a second later: as with Kafka, whose brokers do not wait for the disk either.
+ * An acknowledged commit survives the death of the process. It survives a power loss once the background sync has
+ * reached the disk, about a second later at most. Kafka's brokers do not wait for the disk either.
  */
 import type { Clock } from '../../process/clock.js';
 import { asError, FreshetError, messageOf } from '../../process/errors.js';
@@ -13,17 +13,17 @@ import { NO_PRODUCER, type RecordBatchBuilder } from '../record-batch.js';
 import { batchMaxTimestamp, COMMITTED_EPOCH } from './batch-header.js';
 import { type Disk, diskError } from './disk.js';
 import type { BasePlace, Journal } from './journal.js';
-import type { Partition } from './partition.js';
 import { SerialQueue } from './queue.js';
 import type { Segment } from './segment.js';
+import type { Partition } from './topic.js';
 
 /** Batches for one partition, in order. */
-export interface PartitionBatches {
+interface PartitionBatches {
   readonly partition: Partition;
   readonly builders: readonly RecordBatchBuilder[];
 }
 
-export interface CommitRequest {
+interface CommitRequest {
   readonly transactional: boolean;
   readonly batches: readonly PartitionBatches[];
   readonly bytes: number;
@@ -37,7 +37,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** What a commit will add to one partition. */
+/** The batches that a commit adds to one partition. */
 interface Addition {
   readonly partition: Partition;
   readonly segment: Segment;
@@ -49,19 +49,19 @@ interface Addition {
   bytes: number;
 }
 
-/** Commits that wait are joined up to this size. */
+/** Waiting commits are joined up to this size. */
 const JOINED_BYTES_MAX = 16 * 1024 * 1024;
-/** A journal above this is begun anew at the next sync. */
+/** A journal above this size is rewritten at the next sync. */
 const JOURNAL_BYTES_MAX = 256 * 1024;
 
-export interface CommitterOptions {
+interface CommitterOptions {
   readonly disk: Disk;
   readonly journal: Journal;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Number of the last commit in the log. */
   readonly commit: number;
-  /** Time between two syncs to the medium while there is something to sync, ms. */
+  /** Time between two syncs to disk while there is something to sync, ms. */
   readonly syncIntervalMs: number;
   readonly partitions: () => Iterable<Partition>;
 }
@@ -75,10 +75,10 @@ export class Committer {
   #durableCommit: number;
   #dirty = new Set<Segment>();
   #dirtyFolders = new Set<string>();
-  /** Segments that hold bytes of a failed commit behind their end. */
+  /** Segments with bytes of a failed commit after their end. */
   readonly #torn = new Set<Segment>();
   #journalTorn = false;
-  /** Why no more commits are taken. */
+  /** Why no more commits are accepted. */
   #failure: FreshetError | null = null;
   #syncTimer: NodeJS.Timeout | null = null;
   readonly #background = new Set<Promise<void>>();
@@ -89,7 +89,7 @@ export class Committer {
     this.#durableCommit = options.commit;
   }
 
-  /** All commits up to here are on the medium. */
+  /** All commits up to this one are on disk. */
   get durableCommit(): number {
     return this.#durableCommit;
   }
@@ -100,8 +100,8 @@ export class Committer {
   }
 
   /**
-   * Writes a request's batches. Errors: what `admit` throws; FreshetError('unavailable') when the disk refuses, then
-   * nothing of it is in the log; FreshetError('indefinite_commit') when it refuses even to take a note back.
+   * Writes a request's batches. Throws what `admit` throws; FreshetError('unavailable') when the disk refuses, and then
+   * the log contains none of it; FreshetError('indefinite_commit') when the disk even refuses to undo the journal note.
    */
   commit(request: CommitRequest): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -156,20 +156,20 @@ export class Committer {
       if (this.#journalTorn)
         throw new FreshetError(
           'indefinite_commit',
-          `The log cannot be written: ${messageOf(error)}. Whether this commit is in it shows when it is opened again.`,
+          `The log cannot be written: ${messageOf(error)}. Whether the log contains this commit is known when it is opened again.`,
           { cause: error },
         );
       throw new FreshetError(
         'unavailable',
-        `The log cannot be written: ${messageOf(error)}. Nothing of this commit is in it. Make room on the disk of the ` +
-          'data folder, or mend it.',
+        `The log cannot be written: ${messageOf(error)}. The log contains nothing of this commit. Free space on the disk of the ` +
+          'data folder, or repair the disk.',
         { cause: error },
       );
     }
     this.#publish(commit, additions, now);
   }
 
-  /** Removes what a failed commit left behind, so that a later, shorter one cannot leave parts of it standing. */
+  /** Removes the remains of a failed commit, so that a later, shorter one cannot leave parts of them behind. */
   async #cutTornTails(): Promise<void> {
     if (this.#journalTorn) {
       await this.#o.journal.cutBack();
@@ -188,7 +188,7 @@ export class Committer {
     }
   }
 
-  /** Gives all records their offsets and times. */
+  /** Assigns offsets and times to all records. */
   async #gather(requests: readonly CommitRequest[], commit: number, now: number): Promise<Addition[]> {
     const additions = new Map<Partition, Addition>();
     for (const { batches, transactional } of requests) {
@@ -244,7 +244,7 @@ export class Committer {
     this.#background.add(saving);
   }
 
-  /** Closes the active segment of a partition, so that maintenance may work on it. */
+  /** Closes the active segment of a partition, so that maintenance may process it. */
   rollNow(partition: Partition): Promise<void> {
     return this.exclusive(async () => {
       await this.#cutTornTails();
@@ -262,7 +262,7 @@ export class Committer {
     }
   }
 
-  /** Must stay free of await: readers see all partitions of a commit or none. */
+  /** Must not await: readers see all partitions of a commit or none. */
   #publish(commit: number, additions: readonly Addition[], now: number): void {
     this.#commit = commit;
     for (const { partition, segment, marks, nextOffset, appendTimeMs } of additions) {
@@ -291,8 +291,8 @@ export class Committer {
   }
 
   /**
-   * Brings everything committed so far to the medium. Errors: FreshetError('unavailable'); if it was the sync itself that
-   * failed, nothing more is written until the log is opened again.
+   * Syncs everything committed so far to disk. Throws FreshetError('unavailable'); if the sync itself failed, nothing
+   * more is written until the log is opened again.
    */
   sync(): Promise<void> {
     return this.#syncs.run(() => this.#sync());
@@ -326,14 +326,14 @@ export class Committer {
     this.#journalTorn = false;
   }
 
-  /** After a failed fsync the kernel may drop the pages and report success next time: then nothing more is taken. */
+  /** After a failed fsync the kernel may drop the pages and report success next time: no more commits are accepted. */
   async #orFail(sync: () => Promise<void>): Promise<void> {
     try {
       await sync();
     } catch (error) {
       this.#failure = new FreshetError(
         'unavailable',
-        `The disk did not take what was written to the log (${messageOf(error)}): nothing more is written until it is ` +
+        `The disk failed to store what was written to the log (${messageOf(error)}): nothing more is written until it is ` +
           'opened again. Check the disk of the data folder, then restart.',
         { cause: error },
       );
@@ -351,7 +351,7 @@ export class Committer {
     }
   }
 
-  /** Where every partition stands now, between two commits. */
+  /** The current end of every partition, between two commits. */
   #places(): BasePlace[] {
     return Array.from(this.#o.partitions(), ({ topic, partition, active, nextOffset }) => ({
       topicId: topic.id,
@@ -364,7 +364,7 @@ export class Committer {
     }));
   }
 
-  /** Makes the journal ready for writing; a stale one begins anew, as all that is left is on the medium. */
+  /** Makes the journal ready for writing; a stale one is rewritten, since everything left is on disk. */
   begin(isStale: boolean): Promise<void> {
     return isStale ? this.#beginJournal() : this.#o.journal.open();
   }
@@ -373,7 +373,7 @@ export class Committer {
     return this.exclusive(() => this.#o.journal.begin(this.#commit, this.#places()));
   }
 
-  /** Lets what was asked for finish and brings it to the medium; the next opening has nothing to look for. */
+  /** Waits for pending commits and syncs them to disk; the next opening has nothing to recover. */
   async close(): Promise<void> {
     const failed = this.#failure !== null;
     this.#failure ??= new FreshetError('state', 'the embedded log is closed');

@@ -1,32 +1,32 @@
 /**
- * Compaction of one partition: of each key only the newest value stays, offsets stay what they were. Works on closed
- * segments only. A pass notes the newest offset of every key in the segments not compacted yet, then writes all closed
- * segments anew without what those keys have overtaken, joining small ones. What is held in memory is that table, which
- * is bounded; the rest of the segments waits for the next pass.
+ * Compaction of one partition: only the newest value of each key stays, and offsets do not change. It works on closed
+ * segments only. A pass notes the newest offset of every key in the segments not compacted yet, then rewrites all
+ * closed segments without the records that those keys have replaced, joining small segments. Only that table is held in
+ * memory, and it is bounded; the remaining segments wait for the next pass.
  *
- * A tombstone may go delete.retention.ms after the first pass that saw it, not after its own time: only that pass removes
- * the values it deletes, and a reader that met one of them just before must still meet the tombstone. The time is kept in
- * the header of the batch that holds it.
+ * A tombstone may be removed delete.retention.ms after the first pass that saw it, not after its own time: only that
+ * pass removes the values it deletes, and a reader that read one of them just before must still find the tombstone. The
+ * removal time is kept in the header of the tombstone's batch.
  */
 import type { RecordColumns } from '../log.js';
 import { NO_PRODUCER, RecordBatchBuilder, walkBatches } from '../record-batch.js';
 import { batchMaxTimestamp, batchStamp, COMPACTED_EPOCH } from './batch-header.js';
 import type { Disk } from './disk.js';
 import { KeyOffsets } from './key-offsets.js';
-import type { Partition } from './partition.js';
 import { scanBatches } from './scan.js';
 import { Segment } from './segment.js';
 import { SegmentIndex } from './segment-index.js';
 import { beginSwap, finishSwaps, unfinishedPath } from './swap.js';
+import type { Partition } from './topic.js';
 
-/** A pass stops taking more segments into its table of keys above this. */
+/** A pass adds no more segments to its table of keys above this size. */
 const TABLE_BYTES_MAX = 64 * 1024 * 1024;
 const BATCH_BYTES_MAX = 256 * 1024;
-/** Offsets within a batch are 32-bit numbers relative to its first. */
+/** Offsets within a batch are 32-bit numbers relative to its first offset. */
 const BATCH_OFFSETS_MAX = 2 ** 30;
 const NEVER = Number.POSITIVE_INFINITY;
 
-export interface Compacted {
+interface Compacted {
   readonly recordsBefore: number;
   readonly recordsAfter: number;
   readonly bytesBefore: number;
@@ -34,8 +34,8 @@ export interface Compacted {
 }
 
 /**
- * Compacts what is due at `now` and lies on the medium (`durableCommit`). Null if nothing was due. Must not run twice at
- * a time on one partition.
+ * Compacts what is due at `now` and is on disk (`durableCommit`). Null if nothing was due. Must not run twice at the
+ * same time on one partition.
  */
 export async function compactPartition(
   disk: Disk,
@@ -67,7 +67,7 @@ export async function compactPartition(
   return { recordsBefore: pass.recordsBefore, recordsAfter: pass.recordsAfter, bytesBefore, bytesAfter };
 }
 
-/** Closed segments that a crash can no longer bring into question, their indexes loaded. */
+/** Closed segments that a crash can no longer affect, with their indexes loaded. */
 export async function closedSegments(partition: Partition, durableCommit: number): Promise<Segment[]> {
   const closed: Segment[] = [];
   for (const segment of partition.segments.slice(0, -1)) {
@@ -78,10 +78,10 @@ export async function closedSegments(partition: Partition, durableCommit: number
   return closed;
 }
 
-/** The leading segments in which every record is older than min.compaction.lag.ms, by the time it was appended. */
+/** The leading segments whose records were all appended more than min.compaction.lag.ms ago. */
 function takeSettled(segments: readonly Segment[], partition: Partition, now: number): Segment[] {
   const { compactionLagMsMin } = partition.topic.limits;
-  // Append times may lie ahead of a clock that was set back; without a lag that is no reason to wait.
+  // Append times may be ahead of a clock that was set back; without a lag there is no reason to wait.
   if (compactionLagMsMin === 0) return [...segments];
   const young = segments.findIndex((segment) => now - segment.facts.lastAppendMs < compactionLagMsMin);
   return young === -1 ? [...segments] : segments.slice(0, young);
@@ -96,7 +96,7 @@ function isDue(clean: readonly Segment[], dirty: readonly Segment[], partition: 
   return dirtyBytes >= dirtyRatioMin * (bytes(clean) + dirtyBytes);
 }
 
-/** Neighbours that together are no larger than one segment. */
+/** Groups of neighbouring segments that together are no larger than one segment. */
 function groups(segments: readonly Segment[], segmentBytes: number): Segment[][] {
   const made: Segment[][] = [];
   let bytes = 0;
@@ -122,7 +122,7 @@ interface Pass {
   recordsAfter: number;
 }
 
-/** Reads a segment batch by batch; between two chunks `pause` is called, and the event loop gets its turn. */
+/** Reads a segment batch by batch; between two chunks it calls `pause` and yields to the event loop. */
 async function readBatches(
   disk: Disk,
   segment: Segment,
@@ -160,7 +160,7 @@ async function noteKeys(disk: Disk, segment: Segment, partition: Partition, keys
   });
 }
 
-/** Writes a group anew and puts the result in its place. Returns the size of the result. */
+/** Rewrites a group of segments and replaces it with the result. Returns the size of the result. */
 async function compactGroup(pass: Pass, group: readonly Segment[]): Promise<number> {
   const { disk, partition } = pass;
   const { folder } = partition;
@@ -182,7 +182,7 @@ async function compactGroup(pass: Pass, group: readonly Segment[]): Promise<numb
       tombstonesMs: written.tombstonesMs,
     });
     await beginSwap(disk, folder, baseOffset, endOffset);
-    // From here on the new file counts. It is read through the descriptor held until it has its final name.
+    // From here on the new file counts. It is read through the held descriptor until it has its final name.
     partition.replace(group, made);
     partition.swapUnfinished = true;
     for (const segment of group) await segment.retire();
@@ -190,14 +190,14 @@ async function compactGroup(pass: Pass, group: readonly Segment[]): Promise<numb
     partition.swapUnfinished = false;
     finished = true;
   } finally {
-    // A swap that could not be finished leaves the descriptor as the only way to the file.
+    // After an unfinished swap, the descriptor is the only way to the file.
     if (finished || !partition.swapUnfinished) await made.release();
   }
   await made.saveIndex();
   return made.size;
 }
 
-/** Copies the records of a segment that no newer one has overtaken. */
+/** Copies the records of a segment that no newer record has replaced. */
 async function copyNewest(pass: Pass, segment: Segment, into: CompactedFile): Promise<void> {
   const { disk, partition, keys, now } = pass;
   const firstSeen = now + partition.topic.limits.tombstonesMs;
@@ -209,7 +209,7 @@ async function copyNewest(pass: Pass, segment: Segment, into: CompactedFile): Pr
       if (keyStart[i] !== -1 && keys.get(bytes, keyStart[i]!, keyEnd[i]!) > offset) continue;
       const isTombstone = valueStart[i] === -1;
       const goesMs = isTombstone ? (tombstonesMs ?? firstSeen) : null;
-      // A tombstone seen for the first time stays for this pass at least, even with a retention of 0.
+      // A tombstone seen for the first time stays for at least this pass, even with a retention of 0.
       if (goesMs !== null && tombstonesMs !== null && goesMs <= now) continue;
       into.add(columns, i, offset, timestamps[i]!, goesMs);
       pass.recordsAfter++;
@@ -218,7 +218,7 @@ async function copyNewest(pass: Pass, segment: Segment, into: CompactedFile): Pr
   await readBatches(disk, segment, partition, copy, () => into.flush());
 }
 
-/** The file a compaction writes: batches that keep offsets and timestamps, of one time to go for their tombstones. */
+/** The file that a compaction writes: batches keep offsets and times; tombstones in one share a removal time. */
 class CompactedFile {
   readonly #disk: Disk;
   readonly fd: number;
@@ -265,7 +265,7 @@ class CompactedFile {
     for (const chunk of chunks) this.#written += chunk.length;
   }
 
-  /** Writes the rest and brings everything to the medium. */
+  /** Writes the rest and syncs everything to disk. */
   async finish(): Promise<void> {
     if (this.#builder.count > 0) this.#endBatch();
     await this.flush();

@@ -1,6 +1,6 @@
 /**
- * The few file operations the embedded log needs, behind a port: tests put a disk in between that fills up, breaks or
- * dies at a chosen byte. Everything goes through the thread pool, so a slow disk never stops the event loop.
+ * The few file operations that the embedded log needs, behind a port: tests insert a disk that fills up, fails or dies
+ * at a chosen byte. Everything runs in the thread pool, so a slow disk never blocks the event loop.
  */
 import fs from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
@@ -14,19 +14,19 @@ export interface Disk {
   stat(fd: number): Promise<{ size: number; modifiedMs: number }>;
   /** Reads `length` bytes at `position` into the start of `into`; fewer only at the end of the file. */
   read(fd: number, into: Buffer, length: number, position: number): Promise<number>;
-  /** Writes all chunks one behind the other from `position` on. */
+  /** Writes all chunks in sequence, starting at `position`. */
   write(fd: number, chunks: readonly Buffer[], position: number): Promise<void>;
   truncate(fd: number, size: number): Promise<void>;
-  /** Brings a file's contents and size to the medium. */
+  /** Syncs a file's contents and size to disk. */
   sync(fd: number): Promise<void>;
-  /** Brings names created, changed or removed in a folder to the medium. */
+  /** Syncs the names that were created, changed or removed in a folder to disk. */
   syncFolder(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Removes a file; a missing one is fine. */
   remove(path: string): Promise<void>;
   removeFolder(path: string): Promise<void>;
   makeFolder(path: string): Promise<void>;
-  /** Names in a folder, none if it does not exist. */
+  /** Names in a folder; none if the folder does not exist. */
   list(path: string): Promise<string[]>;
   /** Names of folders in a folder. */
   listFolders(path: string): Promise<string[]>;
@@ -39,7 +39,7 @@ const WRITE_BYTES_MAX = 1024 * 1024;
 
 const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
-/** Wraps one callback function of node:fs; the promise API costs a FileHandle and several times the time. */
+/** Wraps one callback function of node:fs; the promise API allocates a FileHandle and takes several times as long. */
 function call<T>(begin: (done: (error: Error | null, result?: T) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     begin((error, result) => (error ? reject(error) : resolve(result as T)));
@@ -126,18 +126,18 @@ export const nodeDisk: Disk = {
   },
 };
 
-/** What the disk refused, as an error of ours: worth another try once there is room or the disk is mended. */
+/** A disk error as a FreshetError: worth a retry once there is space or the disk is repaired. */
 export function diskError(what: string, error: unknown): FreshetError {
   if (error instanceof FreshetError) return error;
-  return new FreshetError('unavailable', `${what}: ${messageOf(error)}. Make room on the disk, or mend it.`, {
+  return new FreshetError('unavailable', `${what}: ${messageOf(error)}. Free space on the disk, or repair it.`, {
     cause: error,
   });
 }
 
-/** Files being written beside the one they will replace; removed when the log is opened. */
+/** Suffix of files that are written next to the one they will replace; removed when the log is opened. */
 export const UNFINISHED_SUFFIX = '.new';
 
-/** Replaces a file by one atomic rename. With `durable` it is on the medium when the promise resolves. */
+/** Replaces a file by one atomic rename. With `durable` it is on disk when the promise resolves. */
 export async function replaceFile(disk: Disk, path: string, bytes: Buffer, durable: boolean): Promise<void> {
   const fresh = path + UNFINISHED_SUFFIX;
   const fd = await disk.open(fresh, 'w+');
@@ -151,7 +151,7 @@ export async function replaceFile(disk: Disk, path: string, bytes: Buffer, durab
   if (durable) await disk.syncFolder(dirname(path));
 }
 
-/** Reads a JSON file the log wrote itself. Null if it is missing; throws FreshetError('invalid_data') if it is no JSON. */
+/** Reads a JSON file that the log wrote itself. Null if missing; throws FreshetError('invalid_data') if not JSON. */
 export async function readJson<T>(disk: Disk, path: string): Promise<T | null> {
   const bytes = await disk.readWhole(path);
   if (bytes === null) return null;

@@ -1,6 +1,6 @@
 /**
- * Groups whose members all live in this process. A change of members is one round: every member gives its tasks up,
- * then everyone gets its share: equal parts, and what it had before where that fits.
+ * Groups whose members are all in this process. A change of members is one round: every member gives up its tasks, then
+ * each gets its share: equal parts, keeping its earlier tasks where possible.
  */
 
 import { asError, FreshetError, messageOf } from '../../process/errors.js';
@@ -11,7 +11,7 @@ import type { ShownOffsets } from './shown-offsets.js';
 
 interface Member {
   readonly options: MembershipOptions;
-  /** Generation of the assignment it holds; -1 while it holds none. */
+  /** Generation of the member's assignment; -1 while it has none. */
   generation: number;
   tasks: readonly number[];
   left: boolean;
@@ -24,7 +24,7 @@ class Group {
   readonly #logger: Logger;
   #members: Member[] = [];
   #generation = 0;
-  /** Members have come or gone since the last round. */
+  /** Members have joined or left since the last round. */
   #changed = false;
 
   constructor(name: string, tasks: number, logger: Logger) {
@@ -42,7 +42,7 @@ class Group {
     this.#requestRound();
   }
 
-  /** Changes that come while a round is under way share the next one. */
+  /** Changes that arrive during a round share the next one. */
   #requestRound(): void {
     this.#changed = true;
     void this.#rounds.run(() => this.#round());
@@ -58,7 +58,7 @@ class Group {
     if (!this.empty) this.#requestRound();
   }
 
-  /** True if nothing is about to change and the member holds the assignment it held when it asked. */
+  /** True if no change is pending and the member still has the assignment it had at the call. */
   async confirms(member: Member): Promise<boolean> {
     const { generation } = member;
     await new Promise((resolve) => setImmediate(resolve));
@@ -102,7 +102,7 @@ class Group {
     }
   }
 
-  /** A member that cannot take or give up its tasks is out; the others get them. */
+  /** A member that cannot take or give up its tasks is removed; the others get its tasks. */
   #fail(member: Member, error: unknown): void {
     if (member.left) {
       this.#logger.warn({ event: 'group_member_failed', group: this.name }, messageOf(error));
@@ -116,7 +116,7 @@ class Group {
   }
 }
 
-/** Shares tasks 0 .. tasks-1 among members: equal parts but for one, and of what each had before as much as fits. */
+/** Shares tasks 0 .. tasks-1 among members in equal parts (± 1); each keeps as many earlier tasks as fit. */
 export function share(tasks: number, before: readonly (readonly number[])[]): number[][] {
   const least = Math.floor(tasks / before.length);
   let larger = tasks % before.length;
@@ -156,7 +156,7 @@ export class Groups {
     if (group.tasks !== options.tasks)
       throw new FreshetError(
         'state',
-        `group ${options.group} shares ${group.tasks} tasks; a member that knows of ${options.tasks} cannot join`,
+        `group ${options.group} has ${group.tasks} tasks; a member that expects ${options.tasks} cannot join`,
       );
     const member: Member = { options, generation: -1, tasks: [], left: false };
     const joined = group;

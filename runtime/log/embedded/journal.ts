@@ -1,7 +1,7 @@
 /**
- * The journal of commits. A commit is written to its partitions first, then noted here with where it ends in each of
- * them; only the note makes it count. A checkpoint says that all commits up to one are on the medium. The file begins
- * with where every partition stood at some commit and is begun anew from time to time.
+ * The journal of commits. A commit is first written to its partitions, then noted here with its end in each of them; only
+ * the note makes it count. A checkpoint says that all commits up to one are on disk. The file starts with the end of
+ * every partition at some commit, and is rewritten from time to time.
  *
  *   file   = record*            the first is a base
  *   record = length u32, crc32c u32, kind u8, commit f64, time f64, count u32, count × place     (little endian)
@@ -10,7 +10,7 @@
 import { crc32c } from '@node-rs/crc32';
 import { type Disk, UNFINISHED_SUFFIX } from './disk.js';
 
-/** How far a partition reaches: the end of its last batch in the segment that begins with `segment`. */
+/** The end of a partition: the end of its last batch in the segment that starts with `segment`. */
 export interface Place {
   readonly topicId: number;
   readonly partition: number;
@@ -19,26 +19,26 @@ export interface Place {
   readonly nextOffset: number;
 }
 
-/** A place with the append times of its segment, which batches do not tell. */
+/** A place with the append times of its segment, which batches do not contain. */
 export interface BasePlace extends Place {
   readonly firstAppendMs: number;
   readonly lastAppendMs: number;
 }
 
-export interface CommitNote {
+interface CommitNote {
   readonly commit: number;
   readonly timeMs: number;
   readonly places: readonly Place[];
 }
 
 export interface JournalContents {
-  /** Where the partitions stood at `baseCommit`; one that is not listed was empty. */
+  /** The ends of the partitions at `baseCommit`; a partition that is not listed was empty. */
   readonly baseCommit: number;
   readonly base: readonly BasePlace[];
   readonly notes: readonly CommitNote[];
-  /** All commits up to here are on the medium. */
+  /** All commits up to this one are on disk. */
   readonly durableCommit: number;
-  /** End of the last sound record; what follows is a note that was never finished. */
+  /** End of the last intact record; anything after it is a note that was never finished. */
   readonly end: number;
 }
 
@@ -90,7 +90,7 @@ function decodePlaces(bytes: Buffer, from: number, count: number, base: boolean)
   });
 }
 
-/** Null if the bytes do not even begin with a sound base. Reading ends at the first record that is not sound. */
+/** Null if the bytes do not even start with an intact base. Reading ends at the first record that is not intact. */
 export function decodeJournal(bytes: Buffer): JournalContents | null {
   let base: { commit: number; places: readonly BasePlace[] } | null = null;
   const notes: CommitNote[] = [];
@@ -130,7 +130,7 @@ export class Journal {
   readonly #folder: string;
   #fd = -1;
   #size = 0;
-  /** Notes of commits that may not be on the medium yet: a new file must hold them too. */
+  /** Notes of commits that may not be on disk yet: a new file must contain them too. */
   #unsafe: { commit: number; bytes: Buffer }[] = [];
 
   constructor(disk: Disk, folder: string) {
@@ -149,13 +149,13 @@ export class Journal {
     return this.#disk.readWhole(this.#path);
   }
 
-  /** Goes on with the file as it is. */
+  /** Continues with the existing file. */
   async open(): Promise<void> {
     this.#fd = await this.#disk.open(this.#path, 'r+');
     this.#size = (await this.#disk.stat(this.#fd)).size;
   }
 
-  /** Notes a commit. When this fails the note may be there or not: cutBack() makes sure. */
+  /** Notes a commit. If this fails, the file may or may not contain the note: cutBack() removes it. */
   async append(note: CommitNote): Promise<void> {
     const bytes = encode(KIND_COMMIT, note.commit, note.timeMs, note.places);
     await this.#disk.write(this.#fd, [bytes], this.#size);
@@ -163,12 +163,12 @@ export class Journal {
     this.#unsafe.push({ commit: note.commit, bytes });
   }
 
-  /** Takes back what was written in vain. Throws if that fails too. */
+  /** Removes what a failed append wrote. Throws if that fails too. */
   async cutBack(): Promise<void> {
     await this.#disk.truncate(this.#fd, this.#size);
   }
 
-  /** Notes that the partitions' files hold all commits up to `commit` on the medium. Counts after the next sync(). */
+  /** Notes that the partitions' files have all commits up to `commit` on disk. Takes effect at the next sync(). */
   async checkpoint(commit: number): Promise<void> {
     const bytes = encode(KIND_CHECKPOINT, commit, 0, []);
     await this.#disk.write(this.#fd, [bytes], this.#size);
@@ -180,7 +180,7 @@ export class Journal {
     await this.#disk.sync(this.#fd);
   }
 
-  /** Begins the file anew: where the partitions stood at `commit`, all of it on the medium, and the notes behind it. */
+  /** Rewrites the file: the ends of the partitions at `commit`, all of it on disk, and the notes after it. */
   async begin(commit: number, places: readonly BasePlace[]): Promise<void> {
     const kept = this.#unsafe.filter((note) => note.commit > commit);
     const chunks = [encode(KIND_BASE, commit, 0, places), ...kept.map((note) => note.bytes)];

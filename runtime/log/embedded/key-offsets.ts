@@ -1,6 +1,6 @@
 /**
- * The latest offset of each key, as compaction needs it: an open-addressing table over the keys' own bytes. Exact, and
- * a third of what a Map of strings takes.
+ * The latest offset of each key, for compaction: an open-addressing table over the bytes of the keys. Exact, and a
+ * third of the size of a Map of strings.
  */
 import { murmur2 } from '../../../topics/partition.js';
 
@@ -24,7 +24,7 @@ export class KeyOffsets {
     return this.#slots.byteLength + this.#starts.byteLength * 2 + this.#hashes.byteLength + this.#keys.length;
   }
 
-  /** Notes that bytes[start..end) was written at `offset`; a later call wins. */
+  /** Notes that bytes[start..end) was written at `offset`; the last call wins. */
   set(bytes: Buffer, start: number, end: number, offset: number): void {
     const hash = murmur2(bytes, start, end);
     let slot = this.#find(hash, bytes, start, end);
@@ -45,13 +45,13 @@ export class KeyOffsets {
     this.#keyBytes += bytes.copy(this.#keys, this.#keyBytes, start, end);
   }
 
-  /** The latest offset of a key, -1 if it was never noted. */
+  /** The latest offset of a key; -1 if it was never noted. */
   get(bytes: Buffer, start: number, end: number): number {
     const entry = this.#slots[this.#find(murmur2(bytes, start, end), bytes, start, end)]!;
     return entry === EMPTY ? -1 : this.#offsets[entry]!;
   }
 
-  /** The slot that holds the key, or the empty one where it belongs. */
+  /** The slot of the key, or the empty slot where it belongs. */
   #find(hash: number, bytes: Buffer, start: number, end: number): number {
     const mask = this.#slots.length - 1;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {

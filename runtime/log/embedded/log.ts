@@ -1,13 +1,13 @@
 /**
- * The embedded log: the log port kept in files by this process alone, for running without brokers. The same contract as
- * Kafka's, with less to wait for. Folder:
+ * The embedded log: the log port on files that belong to this process alone, for running without brokers. It keeps the
+ * same contract as Kafka, with shorter waits. Folder:
  *
  *   transactions                          the journal: which commits count, and where they end (journal.ts)
  *   topics/<name>/topic.json              configuration
- *   topics/<name>/<partition>/<offset>.log  record batches, as Kafka has them; .index beside closed ones
+ *   topics/<name>/<partition>/<offset>.log  record batches, as Kafka has them; closed ones have an .index
  *   groups.json                           offsets shown for lag displays
  *
- * Nobody else may have the folder open; the lock is taken by who opens it.
+ * No other process may have the folder open; the caller that opens it takes the lock.
  */
 import { randomInt } from 'node:crypto';
 import { type Clock, systemClock } from '../../process/clock.js';
@@ -31,25 +31,24 @@ import { type Disk, diskError, nodeDisk } from './disk.js';
 import { Groups } from './groups.js';
 import { Journal } from './journal.js';
 import { Maintenance } from './maintenance.js';
-import { Partition } from './partition.js';
 import { EmbeddedReader } from './reader.js';
 import { recover, TOPICS_FOLDER, UNFINISHED_PREFIX } from './recovery.js';
 import { Segment } from './segment.js';
 import { noFacts, SegmentIndex } from './segment-index.js';
 import { ShownOffsets } from './shown-offsets.js';
 import { findOffsetForTime } from './time-search.js';
-import { TOPIC_FILE, Topic } from './topic.js';
+import { Partition, TOPIC_FILE, Topic } from './topic.js';
 import { checkTopicConfig } from './topic-config.js';
 import { EmbeddedTransactionalWriter, EmbeddedWriter, TransactionalIds } from './writer.js';
 
-export interface EmbeddedLogOptions {
-  /** Log time, ages of segments and retention follow this clock; waiting readers and background work follow real time. */
+interface EmbeddedLogOptions {
+  /** Log time, segment ages and retention follow this clock; waiting readers and background work follow real time. */
   readonly clock?: Clock;
-  /** Topic settings by their Kafka names, for topics that do not set them themselves. */
+  /** Topic settings by their Kafka names, for topics that do not set them. */
   readonly defaults?: Readonly<Record<string, string>>;
   /** Time between two rounds of retention and compaction, ms (default 60 s). */
   readonly maintenanceIntervalMs?: number;
-  /** Longest time a commit waits in the page cache before it is brought to the medium, ms (default 1 s). */
+  /** Longest time that a commit stays in the page cache before it is synced to disk, ms (default 1 s). */
   readonly syncIntervalMs?: number;
   readonly disk?: Disk;
 }
@@ -58,7 +57,7 @@ export interface EmbeddedLog extends Log {
   readonly kind: 'embedded';
   /** Applies retention and compaction now instead of at the next round. */
   maintain(): Promise<void>;
-  /** Makes `before` (at most the end) the first offset of a partition, for good. */
+  /** Makes `before` (at most the end) the first offset of a partition, permanently. */
   deleteRecords(partition: TopicPartition, before: number): Promise<void>;
 }
 
@@ -66,8 +65,8 @@ const MAINTENANCE_INTERVAL_MS = 60_000;
 const SYNC_INTERVAL_MS = 1000;
 
 /**
- * Opens the log in `folder`, making it if it is not there, and cuts off what a crash left unfinished.
- * Errors: FreshetError('invalid_data') when files are damaged where a crash cannot have damaged them.
+ * Opens the log in `folder`, creating it if it does not exist, and cuts off what a crash left unfinished. Throws
+ * FreshetError('invalid_data') when files are damaged in a way that a crash cannot explain.
  */
 export async function openEmbeddedLog(
   folder: string,
@@ -145,7 +144,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
     if (topic === undefined)
       throw new FreshetError(
         'unknown_topic',
-        `there is no topic ${name}; "freshet topics apply" creates what is declared`,
+        `there is no topic ${name}; run "freshet topics apply" to create the declared topics`,
       );
     return topic;
   }
@@ -156,7 +155,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
     if (found === undefined)
       throw new FreshetError(
         'unknown_topic',
-        `topic ${topic} has ${partitions.length} partitions, none is ${partition}`,
+        `topic ${topic} has no partition ${partition}: it has ${partitions.length}`,
       );
     return found;
   }
@@ -173,18 +172,18 @@ class FileLog implements EmbeddedLog, LogAdmin {
     return String(this.#topic(name).id);
   }
 
-  /** Errors: FreshetError('settings') for a configuration that cannot be, 'state' if the topic is there already. */
+  /** Throws FreshetError('settings') for an invalid configuration, 'state' if the topic exists. */
   createTopic(config: TopicConfig): Promise<void> {
     return this.#committer.exclusive(async () => {
       this.#checkOpen();
       checkTopicConfig(config);
-      if (this.#topics.has(config.name)) throw new FreshetError('state', `topic ${config.name} exists already`);
+      if (this.#topics.has(config.name)) throw new FreshetError('state', `topic ${config.name} already exists`);
       const { name, partitions, cleanup, retentionMs, logAppendTime, settings } = config;
       const kept = { name, partitions, cleanup, retentionMs, logAppendTime, settings: { ...settings } };
       const folder = `${this.#folder}/${TOPICS_FOLDER}`;
       const topic = new Topic(randomInt(2 ** 47), kept, `${folder}/${name}`, this.#defaults);
       await this.#writeTopic(topic, `${folder}/${UNFINISHED_PREFIX}new-${name}`).catch((error: unknown) => {
-        throw diskError(`topic ${name} cannot be made`, error);
+        throw diskError(`topic ${name} cannot be created`, error);
       });
       topic.partitions = Array.from({ length: partitions }, (_, partition) => {
         const segment = new Segment(this.#disk, topic.partitionFolder(partition), 0);
@@ -195,7 +194,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
     });
   }
 
-  /** Everything is made aside and appears with one rename. */
+  /** Everything is written aside and appears with one rename. */
   async #writeTopic(topic: Topic, aside: string): Promise<void> {
     const disk = this.#disk;
     await disk.removeFolder(aside);
@@ -216,7 +215,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
     await disk.syncFolder(`${this.#folder}/${TOPICS_FOLDER}`);
   }
 
-  /** Between two rounds of maintenance: one under way could remove files of a topic made anew under the name. */
+  /** Between two rounds of maintenance: a running one could remove files of a new topic with the same name. */
   deleteTopic(name: string): Promise<void> {
     return this.#maintenance.exclusive(() => this.#committer.exclusive(() => this.#deleteTopic(name)));
   }
@@ -240,7 +239,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
     return this.#topic(topic).config.partitions;
   }
 
-  /** Only committed records have offsets here: the last stable one is the end. */
+  /** Every record with an offset is committed: the last stable offset is the end. */
   async offsets(partition: TopicPartition): Promise<PartitionOffsets> {
     const { start, nextOffset } = this.#partition(partition);
     return { earliest: start, lastStable: nextOffset, highWatermark: nextOffset };
@@ -250,7 +249,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
     return findOffsetForTime(this.#disk, this.#partition(partition), ms);
   }
 
-  /** Both isolations read the same: what is not committed is not in the log. */
+  /** Both isolations read the same: records that are not committed are not in the log. */
   reader(start: readonly (TopicPartition & { offset: number })[], options: ReaderOptions = {}): LogReader {
     const places = start.map((place) => ({ partition: this.#partition(place), offset: place.offset }));
     const reader = new EmbeddedReader(this.#disk, places, options, (closed) => this.#readers.delete(closed));
@@ -289,14 +288,14 @@ class FileLog implements EmbeddedLog, LogAdmin {
     await this.#maintenance.deleteRecords(this.#partition(partition), before);
   }
 
-  /** Ends memberships and readers, then brings everything to the medium. Commits asked for before are finished. */
+  /** Ends memberships and readers, then syncs everything to disk. Pending commits are finished first. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    // Members may still write and read while they give their tasks up.
+    // Members may still write and read while they give up their tasks.
     await this.#groups.close();
     this.#closed = true;
     for (const reader of [...this.#readers]) await reader.close();

@@ -1,4 +1,4 @@
-/** What keeps a log from growing for ever: segments that are due are closed, old ones removed, compacted ones joined. */
+/** Keeps a log from growing for ever: closes segments that are due, removes expired ones and compacts the others. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../process/clock.js';
 import { messageOf } from '../../process/errors.js';
@@ -6,12 +6,12 @@ import type { Logger } from '../../process/logger.js';
 import type { Committer } from './committer.js';
 import { closedSegments, compactPartition } from './compaction.js';
 import type { Disk } from './disk.js';
-import type { Partition } from './partition.js';
 import { SerialQueue } from './queue.js';
 import type { Segment } from './segment.js';
+import type { Partition } from './topic.js';
 import { compacts, expires } from './topic-config.js';
 
-export interface MaintenanceOptions {
+interface MaintenanceOptions {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -40,7 +40,7 @@ export class Maintenance {
     }, this.#o.intervalMs).unref();
   }
 
-  /** One round over all partitions, now. What fails is logged; the first error is thrown when the others are done. */
+  /** One round over all partitions, now. Failures are logged; the first error is thrown when the others are done. */
   run(): Promise<void> {
     return this.#rounds.run(() => this.#run());
   }
@@ -51,14 +51,14 @@ export class Maintenance {
   }
 
   async #run(): Promise<void> {
-    // A round that finds nothing to do awaits no I/O: who asks for one after the other must not starve everybody else.
+    // A round without work awaits no I/O: a caller that starts one after another must not starve everything else.
     await nextTurn();
     const errors: unknown[] = [];
     const { committer, clock, logger } = this.#o;
     const partitions = [...this.#o.partitions()];
     const now = clock.now();
     for (const partition of partitions) if (mustRoll(partition, now)) await committer.rollNow(partition);
-    // What is not on the medium yet must not be replaced: a power loss could bring the journal's view of it back.
+    // Only synced segments may be replaced: after a power loss the journal could refer to the old ones.
     await committer.sync();
     for (const partition of partitions) {
       if (this.#closed) break;
@@ -86,11 +86,11 @@ export class Maintenance {
     if (done !== null) logger.debug({ event: 'log_compacted', partition: partition.name, ...done }, 'compacted');
   }
 
-  /** Makes `before` the first offset of a partition and removes segments that lie wholly below. */
+  /** Makes `before` the first offset of a partition and removes the segments that are entirely below it. */
   deleteRecords(partition: Partition, before: number): Promise<void> {
     return this.exclusive(async () => {
       partition.checkAlive();
-      // Never above what is on the medium: after a power loss the start would lie above the end.
+      // Never above the part that is on disk: after a power loss the start would be above the end.
       const start = Math.min(before, partition.nextOffset);
       await this.#o.committer.sync();
       await partition.raiseStart(start);
@@ -108,8 +108,8 @@ export class Maintenance {
 }
 
 /**
- * Brokers close a segment when the next record comes; here an idle topic's segment is closed as well, so that its last
- * records are compacted and expire in time.
+ * Brokers close a segment when the next record arrives; here the segment of an idle topic is closed too, so that its
+ * last records are compacted and expire in time.
  */
 function mustRoll({ active, topic }: Partition, now: number): boolean {
   if (active.size === 0) return false;
@@ -119,7 +119,7 @@ function mustRoll({ active, topic }: Partition, now: number): boolean {
   return expires(config) && config.retentionMs >= 0 && active.index.maxTimestamp < now - config.retentionMs;
 }
 
-/** The oldest closed segments with nothing that may still be read, or must be kept. */
+/** The oldest closed segments that contain nothing that may still be read or must be kept. */
 function expired(
   partition: Partition,
   closed: readonly Segment[],
@@ -138,7 +138,7 @@ function expired(
   return keep === -1 ? [...closed] : closed.slice(0, keep);
 }
 
-/** Oldest first: whatever a crash leaves is a log without its beginning, never one with a hole. */
+/** Oldest first: a crash can leave a log without its beginning, but never one with a gap. */
 async function removeSegments(partition: Partition, segments: readonly Segment[]): Promise<void> {
   partition.replace(segments, null);
   for (const segment of segments) await segment.retire();

@@ -1,14 +1,14 @@
-/** Reads partitions in chunks of whole batches. Waits by being told of commits, never by asking again and again. */
+/** Reads partitions in chunks of whole batches. A waiting reader is notified of commits; it does not poll for them. */
 
 import { FreshetError } from '../../process/errors.js';
 import type { LogReader, ReaderOptions, RecordColumns, TopicPartition } from '../log.js';
 import { walkBatches } from '../record-batch.js';
 import { BATCH_SIZE_BYTES, batchSize, completeBatchesEnd } from './batch-header.js';
 import { type Disk, diskError } from './disk.js';
-import type { Partition } from './partition.js';
 import type { Segment } from './segment.js';
+import type { Partition } from './topic.js';
 
-/** Where reading goes on: an offset, and the place of its batch in a segment if that is known. */
+/** Where reading continues: an offset, and the position of its batch in a segment if known. */
 interface Cursor {
   readonly partition: Partition;
   offset: number;
@@ -17,22 +17,22 @@ interface Cursor {
   paused: boolean;
 }
 
-/** What one poll will read of one partition, decided for all partitions in one step. */
+/** What one poll will read from one partition; decided for all partitions in one step. */
 interface Plan {
   readonly cursor: Cursor;
   readonly offset: number;
   readonly segment: Segment;
-  /** Null: where the index says. */
+  /** Null: look it up in the index. */
   readonly filePosition: number | null;
-  /** Readable bytes of an active segment; null for a closed one: all of it. */
+  /** Readable bytes of an active segment; null for a closed one, which is readable as a whole. */
   readonly size: number | null;
-  /** Offset behind the closed segment. */
+  /** Offset after the closed segment. */
   readonly endOffset: number;
 }
 
 const DEFAULT_WAIT_MS = 250;
 const DEFAULT_BYTES = 1024 * 1024;
-/** One poll reads about this much at most; the partitions that had to stand back are first next time. */
+/** One poll reads about this much at most; partitions that were left out are first in the next poll. */
 const POLL_BYTES_MAX = 32 * 1024 * 1024;
 
 export class EmbeddedReader implements LogReader {
@@ -94,7 +94,7 @@ export class EmbeddedReader implements LogReader {
     const result: RecordColumns[] = [];
     for (const [i, answer] of answers.entries()) {
       const { cursor, segment } = plans[i]!;
-      // Null: the segment was replaced while we looked; the next poll finds the new one.
+      // Null: the segment was replaced meanwhile; the next poll finds the new one.
       if (answer === null || cursor.paused) continue;
       cursor.offset = answer.columns.nextOffset;
       cursor.segment = segment;
@@ -104,7 +104,7 @@ export class EmbeddedReader implements LogReader {
     return result;
   }
 
-  /** Must stay free of await: it fixes one moment for all partitions, so that a commit is seen in all or in none. */
+  /** Must not await: it fixes one moment for all partitions, so that a commit is seen in all or in none. */
   #plan(): Plan[] {
     const plans: Plan[] = [];
     const count = this.#cursors.length;
@@ -117,8 +117,8 @@ export class EmbeddedReader implements LogReader {
       if (cursor.offset < partition.start || cursor.offset > partition.nextOffset)
         throw new FreshetError(
           'offset_out_of_range',
-          `${partition.name}: offset ${cursor.offset} is asked for, the log has ${partition.start} to ` +
-            `${partition.nextOffset}. What lies between is gone; the position is not moved without being told.`,
+          `${partition.name}: offset ${cursor.offset} was requested, but the log has ${partition.start} to ` +
+            `${partition.nextOffset}. The records in between are gone. The position never moves by itself.`,
         );
       if (cursor.offset === partition.nextOffset) continue;
       plans.push(planFor(cursor));
@@ -128,7 +128,7 @@ export class EmbeddedReader implements LogReader {
     return plans;
   }
 
-  /** Until some partition that is read has more, the time is up, or the reader is closed. */
+  /** Waits until a partition being read has more, the time is up, or the reader is closed. */
   #wait(): Promise<void> {
     return new Promise((resolve) => {
       const withdraw: (() => void)[] = [];
@@ -213,7 +213,7 @@ async function readPlan(
       decompress: refuseCompressed,
       checkCrc: true,
     });
-    // Behind the last batch of a closed segment comes the next one, whatever compaction left out in between.
+    // The next segment follows the last batch of a closed one, whatever compaction left out in between.
     const nextOffset = to >= size ? endOffset : columns!.nextOffset;
     return { columns: { ...columns!, nextOffset }, filePosition: to };
   } finally {
@@ -221,7 +221,7 @@ async function readPlan(
   }
 }
 
-/** Whole batches from `from` on: as many as `maxBytes` holds, at least one. */
+/** Whole batches starting at `from`: as many as fit into `maxBytes`, at least one. */
 async function readBatches(disk: Disk, fd: number, from: number, size: number, maxBytes: number): Promise<Buffer> {
   let length = Math.min(maxBytes, size - from);
   for (;;) {
@@ -233,12 +233,15 @@ async function readBatches(disk: Disk, fd: number, from: number, size: number, m
     if (needed <= length || needed > size - from)
       throw new FreshetError(
         'invalid_data',
-        `a batch of ${needed} bytes at byte ${from}, where ${size - from} are left`,
+        `a batch of ${needed} bytes at byte ${from}, but only ${size - from} bytes are left`,
       );
     length = needed;
   }
 }
 
 function refuseCompressed(codec: number): Buffer {
-  throw new FreshetError('invalid_data', `compressed batch (codec ${codec}): the embedded log never writes any`);
+  throw new FreshetError(
+    'invalid_data',
+    `compressed batch (codec ${codec}): the embedded log never writes compressed batches`,
+  );
 }

@@ -1,10 +1,10 @@
 /**
- * Opening: what a process that died left behind becomes a log that ends with a whole commit. Every commit up to some
- * number stays, everything behind it is cut off in all partitions, so no transaction is ever there by halves.
+ * Opening turns what a dead process left behind into a log that ends with a whole commit. All commits up to some number
+ * stay; everything after it is cut off in all partitions, so no transaction is there in part.
  *
- * After a killed process the page cache has all that was written, in order: what is cut is the one commit that was not
- * noted yet. After a power loss the medium may lack any part of the last second: then the last commit that is whole in
- * all its partitions, as are all before it, is the end. What a checkpoint called safe must be there, else opening stops.
+ * After a killed process the page cache has everything written, in order: only the one commit without a note is cut.
+ * After a power loss the disk may lack any part of the last second: then the end is the last commit that is complete in
+ * all its partitions, as are all before it. What a checkpoint declared safe must be there, or opening stops.
  */
 
 import { FreshetError } from '../../process/errors.js';
@@ -12,27 +12,26 @@ import type { Logger } from '../../process/logger.js';
 import type { TopicConfig } from '../log.js';
 import { type Disk, readJson, replaceFile, UNFINISHED_SUFFIX } from './disk.js';
 import { type BasePlace, decodeJournal, type Journal, type JournalContents, type Place } from './journal.js';
-import { Partition, START_FILE } from './partition.js';
 import { INDEX_SUFFIX, SEGMENT_SUFFIX, Segment, segmentName } from './segment.js';
 import { finishSwaps } from './swap.js';
-import { TOPIC_FILE, Topic } from './topic.js';
+import { Partition, START_FILE, TOPIC_FILE, Topic } from './topic.js';
 import { checkTopicConfig } from './topic-config.js';
 
 export const TOPICS_FOLDER = 'topics';
-/** Folders of topics half made or half deleted begin with it; no topic name can. */
+/** Prefix of folders of topics that are half created or half deleted; no topic name can start with it. */
 export const UNFINISHED_PREFIX = '~';
 const FORMAT_FILE = 'format.json';
 const FORMAT = 1;
 
-export interface Recovered {
+interface Recovered {
   readonly topics: Topic[];
   /** Number of the last commit. */
   readonly commit: number;
-  /** The journal must begin anew before anything is written: bytes were cut, or notes are left. */
+  /** The journal must be rewritten before anything is written: bytes were cut, or notes are left. */
   readonly stale: boolean;
 }
 
-/** What lies in a partition's folder, before anything is decided. */
+/** The contents of a partition's folder, before anything is decided. */
 interface Found {
   readonly topic: Topic;
   readonly partition: number;
@@ -44,9 +43,9 @@ interface Found {
 interface Scan {
   readonly fileSize: number;
   readonly modifiedMs: number;
-  /** End of the last sound batch. */
+  /** End of the last intact batch. */
   readonly end: number;
-  /** Which commit's batch ends where, for commits that may not be whole. */
+  /** End of a batch → its commit, for commits that may not be complete. */
   readonly commitAt: ReadonlyMap<number, number>;
 }
 
@@ -103,7 +102,7 @@ export async function recover(
       const key = placeKey(topic.id, partition);
       const part = found.get(key)!;
       const cut = await cutPartition(disk, part, ends.get(key), logger);
-      // The new journal will call it safe.
+      // The new journal will declare it safe.
       if (touched.has(key)) for (const segment of part.scans.keys()) await syncSegment(disk, segment);
       cutBytes += cut.bytes;
       partitions.push(cut.partition);
@@ -117,8 +116,8 @@ export async function recover(
 function unreadable(folder: string, what: string): FreshetError {
   return new FreshetError(
     'invalid_data',
-    `${folder}/transactions ${what}, so nobody can tell which records were committed. Restore the folder from a ` +
-      'backup, or move it away and start anew.',
+    `${folder}/transactions ${what}, so it is unknown which records were committed. Restore the folder from a ` +
+      'backup, or move it away and start with an empty one.',
   );
 }
 
@@ -130,7 +129,7 @@ async function checkFormat(disk: Disk, folder: string): Promise<void> {
   const { format } = found;
   throw new FreshetError(
     'invalid_data',
-    `${folder} holds a log of format ${JSON.stringify(format)}, this version reads ${FORMAT}: use the version that wrote it.`,
+    `${folder} contains a log of format ${JSON.stringify(format)}; this version reads ${FORMAT}. Use the version that wrote it.`,
   );
 }
 
@@ -143,7 +142,7 @@ async function findTopics(disk: Disk, folder: string, defaults: Readonly<Record<
       continue;
     }
     const saved = await readJson<{ id: number; config: TopicConfig }>(disk, `${path}/${TOPIC_FILE}`);
-    if (saved === null) throw new FreshetError('invalid_data', `${path} is no topic: ${TOPIC_FILE} is missing`);
+    if (saved === null) throw new FreshetError('invalid_data', `${path} is not a topic: ${TOPIC_FILE} is missing`);
     const { id, config } = saved;
     checkTopicConfig(config);
     topics.push(new Topic(id, config, path, defaults));
@@ -151,7 +150,7 @@ async function findTopics(disk: Disk, folder: string, defaults: Readonly<Record<
   return topics;
 }
 
-/** Lists a partition's segments and scans those that the journal does not call safe: the last, and those in `places`. */
+/** Lists a partition's segments and scans those the journal does not declare safe: the last, and those in `places`. */
 async function findPartition(
   disk: Disk,
   topic: Topic,
@@ -180,7 +179,7 @@ async function findPartition(
   return { topic, partition, segments, scans, start: saved?.start ?? 0 };
 }
 
-/** Making a topic does not wait for the names of its empty segments to reach the medium. */
+/** Creating a topic does not wait until the names of its empty segments are on disk. */
 async function firstSegment(disk: Disk, folder: string): Promise<Segment> {
   await disk.makeFolder(folder);
   const segment = new Segment(disk, folder, 0);
@@ -203,14 +202,14 @@ async function scanSegment(disk: Disk, segment: Segment, durableCommit: number):
   }
 }
 
-/** The last commit that is whole in all its partitions, as are all before it. */
+/** The last commit that is complete in all its partitions, as are all before it. */
 function lastWholeCommit(contents: JournalContents, found: ReadonlyMap<string, Found>): number {
   let whole = contents.durableCommit;
   for (const note of contents.notes) {
     if (note.commit <= contents.durableCommit) continue;
     for (const place of note.places) {
       const part = found.get(placeKey(place.topicId, place.partition));
-      // Its topic has been deleted since: nothing of it can be missed.
+      // The topic has been deleted since, so nothing of it can be missing.
       if (part === undefined) continue;
       const segment = part.segments.find((candidate) => candidate.baseOffset === place.segment);
       if ((segment && part.scans.get(segment))?.commitAt.get(place.position) !== note.commit) return whole;
@@ -240,7 +239,7 @@ function endsAt(contents: JournalContents, commit: number): Map<string, BasePlac
   return ends;
 }
 
-/** Makes a partition end where its last commit ended. */
+/** Makes a partition end at its last commit. */
 async function cutPartition(
   disk: Disk,
   found: Found,
@@ -258,13 +257,13 @@ async function cutPartition(
     await segment.remove();
   }
   const active = segments.at(-1);
-  // The segment that holds the end, unless a new one had begun right behind it.
+  // The segment that contains the end, unless a new one had started right after it.
   const holdsEnd = active?.baseOffset === (end?.segment ?? 0);
   if (active === undefined || !(holdsEnd || active.baseOffset === nextOffset))
     throw new FreshetError(
       'invalid_data',
-      `${folder}: the segment ${segmentName(end?.segment ?? 0)} with the end of the partition (offset ${nextOffset}) ` +
-        'is missing. Restore it from a backup, or move the data folder away and start anew.',
+      `${folder}: the segment ${segmentName(end?.segment ?? 0)} , which contains the end of the partition (offset ${nextOffset}), ` +
+        'is missing. Restore it from a backup, or move the data folder away and start with an empty one.',
     );
   const size = holdsEnd ? (end?.position ?? 0) : 0;
   const scan = scans.get(active) ?? (await scanSegment(disk, active, 0));
@@ -280,7 +279,7 @@ async function cutPartition(
     await disk.syncFolder(folder);
     logger.info(
       { event: 'log_tail_cut', topic: topic.name, partition, bytes: cut, offset: nextOffset },
-      `${topic.name}[${partition}]: ${cut} bytes behind the last commit were cut off`,
+      `${topic.name}[${partition}]: ${cut} bytes after the last commit were cut off`,
     );
   }
   if (holdsEnd && end !== undefined && size > 0) {
@@ -314,7 +313,7 @@ async function truncate(disk: Disk, segment: Segment, size: number): Promise<voi
   }
 }
 
-/** Largest record timestamp of the last segment that has any. */
+/** Largest record timestamp of the last segment that has records. */
 async function latestTimestamp(segments: readonly Segment[]): Promise<number> {
   for (const segment of [...segments].reverse()) {
     const index = await segment.load();

@@ -1,23 +1,23 @@
-/** Reads a segment file batch by batch, checking each, up to its end or the first byte that is not a sound batch. */
+/** Reads a segment file batch by batch and checks each, up to the end or the first byte that is not an intact batch. */
 import { BATCH_SIZE_BYTES, batchBaseOffset, batchIsSound, batchNextOffset, batchSize } from './batch-header.js';
 import type { Disk } from './disk.js';
 
 /** Larger than any batch the log writes (a batch is closed at 256 KiB, one record may have 512 KiB). */
 const CHUNK_BYTES = 1024 * 1024;
-/** No length field above this is believed. */
+/** A larger length field is not believed. */
 const BATCH_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Takes one batch, at bytes[at .. at + size); its place in the file is `position`. False ends the scan. */
-export type BatchVisitor = (bytes: Buffer, at: number, size: number, position: number) => boolean;
+/** Gets one batch, bytes[at .. at + size); `position` is its place in the file. Returning false ends the scan. */
+type BatchVisitor = (bytes: Buffer, at: number, size: number, position: number) => boolean;
 
 export interface Scanned {
-  /** End of the last sound batch. */
+  /** End of the last intact batch. */
   readonly end: number;
-  /** Offset behind it; `baseOffset` if there is none. */
+  /** Offset after it; `baseOffset` if there is none. */
   readonly nextOffset: number;
 }
 
-/** Calls `visit` for every sound batch in a range of a segment file that holds offsets from `baseOffset` on. */
+/** Calls `visit` for every intact batch in a range of a segment file whose offsets start at `baseOffset`. */
 export async function scanBatches(
   disk: Disk,
   fd: number,

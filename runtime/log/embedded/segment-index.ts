@@ -1,7 +1,7 @@
 /**
- * Where in a segment file which offset lies: one entry per 16 KiB of batches, and what else must be known of a segment
- * without reading it. The active segment's index grows in memory; a closed segment's is kept in a file beside it, and
- * made again from the batch headers if that file is missing or does not fit.
+ * Maps offsets to positions in a segment file: one entry per 16 KiB of batches, plus what must be known of a segment
+ * without reading it. The index of the active segment grows in memory; that of a closed segment is in a file next to
+ * it, and is rebuilt from the batch headers if that file is missing or does not match.
  */
 import { crc32c } from '@node-rs/crc32';
 
@@ -9,14 +9,14 @@ const INTERVAL_BYTES = 16 * 1024;
 const MAGIC = 0x46_52_53_49;
 const FIXED_FIELDS = 9;
 
-/** What is known of a whole segment besides its batches. */
+/** Facts about a whole segment, apart from its batches. */
 export interface SegmentFacts {
-  /** When the first and the last batch were appended, by the log's clock; record timestamps may say anything. */
+  /** When the first and the last batch were appended, by the log's clock; record timestamps may be anything. */
   firstAppendMs: number;
   lastAppendMs: number;
-  /** Everything in it has been through a compaction. */
+  /** Every record in it has been through a compaction. */
   compacted: boolean;
-  /** The earliest time at which a tombstone in it may go; Infinity if none waits. */
+  /** The earliest time at which a tombstone in it may be removed; Infinity if it has none. */
   tombstonesMs: number;
 }
 
@@ -28,14 +28,14 @@ export function noFacts(): SegmentFacts {
 export class SegmentIndex {
   readonly #offsets: number[] = [];
   readonly #positions: number[] = [];
-  /** Largest timestamp of all batches before the entry's: tells how far a search by time may skip. */
+  /** Largest timestamp of all batches before the entry: shows how far a search by time may skip. */
   readonly #timesBefore: number[] = [];
-  /** Bytes of the segment the index covers. */
+  /** Bytes of the segment that the index covers. */
   size = 0;
   /** Largest record timestamp, -Infinity for an empty segment. */
   maxTimestamp = Number.NEGATIVE_INFINITY;
 
-  /** Notes the batch that lies behind the ones before. */
+  /** Adds the batch that follows the earlier ones. */
   add(baseOffset: number, bytes: number, maxTimestamp: number): void {
     const last = this.#positions.length - 1;
     if (last < 0 || this.size - this.#positions[last]! >= INTERVAL_BYTES) {
@@ -47,7 +47,7 @@ export class SegmentIndex {
     if (maxTimestamp > this.maxTimestamp) this.maxTimestamp = maxTimestamp;
   }
 
-  /** A position at or before the batch that holds `offset` or, if it is missing, the next one. */
+  /** A position at or before the batch with `offset` or, if that is missing, the next one. */
   positionOf(offset: number): number {
     const at = lastAtMost(this.#offsets, offset);
     return at < 0 ? 0 : this.#positions[at]!;
@@ -88,7 +88,7 @@ export class SegmentIndex {
     return Buffer.concat([bytes, check]);
   }
 
-  /** Null if the bytes are no index of a segment of `size` bytes. */
+  /** Null if the bytes are not the index of a segment of `size` bytes. */
   static decode(bytes: Buffer, size: number): { index: SegmentIndex; facts: SegmentFacts } | null {
     const end = bytes.length - 4;
     if (end < FIXED_FIELDS * 8 || end % 8 !== 0) return null;
@@ -118,8 +118,8 @@ export class SegmentIndex {
   }
 }
 
-/** Index of the last value ≤ `value` in an ascending list, -1 if there is none. */
-export function lastAtMost(ascending: readonly number[], value: number): number {
+/** Position of the last value ≤ `value` in an ascending list; -1 if there is none. */
+function lastAtMost(ascending: readonly number[], value: number): number {
   let low = 0;
   let high = ascending.length;
   while (low < high) {

@@ -1,6 +1,6 @@
 /**
- * One segment file of a partition: record batches, appended to while it is the active one, then closed and only ever
- * replaced as a whole. A closed segment's file is open only while somebody reads it.
+ * One segment file of a partition: record batches, appended to while it is active, then closed and from then on only
+ * replaced as a whole. The file of a closed segment is open only while it is being read.
  */
 import { FreshetError } from '../../process/errors.js';
 import { batchBaseOffset, batchMaxTimestamp, batchStamp } from './batch-header.js';
@@ -11,7 +11,7 @@ import { noFacts, type SegmentFacts, SegmentIndex } from './segment-index.js';
 export const SEGMENT_SUFFIX = '.log';
 export const INDEX_SUFFIX = '.index';
 
-/** File name of a segment: its first offset in 20 digits, so that names sort as offsets do. */
+/** File name of a segment: its first offset in 20 digits, so that names sort like offsets. */
 export function segmentName(baseOffset: number): string {
   return String(baseOffset).padStart(20, '0') + SEGMENT_SUFFIX;
 }
@@ -26,9 +26,9 @@ export class Segment {
   #users = 0;
   #saving: Promise<void> = Promise.resolve();
   #active = false;
-  /** Its file has been replaced or removed: who still reads it may finish, nobody may begin. */
+  /** Its file has been replaced or removed: readers that hold it may finish, but no new one may start. */
   retired = false;
-  /** Number of the last commit with a batch in here; 0 if it was before the log was opened. */
+  /** Number of the last commit with a batch in this segment; 0 if that was before the log was opened. */
   lastCommit = 0;
   facts: SegmentFacts = noFacts();
 
@@ -42,7 +42,7 @@ export class Segment {
     return this.path.slice(0, -SEGMENT_SUFFIX.length) + INDEX_SUFFIX;
   }
 
-  /** Index of a segment that is loaded, as the active one always is. */
+  /** Index of a loaded segment; the active one always is loaded. */
   get index(): SegmentIndex {
     if (this.#index === null) throw new FreshetError('internal', `${this.path}: index used before it was loaded`);
     return this.#index;
@@ -52,13 +52,13 @@ export class Segment {
     return this.index.size;
   }
 
-  /** Takes over an index made elsewhere: of a new segment, or of one that was scanned at the opening. */
+  /** Adopts an index built elsewhere: for a new segment, or one that was scanned when the log was opened. */
   adopt(index: SegmentIndex, facts: SegmentFacts): void {
     this.#index = index;
     this.facts = facts;
   }
 
-  /** Begins with a file opened elsewhere, as acquire() would have; needs a release. */
+  /** Starts with a file opened elsewhere, as if by acquire(); needs a release. */
   hold(fd: number): void {
     this.#users++;
     this.#fd = Promise.resolve(fd);
@@ -69,7 +69,7 @@ export class Segment {
     this.#active = true;
   }
 
-  /** The opened file; every non-null answer needs a release. Null if the segment has been replaced. */
+  /** The opened file; every non-null result needs a release. Null if the segment has been replaced. */
   async acquire(): Promise<number | null> {
     this.#users++;
     this.#fd ??= this.#open();
@@ -89,7 +89,7 @@ export class Segment {
     return null;
   }
 
-  /** If it is replaced while it is being opened, the name may lead to the new file already: then nothing is opened. */
+  /** If it is replaced while being opened, the name may already lead to the new file: then nothing is opened. */
   async #open(): Promise<number | null> {
     if (this.retired) return null;
     const fd = await this.#disk.open(this.path, 'r+');
@@ -103,13 +103,13 @@ export class Segment {
     await this.#closeIfUnused();
   }
 
-  /** Ends appending: the file is closed as soon as nobody reads it. */
+  /** Ends appending: the file is closed as soon as no reader holds it. */
   async deactivate(): Promise<void> {
     this.#active = false;
     await this.#closeIfUnused();
   }
 
-  /** Its files are about to be replaced or removed; readers that hold it may finish. */
+  /** Its files are about to be replaced or removed; readers that hold them may finish. */
   async retire(): Promise<void> {
     this.retired = true;
     await this.#saving;
@@ -124,7 +124,7 @@ export class Segment {
     if (fd !== null) await this.#disk.close(fd);
   }
 
-  /** Reads the index of a closed segment from its file, or makes it from the batches. Null if it was replaced meanwhile. */
+  /** Reads the index of a closed segment, or builds it from the batches. Null if the segment was replaced meanwhile. */
   async load(): Promise<SegmentIndex | null> {
     if (this.#index !== null) return this.#index;
     this.#loading ??= this.#load().finally(() => {
@@ -152,7 +152,7 @@ export class Segment {
       }
       const { end } = await this.scan(size, modifiedMs);
       if (end !== size) throw this.damaged(end);
-      // Not being able to save it only costs the next opening time.
+      // Failing to save it only costs the next opening some time.
       await this.saveIndex().catch(() => undefined);
       return this.index;
     } finally {
@@ -161,8 +161,8 @@ export class Segment {
   }
 
   /**
-   * Makes index and facts from the first `size` bytes. `appendedMs` stands in for the append times, which batches do
-   * not tell; `visit` hears each batch's commit number (0: compacted) and end. Returns how far the batches are sound.
+   * Builds index and facts from the first `size` bytes. `appendedMs` stands in for the append times, which are not in
+   * the batches; `visit` gets each batch's commit (0: compacted) and end. Returns how far the batches are intact.
    */
   async scan(size: number, appendedMs: number, visit?: (commit: number, end: number) => void): Promise<Scanned> {
     const index = new SegmentIndex();
@@ -190,7 +190,7 @@ export class Segment {
     }
   }
 
-  /** Writes the index file of a closed segment. It only saves time: a lost or torn one is made again. */
+  /** Writes the index file of a closed segment. It only saves time: a lost or torn one is rebuilt. */
   saveIndex(): Promise<void> {
     if (this.retired) return Promise.resolve();
     const saving = replaceFile(this.#disk, this.#indexPath, this.index.encode(this.facts), false);
@@ -202,7 +202,7 @@ export class Segment {
     await this.#disk.remove(this.#indexPath);
   }
 
-  /** Removes both files. Readers that hold the segment keep what they have opened. */
+  /** Removes both files. Readers that hold the segment can still read the opened file. */
   async remove(): Promise<void> {
     await this.removeIndex();
     await this.#disk.remove(this.path);
@@ -211,8 +211,8 @@ export class Segment {
   damaged(at: number): FreshetError {
     return new FreshetError(
       'invalid_data',
-      `${this.path} is damaged at byte ${at}: what follows had been written to disk safely, so the log does not guess. ` +
-        'Restore the file from a backup, or move the data folder away and start anew.',
+      `${this.path} is damaged at byte ${at}: the rest had been safely written to disk, so the log does not guess. ` +
+        'Restore the file from a backup, or move the data folder away and start with an empty one.',
     );
   }
 }

@@ -1,4 +1,4 @@
-/** Offsets of groups for lag displays: kept in memory, written to a small file now and then. Losing some harms nobody. */
+/** Offsets of groups for lag displays: in memory, saved to a small file now and then. Losing some does no harm. */
 
 import { messageOf } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
@@ -22,7 +22,7 @@ export class ShownOffsets {
     this.#logger = logger;
   }
 
-  /** A damaged file is only worth a line in the log: displays fill again by themselves. */
+  /** A damaged file only deserves a log line: the displays fill again by themselves. */
   async load(): Promise<void> {
     const bytes = await this.#disk.readWhole(this.#path);
     if (bytes === null) return;

@@ -1,26 +1,26 @@
 /**
- * Putting a compacted segment in the place of those it was made from, so that a crash at any point leaves the old or
- * the new: once the finished file carries the name `<first offset>-<end offset>.swap` it counts, and opening the log
- * does what is left to do.
+ * Replaces segments by the compacted one made from them, so that a crash at any point leaves either the old or the new:
+ * the finished file counts once it is named `<first offset>-<end offset>.swap`, and opening the log completes the
+ * remaining steps.
  */
 import { type Disk, UNFINISHED_SUFFIX } from './disk.js';
 import { INDEX_SUFFIX, SEGMENT_SUFFIX, segmentName } from './segment.js';
 
 const SWAP = /^(\d{20})-(\d+)\.swap$/;
 
-/** Where a compaction writes what will replace the segments from `baseOffset` on. */
+/** Where a compaction writes the replacement of the segments that start at `baseOffset`. */
 export function unfinishedPath(folder: string, baseOffset: number): string {
   return `${folder}/${segmentName(baseOffset)}${UNFINISHED_SUFFIX}`;
 }
 
-/** Declares the file at unfinishedPath(), which must be on the medium, to replace all segments in [baseOffset, endOffset). */
+/** Declares that unfinishedPath(), a file already on disk, replaces all segments in [baseOffset, endOffset). */
 export async function beginSwap(disk: Disk, folder: string, baseOffset: number, endOffset: number): Promise<void> {
   const name = `${segmentName(baseOffset).slice(0, -SEGMENT_SUFFIX.length)}-${endOffset}.swap`;
   await disk.rename(unfinishedPath(folder, baseOffset), `${folder}/${name}`);
   await disk.syncFolder(folder);
 }
 
-/** Finishes every swap that was begun in a partition's folder. May be called again and again. */
+/** Finishes every swap that was started in a partition's folder. May be called repeatedly. */
 export async function finishSwaps(disk: Disk, folder: string): Promise<void> {
   const names = await disk.list(folder);
   for (const name of names) {
@@ -28,7 +28,7 @@ export async function finishSwaps(disk: Disk, folder: string): Promise<void> {
     if (match === null) continue;
     const from = Number(match[1]);
     const to = Number(match[2]);
-    // Index files first: none may be left that speaks of a file that is no longer there.
+    // Index files first: none may remain that describes a file that is no longer there.
     for (const suffix of [INDEX_SUFFIX, SEGMENT_SUFFIX])
       for (const old of names) {
         const offset = Number(old.slice(0, -suffix.length));

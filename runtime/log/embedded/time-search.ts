@@ -1,10 +1,10 @@
-/** Finds the first record that is not older than a time. Times need not rise, so the first in the log's order counts. */
+/** Finds the first record, in log order, that is not older than a time. Timestamps need not rise with offsets. */
 import { walkBatches } from '../record-batch.js';
 import { batchMaxTimestamp } from './batch-header.js';
 import type { Disk } from './disk.js';
-import type { Partition } from './partition.js';
 import { scanBatches } from './scan.js';
 import type { Segment } from './segment.js';
+import type { Partition } from './topic.js';
 
 /** Null if every record is older. */
 export async function findOffsetForTime(disk: Disk, partition: Partition, ms: number): Promise<number | null> {
@@ -14,7 +14,7 @@ export async function findOffsetForTime(disk: Disk, partition: Partition, ms: nu
     const segment = partition.segments[at]!;
     const endOffset = partition.segments[at + 1]?.baseOffset ?? partition.nextOffset;
     const index = await segment.load();
-    // Null: it was replaced meanwhile, and is looked for again.
+    // Null: it was replaced meanwhile; look it up again.
     if (index === null) continue;
     if (index.maxTimestamp >= ms) {
       const found = await searchSegment(disk, partition, segment, offset, ms);

@@ -1,19 +1,18 @@
-/** Both writers of the log: they gather records into batches; the committer gives them their offsets. */
+/** Both writers of the log: they gather records into batches; the committer assigns the offsets. */
 import { partitionOf } from '../../../topics/partition.js';
 import type { Clock } from '../../process/clock.js';
 import { FreshetError } from '../../process/errors.js';
 import { type AddOptions, type LogWriter, RECORD_BYTES_MAX, type TransactionalWriter } from '../log.js';
 import { RecordBatchBuilder } from '../record-batch.js';
 import type { Committer } from './committer.js';
-import type { Partition } from './partition.js';
-import type { Topic } from './topic.js';
+import type { Partition, Topic } from './topic.js';
 import { compacts } from './topic-config.js';
 
-/** A batch is closed above this: small enough to begin reading anywhere, large enough for its header not to count. */
+/** A batch is closed above this size: small enough to start reading anywhere, large next to its header. */
 const BATCH_BYTES_MAX = 256 * 1024;
-/** Room a record needs besides key and value, at most. */
+/** Most bytes that a record needs in addition to key and value. */
 const RECORD_OVERHEAD_BYTES = 32;
-/** Builders kept for the next flush: how many, and how large their batch may have been. */
+/** Builders kept for the next flush: how many, and the largest batch they may have held. */
 const SPARE_MAX = 32;
 const SPARE_BYTES_MAX = 64 * 1024;
 
@@ -22,7 +21,7 @@ class BatchBuffer {
   readonly #clock: Clock;
   readonly #topics: ReadonlyMap<string, Topic>;
   #builders = new Map<Partition, RecordBatchBuilder[]>();
-  /** Builders for the next flush: their memory is used again. */
+  /** Builders for the next flush: their memory is reused. */
   #spare: RecordBatchBuilder[] = [];
   #unkeyed = 0;
   records = 0;
@@ -41,14 +40,14 @@ class BatchBuffer {
     if (length > RECORD_BYTES_MAX)
       throw new FreshetError(
         'record_too_large',
-        `a record of ${length} bytes for ${name}; the largest is ${RECORD_BYTES_MAX} bytes`,
+        `a record of ${length} bytes for ${name}; at most ${RECORD_BYTES_MAX} bytes are allowed`,
       );
     if (key === null && compacts(topic.config))
       throw new FreshetError('invalid_data', `topic ${name} is compacted: a record without a key cannot be written`);
     const partition = topic.partitions[options?.partition ?? this.#choose(topic, key)];
     if (partition === undefined)
       throw new FreshetError('invalid_data', `${name} has no partition ${options?.partition}`);
-    // Append time is given when the batch is written; equal times take the least room until then.
+    // Append time is assigned when the batch is written; until then, equal times take the least space.
     const timestamp = topic.config.logAppendTime ? 0 : (options?.timestamp ?? this.#clock.now());
     const builder = this.#builderOf(partition, length);
     const before = builder.size;
@@ -75,7 +74,7 @@ class BatchBuffer {
     return builder;
   }
 
-  /** Hands over what is buffered and begins anew; give the builders back with recycle(). */
+  /** Returns the buffered batches and starts an empty buffer; give the builders back with recycle(). */
   take(): { batches: { partition: Partition; builders: RecordBatchBuilder[] }[]; bytes: number } {
     const batches = Array.from(this.#builders, ([partition, builders]) => ({ partition, builders }));
     const { bytes } = this;
@@ -87,7 +86,7 @@ class BatchBuffer {
 
   recycle(batches: readonly { builders: readonly RecordBatchBuilder[] }[]): void {
     for (const { builders } of batches) {
-      // One per partition is what small commits need; those that grew are left to the collector.
+      // Small commits need one per partition; builders that grew are left to the garbage collector.
       const builder = builders[0]!;
       if (builder.size > SPARE_BYTES_MAX || this.#spare.length >= SPARE_MAX) continue;
       builder.reset();
@@ -138,7 +137,7 @@ abstract class BufferedWriter {
     }
   }
 
-  /** Forgets what is buffered. */
+  /** Drops the buffer. */
   discard(): void {
     this.#buffer.recycle(this.#buffer.take().batches);
   }
@@ -153,14 +152,14 @@ abstract class BufferedWriter {
   }
 }
 
-/** A flush is written as one commit: more than the port promises, as it costs nothing here. */
+/** A flush is written as one commit: more than the port promises, but it costs nothing here. */
 export class EmbeddedWriter extends BufferedWriter implements LogWriter {
   flush(): Promise<void> {
     return this.write(false, () => undefined);
   }
 }
 
-/** Who holds which transactional id: the newest writer that was initialised. In memory, as writers die with the process. */
+/** The holder of each transactional id: the newest initialised writer. In memory, as writers die with the process. */
 export class TransactionalIds {
   readonly #holders = new Map<string, EmbeddedTransactionalWriter>();
 
@@ -186,7 +185,7 @@ export class EmbeddedTransactionalWriter extends BufferedWriter implements Trans
     this.#serial = committer;
   }
 
-  /** Between two commits: an earlier writer's commit is whole in the log by then, or will be refused. */
+  /** Runs between two commits: by then an earlier writer's commit is complete in the log, or it will be refused. */
   async init(): Promise<void> {
     await this.#serial.exclusive(async () => {
       this.#ids.take(this.#id, this);

@@ -1,7 +1,6 @@
 /** The Kafka implementation of the log port. */
 
 import type { Logger } from '../../process/logger.js';
-import type { Settings } from '../../process/settings.js';
 import type {
   Log,
   LogReader,
@@ -13,6 +12,7 @@ import type {
   TopicPartition,
   TransactionalWriter,
 } from '../log.js';
+import type { LogSettings } from '../settings.js';
 import { KafkaAdmin } from './client/admin.js';
 import { Cluster } from './client/cluster.js';
 import { Coordinator } from './client/coordinator.js';
@@ -29,10 +29,10 @@ import { committedOffsets } from './wire/group-messages.js';
 const SHOWN_OFFSETS_LIMIT_MS = 30_000;
 
 /**
- * Connects to KAFKA_BROKERS. Errors: 'connection' when no broker answers within about ten seconds, 'access' when it
- * refuses us, 'settings'.
+ * Connects to KAFKA_BROKERS. Throws 'connection' when no broker answers within about ten seconds, 'access' when the
+ * broker refuses us, 'settings'.
  */
-export async function openKafkaLog(settings: Settings, logger: Logger): Promise<Log> {
+export async function openKafkaLog(settings: LogSettings, logger: Logger): Promise<Log> {
   const { seeds, ...options } = connectionOptions(settings, logger);
   return new KafkaLog(await Cluster.open(seeds, options), logger);
 }
@@ -42,7 +42,7 @@ class KafkaLog implements Log {
   readonly admin: KafkaAdmin;
   readonly #cluster: Cluster;
   readonly #logger: Logger;
-  /** Memberships come first when the log closes: they tell their groups. */
+  /** Closed first when the log closes: they leave their groups. */
   readonly #memberships = new Set<KafkaMembership>();
 
   constructor(cluster: Cluster, logger: Logger) {
@@ -97,7 +97,7 @@ class KafkaLog implements Log {
     });
   }
 
-  /** Leaves groups, then ends every reader and writer of this log at once. */
+  /** Leaves the groups, then ends every reader and writer of this log at once. */
   async close(): Promise<void> {
     await Promise.all([...this.#memberships].map((membership) => membership.leave()));
     this.#cluster.close();

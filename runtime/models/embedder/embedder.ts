@@ -1,46 +1,46 @@
 /**
- * The embedder port: texts to vectors. `onnx` is a sentence-transformers model from EMBEDDING_MODEL_DIR; `hashed` stands
- * in where there is none: it sees letters, not meaning, so whoever shows its results says so. Vectors of different models
- * are never compared: `model` names weights, tokenizer and pooling, not just a family.
+ * The embedder port: texts to vectors. `onnx` is a sentence-transformers model from EMBEDDING_MODEL_DIR; `hashed` is
+ * used without one: it compares letters, not meaning, so every display of its results says so. Vectors of different
+ * models are never compared: `model` identifies weights, tokenizer and pooling, not just a family.
  */
-export type EmbedderKind = 'onnx' | 'hashed';
+type EmbedderKind = 'onnx' | 'hashed';
 
-/** What tells one model from another. */
+/** Distinguishes one model from another. */
 export interface ModelInfo {
-  /** Name and the first 12 hex digits of a hash over everything that the vectors depend on. */
+  /** Name and the first 12 hex digits of a hash over everything that affects the vectors. */
   readonly model: string;
-  /** Numbers per vector. */
+  /** Length of a vector. */
   readonly dimension: number;
   readonly kind: EmbedderKind;
 }
 
 export interface Embedder extends ModelInfo {
   /**
-   * One vector per text, row by row, each with L2 norm 1. A long text is cut to what the model takes. Equal texts give
-   * vectors equal to about 1e-6: their last bits may depend on what stood in the same batch.
-   * Errors: 'state' when the signal aborts or the embedder is closed; 'unavailable' when its thread has died (the next
-   * call starts another one); 'invalid_data' when the model gives what is no number.
+   * One vector per text, row by row, each with L2 norm 1. A long text is cut to the model's limit. Equal texts give
+   * vectors that agree to about 1e-6: the last bits may depend on the other texts of the batch. Throws 'state' when the
+   * signal aborts or the embedder is closed; 'unavailable' when its thread has died (the next call starts another);
+   * 'invalid_data' when the model returns values that are not numbers.
    */
   embed(texts: readonly string[], signal?: AbortSignal): Promise<Float32Array>;
-  /** Ends the thread; what waits is refused. Twice is harmless. */
+  /** Ends the thread; waiting calls are rejected. Repeating is harmless. */
   close(): Promise<void>;
 }
 
-/** A model in the thread that runs it. */
+/** A model, in the thread that runs it. */
 export interface Encoder extends ModelInfo {
-  /** What to run for these texts; together the batches give every row once. */
+  /** The batches to run for these texts; together they cover every row once. */
   plan(texts: readonly string[]): EncoderBatch[];
   close(): Promise<void>;
 }
 
 export interface EncoderBatch {
-  /** Which of the texts, by index, in the order of the vectors that run() gives. */
+  /** Indices of the batch's texts, in the order of the vectors that run() returns. */
   readonly rows: readonly number[];
   /** L2-normalised vectors, one after the other. */
   run(): Promise<Float32Array>;
 }
 
-/** Brings row `row` of `vectors` to L2 norm 1. Throws nothing: a row that cannot be brought there is left as it is. */
+/** Scales row `row` of `vectors` to L2 norm 1; a row for which this is impossible is left unchanged. */
 export function normalise(vectors: Float32Array, row: number, dimension: number): void {
   const start = row * dimension;
   let squares = 0;
@@ -50,7 +50,7 @@ export function normalise(vectors: Float32Array, row: number, dimension: number)
   for (let i = start; i < start + dimension; i++) vectors[i] = vectors[i]! / norm;
 }
 
-/** The first row that has not norm 1 within 1e-3 (NaN, infinite and zero rows are such); -1 when there is none. */
+/** The first row whose norm is not 1 within 1e-3 (NaN, infinite and zero rows included); -1 if there is none. */
 export function badRow(vectors: Float32Array, dimension: number): number {
   for (let row = 0; row * dimension < vectors.length; row++) {
     let squares = 0;

@@ -1,24 +1,24 @@
 /**
- * The model that needs no files: words and their 3- and 4-character grams, hashed into 2^14 buckets, each bucket a sparse
- * random direction (Achlioptas 2003; Li, Hastie, Church 2006). Texts that share words or parts of words come close;
- * synonyms do not. Everything is integers and basic arithmetic, so every machine gets the same bits.
+ * The model that needs no files: words and their 3- and 4-character grams, hashed into 2^14 buckets, each bucket a
+ * sparse random direction (Achlioptas 2003; Li, Hastie, Church 2006). Texts that share words or parts of words are
+ * close; synonyms are not. It uses only integers and basic arithmetic, so every machine computes the same bits.
  */
 import { createHash } from 'node:crypto';
 import { type Encoder, type EncoderBatch, normalise } from './embedder.js';
 
 const BUCKETS = 1 << 14;
 export const HASHED_DIMENSION = 384;
-/** Coordinates that a bucket touches, each with a sign. */
+/** Coordinates per bucket, each with a sign. */
 const SPREAD = 16;
 const SEED = 0x5eed;
-/** More says nothing new of a product, and a text of half a megabyte must not hold up the others. */
+/** More text says nothing new about a product, and half a megabyte must not delay other texts. */
 export const HASHED_CHARACTERS_MAX = 8_192;
-/** A batch runs without a pause: about 5 ms. */
+/** A batch runs without interruption: about 5 ms. */
 const BATCH_TEXTS = 64;
-/** Short words are mostly those that every text has (Zipf's law of abbreviation): below so many letters they count less. */
+/** Short words are mostly in every text (Zipf's law of abbreviation): below this many letters a word weighs less. */
 const FULL_LETTERS = 4;
 
-/** Said of the model, and hashed into its name: whatever changes the vectors must change this. */
+/** Describes the model and is hashed into its name: any change of the vectors must change this text. */
 const SPECIFICATION = `1: NFKC, lower case, words, 3-4-grams, ${BUCKETS} buckets, ${HASHED_DIMENSION} dimensions, ${SPREAD} signs, seed ${SEED}, ${HASHED_CHARACTERS_MAX} characters, ${FULL_LETTERS} letters`;
 
 const WORD = /[\p{L}\p{M}\p{N}]+/gu;
@@ -76,7 +76,7 @@ export class HashedModel implements Encoder {
   }
 }
 
-/** Words with how often they occur. A text without any (signs only) counts as one word: no vector is ever zero. */
+/** Words and their counts. A text without words (only symbols) counts as one word, so no vector is ever zero. */
 function wordsOf(text: string): Map<string, number> {
   const words = new Map<string, number>();
   const plain = text.slice(0, HASHED_CHARACTERS_MAX).normalize('NFKC').toLowerCase();
@@ -84,7 +84,7 @@ function wordsOf(text: string): Map<string, number> {
   return words;
 }
 
-/** FNV-1a over UTF-16 units, then the finaliser of murmur3: FNV's low bits alone are not spread well enough. */
+/** FNV-1a over UTF-16 units, then the finaliser of murmur3: the low bits of FNV alone are not spread evenly enough. */
 function hashOf(text: string, start: number, end: number, salt: number): number {
   let h = FNV_OFFSET ^ salt;
   for (let i = start; i < end; i++) h = Math.imul(h ^ text.charCodeAt(i), FNV_PRIME);
@@ -93,7 +93,7 @@ function hashOf(text: string, start: number, end: number, salt: number): number 
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** Per bucket SPREAD entries, each 2 · coordinate + (1 for minus). */
+/** SPREAD entries per bucket, each 2 · coordinate + (1 for minus). */
 function directions(): Uint16Array {
   const out = new Uint16Array(BUCKETS * SPREAD);
   let state = SEED;

@@ -1,10 +1,10 @@
-/** What the embedder and its thread say to each other. */
+/** Messages between the embedder and its thread. */
 import type { ErrorCode } from '../../process/errors.js';
 import type { ModelInfo } from './embedder.js';
 
-/** How the thread is to open its model. */
+/** How the thread opens its model. */
 export interface ThreadOptions {
-  /** Null: the hashed one. */
+  /** Null: the hashed model. */
   readonly folder: string | null;
   readonly threads: number;
 }

@@ -1,7 +1,7 @@
 /**
- * What EMBEDDING_MODEL_DIR holds, in the layout of sentence-transformers: modules.json says where the transformer and
- * the pooling lie, model.onnx is in the transformer's folder or in onnx/. Files that are missing have the library's
- * defaults; what cannot be done as the files say is refused with a sentence.
+ * The contents of EMBEDDING_MODEL_DIR, in the layout of sentence-transformers: modules.json names the folders of the
+ * transformer and the pooling; model.onnx is in the transformer's folder or in onnx/. Missing files have the library's
+ * defaults; anything unsupported is refused with a sentence.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
@@ -11,14 +11,14 @@ import { FreshetError } from '../../process/errors.js';
 
 export type Pooling = 'mean' | 'cls';
 
-export interface ModelFolder {
+interface ModelFolder {
   readonly folder: string;
-  /** Where config.json and the weights lie; mostly the folder itself. */
+  /** The folder of config.json and the weights; usually the folder itself. */
   readonly transformer: string;
   readonly pooling: Pooling;
-  /** Longest input in tokens, special ones included. */
+  /** Longest input in tokens, including special ones. */
   readonly tokensMax: number;
-  /** From the files, not from where they lie: a copy elsewhere is the same model. */
+  /** From the files, not from their location: a copy elsewhere is the same model. */
   readonly name: string;
   readonly config: Readonly<Record<string, unknown>>;
 }
@@ -29,17 +29,16 @@ export interface ModelFiles extends ModelFolder {
 }
 
 const TOKENS_MAX = 512;
-/** Larger numbers in tokenizer_config.json mean "no limit known". */
+/** Larger numbers in tokenizer_config.json mean "no known limit". */
 const BELIEVABLE_TOKENS = 100_000;
 const POOLINGS: readonly (readonly [key: string, pooling: Pooling])[] = [
   ['pooling_mode_mean_tokens', 'mean'],
   ['pooling_mode_cls_token', 'cls'],
 ];
 
-/** Reads the small files. Throws FreshetError('settings') or ('invalid_data') that says which file and what is wrong. */
+/** Reads the small files. Throws FreshetError('settings') or ('invalid_data') naming the file and the problem. */
 export async function readModelFolder(folder: string): Promise<ModelFolder> {
-  if (!existsSync(folder))
-    throw new FreshetError('settings', `There is no folder ${folder}: no model can be read from it.`);
+  if (!existsSync(folder)) throw new FreshetError('settings', `There is no folder ${folder} to read a model from.`);
   const { transformer, pooling } = await modules(folder);
   const config = await optionalJson(join(transformer, 'config.json'));
   const sentence = await optionalJson(join(transformer, 'sentence_bert_config.json'));
@@ -56,7 +55,7 @@ export async function readModelFolder(folder: string): Promise<ModelFolder> {
   };
 }
 
-/** The folder with everything that running it needs. Errors as of readModelFolder. */
+/** The folder with everything needed to run the model. Throws as readModelFolder does. */
 export async function readModelFiles(folder: string): Promise<ModelFiles> {
   const found = await readModelFolder(folder);
   const { transformer } = found;
@@ -73,7 +72,7 @@ export async function readModelFiles(folder: string): Promise<ModelFiles> {
   return { ...found, onnx, tokenizer };
 }
 
-/** Name and hash of everything that the vectors depend on: weights, tokenizer, pooling, length. Reads all of the files. */
+/** Name and hash of everything that affects the vectors: weights, tokenizer, pooling, length. Reads all the files. */
 export async function identityOf(files: ModelFiles): Promise<string> {
   const hash = createHash('sha256');
   hash.update(JSON.stringify({ pooling: files.pooling, tokensMax: files.tokensMax, norm: 'L2' }));
@@ -88,7 +87,7 @@ async function modules(folder: string): Promise<{ transformer: string; pooling: 
   const standard = { transformer: folder, pooling: join(folder, '1_Pooling') };
   if (!existsSync(file)) return standard;
   const list = await readJson(file);
-  if (!Array.isArray(list)) throw new FreshetError('invalid_data', `${file} is no list of modules.`);
+  if (!Array.isArray(list)) throw new FreshetError('invalid_data', `${file} is not a list of modules.`);
   let { transformer, pooling } = standard;
   for (const entry of list as { type?: unknown; path?: unknown }[]) {
     const type = String(entry.type).split('.').at(-1)!;
@@ -96,7 +95,7 @@ async function modules(folder: string): Promise<{ transformer: string; pooling: 
     if (type === 'Transformer') transformer = path;
     else if (type === 'Pooling') pooling = path;
     else if (type !== 'Normalize')
-      throw new FreshetError('settings', `${file} asks for a ${type} module, which is not supported here.`);
+      throw new FreshetError('settings', `${file} uses a ${type} module, which is not supported.`);
   }
   return { transformer, pooling };
 }
@@ -110,7 +109,7 @@ async function poolingOf(folder: string): Promise<Pooling> {
   if (asked.length === 0) return 'mean';
   const known = POOLINGS.filter(([key]) => asked.includes(key));
   if (known.length === 1 && asked.every((key) => key === known[0]![0])) return known[0]![1];
-  throw new FreshetError('settings', `${file} asks for ${asked.join(' and ')}; only mean or cls pooling is supported.`);
+  throw new FreshetError('settings', `${file} uses ${asked.join(' and ')}; only mean or cls pooling is supported.`);
 }
 
 function nameOf(config: Readonly<Record<string, unknown>>): string {
@@ -128,15 +127,15 @@ async function optionalJson(file: string): Promise<Readonly<Record<string, unkno
   if (!existsSync(file)) return {};
   const value = await readJson(file);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new FreshetError('invalid_data', `${file} is no JSON object.`);
+  throw new FreshetError('invalid_data', `${file} is not a JSON object.`);
 }
 
-/** Throws FreshetError('invalid_data') when the file is no JSON. */
+/** Throws FreshetError('invalid_data') when the file is not JSON. */
 export async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as unknown;
   } catch (error) {
-    throw new FreshetError('invalid_data', `${file} cannot be read as JSON: it is damaged or not what it should be.`, {
+    throw new FreshetError('invalid_data', `${file} cannot be read as JSON: it is damaged or not a JSON file.`, {
       cause: error,
     });
   }

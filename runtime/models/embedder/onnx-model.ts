@@ -1,6 +1,6 @@
 /**
- * A sentence-transformers model in ONNX. Its graph gives either whole sentences or tokens; tokens are pooled here as the
- * files say. Batches hold texts of about one length, or most of the work would be padding.
+ * A sentence-transformers model in ONNX. Its graph returns either whole sentences or tokens; tokens are pooled here as
+ * the files say. Texts of one batch have similar lengths, or most of the work would be padding.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { FreshetError, messageOf } from '../../process/errors.js';
@@ -8,9 +8,9 @@ import { badRow, type Encoder, type EncoderBatch, normalise } from './embedder.j
 import { identityOf, type ModelFiles, type Pooling, readModelFiles } from './model-files.js';
 import { Tokens } from './tokens.js';
 
-/** Larger ones are slower where cores are shared, and a single query waits for one. */
+/** Larger batches are slower on shared cores, and a single query waits for one batch. */
 const BATCH_TEXTS_MAX = 16;
-/** Padding counts. */
+/** Includes padding. */
 const BATCH_TOKENS_MAX = 2_048;
 const INPUTS: readonly string[] = ['input_ids', 'attention_mask', 'token_type_ids'];
 const SENTENCES = 'sentence_embedding';
@@ -21,7 +21,7 @@ interface Output {
   readonly isPooled: boolean;
 }
 
-export interface OnnxOptions {
+interface OnnxOptions {
   readonly folder: string;
   /** Threads of one operator. */
   readonly threads: number;
@@ -48,8 +48,8 @@ export class OnnxModel implements Encoder {
   }
 
   /**
-   * Loads the model and embeds one word with it. Errors: 'settings' when files are missing or ask for what is not
-   * supported, 'invalid_data' when they are damaged.
+   * Loads the model and embeds one word with it. Throws 'settings' when files are missing or ask for something
+   * unsupported, 'invalid_data' when they are damaged.
    */
   static async open({ folder, threads }: OnnxOptions): Promise<OnnxModel> {
     const files = await readModelFiles(folder);
@@ -58,7 +58,7 @@ export class OnnxModel implements Encoder {
     try {
       const stranger = session.inputNames.find((name) => !INPUTS.includes(name));
       if (stranger !== undefined)
-        throw new FreshetError('settings', `${files.onnx} wants an input "${stranger}", which no text gives.`);
+        throw new FreshetError('settings', `${files.onnx} needs an input "${stranger}", which texts do not provide.`);
       const unprobed = new OnnxModel('', 0, session, tokens, files.pooling);
       const probe = await unprobed.#run([tokens.of(PROBE)], files.onnx);
       return new OnnxModel(await identityOf(files), probe.length, session, tokens, files.pooling);
@@ -91,7 +91,7 @@ export class OnnxModel implements Encoder {
     const dimension = vectors.length / ids.length;
     for (let row = 0; row < ids.length; row++) normalise(vectors, row, dimension);
     if (badRow(vectors, dimension) >= 0)
-      throw new FreshetError('invalid_data', `${name} gives vectors that are no numbers: its weights are damaged.`);
+      throw new FreshetError('invalid_data', `${name} returns vectors that are not numbers: its weights are damaged.`);
     return vectors;
   }
 
@@ -109,7 +109,7 @@ export class OnnxModel implements Encoder {
       throw new FreshetError('invalid_data', `${name} cannot be run: ${messageOf(error)}`);
     }
     if (found === undefined || !(found.data instanceof Float32Array))
-      throw new FreshetError('invalid_data', `${name} gives no float32 as "${output}".`);
+      throw new FreshetError('invalid_data', `${name} does not return float32 as "${output}".`);
     return isPooled ? found.data : pooled(found.data, mask, tokens, found.dims.at(-1)!, this.#pooling);
   }
 }
@@ -127,13 +127,13 @@ async function load({ onnx }: ModelFiles, threads: number): Promise<InferenceSes
   } catch (error) {
     throw new FreshetError(
       'invalid_data',
-      `${onnx} cannot be loaded: it is damaged or no ONNX model (${messageOf(error).split('\n')[0]}).`,
+      `${onnx} cannot be loaded: it is damaged or not an ONNX model (${messageOf(error).split('\n')[0]}).`,
       { cause: error },
     );
   }
 }
 
-/** Whole sentences where the graph has them, else the first output with a vector per token. */
+/** The output with whole sentences if the graph has one, else the first one with a vector per token. */
 function outputOf({ outputNames, outputMetadata }: InferenceSession): Output {
   const ranked = outputMetadata.map((data, i) => ({
     name: outputNames[i]!,
@@ -144,10 +144,13 @@ function outputOf({ outputNames, outputMetadata }: InferenceSession): Output {
   const tokens = ranked.find(({ rank }) => rank === 3);
   if (tokens !== undefined) return { name: tokens.name, isPooled: false };
   if (ranked.length === 1 && ranked[0]!.rank === 2) return { name: ranked[0]!.name, isPooled: true };
-  throw new FreshetError('settings', `The model gives ${outputNames.join(', ')}: none is a vector per text or token.`);
+  throw new FreshetError(
+    'settings',
+    `The model returns ${outputNames.join(', ')}: none is a vector per text or token.`,
+  );
 }
 
-/** Fills the mask on the way. Ids that are missing are 0, and masked. */
+/** Also fills the mask. Missing ids are 0, and masked. */
 function feedsOf(
   ids: readonly (readonly number[])[],
   tokens: number,
@@ -180,13 +183,13 @@ function pooled(
     for (let token = 0; token < (pooling === 'cls' ? 1 : tokens); token++) {
       if (mask[row * tokens + token] === 0n) continue;
       const from = (row * tokens + token) * dimension;
-      // The sum points where the mean does, and only that is kept.
+      // The sum has the direction of the mean, and only the direction is kept.
       for (let i = 0; i < dimension; i++) out[row * dimension + i] = out[row * dimension + i]! + data[from + i]!;
     }
   return out;
 }
 
-/** Indices of texts with these lengths, longest last, in batches. */
+/** Batches of indices of texts with these lengths, longest last. */
 export function batchesOf(lengths: readonly number[]): number[][] {
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[a]! - lengths[b]! || a - b);
   const batches: number[][] = [];

@@ -1,21 +1,23 @@
 /** Opens the embedder that the settings ask for, in a thread of its own, and says loudly when it is only the hashed one. */
+
 import { Worker } from 'node:worker_threads';
 import { FreshetError, messageOf } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
 import type { Metrics } from '../../process/metrics.js';
 import type { Embedder, ModelInfo } from './embedder.js';
 import type { FromThread, ThreadOptions, ToThread } from './messages.js';
+import { embedderMetrics } from './metrics.js';
 
 const PROGRAM = new URL('./thread.js', import.meta.url);
 
-export interface EmbedderOptions {
+interface EmbedderOptions {
   /** In the layout of sentence-transformers; null: the hashed model. */
   readonly modelFolder: string | null;
-  /** Threads of one operator of the model. */
+  /** Threads per operator of the model. */
   readonly threads: number;
   readonly logger: Logger;
-  readonly metrics: Pick<Metrics, 'embeddingModel'>;
-  /** The program of the thread, where it is not the product's; for tests. */
+  readonly metrics: Metrics;
+  /** Another program for the thread; for tests. */
   readonly program?: URL;
 }
 
@@ -30,14 +32,14 @@ interface Thread {
 }
 
 /**
- * Resolves when the model is loaded. Errors: 'settings' when the folder or a file in it is missing or asks for what is
- * not supported; 'invalid_data' when a file is damaged.
+ * Resolves when the model is loaded. Throws 'settings' when the folder or a file in it is missing or asks for something
+ * unsupported; 'invalid_data' when a file is damaged.
  */
 export async function openEmbedder(options: EmbedderOptions): Promise<Embedder> {
   const { modelFolder, threads, logger, metrics, program = PROGRAM } = options;
   const embedder = await ThreadedEmbedder.open({ folder: modelFolder, threads }, program);
   const { model, kind, dimension } = embedder;
-  metrics.embeddingModel.set({ model, kind }, 1);
+  embedderMetrics(metrics).model.set({ model, kind }, 1);
   if (kind === 'onnx') logger.info({ event: 'embedding_model', model, kind, dimension });
   else
     logger.warn({
@@ -45,7 +47,7 @@ export async function openEmbedder(options: EmbedderOptions): Promise<Embedder> 
       model,
       kind,
       dimension,
-      note: 'lexical only: similar texts share words or parts of words, synonyms do not meet; EMBEDDING_MODEL_DIR is not set',
+      note: 'lexical only: similar texts share words or parts of words, synonyms do not match; EMBEDDING_MODEL_DIR is not set',
     });
   return embedder;
 }
@@ -58,7 +60,7 @@ class ThreadedEmbedder implements Embedder {
   readonly #program: URL;
   readonly #waiting = new Map<number, Waiting>();
   #calls = 0;
-  /** Null: it has died, and nobody has needed it since. */
+  /** Null: it has died, and has not been needed since. */
   #thread: Promise<Thread> | null = null;
   #isClosed = false;
 
@@ -164,7 +166,7 @@ class ThreadedEmbedder implements Embedder {
   }
 }
 
-/** Resolves when its model is loaded. */
+/** Resolves when the thread has loaded its model. */
 async function startThread(options: ThreadOptions, program: URL): Promise<{ worker: Worker; info: ModelInfo }> {
   const worker = new Worker(program, { workerData: options });
   const first = await new Promise<FromThread>((resolve, reject) => {
@@ -177,6 +179,6 @@ async function startThread(options: ThreadOptions, program: URL): Promise<{ work
     });
   });
   if (first.type === 'ready') return { worker, info: first.info };
-  const refusal = first.type === 'refused' ? first.error : { code: 'internal' as const, message: 'it said nothing' };
+  const refusal = first.type === 'refused' ? first.error : { code: 'internal' as const, message: 'no message' };
   throw new FreshetError(refusal.code, refusal.message);
 }

@@ -1,9 +1,9 @@
 /**
- * The thread that runs a model. onnxruntime-node computes on the thread that calls it, a batch of 16 texts for tens of
- * milliseconds, and tokenising is plain JavaScript: in the main thread both would hold up everybody else.
+ * The thread that runs a model. onnxruntime-node computes on the calling thread, tens of milliseconds for a batch of 16
+ * texts, and tokenising is plain JavaScript: in the main thread both would block everything else.
  *
- * Calls are taken apart into batches, and the call with the fewest batches left goes first: a single query waits for one
- * batch, not for the thousands of products before it.
+ * Calls are split into batches, and the call with the fewest batches left goes first: a single query waits for one
+ * batch, not for thousands of products ahead of it.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { FreshetError, messageOf } from '../../process/errors.js';
@@ -31,7 +31,7 @@ function refusalOf(error: unknown): Refusal {
 
 async function open(): Promise<Encoder> {
   if (folder === null) return new (await import('./hashed.js')).HashedModel();
-  // Loaded only where it is used: the native part is not to be had everywhere.
+  // Loaded only when used: the native part is not available everywhere.
   const { OnnxModel } = await import('./onnx-model.js');
   return OnnxModel.open({ folder, threads });
 }
@@ -45,7 +45,7 @@ function admit(encoder: Encoder, id: number, texts: readonly string[]): void {
   }
 }
 
-/** Runs batches until none is left. Messages come in between two of them. */
+/** Runs batches until none is left. Messages are handled between two batches. */
 async function work(encoder: Encoder): Promise<void> {
   if (running) return;
   running = true;

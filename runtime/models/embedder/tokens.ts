@@ -1,4 +1,4 @@
-/** Texts as token ids, cut to what the model takes. The library knows no limits of length, so the cut is made here. */
+/** Texts as token ids, cut to the model's limit here, because the library has no length limit. */
 
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -6,13 +6,13 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import { FreshetError, messageOf } from '../../process/errors.js';
 import { type ModelFiles, readJson } from './model-files.js';
 
-/** A token stands for far fewer characters than this; what lies beyond is not even looked at. */
+/** No token stands for this many characters; text beyond this limit is ignored. */
 const CHARACTERS_PER_TOKEN_MAX = 64;
 
 export class Tokens {
   readonly #tokenizer: Tokenizer;
   readonly #max: number;
-  /** What the tokenizer puts behind a text ([SEP]); it stays when the text is cut. */
+  /** The tokens that the tokenizer appends to a text ([SEP]); they stay when the text is cut. */
   readonly #suffix: readonly number[];
 
   constructor(tokenizer: Tokenizer, max: number) {
@@ -25,18 +25,18 @@ export class Tokens {
     this.#suffix = empty.slice(before);
   }
 
-  /** Throws FreshetError('invalid_data') when tokenizer.json is damaged or of a kind the library does not know. */
+  /** Throws FreshetError('invalid_data') when tokenizer.json is damaged or of a kind unknown to the library. */
   static async open({ tokenizer, tokensMax }: ModelFiles): Promise<Tokens> {
     const settings = join(dirname(tokenizer), 'tokenizer_config.json');
     const [json, config] = [await readJson(tokenizer), existsSync(settings) ? await readJson(settings) : {}];
     try {
       return new Tokens(new Tokenizer(json as object, config as object), tokensMax);
     } catch (error) {
-      throw new FreshetError('invalid_data', `${tokenizer} is no tokenizer that can be read: ${messageOf(error)}`);
+      throw new FreshetError('invalid_data', `${tokenizer} is not a readable tokenizer: ${messageOf(error)}`);
     }
   }
 
-  /** At least one id, at most as many as the model takes. */
+  /** At least one id, at most the model's limit. */
   of(text: string): number[] {
     const { ids } = this.#tokenizer.encode(text.slice(0, this.#max * CHARACTERS_PER_TOKEN_MAX));
     if (ids.length <= this.#max) return ids;

@@ -1,18 +1,18 @@
-/** Builds an index file in a process of its own. */
+/** Builds an index file in a separate process. */
 import { FreshetError } from '../../process/errors.js';
 import { type BuildPlan, checkPlan } from './build-plan.js';
 import { type FaissProcess, startFaissProcess } from './faiss-process.js';
 
-export interface BuildOptions {
+interface BuildOptions {
   readonly plan: BuildPlan;
-  /** With one, the same rows give the same graph, byte for byte. */
+  /** With one thread, the same rows give the same graph, byte for byte. */
   readonly threads: number;
   readonly progress?: (phase: string, done: number, total: number) => void;
 }
 
 /**
- * Resolves once the file is written and its structure was read again. Errors: 'invalid_data' for a plan or rows that cannot
- * be; 'settings' when there is no native module; 'unavailable' when the process ended (memory, a full disk).
+ * Resolves once the file has been written and its structure read again. Throws 'invalid_data' for an impossible plan or
+ * rows; 'settings' without a native module; 'unavailable' when the process ended (memory, a full disk).
  */
 export async function buildIndex({ plan, threads, progress }: BuildOptions): Promise<void> {
   checkPlan(plan);

@@ -1,6 +1,6 @@
 /**
- * A process that has FAISS in it. It serves one index, or builds one; it ends with whoever started it. All arguments were
- * checked before they came here, because FAISS ends the process on a wrong one.
+ * A process that runs FAISS. It serves one index, or builds one; it ends with its parent. All arguments were checked
+ * before they got here, because FAISS ends the process on a wrong one.
  */
 import { FreshetError, messageOf } from '../../process/errors.js';
 import { openEngine, type SearchEngine } from './engines.js';
@@ -14,7 +14,7 @@ let engine: SearchEngine | null = null;
 let toldAtMs = Number.NEGATIVE_INFINITY;
 
 process.on('disconnect', () => process.exit(0));
-// Ctrl-C reaches the whole group of processes; whoever started this one says when to stop.
+// Ctrl-C reaches the whole process group; the parent decides when to stop.
 process.on('SIGINT', () => undefined);
 process.on('message', (message: ToIndexChild) => {
   answer(message).catch((error: unknown) => {
@@ -32,7 +32,7 @@ async function answer(message: ToIndexChild): Promise<void> {
     await buildWithFaiss(message.plan, tellProgress);
     tell({ kind: 'built' });
   } else {
-    if (engine === null) throw new FreshetError('internal', 'a search came before its index');
+    if (engine === null) throw new FreshetError('internal', 'a search arrived before its index');
     tell({ kind: 'found', ...engine.search(message.vectors, message.queries, message.k) });
   }
 }

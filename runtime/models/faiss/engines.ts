@@ -1,6 +1,6 @@
 /**
- * What a process of FAISS searches with: the native module, or our own exact code over the vectors of a file, which a
- * graph holds in order too.
+ * The search engines of a FAISS process: the native module, or our own exact code over the vectors of a file, which are
+ * in order in a graph as well.
  */
 import { FreshetError, messageOf } from '../../process/errors.js';
 import { BLOCK_ROWS, ExactSearch } from './exact-search.js';
@@ -14,11 +14,11 @@ export interface SearchEngine {
   readonly engine: Engine;
   readonly dimension: number;
   readonly count: number;
-  /** Blocks. Arguments were checked by whoever asks. */
+  /** Blocks. The caller has checked the arguments. */
   search(vectors: Float32Array, queries: number, k: number): Found;
 }
 
-/** Errors: 'invalid_data' for a damaged file; 'settings' when there is nobody who can search it. */
+/** Throws 'invalid_data' for a damaged file; 'settings' when no engine here can search it. */
 export async function openEngine(path: string, choice: EngineChoice): Promise<SearchEngine> {
   const file = await readIndexFile(path);
   if (choice === 'exact') return openExact(path, file);
@@ -57,7 +57,7 @@ class NativeEngine implements SearchEngine {
 
   search(vectors: Float32Array, _queries: number, k: number): Found {
     const { distances, labels } = this.#index.search(vectors, k);
-    // Where nobody was found, FAISS leaves the smallest number there is.
+    // If fewer neighbours were found, FAISS leaves the smallest possible number.
     for (let i = 0; i < labels.length; i++) if (labels[i]! < 0) distances[i] = 0;
     return { positions: labels, scores: distances };
   }

@@ -1,11 +1,11 @@
 /**
- * Exact search in plain JavaScript: what serves where FAISS's native module cannot be had, and the oracle where it can.
- * A block of rows is read once for four queries, whose sums do not wait for each other.
+ * Exact search in plain JavaScript: used where FAISS's native module is not available, and the oracle where it is. A
+ * block of rows is read once for four queries, whose sums do not depend on each other.
  */
 import type { Found, Metric } from './vector-index.js';
 
 const QUERIES_PER_PASS = 4;
-/** Rows that lie together in memory; also what is kept in the cache for all queries of a call. */
+/** Rows that are contiguous in memory; also the part kept in the cache for all queries of a call. */
 export const BLOCK_ROWS = 256;
 
 export class ExactSearch {
@@ -23,13 +23,13 @@ export class ExactSearch {
     return this.#count;
   }
 
-  /** Takes over whole rows: BLOCK_ROWS at a time, fewer only the last time. */
+  /** Takes over whole rows: BLOCK_ROWS at a time, fewer only in the last call. */
   addBlock(rows: Float32Array): void {
     this.#blocks.push(rows);
     this.#count += rows.length / this.dimension;
   }
 
-  /** Scores: inner products, larger first, or squared distances, smaller first. Of equals the lower position first. */
+  /** Scores: inner products, larger first, or squared distances, smaller first. On ties, the lower position first. */
   search(vectors: Float32Array, queries: number, k: number): Found {
     const positions = new Int32Array(queries * k).fill(-1);
     const scores = new Float32Array(queries * k);
@@ -46,13 +46,13 @@ export class ExactSearch {
         }
       }
     }
-    // Distances were ranked by how far they are below zero.
+    // Distances were ranked as negative numbers.
     if (this.metric === 'l2') for (let i = 0; i < scores.length; i++) scores[i] = -scores[i]!;
     return { positions, scores };
   }
 }
 
-/** Inner products of one row with up to four queries. The four sums are written out: a loop over them costs threefold. */
+/** Inner products of one row with up to four queries. Four written-out sums: a loop takes three times as long. */
 function products(
   sums: Float64Array,
   vectors: Float32Array,
@@ -86,7 +86,7 @@ function products(
   }
   for (let query = 0; query < among; query++) {
     const from = a + query * dimension;
-    // Four sums of one query: an addition takes longer than it takes to begin the next one.
+    // Four sums for one query: an addition takes longer than starting the next one.
     let s0 = 0;
     let s1 = 0;
     let s2 = 0;
@@ -103,7 +103,7 @@ function products(
   }
 }
 
-/** Squared distances, as numbers below zero: larger is nearer, as with products. */
+/** Squared distances as negative numbers: larger is nearer, as with products. */
 function distances(
   sums: Float64Array,
   vectors: Float32Array,
@@ -124,7 +124,7 @@ function distances(
   }
 }
 
-/** The best k so far of one query, in its part of the answer, best first. */
+/** The best k so far of one query, in its part of the result, best first. */
 class Nearest {
   readonly #positions: Int32Array;
   readonly #scores: Float32Array;
@@ -140,7 +140,7 @@ class Nearest {
     this.#k = k;
   }
 
-  /** Positions come in ascending order, so a later equal one stands behind. */
+  /** Positions arrive in ascending order, so a later equal one ranks lower. */
   offer(position: number, exact: number): void {
     const score = Math.fround(exact);
     if (this.#held === this.#k) {

@@ -1,19 +1,19 @@
-/** Starts a process of FAISS and says how it ended. */
+/** Starts a FAISS process and reports how it ended. */
 import { Child, howItEnded } from '../../process/child-process.js';
 import { FreshetError } from '../../process/errors.js';
 import type { FromIndexChild, ToIndexChild } from './messages.js';
 
 export type FaissProcess = Child<ToIndexChild, FromIndexChild>;
 
-export interface FaissProcessOptions {
+interface FaissProcessOptions {
   /** Threads of one call. */
   readonly threads: number;
   readonly onMessage: (message: FromIndexChild) => void;
-  /** Called once; `how` is a sentence's end: by which signal or code, and the last line it wrote, which is FAISS's. */
+  /** Called once; `how` ends a sentence: the signal or code, and the last line it wrote, which is the message of FAISS. */
   readonly onEnd: (how: string) => void;
 }
 
-/** It has nothing to finish: it may be killed at any time, and what it does is lost with it. */
+/** It has nothing to finish: it may be killed at any time, and its work is lost. */
 export function startFaissProcess({ threads, onMessage, onEnd }: FaissProcessOptions): FaissProcess {
   const child: FaissProcess = new Child({
     entry: new URL('./child.js', import.meta.url),
@@ -21,7 +21,7 @@ export function startFaissProcess({ threads, onMessage, onEnd }: FaissProcessOpt
     environment: {
       OMP_NUM_THREADS: String(threads),
       OPENBLAS_NUM_THREADS: String(threads),
-      // Threads that wait sleep: the machine has other things to do.
+      // Waiting threads sleep: the machine has other work.
       OMP_WAIT_POLICY: 'passive',
     },
     onMessage,
@@ -30,7 +30,7 @@ export function startFaissProcess({ threads, onMessage, onEnd }: FaissProcessOpt
   return child;
 }
 
-/** What a process ended of, for those who waited for it; the same call may succeed with the next process. */
+/** The error of calls that waited for a process that ended; the next process may answer the same call. */
 export function lost(how: string): FreshetError {
-  return new FreshetError('unavailable', `The process of the index ended (${how}); it is started again.`);
+  return new FreshetError('unavailable', `The process of the index ended (${how}); it is being restarted.`);
 }

@@ -25,7 +25,7 @@ export class FlatWriter {
     this.#used = header.copy(this.#buffer);
   }
 
-  /** The file must not be there yet. Errors: 'invalid_data' for a dimension that cannot be. */
+  /** The file must not exist yet. Throws 'invalid_data' for an invalid dimension. */
   static async create(path: string, metric: Metric, dimension: number): Promise<FlatWriter> {
     if (!Number.isInteger(dimension) || dimension < 1 || dimension > DIMENSION_MAX)
       throw new FreshetError(
@@ -39,7 +39,7 @@ export class FlatWriter {
     return this.#rows;
   }
 
-  /** Errors: 'invalid_data' when the row has another dimension, or a number that is not finite. */
+  /** Throws 'invalid_data' when the row has another dimension, or a number that is not finite. */
   async add(row: Float32Array): Promise<void> {
     if (row.length !== this.#dimension || firstNotFinite(row) >= 0 || this.#rows >= COUNT_MAX)
       throw new FreshetError('invalid_data', `Row ${this.#rows} cannot be indexed: ${row.length} numbers, or NaN.`);
@@ -61,7 +61,7 @@ export class FlatWriter {
     }
   }
 
-  /** Closes a file that nobody will use. */
+  /** Closes a file that will not be used. */
   abandon(): Promise<void> {
     return this.#file.close();
   }

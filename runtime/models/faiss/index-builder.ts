@@ -1,4 +1,4 @@
-/** Builds an index with FAISS, in the process that is there for it. */
+/** Builds an index with FAISS, inside the process made for it. */
 import { rename, rm } from 'node:fs/promises';
 import { FreshetError } from '../../process/errors.js';
 import { type BuildPlan, checkPlan } from './build-plan.js';
@@ -6,10 +6,10 @@ import { readIndexFile } from './index-file.js';
 import { loadNative } from './native.js';
 import { RowReader } from './row-reader.js';
 
-/** Rows that cross into FAISS at a time. */
+/** Rows passed to FAISS at a time. */
 const ROWS_AT_ONCE = 8_192;
 
-/** Errors: 'invalid_data' for a plan or rows that cannot be; 'settings' when there is no native module. */
+/** Throws 'invalid_data' for an impossible plan or rows; 'settings' when there is no native module. */
 export async function buildWithFaiss(
   plan: BuildPlan,
   progress: (phase: string, done: number, total: number) => void,
@@ -42,14 +42,14 @@ export async function buildWithFaiss(
     index.write(aside);
     const built = await readIndexFile(aside);
     if (built.kind !== kind || built.count !== count || built.dimension !== dimension)
-      throw new FreshetError('internal', `FAISS has written ${built.count} × ${built.dimension} as ${built.kind}.`);
+      throw new FreshetError('internal', `FAISS wrote ${built.count} × ${built.dimension} as ${built.kind}.`);
     await rename(aside, out);
   } finally {
     await rm(aside, { force: true });
   }
 }
 
-/** Some rows, spread evenly over all. */
+/** Rows spread evenly over all. */
 async function evenly(reader: RowReader, dimension: number, count: number, wanted: number): Promise<Float32Array> {
   const rows = new Float32Array(wanted * dimension);
   for (let i = 0; i < wanted; i++) {

@@ -1,6 +1,6 @@
 /**
- * FAISS's index files, as far as we write, change and check them. FAISS trusts a file and ends the process on one that is
- * damaged, so all of its structure is walked here first. All numbers little endian:
+ * The format of FAISS's index files, as far as we write, change and check it. FAISS trusts a file and ends the process on a
+ * damaged one, so the whole structure is checked here first. All numbers are little endian:
  *
  *   every index   4 letters · d int32 · count int64 · 2 × int64 · trained byte · metric int32                     37 bytes
  *   IxFI, IxF2    … · number of floats uint64 · floats                               flat; inner product, squared distance
@@ -17,10 +17,10 @@ import { COUNT_MAX, DIMENSION_MAX, type IndexKind, type Metric } from './vector-
 
 export const FLOAT_BYTES = 4;
 const HEADER_BYTES = 37;
-/** Where the floats of a flat index begin, from its own beginning. */
+/** Where the floats of a flat index start, relative to its own start. */
 export const FLAT_DATA_AT = HEADER_BYTES + 8;
 const NPROBE_AT = HEADER_BYTES + 8;
-/** What FAISS writes where older versions had fields of their own. */
+/** FAISS writes this in place of fields of older versions. */
 const FILLER = 1n << 20n;
 const LISTS_MAX = 1 << 20;
 
@@ -29,18 +29,18 @@ export interface IndexFile {
   readonly metric: Metric;
   readonly dimension: number;
   readonly count: number;
-  /** How widely it searches: efSearch of hnsw, nprobe of ivf; null: flat. */
+  /** The search breadth: efSearch of hnsw, nprobe of ivf; null: flat. */
   readonly breadth: number | null;
   /** Number of lists of ivf, else null. */
   readonly lists: number | null;
-  /** Where its vectors lie. */
+  /** The location of its vectors. */
   readonly vectors: VectorPlace;
 }
 
 type VectorPlace =
   /** One after another, in order. */
   | { readonly at: number }
-  /** By list: where each begins and how many it has. */
+  /** By list: the start of each and its number of vectors. */
   | { readonly listAt: Float64Array; readonly listLength: Float64Array };
 
 /** The first bytes of a flat index; `count` × `dimension` floats follow. */
@@ -57,7 +57,7 @@ export function flatHeader(metric: Metric, dimension: number, count: number): Bu
   return header;
 }
 
-/** Reads and checks the structure of an index file. Errors: 'invalid_data' with what is wrong. */
+/** Reads and checks the structure of an index file. Throws 'invalid_data' naming the problem. */
 export async function readIndexFile(path: string): Promise<IndexFile> {
   const file = await openForReading(path);
   try {
@@ -72,8 +72,8 @@ export async function readIndexFile(path: string): Promise<IndexFile> {
 }
 
 /**
- * Sets how widely the index searches, in its file: what a search with FAISS uses from the next loading on. Errors:
- * 'invalid_data' for a flat index, or a breadth that does not fit.
+ * Sets the search breadth in the index file: FAISS uses it from the next loading on. Throws 'invalid_data' for a flat
+ * index, or a breadth that does not fit.
  */
 export async function writeBreadth(path: string, breadth: number): Promise<void> {
   const { kind, lists } = await readIndexFile(path);
@@ -101,7 +101,7 @@ export async function writeBreadth(path: string, breadth: number): Promise<void>
   }
 }
 
-/** Byte offsets of single vectors, so that a file gives back what it was made of. Keeps 8 bytes per vector for ivf. */
+/** Byte offsets of single vectors, to read back what a file was built from. Uses 8 bytes per vector for ivf. */
 export async function vectorOffsets(path: string, index: IndexFile): Promise<(position: number) => number> {
   const { vectors, dimension, count } = index;
   const bytes = dimension * FLOAT_BYTES;
@@ -142,7 +142,7 @@ async function walk(cursor: FileCursor): Promise<IndexFile> {
     return { ...common, kind: 'flat', breadth: null, lists: null, vectors: { at: await flatBody(cursor, common) } };
   if (letters === 'IHNf') return graph(cursor, common);
   if (letters === 'IwFl') return lists(cursor, common);
-  throw cursor.damaged(`it begins with ${JSON.stringify(letters)}, which is no index that is known here`);
+  throw cursor.damaged(`it begins with ${JSON.stringify(letters)}, which is not a known kind of index`);
 }
 
 async function header(cursor: FileCursor): Promise<Header> {
@@ -151,19 +151,19 @@ async function header(cursor: FileCursor): Promise<Header> {
   const count = Number(bytes.readBigInt64LE(8));
   const metric = bytes.readInt32LE(33);
   if (dimension < 1 || dimension > DIMENSION_MAX) throw cursor.damaged(`its vectors have ${dimension} numbers`);
-  if (count < 0 || count > COUNT_MAX) throw cursor.damaged(`it says that it holds ${count} vectors`);
+  if (count < 0 || count > COUNT_MAX) throw cursor.damaged(`it claims to contain ${count} vectors`);
   if (bytes.readUInt8(32) !== 1) throw cursor.damaged('it is not trained');
   if (metric !== 0 && metric !== 1) throw cursor.damaged(`its metric is number ${metric}`);
   return { letters: bytes.toString('latin1', 0, 4), dimension, count, metric: metric === 0 ? 'inner_product' : 'l2' };
 }
 
-/** Passes over the floats and returns where they begin. */
+/** Skips the floats and returns where they start. */
 async function flatBody(
   cursor: FileCursor,
   { dimension, count }: Pick<Header, 'dimension' | 'count'>,
 ): Promise<number> {
   const floats = await cursor.count();
-  if (floats !== dimension * count) throw cursor.damaged(`it holds ${floats} numbers for ${count} × ${dimension}`);
+  if (floats !== dimension * count) throw cursor.damaged(`it contains ${floats} numbers for ${count} × ${dimension}`);
   const at = cursor.at;
   cursor.skip(floats * FLOAT_BYTES);
   return at;
@@ -175,12 +175,12 @@ async function graph(cursor: FileCursor, common: Omit<Header, 'letters'>): Promi
     throw cursor.damaged(`its graph has ${levels} nodes for ${common.count} vectors`);
   const numbers = await cursor.take(5 * 4);
   const entry = numbers.readInt32LE(0);
-  if (entry < -1 || entry >= common.count) throw cursor.damaged(`its graph begins at node ${entry}`);
+  if (entry < -1 || entry >= common.count) throw cursor.damaged(`its graph starts at node ${entry}`);
   const at = await storage(cursor, common);
   return { ...common, kind: 'hnsw', breadth: numbers.readInt32LE(12), lists: null, vectors: { at } };
 }
 
-/** Passes over the columns of a graph. */
+/** Skips the columns of a graph. */
 async function graphColumns(cursor: FileCursor): Promise<{ levels: number; offsets: number }> {
   await cursor.column(8);
   await cursor.column(4);
@@ -194,7 +194,7 @@ async function graphColumns(cursor: FileCursor): Promise<{ levels: number; offse
 async function storage(cursor: FileCursor, { dimension, count }: Pick<Header, 'dimension' | 'count'>): Promise<number> {
   const inner = await header(cursor);
   if (!inner.letters.startsWith('IxF') || inner.dimension !== dimension || inner.count !== count)
-    throw cursor.damaged(`inside it lies ${inner.letters} with ${inner.count} × ${inner.dimension}`);
+    throw cursor.damaged(`inside it is ${inner.letters} with ${inner.count} × ${inner.dimension}`);
   return flatBody(cursor, inner);
 }
 
@@ -225,7 +225,7 @@ async function lists(cursor: FileCursor, common: Omit<Header, 'letters'>): Promi
     total += length;
     cursor.skip(length * (vectorBytes + 8));
   }
-  if (total !== common.count) throw cursor.damaged(`its lists hold ${total} of ${common.count} vectors`);
+  if (total !== common.count) throw cursor.damaged(`its lists contain ${total} of ${common.count} vectors`);
   return { ...common, kind: 'ivf', breadth, lists: count, vectors: { listAt, listLength } };
 }
 
@@ -237,7 +237,7 @@ async function openForReading(path: string): Promise<FileHandle> {
   }
 }
 
-/** Goes through a file in order; nothing lies past its end. */
+/** Reads a file in order; never past its end. */
 class FileCursor {
   at = 0;
   readonly #file: FileHandle;
@@ -259,14 +259,14 @@ class FileCursor {
     return bytes;
   }
 
-  /** A uint64, which must be one that a file can hold. */
+  /** A uint64, which must be a possible length of a file. */
   async count(): Promise<number> {
     const value = Number((await this.take(8)).readBigUInt64LE());
-    if (value > Number.MAX_SAFE_INTEGER) throw this.damaged(`it names a length of ${value}`);
+    if (value > Number.MAX_SAFE_INTEGER) throw this.damaged(`it contains a length of ${value}`);
     return value;
   }
 
-  /** Passes over a column of items of so many bytes; returns how many there are. */
+  /** Skips a column of items of this many bytes; returns the number of items. */
   async column(itemBytes: number): Promise<number> {
     const items = await this.count();
     this.skip(items * itemBytes);

@@ -1,12 +1,12 @@
-/** What crosses between a process of FAISS and whoever started it. */
+/** Messages between a FAISS process and its parent. */
 import type { ErrorCode } from '../../process/errors.js';
 import type { BuildPlan } from './build-plan.js';
 import type { Engine } from './vector-index.js';
 
-/** `auto`: the native module where it can be had, else our own code. */
+/** `auto`: the native module if it is available, else our own code. */
 export type EngineChoice = Engine | 'auto';
 
-/** A file that must be what somebody wrote down of it. */
+/** A file and what it must match. */
 export interface FileToVerify {
   readonly path: string;
   readonly bytes: number;

@@ -1,37 +1,37 @@
 /**
- * The only door to FAISS's native module. Only a process of its own may load it: an error inside FAISS ends the process,
- * loaded in two threads it crashes, and every call blocks.
+ * The only door to FAISS's native module. Only a dedicated process may load it: an error inside FAISS ends the process,
+ * it crashes when loaded in two threads, and every call blocks.
  */
 import type { Index } from 'faiss-node';
 import { messageOf } from '../../process/errors.js';
 
-/** One index inside FAISS. Arguments must be right: a wrong one may end the process. */
+/** One index inside FAISS. Arguments must be valid: a wrong one may end the process. */
 export interface NativeIndex {
   readonly dimension: number;
   readonly count: number;
   train(rows: Float32Array): void;
   add(rows: Float32Array): void;
-  /** k nearest of every row, nearest first; a label of -1: fewer were found. */
+  /** The k nearest of every row, nearest first; a label of -1: fewer were found. */
   search(rows: Float32Array, k: number): { readonly distances: Float32Array; readonly labels: Int32Array };
   write(path: string): void;
 }
 
-export interface NativeFaiss {
+interface NativeFaiss {
   read(path: string): NativeIndex;
   /** An empty index of inner products, e.g. `HNSW32` or `IVF256,Flat`. */
   create(dimension: number, description: string): NativeIndex;
 }
 
-export type Loaded = { readonly native: NativeFaiss } | { readonly missing: string };
+type Loaded = { readonly native: NativeFaiss } | { readonly missing: string };
 
-/** What scripts/setup-native.mjs builds beside faiss-node's own classes; a prebuilt module does not have it. */
+/** Added to the classes of faiss-node by scripts/setup-native.mjs; a prebuilt module does not have it. */
 type TypedIndex = Omit<NativeIndex, 'dimension' | 'count'> & Pick<Index, 'ntotal' | 'getDimension'>;
 type FaissModule = typeof import('faiss-node') & {
   readonly TypedIndex?: new (...about: readonly [path: string] | readonly [number, string, number]) => TypedIndex;
 };
 
 const INNER_PRODUCT = 0;
-/** FAISS hands more queries than this to BLAS, and fewer to its own code: both are tried. */
+/** FAISS passes more queries than this to BLAS, and fewer to its own code: both are checked. */
 const TRIED_QUERIES = 32;
 const TRIED_DIMENSION = 24;
 
@@ -50,9 +50,9 @@ export async function loadNative(): Promise<Loaded> {
     };
   } catch (error) {
     const why = messageOf(error).split('\n')[0]!;
-    return { missing: `FAISS's native module is not there (${why}): "npm run setup:native" brings it` };
+    return { missing: `FAISS's native module is not available (${why}): run "npm run setup:native"` };
   }
-  // Old versions of OpenBLAS compute wrong results on processors that are younger than they are.
+  // Old versions of OpenBLAS compute wrong results on processors newer than themselves.
   if (countsRight(native, TRIED_QUERIES) && countsRight(native, 1)) return { native };
   return {
     missing:
@@ -73,7 +73,7 @@ function named(index: TypedIndex): NativeIndex {
   };
 }
 
-/** faiss-node's own classes take nothing but arrays, and look at every number of them. */
+/** The classes of faiss-node accept only plain arrays, and check every number. */
 function plain(index: Index): NativeIndex {
   return {
     dimension: index.getDimension(),
@@ -96,7 +96,7 @@ function plainNumbers(numbers: Float32Array): number[] {
   return plainOnes;
 }
 
-/** Whether rows find themselves, with the score that they have. */
+/** Whether rows find themselves, with the right score. */
 function countsRight(native: NativeFaiss, queries: number): boolean {
   const rows = Float32Array.from({ length: TRIED_QUERIES * TRIED_DIMENSION }, (_, i) => Math.sin(i + 1));
   const index = native.create(TRIED_DIMENSION, 'Flat');

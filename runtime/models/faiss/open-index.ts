@@ -1,10 +1,10 @@
 /**
- * An index in a process of its own, and its life:
+ * An index in its own process, and its life cycle:
  *
  *   starting ──ready──► serving ──its process ends──► starting again, at once, then after 0.1, 0.2, 0.4 … 5 s
  *
- * What was under way when the process ended is rejected with a transient error; what comes meanwhile waits until the next
- * one is up, or its time is over. A second index is a second process: loading it holds up nobody.
+ * Searches in progress when the process ends are rejected with a transient error; those that arrive meanwhile wait until
+ * the next process is ready, or until they time out. A second index is a second process: loading it delays no one.
  */
 import { FreshetError } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
@@ -19,41 +19,41 @@ export interface OpenIndexOptions {
   readonly path: string;
   readonly logger: Logger;
   readonly engine?: EngineChoice;
-  /** Threads of one search (default 1: many searches run one after another, beside whatever else the machine does). */
+  /** Threads of one search (default 1: many searches run in sequence, next to other work on the machine). */
   readonly threads?: number;
   /** Queries that may wait (default 4096). */
   readonly waitingMax?: number;
-  /** Longest time that a search waits for its turn and its answer (default 2000). */
+  /** Longest time that a search waits for its turn and its answer, ms (default 2000). */
   readonly timeoutMs?: number;
-  /** A process that has not answered for so long is ended (default 15,000). */
+  /** A process that has not answered for this long is ended, ms (default 15,000). */
   readonly stuckMs?: number;
-  /** Files that its process reads whole and compares before it loads the index (default none). */
+  /** Files that the process reads in full and verifies before it loads the index (default none). */
   readonly verify?: readonly FileToVerify[];
 }
 
-/** An index, and what its keeper may look at. */
+/** An index, with properties for its owner to inspect. */
 export interface OpenIndex extends VectorIndex {
-  /** Of the process that serves it; undefined while there is none. */
+  /** Of the process that serves the index; undefined while there is none. */
   readonly pid: number | undefined;
-  /** How often its process was started anew. */
+  /** Number of times that its process was restarted. */
   readonly restarts: number;
   readonly waiting: number;
 }
 
 const BACKOFF_MS = [0, 100, 200, 400, 800, 1600, 3200, 5000] as const;
-/** Processes that served for so long begin with no delay again. */
+/** After a process has served for this long, the next restart has no delay. */
 const STEADY_MS = 10_000;
 const BATCH_QUERIES_MAX = 256;
-/** Multiplications that an exact batch may take: half a second. */
+/** Most multiplications in an exact batch: half a second. */
 const EXACT_WORK_MAX = 5e8;
 
 /**
- * Resolves once the index can be searched. Errors: 'invalid_data' for a damaged or empty file, or one to verify that
- * differs, 'settings' when nobody here can search it, 'unavailable' when its process ended while it was loading.
+ * Resolves once the index can be searched. Throws 'invalid_data' for a damaged or empty file, or one that fails
+ * verification; 'settings' when no engine here can search it; 'unavailable' when its process ended while loading.
  */
 export async function openIndex(options: OpenIndexOptions): Promise<OpenIndex> {
   const file = await readIndexFile(options.path);
-  if (file.count === 0) throw new FreshetError('invalid_data', `The index file ${options.path} holds no vectors.`);
+  if (file.count === 0) throw new FreshetError('invalid_data', `The index file ${options.path} contains no vectors.`);
   const index = new ServedIndex(options, file);
   await index.start();
   return index;
@@ -141,10 +141,10 @@ class ServedIndex implements OpenIndex {
         },
       };
       this.#waiting.add(search);
-      // One that is under way has its place in a batch: its answer will find nobody.
+      // A search in progress keeps its place in the batch; its answer is dropped.
       const timer = setTimeout(() => {
         this.#waiting.remove(search);
-        const why = this.#serving ? '' : ': its process is being started again';
+        const why = this.#serving ? '' : ': its process is being restarted';
         reject(new FreshetError('timeout', `A search was not answered within ${this.#o.timeoutMs} ms${why}.`));
       }, this.#o.timeoutMs);
       this.#next();
@@ -166,11 +166,11 @@ class ServedIndex implements OpenIndex {
   #check(vectors: Float32Array, queries: number, k: number): void {
     const wrong = (what: string) => new FreshetError('invalid_data', `The index cannot be searched: ${what}.`);
     if (!Number.isInteger(queries) || queries < 1 || queries > QUERIES_MAX)
-      throw wrong(`${queries} queries at once, 1 to ${QUERIES_MAX} are possible`);
+      throw wrong(`${queries} queries at once; 1 to ${QUERIES_MAX} are allowed`);
     const most = Math.min(this.count, NEIGHBOURS_MAX);
-    if (!Number.isInteger(k) || k < 1 || k > most) throw wrong(`k is ${k}, 1 to ${most} is possible`);
+    if (!Number.isInteger(k) || k < 1 || k > most) throw wrong(`k is ${k}; 1 to ${most} is allowed`);
     if (vectors.length !== queries * this.dimension)
-      throw wrong(`its vectors have ${this.dimension} numbers, and ${queries} came with ${vectors.length} in all`);
+      throw wrong(`its vectors have ${this.dimension} numbers, but ${queries} queries have ${vectors.length} in all`);
     const at = firstNotFinite(vectors);
     if (at >= 0) throw wrong(`number ${at} is ${vectors[at]}`);
   }
@@ -182,7 +182,7 @@ class ServedIndex implements OpenIndex {
       onMessage: (message) => this.#take(message),
       onEnd: (how) => this.#ended(how),
     });
-    // Once is enough: another process must be up as soon as can be.
+    // Verify only once: a replacement process must be ready as soon as possible.
     const first = this.#engine === null;
     this.#process.send({ kind: 'open', path, engine: this.#engine ?? engine, verify: first ? verify : [] });
   }
@@ -196,7 +196,7 @@ class ServedIndex implements OpenIndex {
 
   #ready({ engine, dimension, count }: FromIndexChild & { kind: 'ready' }): void {
     if (dimension !== this.dimension || count !== this.count) {
-      this.#failed(new FreshetError('invalid_data', `${this.#o.path} has become ${count} × ${dimension}.`));
+      this.#failed(new FreshetError('invalid_data', `${this.#o.path} has changed to ${count} × ${dimension}.`));
       return;
     }
     this.#engine = engine;
@@ -210,7 +210,7 @@ class ServedIndex implements OpenIndex {
     this.#next();
   }
 
-  /** It could not load the index, or a search threw: either way its process is of no use. */
+  /** It could not load the index, or a search threw: in both cases its process is of no use. */
   #failed(error: FreshetError): void {
     if (this.#first !== null) {
       this.#first.reject(error);
@@ -255,7 +255,7 @@ class ServedIndex implements OpenIndex {
     const { batch, stuck } = this.#underWay;
     clearTimeout(stuck);
     this.#underWay = null;
-    // The process has its next batch before this one's callers go on.
+    // Send the next batch before the callers of this one continue.
     this.#next();
     deal(batch, found);
   }

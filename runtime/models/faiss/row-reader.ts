@@ -1,4 +1,4 @@
-/** Rows of an index file that lie one after another, some at a time, every number looked at. */
+/** Rows stored contiguously in an index file, read some at a time; every number is checked. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { FreshetError } from '../../process/errors.js';
 import { FLAT_DATA_AT, FLOAT_BYTES } from './index-file.js';
@@ -16,12 +16,12 @@ export class RowReader {
     this.#at = at;
   }
 
-  /** `at`: where the first row begins; by default where it does in a flat index. */
+  /** `at`: where the first row starts; by default as in a flat index. */
   static async open(path: string, dimension: number, at = FLAT_DATA_AT): Promise<RowReader> {
     return new RowReader(await open(path, 'r'), path, dimension, at);
   }
 
-  /** Rows from..to. Errors: 'invalid_data' when the file ends before, or a number is not finite. */
+  /** Rows from..to. Throws 'invalid_data' when the file ends before, or a number is not finite. */
   async rows(from: number, to: number): Promise<Float32Array> {
     const rows = new Float32Array((to - from) * this.#dimension);
     const bytes = new Uint8Array(rows.buffer);
@@ -35,7 +35,7 @@ export class RowReader {
     if (wrong >= 0)
       throw new FreshetError(
         'invalid_data',
-        `${this.#path}: row ${from + Math.floor(wrong / this.#dimension)} holds ${rows[wrong]}.`,
+        `${this.#path}: row ${from + Math.floor(wrong / this.#dimension)} contains ${rows[wrong]}.`,
       );
     return rows;
   }
@@ -47,7 +47,7 @@ export class RowReader {
 
 /** Index of the first number that is NaN or infinite; -1: all are finite. */
 export function firstNotFinite(numbers: Float32Array): number {
-  // A sum with one of them in it is not finite either; a sum that overflowed needs the second look.
+  // A sum that includes one of them is not finite either; the second pass is for a sum that overflowed.
   let sum = 0;
   for (let i = 0; i < numbers.length; i++) sum += numbers[i]!;
   return Number.isFinite(sum) ? -1 : numbers.findIndex((value) => !Number.isFinite(value));

@@ -1,4 +1,4 @@
-/** Whether a file is what was written down of it, so that FAISS gets none that would end its process. */
+/** Checks that a file matches its manifest, so that FAISS gets no file that would end its process. */
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,11 +6,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { FreshetError } from '../../process/errors.js';
 import type { FileToVerify } from './messages.js';
 
-/** A fraction of a millisecond of work, then a pause: whoever answers requests on the same cores goes first. */
+/** A fraction of a millisecond of work, then a pause: requests served on the same cores go first. */
 const READ_BYTES = 1 << 18;
 const PAUSE_MS = 1;
 
-/** What a version's manifest says of one of its files. Errors: 'invalid_data' when it does not name it. */
+/** A file's entry in the manifest of a version. Throws 'invalid_data' when there is none. */
 export function fileToVerify(
   folder: string,
   files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[],
@@ -21,7 +21,7 @@ export function fileToVerify(
   return { path: join(folder, name), bytes: said.bytes, sha256: said.sha256 };
 }
 
-/** Reads it whole, at a few hundred MB/s at most. Errors: 'invalid_data' when it is missing, or has another length or SHA-256. */
+/** Reads it whole, at a few hundred MB/s at most. Throws 'invalid_data' if missing, or size or SHA-256 differ. */
 export async function verifyFile({ path, bytes, sha256 }: FileToVerify): Promise<void> {
   const file = await open(path, 'r').catch((cause: unknown) => {
     throw new FreshetError('invalid_data', `${path} cannot be opened.`, { cause });

@@ -1,6 +1,6 @@
 /**
- * Searches that wait for the process, and how they are put together: what came in while one batch was under way goes
- * into the next, because FAISS answers 32 queries at once in a fraction of the time of 32 single ones.
+ * Searches that wait for the process, and how they are batched: those that arrive during one batch form the next,
+ * because FAISS answers 32 queries at once in a fraction of the time of 32 single ones.
  */
 import { FreshetError } from '../../process/errors.js';
 import type { Found } from './vector-index.js';
@@ -17,7 +17,7 @@ export interface Batch {
   readonly searches: readonly WaitingSearch[];
   readonly vectors: Float32Array;
   readonly queries: number;
-  /** The largest of those asked for: the others get the first of theirs. */
+  /** The largest k of the searches: each gets the first ones of its results. */
   readonly k: number;
 }
 
@@ -34,22 +34,22 @@ export class WaitingSearches {
     return this.#queries;
   }
 
-  /** Errors: 'unavailable' when too many wait already. */
+  /** Throws 'unavailable' when too many are waiting already. */
   add(search: WaitingSearch): void {
     if (this.#queries + search.queries > this.#queriesMax)
-      throw new FreshetError('unavailable', `${this.#queries} searches are waiting already; try again later.`);
+      throw new FreshetError('unavailable', `${this.#queries} searches are already waiting; try again later.`);
     this.#waiting.add(search);
     this.#queries += search.queries;
   }
 
-  /** True when it was still waiting. */
+  /** True if it was still waiting. */
   remove(search: WaitingSearch): boolean {
     if (!this.#waiting.delete(search)) return false;
     this.#queries -= search.queries;
     return true;
   }
 
-  /** Takes out as many as fit, at least one, the longest waiting first; null: nobody waits. */
+  /** Removes as many as fit, at least one, the longest waiting first; null if none is waiting. */
   take(batchQueriesMax: number): Batch | null {
     const searches: WaitingSearch[] = [];
     let queries = 0;
@@ -73,7 +73,7 @@ export class WaitingSearches {
   }
 }
 
-/** Gives every search of a batch its part. */
+/** Gives every search of a batch its part of the results. */
 export function deal({ searches, k }: Batch, { positions, scores }: Found): void {
   let row = 0;
   for (const search of searches) {

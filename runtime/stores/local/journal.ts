@@ -1,14 +1,14 @@
 /**
- * Records on disk: a journal that only grows, and from time to time a snapshot in its place.
+ * Records on disk: an append-only journal, replaced from time to time by a snapshot.
  *
- *   snapshot-<n>   everything as it was when journal <n> began, as records, the last line saying how many
- *   journal-<n>    records since then; several of them while a snapshot is being written, or when that was interrupted
+ *   snapshot-<n>   the state when journal <n> was started, as records; the last line has their number
+ *   journal-<n>    records since then; several exist while a snapshot is being written, or if that was interrupted
  *
- * A line is the CRC-32 of its JSON in hexadecimal, a space, the JSON. A record is with the operating system before it
- * counts (kill -9 loses nothing) and on disk within a second (a power cut loses at most that). What is lost is always
- * the end of the history: reading stops at the first damaged line and what follows is cut off, so positions and
- * values still belong together and a sink goes on from its position. A damaged snapshot leaves nothing: the sinks
- * find no position and rebuild.
+ * A line is the CRC-32 of its JSON in hexadecimal, a space, the JSON. The operating system has a record before it counts
+ * (kill -9 loses nothing), and the disk has it within a second (a power failure loses at most that). Only the end of the
+ * history can be lost: reading stops at the first damaged line and the rest is cut off, so positions and values still
+ * belong together and a sink continues from its position. A damaged snapshot leaves nothing: the sinks find no position
+ * and rebuild.
  */
 import * as fs from 'node:fs';
 import * as files from 'node:fs/promises';
@@ -23,7 +23,7 @@ const READ_BYTES = 4 * 1024 * 1024;
 const WRITE_BYTES = 1024 * 1024;
 const LINE_HEAD = 9;
 const NEW_LINE = 10;
-/** A journal below this size is not worth a snapshot. */
+/** A smaller journal is not worth a snapshot. */
 const ROTATE_BYTES_MIN = 32 * 1024 * 1024;
 
 const datasync = promisify(fs.fdatasync);
@@ -33,10 +33,10 @@ export interface JournalOptions {
   readonly rotateBytesMin?: number;
 }
 
-/** Where records go when the journal is opened. */
-export interface JournalTarget<R> {
+/** Receives the records when the journal is opened. */
+interface JournalTarget<R> {
   accept(record: R): void;
-  /** Forgets everything accepted so far. */
+  /** Drops everything accepted so far. */
   clear(): void;
 }
 
@@ -48,11 +48,11 @@ export class Journal<R extends object> {
   readonly #folder: string;
   readonly #logger: Logger;
   readonly #rotateBytesMin: number;
-  /** Numbers of the snapshot (0 if none) and of the journal that is written. */
+  /** Numbers of the snapshot (0 if none) and of the current journal. */
   #base: number;
   #number: number;
   #fd: number;
-  /** Size of the journal that is written, and of all since the snapshot. */
+  /** Size of the current journal, and of all journals since the snapshot. */
   #size: number;
   #sizeOfAll: number;
   #snapshotSize: number;
@@ -63,7 +63,7 @@ export class Journal<R extends object> {
   #rotating: Promise<void> | null = null;
   readonly #timer: NodeJS.Timeout;
 
-  /** Reads what is there, record by record in order, and is then ready to append. */
+  /** Reads the existing records in order, and is then ready to append. */
   static async open<R extends object>(
     folder: string,
     options: JournalOptions,
@@ -89,7 +89,7 @@ export class Journal<R extends object> {
     this.#timer.unref();
   }
 
-  /** True when the journal is more than twice what it says. */
+  /** True when the journal is more than twice as large as the state it describes. */
   get outgrown(): boolean {
     return this.#rotating === null && this.#sizeOfAll > Math.max(this.#rotateBytesMin, 2 * this.#snapshotSize);
   }
@@ -99,12 +99,12 @@ export class Journal<R extends object> {
     return this.#rotating !== null;
   }
 
-  /** Resolves when no snapshot is being written; then until the caller's next await. */
+  /** Resolves when no snapshot is being written; valid until the caller's next await. */
   async settled(): Promise<void> {
     while (this.#rotating !== null) await this.#rotating;
   }
 
-  /** Hands the record to the operating system. Throws FreshetError('unavailable') when it cannot; nothing is kept then. */
+  /** Passes the record to the operating system. Throws FreshetError('unavailable') on failure; then nothing is kept. */
   append(record: R): void {
     if (this.#broken || this.#closed) throw new FreshetError('unavailable', `${this.#folder}: the journal is closed.`);
     const line = encodeLine(record);
@@ -120,7 +120,7 @@ export class Journal<R extends object> {
     this.#dirty = true;
   }
 
-  /** Half a line must not stand before the next one. */
+  /** Half a line must not be left in front of the next one. */
   #takeBack(): void {
     try {
       fs.ftruncateSync(this.#fd, this.#size);
@@ -146,15 +146,15 @@ export class Journal<R extends object> {
   }
 
   /**
-   * Begins a new journal and writes a snapshot beside it, while records keep coming. `picture` gives what the records up
-   * to now come to; it may show later ones too, as long as these are absolute. Never throws: if the snapshot
-   * fails, the old files stand and the next rotation tries again.
+   * Starts a new journal and writes a snapshot next to it, while records keep arriving. `picture` yields the state that
+   * results from the records so far; it may include later ones, as long as these are absolute. Never throws: if the
+   * snapshot fails, the old files remain and the next rotation tries again.
    */
   rotate(picture: Iterable<R>): Promise<void> {
     if (this.#rotating === null && !this.#closed) {
       this.#rotating = this.#rotate(picture)
         .catch((error: unknown) => {
-          // The threshold moves on, or every batch would start another attempt on a full disk.
+          // Raise the threshold, or every batch would start another attempt on a full disk.
           this.#snapshotSize = this.#sizeOfAll;
           const why = messageOf(error);
           this.#logger.warn({ event: 'local_store_snapshot_failed', folder: this.#folder, error: why }, 'snapshot');
@@ -181,7 +181,7 @@ export class Journal<R extends object> {
       await files.rm(`${path}.tmp`);
       return;
     }
-    // The picture may show records that only the new journal holds: these must be on disk before it counts.
+    // The picture may include records that only the new journal has: these must be on disk before it counts.
     await datasync(this.#fd);
     await files.rename(`${path}.tmp`, path);
     await syncFolder(this.#folder);
@@ -192,7 +192,7 @@ export class Journal<R extends object> {
     await removeOlder(this.#folder, base, number);
   }
 
-  /** Its size in bytes; null when the journal was closed meanwhile. */
+  /** Returns its size in bytes; null if the journal was closed meanwhile. */
   async #writeSnapshot(path: string, picture: Iterable<R>): Promise<number | null> {
     const file = await files.open(path, 'w', 0o600);
     try {
@@ -226,7 +226,7 @@ export class Journal<R extends object> {
     }
   }
 
-  /** Waits until everything is on disk; a snapshot being written is given up. */
+  /** Waits until everything is on disk; abandons a snapshot in progress. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -270,7 +270,7 @@ async function restore<R extends object>(folder: string, target: JournalTarget<R
   for (const each of journals.filter((one) => one >= base)) {
     const path = journalPath(folder, each);
     if (each !== next) {
-      // What stands behind a gap or a damaged line is no part of the history.
+      // Anything after a gap or a damaged line is no part of the history.
       await files.rm(path);
       continue;
     }
@@ -378,7 +378,7 @@ function numbersOf(names: readonly string[], kind: 'snapshot' | 'journal'): numb
   return names.map((name) => Number(pattern.exec(name)?.[1] ?? 0)).filter((number) => number > 0);
 }
 
-/** Removes journals and snapshots numbered from `from` up to but not including `to`. */
+/** Removes journals and snapshots with numbers in [from, to). */
 async function removeOlder(folder: string, from: number, to: number): Promise<void> {
   const names = await files.readdir(folder);
   for (const number of numbersOf(names, 'journal'))
@@ -388,7 +388,7 @@ async function removeOlder(folder: string, from: number, to: number): Promise<vo
 }
 
 async function syncFolder(folder: string): Promise<void> {
-  // Not every system lets a folder be opened; the rename is then as safe as it makes it.
+  // Not every system allows opening a folder; the rename is then as safe as that system makes it.
   const handle = await files.open(folder, 'r').catch(() => null);
   await handle?.sync().catch(() => undefined);
   await handle?.close();

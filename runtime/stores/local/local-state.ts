@@ -1,24 +1,24 @@
-/** What the in-process store holds, and how steps change it. No input or output here. */
+/** The contents of the in-process store, and how steps change them. No I/O here. */
 import type { BatchPlan, NumbersStep, RegroupStep, Step } from '../batch-plan.js';
 import type { SinkPosition } from '../online-store.js';
 import { RankedSet } from './ranked-set.js';
 
-/** A step whose outcome does not depend on what the store holds: running it twice is running it once. */
-export type AbsoluteStep = Exclude<Step, RegroupStep | NumbersStep>;
+/** A step whose outcome does not depend on the contents of the store: it is idempotent. */
+type AbsoluteStep = Exclude<Step, RegroupStep | NumbersStep>;
 
 export type Value =
   | { readonly kind: 'string'; readonly text: string }
   | { readonly kind: 'hash'; readonly fields: Map<string, string> }
   | { readonly kind: 'zset'; readonly set: RankedSet };
 
-/** One line on disk: a batch (steps and the sink's new position), or a piece of a snapshot. */
+/** One line on disk: a batch (steps and the sink's new position), or part of a snapshot. */
 export interface StateRecord {
   readonly sink?: string;
   readonly position?: SinkPosition;
-  /** Values that get another name, [from, to]; before the steps. What is not there is not moved. */
+  /** Values to be renamed, [from, to], before the steps. A missing value is not moved. */
   readonly moves?: readonly (readonly [string, string])[];
   readonly steps?: readonly AbsoluteStep[];
-  /** Sinks whose position is forgotten. */
+  /** Sinks whose position is removed. */
   readonly forgotten?: readonly string[];
 }
 
@@ -28,7 +28,7 @@ export class LocalState {
   readonly values = new Map<string, Value>();
   readonly positions = new Map<string, SinkPosition>();
 
-  /** The first key that holds another kind than the batch needs; null when there is none. */
+  /** The first key of another kind than the batch needs; null if there is none. */
   conflict(plan: BatchPlan): string | null {
     for (const key of plan.sortedSets) if (!this.#isFree(key, 'zset')) return key;
     for (const key of plan.hashes) if (!this.#isFree(key, 'hash')) return key;
@@ -40,7 +40,7 @@ export class LocalState {
     return value === undefined || value.kind === kind;
   }
 
-  /** The steps with numbers as text and every regroup replaced by what it comes to here and now. Changes nothing. */
+  /** The steps with numbers as text, and every regroup replaced by its result at this moment. Changes nothing. */
   resolve(steps: readonly Step[]): AbsoluteStep[] {
     const view = new GroupsView(this);
     for (const step of steps) if (step.op === 'regroup') view.watch(step.key);
@@ -54,7 +54,7 @@ export class LocalState {
     return resolved;
   }
 
-  /** Takes a record in. A key of another kind gives way: only while a snapshot's journal is read can there be one. */
+  /** Applies a record. It replaces a key of another kind, which can only occur while a snapshot's journal is read. */
   accept(record: StateRecord): void {
     for (const [from, to] of record.moves ?? []) this.#move(from, to);
     for (const step of record.steps ?? []) this.#run(step);
@@ -127,10 +127,10 @@ export class LocalState {
   }
 
   /**
-   * Everything, in records of about 1,000 values. The positions are taken at the call; the values while the caller goes
-   * through them, between batches. Such a blurred picture is made sharp by running all records that were
-   * accepted since the call after it: they are absolute, so what they touched ends as they say, and what they
-   * did not touch is in the picture as it was. Moves are not absolute: none may be accepted meanwhile.
+   * The whole contents, in records of about 1,000 values. The positions are taken at the call, the values while the
+   * caller iterates, between batches. The blurred result becomes exact when all records accepted since the call are
+   * applied after it: they are absolute, so values that they touch end as they say, and all others are in the result
+   * unchanged. Moves are not absolute: none may be accepted meanwhile.
    */
   capture(): IterableIterator<StateRecord> {
     return captureFrom([...this.positions], this.values);
@@ -188,7 +188,7 @@ function* slicesOf<V>(map: ReadonlyMap<string, V>): IterableIterator<[string, V]
   if (slice.length > 0) yield slice;
 }
 
-/** The groups of members as a batch goes on: what the store holds, and over it what earlier steps of the batch change. */
+/** The groups of members during a batch: those in the store, overlaid with the changes of earlier steps. */
 class GroupsView {
   readonly #state: LocalState;
   readonly #hashes = new Map<

@@ -1,5 +1,5 @@
 /**
- * The online store in process, kept on disk: what stands in for Redis where there is none. Every call is one step of
+ * The online store in process, kept on disk: the replacement for Redis where there is none. Every call is one step of
  * the event loop, so batches and reads never see each other half done.
  */
 import { setImmediate } from 'node:timers/promises';
@@ -17,8 +17,8 @@ import { LocalState } from './local-state.js';
 import { movesOf, readPart } from './local-versions.js';
 
 /**
- * Opens, or creates, the store in a folder of its own. The folder must not be open twice: that is what the lock of the
- * data folder is for. A batch is with the operating system before it is acknowledged.
+ * Opens, or creates, the store in a folder of its own. The folder must not be opened twice: the lock of the data folder
+ * ensures that. A batch is acknowledged only once the operating system has it.
  */
 export async function openLocalStore(
   folder: string,
@@ -30,7 +30,7 @@ export async function openLocalStore(
   return new LocalStore(state, journal);
 }
 
-/** Names in a page of keyPages(). */
+/** Names per page of keyPages(). */
 const PAGE_KEYS = 1_000;
 
 class LocalStore implements OnlineStore {
@@ -79,12 +79,12 @@ class LocalStore implements OnlineStore {
     if (held.epoch < batch.epoch || held.nextOffset !== batch.expectedOffset) return 'offset_mismatch';
     const key = this.#state.conflict(plan);
     if (key !== null)
-      throw new FreshetError('invalid_data', `A batch of ${sink} uses the key ${key} as another kind than it holds.`);
+      throw new FreshetError('invalid_data', `A batch of ${sink} uses the key ${key} as another kind of value.`);
     const { epoch, nextOffset, incarnation, at } = batch;
     const position: SinkPosition = { epoch, nextOffset, updatedAt: at, incarnation };
     this.#commit({ sink, position, steps: this.#state.resolve(plan.steps) });
     if (this.#journal.outgrown) void this.#journal.rotate(this.#state.capture());
-    // Without a turn of the event loop between batches, a snapshot would never get to its disk.
+    // Without yielding between batches, a snapshot would never get to write.
     if (this.#journal.rotating) await setImmediate();
     return 'applied';
   }
@@ -95,7 +95,7 @@ class LocalStore implements OnlineStore {
 
   async switchVersion(keys: VersionedKeys, to: VersionSwitch): Promise<SwitchResult> {
     checkSwitch(to);
-    // A record that moves values is not absolute: it must not fall into the time in which a snapshot is written.
+    // A record that moves values is not absolute: it must not be accepted while a snapshot is being written.
     await this.#journal.settled();
     const held = this.#held(keys);
     if (compareTokens(to.token, held.token) <= 0) return 'older';
@@ -110,7 +110,7 @@ class LocalStore implements OnlineStore {
   }
 
   async readPart(keys: VersionedKeys, version: number | null, part: string): Promise<PartRead> {
-    if (keys.plain === null) throw new FreshetError('invalid_data', `What ${keys.current} names has no parts.`);
+    if (keys.plain === null) throw new FreshetError('invalid_data', `The artefact of ${keys.current} has no parts.`);
     const held = this.#held(keys);
     return { ...readPart(this.#state.values, keys, held.version, version ?? held.version, part), token: held.token };
   }
@@ -167,7 +167,7 @@ class LocalStore implements OnlineStore {
   async *keyPages(prefix: string): AsyncGenerator<readonly string[]> {
     this.#check();
     let page: string[] = [];
-    // A Map may lose entries while it is walked: those that stay are all met.
+    // Entries of a Map may be removed during iteration: all remaining ones are visited.
     for (const key of this.#state.values.keys()) {
       if (!key.startsWith(prefix)) continue;
       page.push(key);
@@ -192,7 +192,7 @@ class LocalStore implements OnlineStore {
     await this.#journal.close();
   }
 
-  /** First on disk, then in memory: what was ever read survives a crash. */
+  /** First on disk, then in memory: a value that has been read survives a crash. */
   #commit(record: StateRecord): void {
     this.#journal.append(record);
     this.#state.accept(record);
@@ -203,12 +203,12 @@ class LocalStore implements OnlineStore {
     return this.#state.positions.get(sink) ?? null;
   }
 
-  /** Throws FreshetError('invalid_data') when the key holds another kind, as Redis does. */
+  /** Throws FreshetError('invalid_data') when the key is of another kind, as Redis does. */
   #value<K extends Value['kind']>(key: string, kind: K): Extract<Value, { kind: K }> | null {
     this.#check();
     const value = this.#state.values.get(key);
     if (value === undefined) return null;
-    if (value.kind !== kind) throw new FreshetError('invalid_data', `The key ${key} holds no ${kind}.`);
+    if (value.kind !== kind) throw new FreshetError('invalid_data', `The key ${key} is not a ${kind}.`);
     return value as Extract<Value, { kind: K }>;
   }
 

@@ -1,11 +1,11 @@
-/** What a switch and a read of a version come to in the in-process store; the same as in version-scripts.ts. */
+/** Switching and reading versions in the in-process store; equivalent to version-scripts.ts. */
 
 import { checksumKey, type PartRead, partsKey, stagedKey, type VersionedKeys } from '../versioned-keys.js';
 import type { Value } from './local-state.js';
 
 type Values = ReadonlyMap<string, Value>;
 
-/** Which values get other names when `version` follows `former`; null when a part of it is not here. */
+/** The renames needed when `version` follows `former`; null if a part of the version is missing. */
 export function movesOf(
   values: Values,
   keys: VersionedKeys,

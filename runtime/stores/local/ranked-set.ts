@@ -1,20 +1,20 @@
 /**
- * A sorted set in process: scores by member, and the head of the ranking once somebody asked for it. The head is kept
- * up with every change, because the products that change most are the ones in it: forgetting it on every write would
- * mean a pass over all members for nearly every read.
+ * A sorted set in process: scores by member, and the head of the ranking once it has been requested. Every change
+ * updates the head, because the products that change most are the ones in it: dropping it on every write would mean a
+ * pass over all members for nearly every read.
  */
 
-export interface Ranked {
+interface Ranked {
   readonly member: string;
   readonly score: number;
 }
 
-/** How much of the ranking is kept; what is asked for beyond it is sorted on the spot. */
+/** How much of the ranking is kept; a longer request is sorted on the spot. */
 const HEAD_MAX = 1000;
 
 export class RankedSet {
   readonly scores = new Map<string, number>();
-  /** The best `#head.length` of all members, best first; null until somebody asks, and after it ran empty. */
+  /** The best `#head.length` of all members, best first; null until it is requested, and after it ran empty. */
   #head: Ranked[] | null = null;
 
   get size(): number {
@@ -31,7 +31,7 @@ export class RankedSet {
       if (old !== undefined) drop(head, { member, score: old });
       const others = this.scores.size - (old === undefined ? 0 : 1);
       const entry = { member, score: value };
-      // Below the end of the head nothing is known of who comes next, unless the head holds everyone.
+      // The order below the end of the head is unknown, unless the head contains all members.
       if (head.length === others || (head.length > 0 && compareRanks(entry, head[head.length - 1]!) < 0)) {
         head.splice(placeOf(head, entry), 0, entry);
         if (head.length > HEAD_MAX) head.pop();
@@ -40,7 +40,7 @@ export class RankedSet {
     this.scores.set(member, value);
   }
 
-  /** Returns false when the member was not there. */
+  /** Returns false if the member was absent. */
   remove(member: string): boolean {
     const old = this.scores.get(member);
     if (old === undefined) return false;
@@ -61,7 +61,7 @@ export class RankedSet {
     return Array.from(this.scores, ([member, score]) => ({ member, score }));
   }
 
-  /** One pass with a bounded list: most members are turned away by one comparison with its last. */
+  /** One pass with a bounded list: most members are rejected by one comparison with its last entry. */
   #select(): Ranked[] {
     const head: Ranked[] = [];
     for (const [member, score] of this.scores) {
@@ -76,12 +76,12 @@ export class RankedSet {
   }
 }
 
-/** Negative when `a` stands before `b`. */
+/** Negative when `a` ranks before `b`. */
 function compareRanks(a: Ranked, b: Ranked): number {
   return b.score - a.score || compareBytes(b.member, a.member);
 }
 
-/** Where the entry stands, or would stand, in a ranking. */
+/** The index of the entry in a ranking, or the index where it would be. */
 function placeOf(ranking: readonly Ranked[], entry: Ranked): number {
   let low = 0;
   let high = ranking.length;
@@ -98,7 +98,7 @@ function drop(ranking: Ranked[], entry: Ranked): void {
   if (ranking[place]?.member === entry.member) ranking.splice(place, 1);
 }
 
-/** The order of the texts' UTF-8 bytes, as Redis has it: that of JavaScript but for what lies beyond U+FFFF. */
+/** The order of the texts' UTF-8 bytes, as in Redis: that of JavaScript except beyond U+FFFF. */
 export function compareBytes(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
@@ -109,7 +109,7 @@ export function compareBytes(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** Moves surrogates, which stand for U+10000 and above, behind U+E000 to U+FFFF. */
+/** Moves surrogates, which stand for U+10000 and above, after U+E000 to U+FFFF. */
 function aboveSurrogates(unit: number): number {
   if (unit < 0xd800) return unit;
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;

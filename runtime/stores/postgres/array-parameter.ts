@@ -1,28 +1,28 @@
 /**
- * An array as one parameter of a statement, in the binary form of Postgres (src/backend/utils/adt/arrayfuncs.c,
- * array_recv): as text every element would be quoted, joined into one long string and parsed again. Name the type in the
- * statement as well (`$1::float8[]`), the server then knows what the bytes are.
+ * An array as one statement parameter, in Postgres's binary format (src/backend/utils/adt/arrayfuncs.c, array_recv): as
+ * text, every element would be quoted, joined into one long string and parsed again. Name the type in the statement as
+ * well (`$1::float8[]`), so that the server knows what the bytes are.
  */
 
-import { writeInt64 } from '../../log/record-batch.js';
 import { FreshetError } from '../../process/errors.js';
+import { writeInt64 } from '../../process/int64.js';
 import { ByteWriter } from '../byte-writer.js';
 
-/** Types of elements, and what Postgres calls them inside (src/include/catalog/pg_type.dat). */
+/** Element types and their ids in Postgres (src/include/catalog/pg_type.dat). */
 const TYPE_IDS = { bool: 16, int8: 20, int4: 23, text: 25, float4: 700, float8: 701, jsonb: 3802 } as const;
 
 export type ElementType = keyof typeof TYPE_IDS;
 
-/** A JSON object of numbers; as many values as names. */
-export interface JsonNumbers {
+/** A JSON object of numbers; names and values have the same length. */
+interface JsonNumbers {
   readonly names: readonly string[];
   readonly values: readonly number[];
 }
 
-/** Numbers must be whole for int4 and int8; a jsonb is given as its text or as an object of numbers. */
+/** Numbers must be whole for int4 and int8; jsonb is given as its text or as an object of numbers. */
 export type ElementValue = string | number | boolean | null | JsonNumbers;
 
-/** A statement's parameters together stay below what Postgres takes, 1 GiB. */
+/** All parameters of a statement must stay below Postgres's limit of 1 GiB. */
 const BYTES_MAX = 512 * 1024 * 1024;
 const BRACE = 0x7b;
 const END_BRACE = 0x7d;
@@ -31,10 +31,10 @@ const COLON = 0x3a;
 const HEAD_BYTES = 20;
 const EMPTY_HEAD_BYTES = 12;
 const NULL_LENGTH = -1;
-/** The only version of a jsonb's binary form; its text follows. */
+/** The only version of jsonb's binary format; the text follows. */
 const JSONB_VERSION = 1;
 
-/** `bytes`: room to begin with. */
+/** `bytes`: initial size. */
 export function arrayParameter<Value>(
   type: ElementType,
   values: ArrayLike<Value> & Iterable<Value>,
@@ -55,7 +55,7 @@ export function arrayParameter<Value>(
     out.element(type, element);
     out.bytes.writeInt32BE(out.at - length - 4, length);
   }
-  // No elements are no dimension.
+  // An empty array has no dimensions.
   out.bytes.writeInt32BE(values.length === 0 ? 0 : 1, 0);
   out.bytes.writeInt32BE(holdsNull ? 1 : 0, 4);
   out.bytes.writeUInt32BE(TYPE_IDS[type], 8);

@@ -1,4 +1,4 @@
-/** What an error of Postgres, or of the way to it, means for us. SQLSTATE classes: appendix A of its manual. */
+/** Maps errors of Postgres, or of the connection to it. SQLSTATE classes: appendix A of its manual. */
 import type { ErrorCode } from '../../process/errors.js';
 import { FreshetError, messageOf } from '../../process/errors.js';
 
@@ -31,7 +31,7 @@ const CONNECTION_MESSAGES =
   /connection terminated|connection error|not queryable|server closed the connection|timeout expired/i;
 const TIMEOUT_MESSAGES = /query read timeout|timeout exceeded when trying to connect/i;
 
-/** Maps to the closed list of codes. `doing` is what was tried, e.g. "Postgres at host/database". */
+/** Maps an error to a code of the closed list. `doing` says what was tried, e.g. "Postgres at host/database". */
 export function postgresError(error: unknown, doing: string): FreshetError {
   if (error instanceof FreshetError) return error;
   const state = sqlState(error);
@@ -39,7 +39,7 @@ export function postgresError(error: unknown, doing: string): FreshetError {
   return new FreshetError(codeOf(error, state), `${doing}: ${messageOf(error)}${suffix}`, { cause: error });
 }
 
-/** The five characters Postgres sends with an error; null for an error that is not the server's. */
+/** The SQLSTATE that Postgres sends with an error; null for an error from elsewhere. */
 export function sqlState(error: unknown): string | null {
   const code = (error as { code?: unknown } | null)?.code;
   const isServers = error instanceof Error && 'severity' in error;

@@ -7,7 +7,7 @@ import { systemClock } from '../../process/clock.js';
 import { asError } from '../../process/errors.js';
 import type { Heard, Listener } from '../database.js';
 
-export interface ListenerOptions {
+interface ListenerOptions {
   /** A client that was not connected yet. */
   readonly client: () => pg.Client;
   readonly channel: string;

@@ -1,11 +1,11 @@
 /**
- * Where the private Postgres keeps its data. Postgres refuses to run as root; started by root it runs as nobody, and
- * its folder must then lie where nobody can get to, which a data folder of mode 0700 is not. So it lies outside, tied
- * to the data folder by a random id:
+ * Where the private Postgres keeps its data. Postgres refuses to run as root, so if we are root, it runs as user nobody. A
+ * data folder of mode 0700 is not accessible to nobody, so its folder is then outside, linked to the data folder by a
+ * random id:
  *
  *   <data folder>/postgres.json    id, password, and the outside folder if there is one
- *   as root        /var/lib/freshet/<id>/    root's, may be passed through; tied-to names the data folder
- *                  /var/lib/freshet/<id>/server/{cluster,run}    nobody's
+ *   as root        /var/lib/freshet/<id>/    owned by root, others may traverse it; tied-to names the data folder
+ *                  /var/lib/freshet/<id>/server/{cluster,run}    owned by nobody
  *   otherwise      <data folder>/postgres/{cluster,run}
  */
 import { randomBytes } from 'node:crypto';
@@ -17,14 +17,14 @@ import { FreshetError } from '../../process/errors.js';
 import type { ServerUser } from '../private-server.js';
 
 export interface PostgresPlace {
-  /** Holds everything of it; ours to write. */
+  /** Contains all of it; ours to write. */
   readonly folder: string;
-  /** The server's: cluster and socket are in it. */
+  /** Owned by the server: contains the cluster and the socket. */
   readonly serverFolder: string;
   readonly cluster: string;
   /** The password of its only user. */
   readonly password: string;
-  /** The user it runs as; null for our own. */
+  /** The user that the server runs as; null: our own. */
   readonly user: ServerUser | null;
 }
 
@@ -43,14 +43,14 @@ export function runsAsRoot(): boolean {
   return process.getuid?.() === 0;
 }
 
-/** The place of this data folder, made if need be. Throws FreshetError('settings') when it belongs to another user. */
+/** The place of this data folder, created if needed. Throws FreshetError('settings') when another user owns it. */
 export async function preparePlace(dataFolder: string): Promise<PostgresPlace> {
   await files.mkdir(dataFolder, { recursive: true, mode: 0o700 });
   let known = await readPlaceFile(dataFolder);
   if (known !== null && (await isCopy(dataFolder, known))) known = null;
   const file = known ?? (await newPlaceFile(dataFolder));
   const place = placeOf(dataFolder, file);
-  // Root passes everywhere, the server does not: where it could not get to its folder is of no use.
+  // Root can access everything, the server cannot: a folder that the server cannot reach is of no use.
   await files.mkdir(place.folder, { recursive: true, mode: runsAsRoot() ? 0o711 : 0o700 });
   if (place.user !== null) {
     await files.mkdir(place.serverFolder, { recursive: true, mode: 0o700 });
@@ -62,18 +62,18 @@ export async function preparePlace(dataFolder: string): Promise<PostgresPlace> {
   if (owner !== null && process.platform !== 'win32' && owner.uid !== uid)
     throw new FreshetError(
       'settings',
-      `${place.cluster} belongs to user ${owner.uid}: run as the user who made ${dataFolder}, or "freshet reset" as that user.`,
+      `${place.cluster} belongs to user ${owner.uid}: run as the user who created ${dataFolder}, or run "freshet reset" as that user.`,
     );
   return place;
 }
 
-/** The place if one was ever made. */
+/** The place, if one was ever created. */
 export async function existingPlace(dataFolder: string): Promise<PostgresPlace | null> {
   const known = await readPlaceFile(dataFolder);
   return known === null || (await isCopy(dataFolder, known)) ? null : placeOf(dataFolder, known);
 }
 
-/** Removes everything of it. The server must be down. */
+/** Removes all of it. The server must be down. */
 export async function removePlace(dataFolder: string): Promise<void> {
   const place = await existingPlace(dataFolder);
   if (place !== null) await files.rm(place.folder, { recursive: true, force: true });
@@ -81,7 +81,7 @@ export async function removePlace(dataFolder: string): Promise<void> {
   await files.rm(placeFilePath(dataFolder), { force: true });
 }
 
-/** Where programs may be kept for every data folder; within this one if nowhere else. */
+/** Where programs can be kept for all data folders; inside this one if there is no other place. */
 export async function programCache(dataFolder: string): Promise<string> {
   if (runsAsRoot()) return outsideFolder();
   const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'freshet');
@@ -117,9 +117,9 @@ async function readPlaceFile(dataFolder: string): Promise<PlaceFile | null> {
   if (text === null) return null;
   const parsed = placeFile.safeParse(parseJson(text));
   const file = parsed.success ? parsed.data : null;
-  // The folder it names may be removed as a whole: it must be one that we could have made.
+  // The folder that it names may be removed as a whole: it must be one that we could have created.
   const ours = file !== null && (file.outside === null || isOurs(file.outside, file.id));
-  if (!ours) throw new FreshetError('state', `${path} is damaged. "freshet reset" makes everything anew.`);
+  if (!ours) throw new FreshetError('state', `${path} is damaged. Run "freshet reset" to recreate everything.`);
   return file;
 }
 
@@ -135,7 +135,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** True when this data folder was copied from one that is still there: two must not share a server. */
+/** True when this data folder is a copy and the original still exists: the two must not share a server. */
 async function isCopy(dataFolder: string, file: PlaceFile): Promise<boolean> {
   if (file.outside === null) return false;
   const original = await files.readFile(join(file.outside, 'tied-to'), 'utf8').catch(() => null);
@@ -148,7 +148,7 @@ function placeFilePath(dataFolder: string): string {
   return join(dataFolder, 'postgres.json');
 }
 
-/** A folder of root's that everybody can pass through and nobody else can change. */
+/** A folder owned by root that every user can traverse and no other user can change. */
 async function outsideFolder(): Promise<string> {
   for (const folder of OUTSIDE_FOLDERS()) {
     const made = await files.mkdir(folder, { recursive: true, mode: 0o711 }).then(
@@ -159,7 +159,7 @@ async function outsideFolder(): Promise<string> {
   }
   throw new FreshetError(
     'settings',
-    `As root, Postgres needs a folder that user ${NOBODY.uid} can reach: none of ${OUTSIDE_FOLDERS().join(', ')} can be made. Run as another user, or set DATABASE_URL.`,
+    `As root, Postgres needs a folder that user ${NOBODY.uid} can reach: none of ${OUTSIDE_FOLDERS().join(', ')} can be created. Run as another user, or set DATABASE_URL.`,
   );
 }
 

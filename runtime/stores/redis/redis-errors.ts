@@ -1,9 +1,9 @@
-/** What an error of Redis, or of the way to it, means for us. */
+/** Maps errors of Redis, or of the connection to it. */
 
 import type { ErrorCode } from '../../process/errors.js';
 import { FreshetError, messageOf } from '../../process/errors.js';
 
-/** Redis puts a word in capitals first; errors inside a script carry it further behind on versions before 7. */
+/** Redis starts an error with a word in capitals; before version 7, errors inside a script have it further on. */
 const BY_WORD: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ['LOADING', 'unavailable'],
   ['BUSY', 'unavailable'],
@@ -27,7 +27,7 @@ const CONNECTION_CODES = /^(ECONN|EPIPE|ENOTFOUND|ENOENT|EAI_|EHOSTUNREACH|ENETU
 const CONNECTION_MESSAGES =
   /Connection is closed|Stream isn't writeable|max retries per request|connection close|Socket timeout/i;
 
-/** Maps to the closed list of codes. `doing` is what was tried, e.g. "Redis at host:6379: writing a batch". */
+/** Maps to the closed list of codes. `doing` says what was tried, e.g. "Redis at host:6379: writing a batch". */
 export function redisError(error: unknown, doing: string): FreshetError {
   if (error instanceof FreshetError) return error;
   const message = messageOf(error);
@@ -39,7 +39,7 @@ function codeOf(error: unknown, message: string): ErrorCode {
   if (word !== undefined) return BY_WORD.get(word) ?? 'internal';
   if (/Command timed out/.test(message)) return 'timeout';
   if (/max number of clients/.test(message)) return 'unavailable';
-  // The second: a user of limited rights, told from within a script.
+  // The second: a user with limited rights, reported from within a script.
   if (/invalid password|invalid username-password|can't (run|access)|ACL failure/i.test(message)) return 'access';
   const systemCode = String((error as { code?: unknown } | null)?.code ?? '');
   if (/CERT|^ERR_(TLS|SSL)/.test(systemCode)) return 'settings';

@@ -1,7 +1,7 @@
 /**
- * A plan as one MessagePack array, the form in which the Lua script of redis-scripts.ts takes it. One argument instead
- * of one per value: Redis then makes no object per value, and the limit of arguments per command (1,048,576) is out of
- * reach. Flat, because the script hands slices of it to commands with unpack().
+ * A plan as one MessagePack array, the input of the Lua script in redis-scripts.ts. One argument instead of one per value:
+ * Redis then creates no object per value, and the limit of arguments per command (1,048,576) is out of reach. It is flat,
+ * because the script passes slices of it to commands with unpack().
  *
  *   [sorted sets: n, key…] [hashes: n, key…] then per step: code, key, …
  */
@@ -9,14 +9,14 @@ import { FreshetError } from '../../process/errors.js';
 import type { BatchPlan, Step } from '../batch-plan.js';
 import { ByteWriter } from '../byte-writer.js';
 
-/** Codes of steps, as redis-scripts.ts knows them. */
+/** Codes of steps, as in redis-scripts.ts. */
 const CODE = { zadd: 1, zrem: 2, hset: 3, hdel: 4, set: 5, del: 6, regroup: 7 } as const;
 
-/** Values per command: Lua's stack holds 8,000, and a step of this size is already as fast as a larger one. */
+/** Values per command: Lua's stack has room for 8,000, and a larger step is not faster. */
 const STEP_VALUES_MAX = 1000;
-/** Redis takes arguments up to 512 MiB; a batch anywhere near it would stand in everyone's way. */
+/** Redis accepts arguments up to 512 MiB; a batch near that size would block all other clients. */
 const PROGRAM_BYTES_MAX = 256 * 1024 * 1024;
-/** A text of at most so many bytes has a head of one byte. */
+/** A text of at most this many bytes has a head of one byte. */
 const SHORT_BYTES_MAX = 31;
 
 /** Throws FreshetError('invalid_data') when the batch is larger than 256 MiB. */
@@ -104,7 +104,7 @@ function inSlices(length: number, write: (from: number, to: number) => void): vo
   for (let from = 0; from < length; from += STEP_VALUES_MAX) write(from, Math.min(length, from + STEP_VALUES_MAX));
 }
 
-/** MessagePack of strings, small integers and false; the array's length is filled in at the end. */
+/** MessagePack of strings, small integers and false; the length of the array is filled in at the end. */
 class Writer {
   readonly #out = new ByteWriter(
     PROGRAM_BYTES_MAX,
@@ -177,7 +177,7 @@ class Writer {
     this.#out.byte(value);
   }
 
-  /** Puts the head before a text that began at `start`; letters of several bytes may make it longer than it looked. */
+  /** Writes the head of a text that starts at `start`; multi-byte letters may make it longer than expected. */
   #closeShort(start: number): void {
     const out = this.#out;
     const length = out.at - start;

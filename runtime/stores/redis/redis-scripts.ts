@@ -1,9 +1,9 @@
 /**
- * The Lua scripts. Each runs alone in Redis, and Redis carries what it wrote to its append-only file and to replicas as
- * one transaction. What can fail in a script (a key of another kind) is looked at before its first write, because an
- * error does not take back what was written before it. KEYS[1] is the sink's fence, a hash: epoch, next_offset,
- * updated_at, incarnation. Other keys stand in the program: a set named after a member's former group is known
- * only once the script runs, so the scripts are not for Redis Cluster.
+ * The Lua scripts. Redis runs each alone, and writes its changes to the append-only file and to replicas as one
+ * transaction. Anything that can fail in a script (a key of another kind) is checked before its first write, because an
+ * error does not undo earlier writes. KEYS[1] is the sink's fence, a hash: epoch, next_offset, updated_at, incarnation.
+ * The other keys are in the program: a set named after a member's former group is only known once the script runs, so
+ * the scripts do not work with Redis Cluster.
  */
 
 /** ARGV: none. Returns epoch, next_offset, updated_at, incarnation. KEYS[2] is a scratch key. */

@@ -1,7 +1,7 @@
 /**
- * The online store in Redis. The only import of ioredis is here. A batch is one script call: either all of it and the
- * new offset, or nothing. A call whose answer was lost may have been applied, and only the caller can find out (by
- * position()), so nothing is ever sent a second time from here; the connection itself comes back alone.
+ * The online store in Redis. Only this file imports ioredis. A batch is one script call: either all of it and the new
+ * offset, or nothing. A call without an answer may have been applied, and only the caller can find out (by position()),
+ * so nothing is ever sent twice from here; the connection itself is restored automatically.
  */
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
@@ -22,13 +22,13 @@ export interface RedisOptions {
   readonly url?: string;
   /** A Unix socket, instead of a url. */
   readonly path?: string;
-  /** Takes precedence over one in the url. */
+  /** Takes precedence over a password in the url. */
   readonly password?: string;
-  /** Stands before the fences' keys; all other keys are named whole by the caller. Default ''. */
+  /** Prefix of the fence keys; all other keys are given in full by the caller. Default ''. */
   readonly keyPrefix?: string;
-  /** How long the first connection may take, a server that is still loading included. Default 10 s. */
+  /** Longest time for the first connection, including a server that is still loading. Default 10 s. */
   readonly readyMsMax?: number;
-  /** How long one command may take. Default 5 s. */
+  /** Longest time for one command. Default 5 s. */
   readonly commandMsMax?: number;
 }
 
@@ -41,7 +41,7 @@ const DISCARD_SLICE = 500;
 
 /**
  * Connects and waits until the server answers. Throws FreshetError: 'settings' for a malformed url, 'access' for a
- * wrong password, 'connection' or 'unavailable' when the server cannot be reached or does not get ready in time.
+ * wrong password, 'connection' or 'unavailable' when the server is unreachable or not ready in time.
  */
 export async function openRedis(options: RedisOptions, logger: Logger): Promise<OnlineStore> {
   const store = new RedisStore(options, logger);
@@ -49,7 +49,7 @@ export async function openRedis(options: RedisOptions, logger: Logger): Promise<
   return store;
 }
 
-/** host:port/database or the socket's path: fit to be shown, without user and password. */
+/** host:port/database or the path of the socket, without user and password, for display. */
 export function redisAddress(options: RedisOptions): string {
   if (options.path !== undefined) return options.path;
   const url = redisUrl(options.url ?? 'redis://127.0.0.1:6379');
@@ -85,7 +85,7 @@ class RedisStore implements OnlineStore {
   readonly #name: string;
   readonly #keyPrefix: string;
   readonly #logger: Logger;
-  /** Why the connection is away; null while it stands. */
+  /** Why the connection is down; null while it is up. */
   #trouble: FreshetError | null = null;
   #closed = false;
 
@@ -98,7 +98,7 @@ class RedisStore implements OnlineStore {
       lazyConnect: true,
       connectTimeout: CONNECT_MS_MAX,
       commandTimeout: commandMsMax,
-      // A server that went silent without a word (a pulled cable) is given up, and connected to again, a little later.
+      // A server that went silent (a pulled cable) is given up, and reconnected to, a little later.
       socketTimeout: 2 * commandMsMax,
       retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 10), RECONNECT_MS_MAX),
       reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
@@ -121,7 +121,7 @@ class RedisStore implements OnlineStore {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
-        () => reject(new FreshetError('unavailable', `${this.#name} did not get ready within ${readyMsMax} ms.`)),
+        () => reject(new FreshetError('unavailable', `${this.#name} was not ready within ${readyMsMax} ms.`)),
         readyMsMax,
       );
     });
@@ -140,7 +140,7 @@ class RedisStore implements OnlineStore {
   #lost(error: Error): void {
     if (this.#closed) return;
     const first = this.#trouble === null;
-    // The close that follows an error says less than the error.
+    // The close event that follows an error says less than the error.
     if (first || error.message !== 'Connection is closed.')
       this.#trouble = redisError(error, `${this.#name}: connecting`);
     if (first) this.#logger.warn({ event: 'store_connection_lost', store: 'redis', error: error.message }, this.#name);
@@ -176,7 +176,7 @@ class RedisStore implements OnlineStore {
     const head = [String(epoch), String(expectedOffset), String(nextOffset), String(at), incarnation];
     const answer = await this.#run(`writing ${sinkName(id)}`, APPLY, [this.#fence(id)], [...head, program]);
     if (answer === 'applied' || answer === 'fenced' || answer === 'offset_mismatch') return answer;
-    throw new FreshetError('internal', `${this.#name}: a batch was answered with ${JSON.stringify(answer)}.`);
+    throw new FreshetError('internal', `${this.#name}: unexpected answer to a batch: ${JSON.stringify(answer)}.`);
   }
 
   async heldVersion(keys: VersionedKeys): Promise<HeldVersion> {
@@ -191,11 +191,11 @@ class RedisStore implements OnlineStore {
     const where = [keys.noted, prefix, parts];
     const answer = await this.#run('switching a version', SWITCH, [keys.current, keys.token], [...what, ...where]);
     if (answer === 'switched' || answer === 'older' || answer === 'not_staged') return answer;
-    throw new FreshetError('internal', `${this.#name}: a switch was answered with ${JSON.stringify(answer)}.`);
+    throw new FreshetError('internal', `${this.#name}: unexpected answer to a switch: ${JSON.stringify(answer)}.`);
   }
 
   async readPart(keys: VersionedKeys, version: number | null, part: string): Promise<PartRead> {
-    if (keys.plain === null) throw new FreshetError('invalid_data', `What ${keys.current} names has no parts.`);
+    if (keys.plain === null) throw new FreshetError('invalid_data', `The artefact of ${keys.current} has no parts.`);
     const what = [version === null ? '' : String(version), part, keys.noted, keys.plain.prefix, keys.plain.parts];
     const answer = await this.#run('reading a version', READ_PART, [keys.current, keys.token], what);
     const [found, held, token, flat = []] = answer as [PartRead['found'], string | null, string | null, string[]?];
@@ -224,7 +224,7 @@ class RedisStore implements OnlineStore {
   }
 
   async hgetall(key: string): Promise<Map<string, string>> {
-    // The typed method answers with an object, where a field named __proto__ would have no place.
+    // The typed method returns an object, which has no place for a field named __proto__.
     const flat = (await this.#do('HGETALL', () => this.#redis.call('HGETALL', key))) as string[];
     const fields = new Map<string, string>();
     for (let i = 0; i < flat.length; i += 2) fields.set(flat[i]!, flat[i + 1]!);
@@ -275,10 +275,10 @@ class RedisStore implements OnlineStore {
     const policy = value('maxmemory_policy');
     if (policy !== '' && policy !== 'noeviction')
       advice.push(
-        `${this.#name} may evict keys (maxmemory-policy ${policy}): features would vanish unseen. Set noeviction.`,
+        `${this.#name} may evict keys (maxmemory-policy ${policy}): features could disappear unnoticed. Set noeviction.`,
       );
     if (value('cluster_enabled') === '1')
-      advice.push(`${this.#name} is a Redis Cluster: a batch touches keys of several slots. Give a single node.`);
+      advice.push(`${this.#name} is a Redis Cluster: a batch touches keys of several slots. Use a single node.`);
     return advice;
   }
 
@@ -289,7 +289,7 @@ class RedisStore implements OnlineStore {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    // QUIT is answered after everything sent before it.
+    // QUIT is answered after everything that was sent before it.
     if (this.#redis.status === 'ready') await this.#redis.quit().catch(() => undefined);
     this.#redis.disconnect();
   }
@@ -298,7 +298,7 @@ class RedisStore implements OnlineStore {
     return `${this.#keyPrefix}sink:${sinkName(id)}`;
   }
 
-  /** A server that was restarted has forgotten the script: it then said so without running anything. */
+  /** After a restart the server no longer has the script: it says so, and has not run anything. */
   #run(doing: string, script: Script, keys: string[], args: (string | Buffer)[]): Promise<unknown> {
     return this.#do(doing, async () => {
       try {
@@ -316,7 +316,7 @@ class RedisStore implements OnlineStore {
       return await work();
     } catch (error) {
       const mapped = redisError(error, `${this.#name}: ${doing}`);
-      // While the connection is away, why it is away (a wrong password, say) tells more than that it is.
+      // While the connection is down, the reason (e.g. a wrong password) is more useful than the fact.
       if (mapped.code === 'connection' && this.#trouble !== null) throw this.#trouble;
       throw mapped;
     }

@@ -1,10 +1,10 @@
 /**
- * Lua scripts of versions: one switches, one reads. A switch renames whole keys, which costs the same whatever they
- * hold, and nothing is copied or deleted; everything that can fail is looked at before the first rename. The names
- * follow versioned-keys.ts.
+ * Lua scripts for versions: one switches, one reads. A switch renames whole keys, which costs the same whatever their
+ * size; nothing is copied or deleted. Everything that can fail is checked before the first rename. The names are those
+ * of versioned-keys.ts.
  */
 
-/** How the scripts tell which of two tokens is newer; text that is no token is older than any. */
+/** Parses tokens, to find the newer one; text that is not a token is older than any token. */
 const TOKENS = `
 local function parse(text)
   local timeline, seq = string.match(text or '', '^(%d+)%.(%d+)$')
@@ -13,8 +13,8 @@ end
 `;
 
 /**
- * KEYS: current, token. ARGV: version, token, checksum ('' none), settings ('' none), what stands before a version's
- * notes, plain prefix and name of the parts ('' and '' where there are none). Returns the SwitchResult.
+ * KEYS: current, token. ARGV: version, token, checksum ('' none), settings ('' none), prefix of the version's notes,
+ * plain prefix and name of the parts ('' and '' if there are none). Returns the SwitchResult.
  */
 export const SWITCH_SCRIPT = `
 local call = redis.call
@@ -51,8 +51,8 @@ return 'switched'
 `;
 
 /**
- * KEYS: current, token. ARGV: version ('' the current one), part, what stands before a version's notes, plain prefix,
- * name of the parts. Returns found, version, token and the part's fields and values.
+ * KEYS: current, token. ARGV: version ('' the current one), part, prefix of the version's notes, plain prefix, name of
+ * the parts. Returns found, version, token and the part's fields and values.
  */
 export const READ_PART_SCRIPT = `
 local call = redis.call

@@ -1,18 +1,14 @@
 /**
- * Rows keyed by (entity, UTC day), the state of every windowed fold: a chain of days per entity, newest first, a chain of
- * rows per day for the midnight sweep, and the rows that the changelog does not have yet. What a row holds is kept by
- * its owner in columns of the same row numbers.
+ * Rows keyed by (entity, UTC day), the state of every windowed fold: a chain of days per entity, newest first, and a
+ * chain of rows per day for the midnight sweep. What a row holds is kept by its owner in columns of the same row numbers.
  *
  * Totals are added along the chain, so their order (and with it the last bit) depends on the days alone, never on the
  * order of arrival or on a restart.
  */
-import { capacityFor, enlarged, IntList } from './columns.js';
+import { capacityFor, enlarged } from './columns.js';
 import type { ColumnSink, ColumnSource } from './saved-columns.js';
 
 const NONE = -1;
-const CLEAN = 0;
-const DIRTY = 1;
-const FLUSHING = 2;
 
 export class EntityDays {
   #capacity: number;
@@ -21,16 +17,10 @@ export class EntityDays {
   #live = 0;
   entity: Int32Array;
   day: Int32Array;
-  /** First input offset that the row does not count yet; only while restoring from the changelog. */
-  covers: Float64Array | null = null;
   #nextOfEntity: Int32Array;
   #nextOfDay: Int32Array;
-  #state: Uint8Array;
   #headOfEntity: Int32Array;
   readonly #headOfDay = new Map<number, number>();
-  #dirty = new IntList();
-  #flushing = new IntList();
-  #flushed = 0;
   readonly #onGrow: (capacity: number) => void;
 
   /** `onGrow` lets the owner enlarge its own columns to the new capacity. */
@@ -40,7 +30,6 @@ export class EntityDays {
     this.day = new Int32Array(capacity);
     this.#nextOfEntity = new Int32Array(capacity);
     this.#nextOfDay = new Int32Array(capacity);
-    this.#state = new Uint8Array(capacity);
     this.#headOfEntity = new Int32Array(1024).fill(NONE);
     this.#onGrow = onGrow;
     onGrow(capacity);
@@ -93,13 +82,11 @@ export class EntityDays {
     const fresh = this.#allocate();
     this.entity[fresh] = entity;
     this.day[fresh] = day;
-    this.#state[fresh] = CLEAN;
     this.#nextOfEntity[fresh] = row;
     if (before === NONE) this.#headOfEntity[entity] = fresh;
     else this.#nextOfEntity[before] = fresh;
     this.#nextOfDay[fresh] = this.#headOfDay.get(day) ?? NONE;
     this.#headOfDay.set(day, fresh);
-    if (this.covers !== null) this.covers[fresh] = 0;
     this.created = true;
     return fresh;
   }
@@ -137,72 +124,11 @@ export class EntityDays {
       }
       if (before === NONE) this.#headOfEntity[entity] = this.#nextOfEntity[row]!;
       else this.#nextOfEntity[before] = this.#nextOfEntity[row]!;
-      this.#state[row] = CLEAN;
       this.#nextOfDay[row] = this.#free;
       this.#free = row;
       this.#live--;
       row = following;
     }
-  }
-
-  /** The changelog does not have this row as it is now. */
-  markDirty(row: number): void {
-    if (this.#state[row] !== CLEAN) return;
-    this.#state[row] = DIRTY;
-    this.#dirty.push(row);
-  }
-
-  /** Rows that the next flush would visit, at most: some may have left with their day. */
-  get dirty(): number {
-    return this.#dirty.length;
-  }
-
-  /** Begins a flush of what is dirty now; rows changed later wait for the next one. */
-  beginFlush(): void {
-    const list = this.#flushing;
-    list.clear();
-    this.#flushing = this.#dirty;
-    this.#dirty = list;
-    this.#flushed = 0;
-    for (let i = 0; i < this.#flushing.length; i++) {
-      const row = this.#flushing.at(i);
-      if (this.#state[row] === DIRTY) this.#state[row] = FLUSHING;
-    }
-  }
-
-  /**
-   * Visits up to `max` rows of the running flush, from where the last committed one ended; returns how far it came.
-   * Nothing is remembered until flushedTo(), so an uncommitted visit can be repeated.
-   */
-  visitFlush(max: number, visit: (row: number) => void): number {
-    let at = this.#flushed;
-    for (let visited = 0; at < this.#flushing.length && visited < max; at++) {
-      const row = this.#flushing.at(at);
-      if (this.#state[row] !== FLUSHING) continue;
-      visit(row);
-      visited++;
-    }
-    return at;
-  }
-
-  /** The visit up to `end` was committed. True when the flush is complete. */
-  flushedTo(end: number): boolean {
-    for (let at = this.#flushed; at < end; at++) {
-      const row = this.#flushing.at(at);
-      if (this.#state[row] === FLUSHING) this.#state[row] = CLEAN;
-    }
-    this.#flushed = end;
-    return end >= this.#flushing.length;
-  }
-
-  /** Whether a row counts the input record at this offset already. */
-  isCovered(row: number, offset: number): boolean {
-    return this.covers !== null && offset < this.covers[row]!;
-  }
-
-  /** Remembers, while restoring from the changelog, up to where each row counts. */
-  trackCovers(on: boolean): void {
-    this.covers = on ? new Float64Array(this.#capacity) : null;
   }
 
   save(into: ColumnSink): void {
@@ -211,22 +137,20 @@ export class EntityDays {
     into.copy('day', this.day, used);
     into.copy('next-of-entity', this.#nextOfEntity, used);
     into.copy('next-of-day', this.#nextOfDay, used);
-    into.copy('state', this.#state, used);
     into.copy('heads-of-entities', this.#headOfEntity);
     into.share('heads-of-days', Int32Array.from([...this.#headOfDay].flat()));
     into.share('free-live', Int32Array.of(this.#free, this.#live));
   }
 
   /**
-   * In place of all rows: those that were saved. Rows that the changelog did not have then are dirty, those of a
-   * running flush too. The capacity is what was used, and the owner loads columns of the same length.
+   * In place of all rows: those that were saved. The capacity is what was used, and the owner loads columns of the same
+   * length.
    */
   load(from: ColumnSource): void {
     this.entity = from.take('entity', Int32Array);
     this.day = from.take('day', Int32Array);
     this.#nextOfEntity = from.take('next-of-entity', Int32Array);
     this.#nextOfDay = from.take('next-of-day', Int32Array);
-    this.#state = from.take('state', Uint8Array);
     this.#headOfEntity = from.take('heads-of-entities', Int32Array);
     const heads = from.take('heads-of-days', Int32Array);
     const [free, live] = from.take('free-live', Int32Array);
@@ -236,15 +160,6 @@ export class EntityDays {
     this.#capacity = this.#used;
     this.#headOfDay.clear();
     for (let i = 0; i < heads.length; i += 2) this.#headOfDay.set(heads[i]!, heads[i + 1]!);
-    this.covers = null;
-    this.#dirty.clear();
-    this.#flushing.clear();
-    this.#flushed = 0;
-    for (let row = 0; row < this.#used; row++) {
-      if (this.#state[row] === CLEAN) continue;
-      this.#state[row] = DIRTY;
-      this.#dirty.push(row);
-    }
   }
 
   #allocate(): number {
@@ -260,8 +175,6 @@ export class EntityDays {
       this.day = enlarged(this.day, capacity);
       this.#nextOfEntity = enlarged(this.#nextOfEntity, capacity);
       this.#nextOfDay = enlarged(this.#nextOfDay, capacity);
-      this.#state = enlarged(this.#state, capacity);
-      if (this.covers !== null) this.covers = enlarged(this.covers, capacity);
       this.#capacity = capacity;
       this.#onGrow(capacity);
     }

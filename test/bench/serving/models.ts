@@ -5,6 +5,7 @@ import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import type { Settings } from '../../../assembly/settings.js';
 import { Layout } from '../../../publishing/layout.js';
 import {
   ITEM_FACTORS_FILE,
@@ -18,14 +19,14 @@ import { buildIndex } from '../../../runtime/models/faiss/build-index.js';
 import { planBuild } from '../../../runtime/models/faiss/build-plan.js';
 import { FlatWriter } from '../../../runtime/models/faiss/flat-writer.js';
 import { writeBreadth } from '../../../runtime/models/faiss/index-file.js';
+import { HNSW_FROM } from '../../../runtime/models/faiss/kind.js';
 import { loadNative } from '../../../runtime/models/faiss/native.js';
-import { artifactsFolder, type Settings } from '../../../runtime/process/settings.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
+import { artifactsFolder } from '../../../runtime/stores/settings.js';
 import { type MadeIndexes, makeIndexes } from '../../../snapshotters/als/indexes.js';
 import { makeModel } from '../../../snapshotters/als/model.js';
 import { sourceOf } from '../../../snapshotters/als/snapshotter.js';
 import { IdTableWriter } from '../../../snapshotters/faiss/id-table.js';
-import { HNSW_FROM } from '../../../snapshotters/faiss/kind.js';
 import { IDS_FILE, INDEX_FILE } from '../../../snapshotters/faiss/layout.js';
 import { productId, userId } from '../../support/load.js';
 import type { Random } from '../../support/random.js';

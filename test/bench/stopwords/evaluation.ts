@@ -1,5 +1,5 @@
 /** A kind of text, language by language: precision of the lists that are made of it, and how far confidence can be believed. */
-import { loadSettings } from '../../../runtime/process/settings.js';
+import { loadSettings } from '../../../assembly/settings.js';
 import { TermCounts } from '../../support/term-records.js';
 import { listsFrom, precisionAt, referenceLists } from './quality.js';
 import type { Kind } from './text.js';

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadSettings } from '../../../runtime/process/settings.js';
+import { loadSettings } from '../../../assembly/settings.js';
 import { Codec } from '../../../schemas/codec.js';
 import { snapshotter } from '../../../snapshotters/stopwords/snapshotter.js';
 import { Random } from '../../support/random.js';

@@ -4,10 +4,11 @@
  * the drivers: names of keys, tables and topics stand here as the contract has them.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { DEFAULT_SETTINGS, type RawRecord, Reference } from '../../../publishing/audit/reference.js';
+import type { RawRecord } from '../../../publishing/audit/reference.js';
 import type { Log } from '../../../runtime/log/log.js';
 import { Codec, type SchemaName } from '../../../schemas/codec.js';
 import type { Affinity, DeadLetter, Event, Interactions, Popularity, Product } from '../../../schemas/records.js';
+import { DEFAULT_SETTINGS, Reference } from '../../support/reference.js';
 import { compareAffinity, compareInteractions, comparePopularity, Differences, type Found } from './differences.js';
 import { Follower, type LogRecord } from './follower.js';
 import { type CheckedStores, compareStores } from './published.js';

@@ -1,6 +1,7 @@
 /** Rows of a feature, wherever they stand, held against a recount: each at its own as_of. */
-import { type Reference, relativeError } from '../../../publishing/audit/reference.js';
+import { relativeError } from '../../../publishing/audit/reference.js';
 import type { Affinity, Interactions, Popularity } from '../../../schemas/records.js';
+import type { Reference } from '../../support/reference.js';
 
 const TOLERANCE = 1e-9;
 const WORDS_MAX = 8;

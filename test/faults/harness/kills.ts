@@ -1,6 +1,7 @@
 /** Killing at named steps, one after the other. */
-import type { FaultPoint } from '../../../runtime/process/fault-points.js';
+
 import { Random } from '../../support/random.js';
+import type { FaultPoint } from './fault-points.js';
 import type { FaultPlan } from './plan.js';
 import { seed } from './report.js';
 import type { Scene } from './scene.js';

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Role } from '../../../runtime/process/settings.js';
+import type { Role } from '../../../assembly/roles/all.js';
 import { bareEnvironment } from '../../support/processes.js';
 import { type FaultPlan, NO_FAULTS } from './plan.js';
 

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import { type ErrorCode, FreshetError } from '../../../runtime/process/errors.js';
-import type { FaultHook, FaultPoint } from '../../../runtime/process/fault-points.js';
+import type { FaultHook, FaultPoint } from './fault-points.js';
 
 export interface FaultStep {
   readonly point: FaultPoint;

@@ -1,8 +1,9 @@
 /** Redis and Postgres as readers see them, held against a recount. Names of keys and tables are those of the contract. */
-import { DEFAULT_SETTINGS, type Reference, utcDay } from '../../../publishing/audit/reference.js';
+import { utcDay } from '../../../publishing/audit/reference.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
 import type { Affinity, Popularity } from '../../../schemas/records.js';
+import { DEFAULT_SETTINGS, type Reference } from '../../support/reference.js';
 import { compareAffinity, comparePopularity, type Differences } from './differences.js';
 
 export interface CheckedStores {

@@ -3,13 +3,13 @@ import { createRequire } from 'node:module';
 import kafkajs, { type Kafka } from 'kafkajs';
 import { compressFrameSync } from 'lz4-napi';
 import { compressSync } from 'snappy';
+import { loadSettings } from '../../../assembly/settings.js';
 import { Cluster } from '../../../runtime/log/kafka/client/cluster.js';
 import { Coordinator } from '../../../runtime/log/kafka/client/coordinator.js';
 import { connectionOptions } from '../../../runtime/log/kafka/client/options.js';
 import { leaveGroup } from '../../../runtime/log/kafka/wire/group-messages.js';
 import type { TopicPartition } from '../../../runtime/log/log.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
-import { loadSettings } from '../../../runtime/process/settings.js';
 
 const require = createRequire(import.meta.url);
 

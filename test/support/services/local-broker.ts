@@ -7,10 +7,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { loadSettings } from '../../../assembly/settings.js';
 import { openKafkaLog } from '../../../runtime/log/kafka/log.js';
 import { messageOf } from '../../../runtime/process/errors.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
-import { loadSettings } from '../../../runtime/process/settings.js';
 import type { FaultProxy } from './fault-proxy.js';
 
 const run = promisify(execFile);

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { loadSettings, type Settings } from '../../../assembly/settings.js';
 import type { Log } from '../../../runtime/log/log.js';
-import { loadSettings, type Settings } from '../../../runtime/process/settings.js';
 import type { ChildStep } from './child-faults.js';
 import { COUNTED } from './counting.js';
 

@@ -34,6 +34,7 @@ export const snapshotter: Snapshotter<CountingCapture> = {
   name: 'counting',
   artefact: 'faiss',
   topics: [COUNTED],
+  settings: [],
   createCapture: () => new CountingCapture(),
   build: async ({ sizes }: CountingCapture, { folder, previous, progress }: BuildContext): Promise<BuildReport> => {
     if (sizes.has('!fail')) throw new FreshetError('invalid_data', 'nothing can be made of this');

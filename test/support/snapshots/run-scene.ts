@@ -1,11 +1,11 @@
 /** Workers of the counting snapshotter, with versions to publish. */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { Settings } from '../../../assembly/settings.js';
 import type { Worker, WorkerOptions } from '../../../jobs/worker.js';
 import { createVersions } from '../../../publishing/versions/create.js';
 import type { Versions } from '../../../publishing/versions/versions.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
-import type { Settings } from '../../../runtime/process/settings.js';
 import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { type SnapshotJobOptions, snapshotJobs } from '../../../snapshotters/snapshot-job.js';
 import { type JobScene, openJobScene } from '../jobs.js';

@@ -3,8 +3,10 @@
  * prints a line of JSON: the run as it ended, or, when it is to die in the middle of a capture, the number of the child
  * that it leaves behind. Argument: WorkerJob as JSON.
  */
+
 import { readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { openReporting } from '../../../assembly/reporting.js';
 import type { RunProgress } from '../../../jobs/runs.js';
 import { Worker } from '../../../jobs/worker.js';
 import { createVersions } from '../../../publishing/versions/create.js';
@@ -12,7 +14,6 @@ import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
 import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
-import { createMetrics } from '../../../runtime/process/metrics.js';
 import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
 import { snapshotJobs } from '../../../snapshotters/snapshot-job.js';
@@ -38,8 +39,8 @@ const log = await openEmbeddedLog(join(job.folder, 'log'), silentLogger);
 const database = await openPostgres({ url: job.postgresUrl }, silentLogger);
 const store = await openLocalStore(join(job.folder, 'store'), silentLogger);
 const settings = settingsIn(job.folder);
-const metrics = createMetrics();
-const shared = { log, codec, database, settings, metrics, logger: silentLogger, clock: systemClock };
+const reporting = openReporting(silentLogger);
+const shared = { log, codec, database, settings, ...reporting, clock: systemClock };
 const versions = createVersions({ ...shared, store });
 const execArgv = job.childSteps === undefined ? [] : faultsOf(...job.childSteps);
 const jobs = snapshotJobs(PLACED, { ...shared, versions, pace: SNAPSHOT_PACE, execArgv });

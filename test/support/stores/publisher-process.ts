@@ -2,13 +2,14 @@
  * A publisher in a process of its own, for tests that kill it: it writes some changes, publishes everything, and says
  * `settled` when both stores have it, unless its plan ends it before. Argument: PublisherJob as JSON.
  */
+
+import { openReporting } from '../../../assembly/reporting.js';
+import { loadSettings } from '../../../assembly/settings.js';
 import { createPublisher } from '../../../publishing/live/publisher.js';
 import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
 import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
-import { createMetrics } from '../../../runtime/process/metrics.js';
-import { loadSettings } from '../../../runtime/process/settings.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
 import { openRedis, type RedisOptions } from '../../../runtime/stores/redis/redis.js';
 import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
@@ -34,8 +35,7 @@ const publisher = createPublisher({
   database: await openPostgres({ url: postgresUrl }, silentLogger),
   codec,
   settings: loadSettings({ POSTGRES_COALESCE_MS: '20' }),
-  logger: silentLogger,
-  metrics: createMetrics(),
+  ...openReporting(silentLogger),
   clock: systemClock,
   version: 1,
 });

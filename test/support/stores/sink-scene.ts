@@ -1,4 +1,5 @@
 /** A fault test of sinks: an embedded log with feature topics, sinks into real stores, and the checker beside them. */
+
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Layout } from '../../../publishing/layout.js';
 import type { GroupSink } from '../../../publishing/live/materialise.js';
+import { sinkMetrics } from '../../../publishing/live/metrics.js';
 import { affinityOnline, affinityRows } from '../../../publishing/sinks/affinity.js';
 import { popularityOnline, popularityRows } from '../../../publishing/sinks/popularity.js';
 import { onlineSinkStore, type SinkStore } from '../../../publishing/sinks/sink-store.js';
@@ -81,7 +83,7 @@ async function openScene(
     assertNothing('in the store, against the topics', await check(log));
   };
   const failures = async () => {
-    const { values } = await made.metrics.sinkFailures.get();
+    const { values } = await sinkMetrics(made.metrics).failures.get();
     return values.reduce((sum, { value }) => sum + value, 0);
   };
   return { ...made, log, writer: new FeatureWriter(log, seed), stores, failures, settled };

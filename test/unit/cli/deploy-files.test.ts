@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { ALL_ROLES, loadSettings, type Role } from '../../../runtime/process/settings.js';
+import { ALL_ROLES, type Role } from '../../../assembly/roles/all.js';
+import { loadSettings } from '../../../cli/settings.js';
 import { projectRoot } from '../../../schemas/project-root.js';
 
 const service = z.object({

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { estimate } from '../../../cli/doctor/estimate.js';
 import { shownSettings } from '../../../cli/doctor.js';
-import { loadSettings } from '../../../runtime/process/settings.js';
+import { loadSettings } from '../../../cli/settings.js';
 
 const DAY_MS = 86_400_000;
 const SETTINGS = { duplicateHorizonMs: DAY_MS / 4, changelogIntervalMs: 30_000 };

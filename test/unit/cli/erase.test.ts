@@ -30,7 +30,7 @@ describe('freshet erase, while nobody runs', () => {
     assert.equal(status.state, 'waiting');
     assert.equal(status.reason, 'a letter');
     assert.equal(status.cut?.offset, 0);
-    assert.deepEqual(status.waits_for, ['a task of version 1 to forget']);
+    assert.deepEqual(status.waits_for, ['a task of version 1 to erase the user']);
   });
 
   it('is content with the request where it must not wait', async (t) => {

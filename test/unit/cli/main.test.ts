@@ -97,7 +97,7 @@ describe('freshet topics graph', () => {
   it('needs no log, and draws who writes and reads', async () => {
     const { code, output } = await runCommand(['topics', 'graph']);
     assert.equal(code, 0);
-    assert.match(output, /^producers\n {2}──► events +──► activity$/m);
+    assert.match(output, /^producers\n {2}──► events +──► activity, publishing$/m);
     const json = await runCommand(['topics', 'graph', '--json']);
     const graph = JSON.parse(json.output) as { topics: { name: string; owner: string }[] };
     assert.ok(graph.topics.some(({ name, owner }) => name === 'popularity.v1' && owner === 'popularity'));

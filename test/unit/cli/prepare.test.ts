@@ -43,11 +43,11 @@ describe('installProblem', () => {
   });
 
   it('says what is amiss', () => {
-    assert.equal(installProblem(wanted, null), 'there are none yet');
+    assert.equal(installProblem(wanted, null), 'none are installed yet');
     assert.equal(installProblem(wanted, installed({})), 'node_modules/a is missing');
     assert.equal(
       installProblem(wanted, installed({ 'node_modules/a': { version: '1.0.1' } })),
-      'node_modules/a is another version',
+      'node_modules/a has the wrong version',
     );
   });
 
@@ -120,7 +120,7 @@ describe('prepare', () => {
     for (let i = 0; i < 2; i++) {
       const { status, stderr } = prepare();
       assert.equal(status, 1);
-      assert.match(stderr, /TS2322[\s\S]*error: The sources do not compile: see above\.\n$/);
+      assert.match(stderr, /TS2322[\s\S]*error: The sources do not compile: see the errors above\.\n$/);
     }
   });
 

@@ -1,6 +1,6 @@
 /** Runs one command line in this process and gives back what it said. */
 import { Readable, Writable } from 'node:stream';
-import type { Compose } from '../../../cli/compose.js';
+import type { Compose } from '../../../assembly/running.js';
 import { main } from '../../../cli/main.js';
 
 export interface Said {

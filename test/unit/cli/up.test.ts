@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Compose, ComposeOptions, Running } from '../../../cli/compose.js';
+import type { Compose, ComposeOptions, Running } from '../../../assembly/running.js';
+import type { Settings } from '../../../assembly/settings.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
-import type { Settings } from '../../../runtime/process/settings.js';
 import { runCommand } from './run-command.js';
 
 interface Script {
@@ -55,7 +55,7 @@ describe('freshet up', () => {
     assert.match(output, / {2}log +on disk\n {2}online store +in process\n {2}page +http:\/\/127\.0\.0\.1:4711\n/);
     assert.equal(given().settings.PORT, 0);
     assert.deepEqual(given().options.roles, ['processor', 'serving']);
-    assert.equal(given().options.demo, false);
+    assert.equal(given().options.demo, null);
   });
 
   it('takes the name of a kind for all roles of that kind', async () => {
@@ -83,7 +83,7 @@ describe('freshet up', () => {
     ] as const) {
       const { compose, given } = scripted({ start: interrupt });
       assert.equal((await runCommand(['up', ...args], { compose })).code, 0);
-      assert.equal(given().options.demo, demo);
+      assert.equal(given().options.demo !== null, demo);
     }
   });
 

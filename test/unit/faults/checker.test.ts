@@ -1,7 +1,7 @@
 /** The outside checker of the fault tests: clean where all is right, and loud about every single thing that is not. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_SETTINGS, EMPTY_CATALOGUE, type RawRecord, Reference } from '../../../publishing/audit/reference.js';
+import type { RawRecord } from '../../../publishing/audit/reference.js';
 import { Codec, type SchemaName } from '../../../schemas/codec.js';
 import type { Affinity, Event, EventType, Popularity } from '../../../schemas/records.js';
 import { allTopics } from '../../../topics/all.js';
@@ -9,6 +9,7 @@ import { applyTopics } from '../../../topics/apply.js';
 import { Checker, isClean, type Verdict } from '../../faults/harness/checker.js';
 import { Follower } from '../../faults/harness/follower.js';
 import { MemoryLog } from '../../support/memory-log.js';
+import { DEFAULT_SETTINGS, EMPTY_CATALOGUE, Reference } from '../../support/reference.js';
 
 const PARTITIONS = 2;
 const DAY_MS = 86_400_000;

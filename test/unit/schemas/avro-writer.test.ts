@@ -8,7 +8,7 @@ const text = fc.string({ unit: 'grapheme', maxLength: 40 });
 const time = fc.integer({ min: -(2 ** 50), max: 2 ** 50 });
 const count = fc.integer({ min: 0, max: 2 ** 50 });
 
-test('a popularity written by hand equals what its schema writes', () => {
+test('a hand-written popularity record equals the output of its schema', () => {
   fc.assert(
     fc.property(text, text, fc.double({ noNaN: true }), time, count, (product_id, category, score, as_of, views) => {
       const record = { product_id, category, score, as_of, views, add_to_carts: 1, purchases: 0 };
@@ -19,7 +19,7 @@ test('a popularity written by hand equals what its schema writes', () => {
   );
 });
 
-test('numbers and strings come back, whatever their size', () => {
+test('numbers and strings of any size can be read again', () => {
   fc.assert(
     fc.property(fc.integer({ min: -(2 ** 52), max: 2 ** 52 - 1 }), fc.double(), text, (long, double, string) => {
       const bytes = new AvroWriter()
@@ -37,7 +37,7 @@ test('numbers and strings come back, whatever their size', () => {
   );
 });
 
-test('a value that is cut short anywhere is refused', () => {
+test('a value cut short at any byte is refused', () => {
   const whole = new AvroWriter().begin(Buffer.alloc(0)).long(300).double(1.5).string('cedar planter').finish();
   for (let length = 0; length < whole.length; length++) {
     const cursor = new AvroCursor().reset(whole, 0, length);

@@ -34,7 +34,7 @@ const withProblem = (problem: string, message: RegExp) => (error: unknown) => {
 };
 
 describe('registerSchemas', () => {
-  it('registers every subject and answers ids the codec writes with', async () => {
+  it('registers every subject and returns the ids that the codec writes with', async () => {
     const server = await startTestRegistry();
     try {
       const registry = await Registry.open({ url: server.url });
@@ -55,7 +55,7 @@ describe('registerSchemas', () => {
     }
   });
 
-  it('registers nothing when one schema is incompatible, and names field and rule', async () => {
+  it('registers nothing when one schema is incompatible, and names the field and the rule', async () => {
     const server = await startTestRegistry();
     try {
       const registry = await Registry.open({ url: server.url });
@@ -71,7 +71,7 @@ describe('registerSchemas', () => {
         attempt,
         withProblem(
           'incompatible',
-          /Schema Event .*"events-value" under the rule BACKWARD: field "user_id" has no default in the new schema and is missing in the registered schema/,
+          /Schema Event .*"events-value" under rule BACKWARD: field "user_id" has no default in the new schema and is missing in the registered schema/,
         ),
       );
       assert.deepEqual(await registry.subjects(), ['events-value']);
@@ -80,7 +80,7 @@ describe('registerSchemas', () => {
     }
   });
 
-  it('follows the rule in force: a dropped field passes BACKWARD and fails FORWARD', async () => {
+  it('follows the rule of the subject: a dropped field passes BACKWARD and fails FORWARD', async () => {
     const server = await startTestRegistry();
     try {
       const wider = eventWith((fields) => [...fields, { name: 'shop', type: 'string' }]);
@@ -125,7 +125,7 @@ describe('Registry', () => {
   });
   after(() => server.close());
 
-  it('gives the codec writers it has not seen, once each', async () => {
+  it('gives the codec each unknown writer schema once', async () => {
     const registry = await Registry.open({ url: server.url, username: 'ada', password: 'secret word' });
     const wider = eventWith((fields) => [...fields, { name: 'shop', type: 'string', default: 'main' }]);
     const id = await registry.register('wider-value', wider);
@@ -139,12 +139,12 @@ describe('Registry', () => {
     assert.equal(server.requests.filter((request) => request === `GET /schemas/ids/${id}`).length, 1);
   });
 
-  it('answers null for an id it does not know', async () => {
+  it('returns null for an unknown id', async () => {
     const registry = await Registry.open({ url: server.url.replace('//', '//ada:secret%20word@') });
     assert.equal(await registry.schemaById(4711), null);
   });
 
-  it('tells refused access from silence, and never shows the password', async () => {
+  it('distinguishes refused access from no answer, and never shows the password', async () => {
     const wrong = await Registry.open({ url: server.url, username: 'ada', password: 'hunter2' });
     await assert.rejects(
       wrong.schemaById(1),
@@ -161,7 +161,7 @@ describe('Registry', () => {
     });
   });
 
-  it("takes a wrong URL's 404 for a wrong URL, not for an unknown schema", async () => {
+  it('reads the 404 of a wrong URL as a wrong URL, not as an unknown schema', async () => {
     const registry = await Registry.open({ url: server.url, username: 'ada', password: 'secret word' });
     server.failWith(404);
     try {

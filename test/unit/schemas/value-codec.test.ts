@@ -22,7 +22,7 @@ const Visit = avroSchema<Visit>(record(FIELDS));
 const visit: Visit = { page: '/', seconds: 1.5, tags: ['a'], by: { x: 1 } };
 const event: Event = { event_id: 'e', user_id: 'u', product_id: 'p', category: null, event_type: 'view', ts: 1 };
 
-/** A registry with these schemas, and the ids that were asked for. */
+/** A registry with these schemas, and the ids that were requested. */
 function registry(schemas: Readonly<Record<number, string>>) {
   const asked: number[] = [];
   const schemaById = async (id: number) => {
@@ -36,7 +36,7 @@ const prepare = (codec: ValueCodec<Visit>, value: Buffer) =>
   codec.prepare(value, 1, Int32Array.of(0), Int32Array.of(value.length));
 
 describe('values of any schema', () => {
-  it('are what Codec writes and reads, byte by byte', () => {
+  it('equal byte for byte what Codec writes and reads', () => {
     const name: SchemaName = 'Event';
     const codec = new ValueCodec(new AvroSchema<Event>(JSON.parse(schemaJson(name)) as object));
     const bytes = codec.encode(event);
@@ -44,7 +44,7 @@ describe('values of any schema', () => {
     assert.deepEqual(codec.decode(new Codec().encode(name, event)), event);
   });
 
-  it('come back as plain objects', () => {
+  it('are decoded as plain objects', () => {
     const codec = new ValueCodec(Visit);
     assert.deepEqual(codec.decode(codec.encode(visit)), visit);
   });
@@ -75,7 +75,7 @@ describe('values of any schema', () => {
     assert.deepEqual(framed.decode(new ValueCodec(Visit).encode(visit)), visit);
   });
 
-  it('of another writer are resolved by the schema that the registry has, asked once', async () => {
+  it('of another writer are resolved by the schema in the registry, which is requested once', async () => {
     const older = avroSchema<{ page: string }>(record(FIELDS.slice(0, 1)));
     const bytes = new ValueCodec(older, null, 3).encode({ page: '/old' });
     const lookup = registry({ 3: older.json });
@@ -98,17 +98,17 @@ describe('values of any schema', () => {
     ['no framing', Buffer.from('{}'), 'unknown_framing'],
     ['nothing', Buffer.alloc(0), 'unknown_framing'],
     ['half a prefix', Buffer.from([0xc3, 1, 2]), 'unknown_framing'],
-    ['an id that nobody knows', Buffer.from([0, 0, 0, 0, 9, 0]), 'unknown_schema'],
+    ['an unknown id', Buffer.from([0, 0, 0, 0, 9, 0]), 'unknown_schema'],
     ['a body cut short', new ValueCodec(Visit).encode(visit).subarray(0, 12), 'undecodable'],
   ];
   for (const [what, bytes, problem] of unreadable)
-    it(`say why they cannot be read: ${what}`, async () => {
+    it(`are refused with the reason: ${what}`, async () => {
       const codec = new ValueCodec(Visit, registry({}));
       await prepare(codec, bytes);
       assert.throws(() => codec.decode(bytes), { name: 'SchemaError', problem });
     });
 
-  it('a schema that is none, or cannot read its older one, is refused when it is made', () => {
+  it('a schema that is invalid, or cannot read its older one, is refused when it is created', () => {
     assert.throws(() => avroSchema({ type: 'recrod' }), { name: 'SchemaError', message: /not an Avro schema/ });
     const incompatible = record([{ name: 'page', type: 'int' }]);
     assert.throws(() => avroSchema(record(FIELDS), [incompatible]), {
@@ -116,7 +116,7 @@ describe('values of any schema', () => {
     });
   });
 
-  it('a registry that does not answer is not taken for one that does not know', async () => {
+  it('a registry that does not answer is distinguished from one that does not know the id', async () => {
     const down = { schemaById: () => Promise.reject(new Error('down')) };
     await assert.rejects(prepare(new ValueCodec(Visit, down), Buffer.from([0, 0, 0, 0, 1, 0])), /down/);
   });

@@ -44,7 +44,7 @@ const CERTIFIED: ErasureStatus = {
     verified_at: '2025-06-01T12:00:01.000Z',
     gone: [{ what: 'affinity', where: 'database', topic: 'affinity.v1', partition: 1, offset: 3, left: 'nothing' }],
     not_checked: [],
-    expires: [{ what: 'former values', where: 'topic users', until: null, rule: 'compaction' }],
+    expires: [{ what: 'previous values', where: 'topic users', until: null, rule: 'compaction' }],
     stays: ['popularity'],
   },
 };

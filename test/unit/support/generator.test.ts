@@ -1,12 +1,13 @@
 /** The generators reach the edges they promise, and say the same thing twice for the same seed. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DEFAULT_SETTINGS, Reference, utcDay } from '../../../publishing/audit/reference.js';
+import { utcDay } from '../../../publishing/audit/reference.js';
 import { Codec } from '../../../schemas/codec.js';
 import type { Event } from '../../../schemas/records.js';
 import { STREAM_CATALOGUE, STREAM_DEFAULTS, stream } from '../../support/generator.js';
 import { type LoadChunk, load } from '../../support/load.js';
 import { Random, Zipf } from '../../support/random.js';
+import { DEFAULT_SETTINGS, Reference } from '../../support/reference.js';
 
 const DAY = 86_400_000;
 

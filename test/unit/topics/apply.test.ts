@@ -40,7 +40,7 @@ async function applied(options: Parameters<typeof applyTopics>[2] = { kind: 'kaf
 }
 
 describe('topics apply', () => {
-  test('takes a topic as it is when another process has made it meanwhile, and refuses it when it must', async () => {
+  test('accepts a topic that another process created meanwhile, unless it must be refused', async () => {
     class Raced extends FakeAdmin {
       constructor(readonly theirs: Partial<TopicState>) {
         super();
@@ -48,7 +48,7 @@ describe('topics apply', () => {
 
       override async createTopic(state: TopicState): Promise<void> {
         await super.createTopic({ ...state, ...this.theirs });
-        throw new Error(`${state.name} exists already`);
+        throw new Error(`${state.name} already exists`);
       }
     }
     const [report] = await applyTopics(new Raced({}), [events], { kind: 'kafka' });
@@ -62,7 +62,7 @@ describe('topics apply', () => {
     await assert.rejects(applyTopics(new Broken(), [events], { kind: 'kafka' }), /no broker/);
   });
 
-  test('creates what is missing with everything declared, and nothing the second time', async () => {
+  test('creates missing topics as declared, and nothing the second time', async () => {
     const admin = new FakeAdmin();
     const first = await applyTopics(admin, allTopics(), { kind: 'kafka' });
     assert.ok(first.every(({ action }) => action === 'created'));
@@ -85,7 +85,7 @@ describe('topics apply', () => {
     assert.ok(second.every(({ action, differences }) => action === 'same' && differences.length === 0));
   });
 
-  test('refuses a topic that is cleaned up in another way, before anything is created', async () => {
+  test('refuses another cleanup policy before anything is created', async () => {
     const admin = new FakeAdmin();
     admin.topics.set('products', { ...declaredState(products, 12), cleanup: 'delete' });
     await assert.rejects(
@@ -105,14 +105,14 @@ describe('topics apply', () => {
     assert.deepEqual(admin.created, []);
   });
 
-  test('takes partition counts from the declaration, the setting, the kind of log', () => {
+  test('takes partition counts from the declaration, the setting or the kind of log', () => {
     assert.equal(partitionsOf(events, { kind: 'kafka' }), 12);
     assert.equal(partitionsOf(events, { kind: 'embedded' }), 4);
     assert.equal(partitionsOf(events, { kind: 'kafka', partitions: 3 }), 3);
     assert.equal(partitionsOf(featureTopics(1).productActivity, { kind: 'kafka', partitions: 3 }), 4);
   });
 
-  test('refuses another partition count under keyed state, and creates nothing then', async () => {
+  test('refuses another partition count under keyed state, and then creates nothing', async () => {
     const admin = new FakeAdmin();
     admin.topics.set('events', declaredState(events, 8));
     await assert.rejects(applyTopics(admin, allTopics(), { kind: 'kafka' }), (error) => {
@@ -126,16 +126,16 @@ describe('topics apply', () => {
     assert.ok(admin.created.length > 0);
   });
 
-  test('tells of another partition count where no state depends on it', async () => {
+  test('reports another partition count where no state depends on it', async () => {
     const admin = await applied();
     admin.change('dead-letters', { partitions: 1 });
     const report = (await applyTopics(admin, [deadLetters], { kind: 'kafka' }))[0];
     assert.equal(report?.action, 'differs');
-    assert.deepEqual(report?.differences, ['dead-letters: the partition count is 1, declared is 12.']);
+    assert.deepEqual(report?.differences, ['dead-letters: the partition count is 1, but 12 is declared.']);
     assert.equal(report?.partitions, 1);
   });
 
-  test('refuses producers’ times where log time is needed, unless a setting allows them', async () => {
+  test('refuses producers’ timestamps where log time is needed, unless a setting allows them', async () => {
     const admin = await applied();
     admin.change('events', { logAppendTime: false });
     admin.change('features.v1.product-activity', { logAppendTime: false });
@@ -147,24 +147,26 @@ describe('topics apply', () => {
     });
     const reports = await applyTopics(admin, allTopics(), { kind: 'kafka', allowCreateTime: true });
     const report = reports.find(({ name }) => name === 'events');
-    assert.deepEqual(report?.differences, ['events: message.timestamp.type is CreateTime, declared is LogAppendTime.']);
+    assert.deepEqual(report?.differences, [
+      'events: message.timestamp.type is CreateTime, but LogAppendTime is declared.',
+    ]);
   });
 });
 
 describe('a difference is one sentence', () => {
   const wanted = declaredState(products, 12);
 
-  test('about each thing that differs', () => {
+  test('for each property that differs', () => {
     const found = { ...wanted, cleanup: 'delete' as const, settings: { 'segment.ms': '7' } };
     assert.deepEqual(compareTopic(wanted, found), [
-      'products: cleanup.policy is delete, declared is compact.',
-      `products: min.compaction.lag.ms is not set (the broker's default holds), declared is ${DAY_MS}.`,
-      `products: delete.retention.ms is not set (the broker's default holds), declared is ${7 * DAY_MS}.`,
-      'products: segment.ms is 7, declared is 600000.',
+      'products: cleanup.policy is delete, but compact is declared.',
+      `products: min.compaction.lag.ms is not set (the broker's default applies), but ${DAY_MS} is declared.`,
+      `products: delete.retention.ms is not set (the broker's default applies), but ${7 * DAY_MS} is declared.`,
+      'products: segment.ms is 7, but 600000 is declared.',
     ]);
   });
 
-  test('but none about what has no effect', () => {
+  test('but a property without effect gives none', () => {
     assert.deepEqual(compareTopic(wanted, { ...wanted, retentionMs: 5, settings: { ...wanted.settings, x: 'y' } }), []);
     const changelog = declaredState(featureTopics(1).activityChangelog, 12);
     const found = { ...changelog, cleanup: 'delete,compact' as TopicState['cleanup'] };

@@ -12,7 +12,7 @@ const JAVA: readonly [string, number][] = [
   ['abc', 479470107],
 ];
 
-test('I7: murmur2 gives what the Java client gives', () => {
+test('I7: murmur2 gives the same hash as the Java client', () => {
   for (const [text, hash] of JAVA) assert.equal(murmur2(Buffer.from(text)), hash, text);
 });
 

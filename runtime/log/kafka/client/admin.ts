@@ -1,4 +1,4 @@
-/** Topics: list, describe, create with all settings at once, delete. Settings of an existing topic are never changed. */
+/** Topics: list, describe, create with all settings at once, delete. Settings of an existing topic never change. */
 
 import { systemClock } from '../../../process/clock.js';
 import { FreshetError } from '../../../process/errors.js';
@@ -29,7 +29,7 @@ export class KafkaAdmin implements LogAdmin {
 
   async listTopics(): Promise<string[]> {
     const topics = await this.#persist('listing topics', () => this.#cluster.allTopics());
-    // Kafka's own topics are marked; those of its companions (registry, Connect) begin with an underscore too.
+    // Kafka's internal topics are marked; those of related software (registry, Connect) start with an underscore too.
     return topics.flatMap(({ topic, internal }) => (internal || topic.startsWith('__') ? [] : [topic])).sort();
   }
 
@@ -45,18 +45,18 @@ export class KafkaAdmin implements LogAdmin {
     });
   }
 
-  /** Null where the brokers are older than Kafka 2.8. Errors: 'unknown_topic'. */
+  /** Null where the brokers are older than Kafka 2.8. Throws 'unknown_topic'. */
   async topicId(name: string): Promise<string | null> {
-    return this.#persist(`asking which ${name} it is`, async () => {
+    return this.#persist(`asking for the id of ${name}`, async () => {
       if (!(await this.#cluster.askAny(knowsTopicIds))) return null;
       const { error, id } = await this.#cluster.askAny(topicId(name));
       if (error === UNKNOWN_TOPIC_OR_PARTITION) throw unknownTopic(name);
-      check(error, `asking which ${name} it is`);
+      check(error, `asking for the id of ${name}`);
       return id;
     });
   }
 
-  /** Errors: 'state' when the topic exists; 'settings' when the broker refuses one, with its own sentence. */
+  /** Throws 'state' when the topic exists; 'settings', with the broker's own message, when it refuses a setting. */
   async createTopic(config: TopicConfig): Promise<void> {
     const replicas = Math.min(REPLICAS_MAX, this.#cluster.brokerCount);
     const settings = new Map(Object.entries(config.settings));
@@ -73,23 +73,23 @@ export class KafkaAdmin implements LogAdmin {
     });
     await this.#persist(`creating ${config.name}`, async (n) => {
       const { error, message } = await this.#askController(request);
-      // The answer to an earlier try may have been lost after the topic was made.
+      // The answer to an earlier try may have been lost after the topic was created.
       if (error === TOPIC_ALREADY_EXISTS && n > 0) return;
       if (error === TOPIC_ALREADY_EXISTS) {
-        // Whoever is told so will want to see it, but brokers learn of it after the controller.
+        // The caller will expect to see the topic, but brokers learn of it after the controller.
         await this.#until(
           `waiting for ${config.name} to appear`,
           () => !this.#cluster.isMissing(config.name),
           config.name,
         );
-        throw new FreshetError('state', `Topic "${config.name}" exists already.`);
+        throw new FreshetError('state', `Topic "${config.name}" already exists.`);
       }
       check(error, message === null ? `creating ${config.name}` : `creating ${config.name} (${message})`);
     });
     await this.#appear(config.name, config.partitions);
   }
 
-  /** Resolves when the cluster no longer names the topic. Errors: 'unknown_topic'. */
+  /** Resolves when the cluster no longer lists the topic. Throws 'unknown_topic'. */
   async deleteTopic(name: string): Promise<void> {
     await this.#cluster.partitionCount(name);
     await this.#persist(`deleting ${name}`, async (n) => {
@@ -103,7 +103,7 @@ export class KafkaAdmin implements LogAdmin {
     this.#cluster.forget(name);
   }
 
-  /** A new topic is not known to every broker at once. */
+  /** A new topic is not known to all brokers at once. */
   async #appear(name: string, partitions: number): Promise<void> {
     const led = () =>
       Array.from({ length: partitions }, (_, i) => i).every((i) => this.#cluster.leaderOf(name, i) !== null);
@@ -115,13 +115,12 @@ export class KafkaAdmin implements LogAdmin {
     for (let n = 0; ; n++) {
       await this.#persist(what, () => this.#cluster.refresh([topic]));
       if (condition()) return;
-      if (performance.now() > deadline)
-        throw new FreshetError('timeout', `${what}: not within ${DISAPPEAR_LIMIT_MS / 1000} s`);
+      if (performance.now() > deadline) throw new FreshetError('timeout', ` 1000} s/ 1000} s`);
       await systemClock.sleep(pauseMs(n, 10, 200), this.#cluster.signal);
     }
   }
 
-  /** Brokers of KRaft pass the request on; the others need the controller itself. */
+  /** KRaft brokers forward the request; others need it sent to the controller itself. */
   async #askController<A>(exchange: Exchange<A>): Promise<A> {
     await this.#cluster.refresh([]);
     const link = await this.#cluster.control.to(this.#cluster.controllerId);

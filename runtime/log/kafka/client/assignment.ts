@@ -1,19 +1,13 @@
 /**
- * Who gets which task: balanced to a difference of at most one, and sticky: a member keeps what it has as long as that
- * is not more than its share. Pure, so that every leader comes to the same answer.
+ * Assigns tasks to members: balanced to a difference of at most one, and sticky: a member keeps its tasks as long as
+ * they are not more than its share. Pure, so that every leader computes the same assignment.
  */
-
-export interface Claim {
-  readonly memberId: string;
-  /** Tasks the member held, and in which generation: of two that claim a task the later one has it. */
-  readonly generation: number;
-  readonly tasks: readonly number[];
-}
+import type { Claim } from '../wire/group-bytes.js';
 
 /** Tasks of each member, ascending. */
 export function assignTasks(tasks: number, claims: readonly Claim[]): Map<string, number[]> {
   const owned = uncontested(tasks, claims);
-  // Those who hold most come first, so that what is left over of an uneven share moves as little as possible.
+  // Members with the most tasks come first, so that the remainder of an uneven share moves as few tasks as possible.
   const members = [...owned].sort(([idA, a], [idB, b]) => b.length - a.length || (idA < idB ? -1 : 1));
   const share = Math.floor(tasks / members.length);
   const larger = tasks % members.length;
@@ -28,7 +22,7 @@ export function assignTasks(tasks: number, claims: readonly Claim[]): Map<string
   return assigned;
 }
 
-/** What each member held, without what a later generation gave to somebody else. */
+/** Tasks that each member held, without those that a later generation gave to another member. */
 function uncontested(tasks: number, claims: readonly Claim[]): Map<string, number[]> {
   const holder = new Map<number, Claim>();
   for (const claim of claims) {

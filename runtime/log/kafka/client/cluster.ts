@@ -1,6 +1,6 @@
 /**
- * What we know of the cluster: which brokers there are, which one leads each partition, who coordinates whom. Knowledge
- * is asked for again when a request proves it wrong, never on a timer.
+ * What we know of the cluster: its brokers, the leader of each partition, the coordinators. It is refreshed when a
+ * request proves it wrong, never on a timer.
  */
 import { systemClock } from '../../../process/clock.js';
 import { FreshetError, messageOf } from '../../../process/errors.js';
@@ -21,9 +21,9 @@ import { type Address, addressText, Link, Links } from './link.js';
 import { closedError, pauseMs, persist } from './retry.js';
 
 const OPEN_LIMIT_MS = 10_000;
-/** A live task asks when it opens its writer anew: a broker's restart must not cost it the state that it has in memory. */
+/** A live task asks when it reopens its writer: a broker restart must not cost it the state that it has in memory. */
 const LAYOUT_LIMIT_MS = 30_000;
-/** A broker that starts may answer before it knows its topics: so long may one be missing that was there. */
+/** A starting broker may answer before it knows its topics: an existing topic may be missing for this long. */
 const MISSING_MS_MAX = 10_000;
 
 export class Cluster {
@@ -34,16 +34,16 @@ export class Cluster {
   readonly #nodes = new Map<number, Address>();
   /** Leader of each partition, -1 for none. */
   readonly #leaders = new Map<string, number[]>();
-  /** What was wrong with a topic when it was last asked for: Kafka's number. */
+  /** The error of a topic in the last metadata answer: Kafka's number. */
   readonly #troubles = new Map<string, number>();
-  /** Since when a topic is missing that was there (performance.now()). */
+  /** When a topic that existed went missing (performance.now()). */
   readonly #missingSince = new Map<string, number>();
   #controllerId = -1;
   #unreachableSince: number | null = null;
   #wanted = new Set<string>();
   #running: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
-  /** Connections for short questions, shared by all. */
+  /** Connections for short requests, shared by all. */
   readonly control: Links;
 
   private constructor(seeds: readonly Address[], options: ConnectionOptions) {
@@ -53,7 +53,7 @@ export class Cluster {
     this.control = this.links(this.#closing.signal);
   }
 
-  /** Errors: 'connection' when no broker answers within about ten seconds; 'access', 'settings'. */
+  /** Throws 'connection' when no broker answers within about ten seconds; 'access', 'settings'. */
   static async open(seeds: readonly Address[], options: ConnectionOptions): Promise<Cluster> {
     const cluster = new Cluster(seeds, options);
     try {
@@ -65,7 +65,7 @@ export class Cluster {
     }
   }
 
-  /** Ends when the cluster is closed, and everything that was opened through it with it. */
+  /** Aborts when the cluster is closed, together with everything that was opened through it. */
   get signal(): AbortSignal {
     return this.#closing.signal;
   }
@@ -78,35 +78,35 @@ export class Cluster {
     return this.#controllerId;
   }
 
-  /** A new set of connections that ends with the signal. */
+  /** A new set of connections, closed by the signal. */
   links(signal: AbortSignal): Links {
     return new Links((nodeId) => this.#nodes.get(nodeId), this.#options, signal);
   }
 
-  /** Leader as far as known; null where it is not. */
+  /** The leader, if known; otherwise null. */
   leaderOf(topic: string, partition: number): number | null {
     const leader = this.#leaders.get(topic)?.[partition];
     return leader === undefined || leader < 0 ? null : leader;
   }
 
-  /** Whether the cluster said, when it was last asked, that it has no such topic, and is to be believed. */
+  /** True if the last metadata answer lacked the topic, and is to be believed. */
   isUnknown(topic: string): boolean {
     const since = this.#missingSince.get(topic);
     return this.isMissing(topic) && (since === undefined || performance.now() - since > MISSING_MS_MAX);
   }
 
-  /** Whether the cluster said, when it was last asked, that it has no such topic, just deleted or not yet known. */
+  /** True if the last metadata answer lacked the topic, which may be deleted or not known yet. */
   isMissing(topic: string): boolean {
     return this.#troubles.get(topic) === UNKNOWN_TOPIC_OR_PARTITION;
   }
 
-  /** The topic was deleted on purpose: its absence needs no second look. */
+  /** The topic was deleted on purpose: its absence needs no second check. */
   forget(topic: string): void {
     this.#leaders.delete(topic);
     this.#missingSince.delete(topic);
   }
 
-  /** Throws 'unknown_topic' when the cluster, when it was last asked, had no such partition; also when access is refused. */
+  /** Throws 'unknown_topic' when the last metadata answer had no such partition; also throws when access is refused. */
   checkPartition(topic: string, partition: number): void {
     if (this.isUnknown(topic)) throw unknownTopic(topic);
     const trouble = this.#troubles.get(topic);
@@ -119,7 +119,7 @@ export class Cluster {
       throw new FreshetError('unknown_topic', `Topic "${topic}" has no partition ${partition}: it has ${count}.`);
   }
 
-  /** Asks anew. Errors: 'unknown_topic' with a sentence that says what to do. */
+  /** Always asks the cluster. Throws 'unknown_topic' with a sentence that says what to do. */
   async partitionCount(topic: string): Promise<number> {
     const what = `the partitions of ${topic}`;
     return persist({ limitMs: LAYOUT_LIMIT_MS, signal: this.#closing.signal, what }, async () => {
@@ -132,8 +132,8 @@ export class Cluster {
   }
 
   /**
-   * Asks for the leaders of topics; calls that come together share one question. Errors: LinkError when no broker
-   * answers. A topic that does not exist is no error: see isUnknown.
+   * Requests the leaders of topics; concurrent calls share one request. Throws LinkError when no broker answers. A
+   * topic that does not exist is no error: see isUnknown.
    */
   refresh(topics: Iterable<string>): Promise<void> {
     for (const topic of topics) this.#wanted.add(topic);
@@ -148,12 +148,12 @@ export class Cluster {
     return this.#next;
   }
 
-  /** All topics there are. Errors: LinkError. */
+  /** All topics of the cluster. Throws LinkError. */
   async allTopics(): Promise<readonly { readonly topic: string; readonly internal: boolean }[]> {
     return (await this.askAny(metadata(null))).topics;
   }
 
-  /** Errors: LinkError, KafkaError. */
+  /** Throws LinkError, KafkaError. */
   async coordinator(kind: CoordinatorKind, key: string): Promise<number> {
     const { error, nodeId, host, port } = await this.askAny(findCoordinator(kind, key));
     check(error, `the coordinator of ${kind} ${key}`);
@@ -161,7 +161,7 @@ export class Cluster {
     return nodeId;
   }
 
-  /** Asks any broker that answers. Errors: LinkError. */
+  /** Sends the request to any broker that answers. Throws LinkError. */
   async askAny<A>(exchange: Exchange<A>): Promise<A> {
     let failure: unknown = new LinkError('connection', 'no broker is known', false);
     for (const nodeId of [...this.#nodes.keys()]) {
@@ -228,7 +228,7 @@ export class Cluster {
     );
   }
 
-  /** The address we were given answers; what counts from here on is the one that the broker gives for itself. */
+  /** The given address answers; from here on, the addresses that the brokers advertise are used. */
   async #reachAdvertised(): Promise<void> {
     const failures: string[] = [];
     for (const nodeId of this.#nodes.keys()) {
@@ -243,7 +243,7 @@ export class Cluster {
     const where = this.#seeds.map(addressText).join(',');
     throw new LinkError(
       'connection',
-      `Kafka answers at ${where}, but no broker can be reached at the address it gives for itself ` +
+      `Kafka answers at ${where}, but no broker can be reached at the address that it advertises ` +
         `(${failures.join('; ')}). Check advertised.listeners of the brokers.`,
       false,
     );
@@ -256,10 +256,7 @@ export class Cluster {
     } catch (error) {
       if (error instanceof LinkError && this.#unreachableSince === null) {
         this.#unreachableSince = Date.now();
-        this.#logger.warn(
-          { event: 'kafka_unreachable', error: messageOf(error) },
-          'no Kafka broker answers; trying on',
-        );
+        this.#logger.warn({ event: 'kafka_unreachable', error: messageOf(error) }, 'no Kafka broker answers; retrying');
       }
       throw error;
     }
@@ -271,7 +268,7 @@ export class Cluster {
   }
 
   #learn({ nodes, controllerId, topics }: ClusterMetadata): void {
-    // A broker that is starting may answer before it knows of anybody.
+    // A starting broker may answer before it knows any other.
     if (nodes.length > 0) {
       this.#nodes.clear();
       for (const { nodeId, host, port } of nodes) this.#nodes.set(nodeId, { host, port });

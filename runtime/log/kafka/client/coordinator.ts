@@ -1,4 +1,4 @@
-/** Questions to the coordinator of one group or one transactional id, wherever it is at the moment. */
+/** Requests to the coordinator of one group or one transactional id, wherever it currently is. */
 
 import type { CoordinatorKind } from '../wire/cluster-messages.js';
 import { KafkaError, LinkError } from '../wire/errors.js';
@@ -20,15 +20,15 @@ export class Coordinator {
     this.#key = key;
   }
 
-  /** Looks the coordinator up if need be. Errors: LinkError, KafkaError. */
+  /** Looks up the coordinator if necessary. Throws LinkError, KafkaError. */
   async nodeId(): Promise<number> {
     this.#nodeId ??= await this.#cluster.coordinator(this.#kind, this.#key);
     return this.#nodeId;
   }
 
   /**
-   * `errorOf` finds Kafka's error number in the answer. Errors: KafkaError when it is not 0 (`what` begins its
-   * sentence), LinkError. After an error that means the coordinator may have moved it is looked up anew next time.
+   * `errorOf` extracts Kafka's error number from the answer. Throws KafkaError when it is not 0 (`what` starts its
+   * message), LinkError. After an error which means that the coordinator moved, the next call looks it up again.
    */
   async ask<A>(exchange: Exchange<A>, errorOf: (answer: A) => number, what: string): Promise<A> {
     try {

@@ -1,7 +1,7 @@
 /**
- * Brings parcels to the leaders of their partitions. In every round each leader gets one request with the next batch of
- * each of its partitions; a partition's next batch leaves only when the one before is in the log. Batches carry sequence
- * numbers, so a repeated one is recognised by the broker: repeating never doubles and never reorders.
+ * Sends parcels to the leaders of their partitions. In every round each leader gets one request with the next batch of
+ * each of its partitions; a partition's next batch is sent only when the one before is in the log. Batches carry
+ * sequence numbers, so the broker recognises repeated ones: a retry never duplicates or reorders records.
  */
 
 import { systemClock } from '../../../process/clock.js';
@@ -16,18 +16,18 @@ import type { Links } from './link.js';
 import type { Lane, Outbox, Parcel } from './outbox.js';
 import { closedError, pauseMs } from './retry.js';
 
-/** A broker takes requests up to 100 MiB; more than this at once only delays the answer. */
+/** A broker accepts requests up to 100 MiB; more than this at once only delays the answer. */
 const REQUEST_BYTES_MAX = 8 * 1024 * 1024;
-/** So many rounds in a row may a topic be unknown to the cluster before we believe it. */
+/** Rounds in a row that a topic may be unknown to the cluster before we believe it. */
 const UNKNOWN_ROUNDS_MAX = 5;
 
-export interface DeliveryOptions {
+interface DeliveryOptions {
   readonly cluster: Cluster;
   readonly links: Links;
   readonly outbox: Outbox;
   readonly transactionalId: string | null;
   readonly identity: ProducerIdentity;
-  /** How long to try, ms, and how long one answer may take. */
+  /** How long to try, ms, and the longest time for one answer. */
   readonly limitMs: number;
   readonly answerTimeoutMs: number;
   readonly signal: AbortSignal;
@@ -39,8 +39,8 @@ interface Sent {
 }
 
 /**
- * Resolves when every batch is in the log; batches leave their parcels as they get there. Errors: KafkaError when a
- * broker refuses a batch, 'timeout' when the limit is over, 'unknown_topic', 'state' when closed meanwhile.
+ * Resolves when every batch is in the log; batches leave their parcels as they arrive there. Throws KafkaError when a
+ * broker refuses a batch, 'timeout' after the limit, 'unknown_topic', 'state' when closed meanwhile.
  */
 export async function deliver(parcels: readonly Parcel[], options: DeliveryOptions): Promise<void> {
   const { cluster, signal, limitMs } = options;
@@ -59,7 +59,7 @@ export async function deliver(parcels: readonly Parcel[], options: DeliveryOptio
     if (performance.now() + waitMs > deadline) throw outOfTime(waiting, limitMs, trouble);
     await systemClock.sleep(waitMs, signal);
     const topics = new Set(waiting.map(({ lane }) => lane.topic));
-    // Fails while no broker answers: the next round finds that out by itself.
+    // Fails while no broker answers, which the next round notices by itself.
     await cluster.refresh(topics).catch(() => undefined);
     const unknown = [...topics].find((topic) => cluster.isUnknown(topic));
     unknownRounds = unknown === undefined ? 0 : unknownRounds + 1;
@@ -67,7 +67,7 @@ export async function deliver(parcels: readonly Parcel[], options: DeliveryOptio
   }
 }
 
-/** Returns what went wrong but passes by itself, or null. */
+/** Returns an error that passes by itself, or null. */
 async function sendRound(waiting: readonly Parcel[], options: DeliveryOptions): Promise<unknown> {
   const byLeader = new Map<number, Parcel[]>();
   let trouble: unknown = null;
@@ -79,7 +79,7 @@ async function sendRound(waiting: readonly Parcel[], options: DeliveryOptions): 
     else byLeader.set(leader, [parcel]);
   }
   const requests = [...byLeader].map(([leader, parcels]) => sendTo(leader, parcels, options));
-  // All of them are awaited even if one is refused: no request may be under way when the writer goes on.
+  // Await all of them even if one is refused: no request may be in flight when the writer continues.
   const outcomes = await Promise.allSettled(requests);
   for (const outcome of outcomes) {
     const failure = outcome.status === 'rejected' ? outcome.reason : outcome.value;
@@ -89,7 +89,7 @@ async function sendRound(waiting: readonly Parcel[], options: DeliveryOptions): 
   return trouble;
 }
 
-/** Returns the first trouble of a partition that passes by itself, or null; rejects with any other error. */
+/** Returns the first partition error that passes by itself, or null; rejects with any other error. */
 async function sendTo(leader: number, parcels: readonly Parcel[], options: DeliveryOptions): Promise<unknown> {
   const link = await options.links.to(leader);
   const sent: Sent[] = [];

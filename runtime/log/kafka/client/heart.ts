@@ -7,7 +7,7 @@ import type { Coordinator } from './coordinator.js';
 
 const INTERVAL_MS = 1_000;
 
-/** Why a generation does not go on: the group rebalances, or it no longer knows this member. */
+/** Why a generation ends: the group rebalances, or it no longer knows this member. */
 export type Ending = 'rebalance' | 'lost';
 
 export class Heart {
@@ -18,7 +18,7 @@ export class Heart {
   #waiting: ((confirmed: boolean) => void)[] = [];
   #settle: (ending: Ending) => void = () => undefined;
   #fail: (error: Error) => void = () => undefined;
-  /** Resolves when the member should give up its tasks and join again; rejects with what cannot be mended. */
+  /** Resolves when the member should give up its tasks and join again; rejects with an error that does not pass. */
   readonly ended: Promise<Ending>;
 
   constructor(coordinator: Coordinator, member: MemberKey) {
@@ -28,12 +28,12 @@ export class Heart {
       this.#settle = resolve;
       this.#fail = reject;
     });
-    // Nobody may be waiting yet when it fails.
+    // It may fail before anything awaits it.
     this.ended.catch(() => undefined);
     void this.#beat();
   }
 
-  /** Resolves with what the first heartbeat says that is sent from now on and answered; false once stopped. */
+  /** Resolves with the answer to the first heartbeat sent after this call; false once stopped. */
   confirmed(): Promise<boolean> {
     if (this.#stopped.signal.aborted) return Promise.resolve(false);
     return new Promise((resolve) => {
@@ -57,7 +57,7 @@ export class Heart {
       const asked = this.#waiting.splice(0);
       try {
         const number = await this.#coordinator.ask(heartbeat(this.#member), notRebalancing, 'heartbeat');
-        // While the group gathers for a rebalance nobody else can have our tasks yet.
+        // While the group gathers for a rebalance, no other member can have our tasks yet.
         this.#answer(asked, !signal.aborted);
         if (number === REBALANCE_IN_PROGRESS) this.#settle('rebalance');
       } catch (error) {
@@ -68,7 +68,7 @@ export class Heart {
         }
         this.#answer(asked, false);
         if (!(error instanceof KafkaError) || error.kind !== 'member') this.#fail(asError(error));
-        // The group has gone on without us, but still knows who we are.
+        // The group has continued without us, but still knows us.
         else this.#settle(error.number === ILLEGAL_GENERATION ? 'rebalance' : 'lost');
         this.stop();
       }

@@ -1,9 +1,9 @@
 /**
- * The only door to kafkajs (2.2.4, pinned exactly). We take from it what is hard to write well: sockets with TLS, the
+ * The only door to kafkajs (2.2.4, pinned exactly). We use the parts that are hard to write well: sockets with TLS, the
  * SASL mechanisms, the version handshake and the framing of answers. Requests, answers and everything above them are
- * ours (wire.ts and the files of messages), because kafkajs makes an object of every record.
+ * our own (wire.ts and the message files), because kafkajs creates an object for every record.
  *
- * The classes are reached by deep import, so their shapes are written down here and nowhere else.
+ * The classes are reached by deep import, so their shapes are declared here and nowhere else.
  */
 import { createRequire } from 'node:module';
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
@@ -20,26 +20,26 @@ export interface SaslOptions {
   readonly password: string;
 }
 
-/** One connection. `socket` is there from the first connect on. */
+/** One connection. `socket` exists from the first connect on. */
 export interface KafkajsConnection {
   readonly socket: Socket | undefined;
   readonly requestQueue: KafkajsRequestQueue;
-  /** What was received and not yet cut into answers. */
+  /** Bytes received and not yet split into answers. */
   readonly chunks: Buffer[];
   readonly bytesBuffered: number;
   isConnected(): boolean;
-  /** False without SASL as well; authenticate() then does nothing. */
+  /** Also false without SASL; authenticate() then does nothing. */
   isAuthenticated(): boolean;
   authenticate(): Promise<void>;
   disconnect(): Promise<boolean>;
   nextCorrelationId(): number;
 }
 
-export interface KafkajsAnswer {
+interface KafkajsAnswer {
   readonly payload: Buffer;
 }
 
-export interface KafkajsRequest {
+interface KafkajsRequest {
   readonly entry: {
     readonly apiKey: number;
     readonly apiName: string;
@@ -49,28 +49,28 @@ export interface KafkajsRequest {
     readonly reject: (error: Error) => void;
   };
   readonly expectResponse: true;
-  /** ms; never shorter than the connection's own request time-out. */
+  /** ms; never less than the connection's own request timeout. */
   readonly requestTimeout: number;
   readonly sendRequest: () => void;
 }
 
-export interface KafkajsRequestQueue {
+interface KafkajsRequestQueue {
   push(request: KafkajsRequest): void;
   rejectAll(error: Error): void;
   maybeThrottle(ms: number): void;
 }
 
 interface KafkajsConnectionPool {
-  /** Two connections are made, of which only the first is ever connected by us. */
+  /** kafkajs creates two connections; we connect only the first. */
   readonly pool: readonly [KafkajsConnection, KafkajsConnection];
 }
 
-export type ApiVersions = Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>>;
+type ApiVersions = Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>>;
 
 interface KafkajsBroker {
   readonly versions: ApiVersions | null;
   readonly connectionPool: KafkajsConnectionPool;
-  /** Connects, asks for the versions, authenticates. */
+  /** Connects, requests the versions, authenticates. */
   connect(): Promise<void>;
 }
 
@@ -133,7 +133,7 @@ const PENDING_CHECK_MS = 10;
 
 /**
  * kafkajs starts a timer with a negative delay after every answer and again whenever it fires: each connection wakes
- * the process a thousand times a second for nothing (and Node 24 prints a warning). A timer is needed only while
+ * the process a thousand times a second for nothing (and Node 24 prints a warning). The timer is only needed while
  * requests wait.
  */
 RequestQueue.prototype.scheduleCheckPendingRequests = function scheduleCheckPendingRequests(this: MendableQueue) {
@@ -146,16 +146,16 @@ RequestQueue.prototype.scheduleCheckPendingRequests = function scheduleCheckPend
 };
 
 const KEEP_ALIVE_MS = 30_000;
-/** Sockets read one after the other, so one buffer serves them all. */
+/** Sockets are read one at a time, so they can share one buffer. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
 
 /**
- * As kafkajs's own, but without Nagle's delay (our requests are whole when they are written), and handing on whole
+ * Like the one of kafkajs, but without Nagle's delay (our requests are complete when written), and passing on whole
  * answers instead of chunks.
  */
 function openSocket({ host, port, ssl, onConnect }: SocketArguments, connection: () => KafkajsConnection): Socket {
   const frames = new FrameAssembler((frame) => {
-    // kafkajs leaves the empty rest of the last answer there, and would copy the next one to join the two.
+    // kafkajs leaves the empty rest of the last answer there, and would copy the next answer to join the two.
     const { chunks, bytesBuffered } = connection();
     if (bytesBuffered === 0) chunks.length = 0;
     socket.emit('data', frame);
@@ -187,7 +187,7 @@ export interface ConnectionOptions {
   readonly logger: Logger;
 }
 
-/** A broker that is not connected yet. */
+/** A broker that is not yet connected. */
 export function newBroker(host: string, port: number, options: ConnectionOptions): KafkajsBroker {
   const logger = loggerFor(options.logger);
   const connectionPool: KafkajsConnectionPool = new ConnectionPool({
@@ -211,8 +211,8 @@ export function newBroker(host: string, port: number, options: ConnectionOptions
 }
 
 /**
- * kafkajs's log lines go to ours at debug level, its errors too: it reports every failed try to connect, and cluster.ts
- * says once that a broker is gone and once that it is back.
+ * Log lines of kafkajs, including its errors, go to our log at debug level: it reports every failed attempt to connect,
+ * while cluster.ts reports once that a broker is gone and once that it is back.
  */
 function loggerFor(logger: Logger): KafkajsLogger {
   const level = logger.isLevelEnabled('debug') ? loggers.LEVELS.DEBUG : loggers.LEVELS.ERROR;

@@ -1,10 +1,10 @@
-/** Lifetimes inside lifetimes: a reader's connections end with the reader, the reader with its log. */
+/** Nested lifetimes: a reader's connections end with the reader, the reader with its log. */
 import { setMaxListeners } from 'node:events';
 
-/** Ends with its parent, or before; nothing of it stays with the parent then. Null for one that stands alone. */
+/** Ends with its parent or before it, and then leaves nothing in the parent. Null: no parent. */
 export function lifetimeWithin(parent: AbortSignal | null): AbortController {
   const child = new AbortController();
-  // One listener for everything inside: many is no leak here.
+  // One listener for everything inside: a large number is no leak here.
   setMaxListeners(0, child.signal);
   if (parent === null) return child;
   if (parent.aborted) {

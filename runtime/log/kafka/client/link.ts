@@ -1,7 +1,7 @@
 /**
- * One connection to one broker, and an owner's set of them. A broker answers the requests of a connection one after the
- * other, and a fetch, a produce with acks=all or a join may take long: so every reader, writer and membership has
- * connections of its own, and a link sends one request at a time.
+ * One connection to one broker, and an owner's set of them. A broker answers the requests of a connection in order, and
+ * a fetch, a produce with acks=all or a join may take long: so every reader, writer and membership has its own
+ * connections, and a link sends one request at a time.
  */
 import { FreshetError, messageOf } from '../../../process/errors.js';
 import { LinkError } from '../wire/errors.js';
@@ -18,7 +18,7 @@ export function addressText({ host, port }: Address): string {
   return `${host}:${port}`;
 }
 
-/** The version of each request that we speak, by its key: the last of the old encoding or what Kafka 2.4 knows. */
+/** The version that we use of each request, by API key: the last before the flexible encoding, or that of Kafka 2.4. */
 const VERSIONS: readonly (readonly [apiKey: number, version: number])[] = [
   [0, 8],
   [1, 11],
@@ -54,13 +54,13 @@ export class Link {
     this.#connection = connection;
     this.#options = options;
     this.#clientId = Buffer.from(options.clientId);
-    // kafkajs answers to "end" and "error" only; a socket that was destroyed would leave its requests waiting.
+    // kafkajs only handles "end" and "error"; a destroyed socket would leave its requests waiting.
     connection.socket?.once('close', () =>
       this.#abandon(new LinkError('connection', `${this}: connection closed`, true)),
     );
   }
 
-  /** Connects, authenticates and checks the broker's versions. Errors: LinkError, 'access', 'settings'. */
+  /** Connects, authenticates and checks the broker's versions. Throws LinkError, 'access', 'settings'. */
   static async open(address: Address, options: ConnectionOptions, signal: AbortSignal): Promise<Link> {
     const where = addressText(address);
     if (signal.aborted) throw closedError(where);
@@ -101,16 +101,16 @@ export class Link {
     return !this.#closed && this.#connection.isConnected();
   }
 
-  /** Sends a request when those before it are answered. Errors: LinkError; the link is closed then. */
+  /** Sends a request after the earlier ones have been answered. Throws LinkError; then the link is closed. */
   send<A>(exchange: Exchange<A>): Promise<A> {
     const answer = this.#last.then(() => this.#exchange(exchange));
     this.#last = answer.catch(() => undefined);
     return answer;
   }
 
-  /** Ends the connection at once, whatever it waits for. */
+  /** Ends the connection at once, whatever it is waiting for. */
   close(): void {
-    this.#abandon(new LinkError('connection', `${this}: connection closed here`, true));
+    this.#abandon(new LinkError('connection', `${this}: connection closed on our side`, true));
   }
 
   async #exchange<A>(exchange: Exchange<A>): Promise<A> {
@@ -118,7 +118,7 @@ export class Link {
     let sent = false;
     let payload: Buffer;
     try {
-      // A SASL session may have run out since the last request.
+      // A SASL session may have expired since the last request.
       if (this.#options.sasl !== null && !this.#connection.isAuthenticated()) await this.#connection.authenticate();
       payload = await new Promise<Buffer>((resolve, reject) => {
         const correlationId = this.#connection.nextCorrelationId();
@@ -140,7 +140,7 @@ export class Link {
         });
       });
     } catch (error) {
-      // Also after a time-out: the late answer must not meet a later request, nor a late write overtake its repetition.
+      // Also after a timeout: the late answer must not reach a later request, nor a late write overtake its retry.
       this.close();
       throw asLinkError(error, `${this}: ${exchange.name}`, sent);
     }
@@ -180,7 +180,7 @@ export class Link {
   }
 }
 
-/** Closes a connection without waiting for anybody. */
+/** Closes a connection without waiting. */
 function discard(connection: KafkajsConnection): void {
   connection.socket?.destroy();
   connection.disconnect().catch(() => undefined);
@@ -213,7 +213,7 @@ export class Links {
     signal.addEventListener('abort', () => this.#closeAll(), { once: true });
   }
 
-  /** A usable connection to the broker. Errors: LinkError (not sent), 'access', 'settings'; 'state' when closed. */
+  /** A usable connection to the broker. Throws LinkError (not sent), 'access', 'settings'; 'state' when closed. */
   async to(nodeId: number): Promise<Link> {
     const address = this.#addressOf(nodeId);
     if (address === undefined) throw new LinkError('connection', `broker ${nodeId} is not known`, false);

@@ -1,11 +1,11 @@
 /**
- * Membership in a group by the classic protocol: join, be given tasks, heartbeat; when the group rebalances, give the
- * tasks up and join again. Tasks, not partitions, are shared out; the partitions are shown to Kafka's tools.
+ * Membership in a group by the classic protocol: join, get tasks, heartbeat; when the group rebalances, give up the tasks
+ * and join again. Members share tasks, not partitions; the partitions are only shown to Kafka's tools.
  *
  *   join ──→ onAssigned ──→ heartbeats ──→ onRevoked ──→ join …       leave(): onRevoked, LeaveGroup, end
  *
- * A member that cannot reach the coordinator keeps its tasks until the coordinator says otherwise: what it writes is
- * fenced by transactional ids, and a broker that restarts gives every member a fresh session.
+ * A member that cannot reach the coordinator keeps its tasks until the coordinator says otherwise: its writes are fenced by
+ * transactional ids, and a restarted broker gives every member a fresh session.
  */
 
 import { systemClock } from '../../../process/clock.js';
@@ -30,14 +30,14 @@ import { lifetimeWithin } from './lifetime.js';
 import { pauseMs, persist } from './retry.js';
 
 const SESSION_TIMEOUT_MS = 8_000;
-/** How long onRevoked may take before the group goes on without this member. */
+/** How long onRevoked may take before the group continues without this member. */
 const REBALANCE_TIMEOUT_MS = 30_000;
 const JOIN_LIMIT_MS = 30_000;
-/** 'consumer' makes Kafka's tools read the assignments. */
+/** With 'consumer', Kafka's tools can read the assignments. */
 const PROTOCOL_TYPE = 'consumer';
 const PROTOCOL = 'freshet';
 const NO_GENERATION = -1;
-/** After these the group still has us as a member; a new id would leave it waiting for the old one. */
+/** After these errors we are still a member of the group; with a new id, the group would wait for the old one. */
 const STILL_KNOWN: ReadonlySet<number> = new Set([ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS]);
 
 export class KafkaMembership implements Membership {
@@ -47,7 +47,7 @@ export class KafkaMembership implements Membership {
   readonly #topics: readonly string[];
   readonly #leaving = new AbortController();
   readonly #left: Promise<'leaving'>;
-  /** Ends the connection of the group, where a join may be waiting. */
+  /** Ends the group's connection, on which a join may be waiting. */
   readonly #closing: AbortController;
   readonly #coordinator: Coordinator;
   #memberId = '';
@@ -71,7 +71,7 @@ export class KafkaMembership implements Membership {
     this.#coordinator = new Coordinator(cluster, links, 'group', options.group);
   }
 
-  /** Resolves when the coordinator is found; tasks come through onAssigned. Errors: 'timeout', 'access'. */
+  /** Resolves when the coordinator is found; tasks arrive through onAssigned. Throws 'timeout', 'access'. */
   static async join(cluster: Cluster, options: MembershipOptions, logger: Logger): Promise<KafkaMembership> {
     const membership = new KafkaMembership(cluster, options, logger);
     const patience = {
@@ -84,12 +84,12 @@ export class KafkaMembership implements Membership {
     return membership;
   }
 
-  /** Resolves when the membership is over, whatever the reason. */
+  /** Resolves when the membership has ended, for whatever reason. */
   get ended(): Promise<void> {
     return this.#ended;
   }
 
-  /** A heartbeat is sent for every call, shared by those that wait together. */
+  /** Every call sends a heartbeat; concurrent calls share one. */
   async confirmed(): Promise<boolean> {
     return this.#heart === null ? false : this.#heart.confirmed();
   }
@@ -109,10 +109,10 @@ export class KafkaMembership implements Membership {
     }
   }
 
-  /** Gives the tasks up (onRevoked), then tells the group. Not to be awaited inside a callback. Repeating is harmless. */
+  /** Gives up the tasks (onRevoked), then leaves the group. Do not await in a callback. Repeating is harmless. */
   leave(): Promise<void> {
     this.#leaving.abort();
-    // A join waits for all the others: leaving must not.
+    // A join waits for all other members: leaving must not.
     if (this.#joining) this.#closing.abort();
     return this.#ended;
   }
@@ -191,7 +191,7 @@ export class KafkaMembership implements Membership {
     return this.#held;
   }
 
-  /** A new member is given its id first, so that it can be told to leave while it waits for the others. */
+  /** A new member gets its id first, so that it can leave the group while it waits for the others. */
   async #joinOnce(): Promise<JoinAnswer> {
     for (;;) {
       const request = joinGroup({
@@ -214,7 +214,7 @@ export class KafkaMembership implements Membership {
     }
   }
 
-  /** The leader's work: everybody's tasks. */
+  /** The leader's work: the tasks of all members. */
   #assign({ members }: JoinAnswer): { memberId: string; assignment: Buffer }[] {
     const claims = members.map(({ memberId, metadata }) => decodeClaim(memberId, metadata));
     return [...assignTasks(this.#options.tasks, claims)].map(([memberId, tasks]) => ({
@@ -226,7 +226,7 @@ export class KafkaMembership implements Membership {
     }));
   }
 
-  /** So that the others need not wait for the session to run out. On a shared connection: ours may hang in a join. */
+  /** Saves the others the wait for the session timeout. On a shared connection: ours may be blocked by a join. */
   async #tellLeaving(): Promise<void> {
     if (this.#memberId === '') return;
     try {

@@ -1,4 +1,4 @@
-/** Offsets of a partition, asked of its leader. */
+/** Offsets of a partition, requested from its leader. */
 import type { Isolation, PartitionOffsets, TopicPartition } from '../../log.js';
 import { AT_END, AT_START, listOffset } from '../wire/cluster-messages.js';
 import { check, KafkaError, LEADER_NOT_AVAILABLE } from '../wire/errors.js';
@@ -7,20 +7,20 @@ import { persist } from './retry.js';
 
 const LIMIT_MS = 30_000;
 
-/** Errors: 'unknown_topic'; 'timeout' when the partition has no leader that answers for 30 s; 'access'. */
+/** Throws 'unknown_topic'; 'timeout' when no leader of the partition answers for 30 s; 'access'. */
 export async function availableOffsets(
   cluster: Cluster,
   partition: TopicPartition,
   signal: AbortSignal,
 ): Promise<PartitionOffsets> {
   const earliest = await offsetAt(cluster, partition, AT_START, 'read_uncommitted', signal);
-  // In this order the stable end is never above the other.
+  // In this order, the last stable offset is never above the high watermark.
   const lastStable = await offsetAt(cluster, partition, AT_END, 'read_committed', signal);
   const highWatermark = await offsetAt(cluster, partition, AT_END, 'read_uncommitted', signal);
   return { earliest, lastStable, highWatermark };
 }
 
-/** Offset of the first record not older than `time` (ms, AT_START, AT_END) that readers of this isolation see, or -1. */
+/** Offset of the first record not older than `time` (ms, AT_START, AT_END) that this isolation sees, or -1. */
 export async function offsetAt(
   cluster: Cluster,
   { topic, partition }: TopicPartition,

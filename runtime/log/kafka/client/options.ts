@@ -1,19 +1,19 @@
-/** How we connect, from the settings. */
+/** Connection options, from the settings. */
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { FreshetError, messageOf } from '../../../process/errors.js';
 import type { Logger } from '../../../process/logger.js';
-import type { Settings } from '../../../process/settings.js';
+import type { LogSettings } from '../../settings.js';
 import type { ConnectionOptions, SaslOptions } from './kafkajs.js';
 import type { Address } from './link.js';
 
 const CONNECT_TIMEOUT_MS = 2_000;
-/** Answers that may take longer (fetch, produce, join) say so themselves. */
+/** Requests whose answers may take longer (fetch, produce, join) set their own limit. */
 const REQUEST_TIMEOUT_MS = 5_000;
 
-/** Errors: 'settings' when KAFKA_BROKERS is not set or a TLS file cannot be read. */
+/** Throws 'settings' when KAFKA_BROKERS is not set or a TLS file cannot be read. */
 export function connectionOptions(
-  settings: Settings,
+  settings: LogSettings,
   logger: Logger,
 ): ConnectionOptions & { seeds: readonly Address[] } {
   if (settings.KAFKA_BROKERS === undefined) throw new FreshetError('settings', 'KAFKA_BROKERS is not set.');
@@ -28,13 +28,13 @@ export function connectionOptions(
   };
 }
 
-/** The port stands behind the last colon; the brackets around an IPv6 address are for writing only. */
+/** The port follows the last colon; the brackets around an IPv6 address are only notation. */
 function parseAddress(text: string): Address {
   const colon = text.lastIndexOf(':');
   return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(colon + 1)) };
 }
 
-function tlsOptions(settings: Settings): TlsOptions | null {
+function tlsOptions(settings: LogSettings): TlsOptions | null {
   if (!settings.KAFKA_SSL_ENABLED) return null;
   const options: TlsOptions = {};
   if (settings.KAFKA_SSL_CA_FILE !== undefined) options.ca = readPem('KAFKA_SSL_CA_FILE', settings.KAFKA_SSL_CA_FILE);
@@ -53,7 +53,7 @@ function readPem(name: string, file: string): Buffer {
   }
 }
 
-function saslOptions(settings: Settings): SaslOptions | null {
+function saslOptions(settings: LogSettings): SaslOptions | null {
   const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = settings;
   if (mechanism === undefined || username === undefined || password === undefined) return null;
   return { mechanism, username, password };

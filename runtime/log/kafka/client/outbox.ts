@@ -1,12 +1,12 @@
-/** Records on their way out: per partition, encoded at once into the batches that will be sent. */
+/** Outgoing records, by partition; they are encoded at once into the batches that will be sent. */
 import { partitionOf } from '../../../../topics/partition.js';
 import { FreshetError } from '../../../process/errors.js';
 import { type AddOptions, RECORD_BYTES_MAX } from '../../log.js';
 import { RecordBatchBuilder } from '../../record-batch.js';
 
-/** Below the brokers' default limit of 1 MiB (`max.message.bytes`), with room for what they count themselves. */
+/** Below the brokers' default limit of 1 MiB (`max.message.bytes`), with room for what they add to the size. */
 const BATCH_BYTES_MAX = 900 * 1024;
-/** Length, time, offset delta and header count of a record, at their longest. */
+/** Maximum size of length, time, offset delta and header count of a record. */
 const RECORD_OVERHEAD_BYTES_MAX = 32;
 const POOLED_BUILDERS_MAX = 64;
 const NO_KEY = new Uint8Array(0);
@@ -15,11 +15,11 @@ const NO_KEY = new Uint8Array(0);
 export interface Lane {
   readonly topic: string;
   readonly partition: number;
-  /** Sequence number of the next record, for the writer's present identity. */
+  /** Sequence number of the next record under the writer's current identity. */
   sequence: number;
 }
 
-/** What one flush has for one partition: batches in order, none of them empty. */
+/** The records of one flush for one partition: batches in order, none of them empty. */
 export interface Parcel {
   readonly lane: Lane;
   readonly batches: RecordBatchBuilder[];
@@ -57,7 +57,7 @@ export class Outbox {
     return this.#bytes;
   }
 
-  /** Copies one record. Errors: 'record_too_large', 'unknown_topic', 'invalid_data' for a partition that is not there. */
+  /** Copies one record. Throws 'record_too_large', 'unknown_topic', 'invalid_data' for an unknown partition. */
   add(topic: string, key: Uint8Array | null, value: Uint8Array | null, options?: AddOptions): void {
     const size = (key === null ? 0 : key.length) + (value === null ? 0 : value.length);
     if (size > RECORD_BYTES_MAX)
@@ -85,7 +85,7 @@ export class Outbox {
     this.#records++;
   }
 
-  /** Hands over everything that was added; the outbox is empty then. */
+  /** Returns everything that was added; the outbox is then empty. */
   take(): Parcel[] {
     const parcels = this.#filled.map((lane) => {
       const batches = lane.filling;
@@ -98,7 +98,7 @@ export class Outbox {
     return parcels;
   }
 
-  /** Takes a batch back when nothing will read its bytes any more. */
+  /** Reclaims a batch whose bytes are no longer needed. */
   recycle(batch: RecordBatchBuilder): void {
     batch.reset();
     if (this.#pool.length < POOLED_BUILDERS_MAX) this.#pool.push(batch);

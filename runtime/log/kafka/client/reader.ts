@@ -1,7 +1,7 @@
 /**
- * The reader: one fetch at a time per leader, with all of its partitions in it, and one answer ahead of the caller. The
- * next fetch leaves when poll() hands out what the last one brought, so that the broker works while the caller does.
- * Moving leaders and broken connections are waited out; only what waiting cannot mend comes out of poll().
+ * The reader: one fetch at a time per leader, for all of its partitions, and one answer ahead of the caller. The next
+ * fetch is sent when poll() returns the result of the last one, so that broker and caller work at the same time. Moving
+ * leaders and broken connections are waited out; poll() throws only errors that do not pass.
  */
 
 import { systemClock } from '../../../process/clock.js';
@@ -26,23 +26,23 @@ import { closedError, pauseMs } from './retry.js';
 
 const MAX_WAIT_MS = 250;
 const PARTITION_BYTES_MAX = 1024 * 1024;
-/** Of one answer, however many partitions it holds. */
+/** Of one answer, however many partitions it contains. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
-/** An answer below this is little: its reader has caught up. */
+/** A smaller answer counts as little: its reader has caught up. */
 const LITTLE_BYTES = 32 * 1024;
-/** A partition may be missing for so many tries, about 10 s, before we believe the cluster that it is not there. */
+/** A partition may be missing for this many tries, about 10 s, before we believe that it does not exist. */
 const MISSING_TRIES_MAX = 15;
 
 interface Stream extends TopicPartition {
-  /** What poll() returns next begins here. */
+  /** Offset of the next record that poll() returns. */
   position: number;
-  /** Fetched and not handed out: at most one answer. */
+  /** Fetched but not yet returned: at most one answer. */
   ready: RecordColumns[];
-  /** Where the next fetch begins. */
+  /** Where the next fetch starts. */
   fetchOffset: number;
   paused: boolean;
   fetching: boolean;
-  /** The last fetch brought nothing although the log goes on: the next one asks for this partition alone. */
+  /** The last fetch brought nothing although the log has more: the next one requests this partition alone. */
   starved: boolean;
 }
 
@@ -57,15 +57,15 @@ export class KafkaReader implements LogReader {
   readonly #streams = new Map<string, Map<number, Stream>>();
   readonly #order: Stream[] = [];
   readonly #busyLeaders = new Set<number>();
-  /** Brought little: not asked again before the gap is over. */
+  /** Leaders whose last answer was little: not asked again before the gap is over. */
   readonly #calmLeaders = new Set<number>();
-  /** Not asked until the present mending is over. */
+  /** Leaders not asked until the current refresh of metadata is over. */
   readonly #restingLeaders = new Set<number>();
-  /** Those whose last fetch failed. */
+  /** Leaders whose last fetch failed. */
   readonly #troubledLeaders = new Set<number>();
-  /** How often we asked for the leaders since everything went well. */
+  /** Number of metadata refreshes since the last success. */
   #troubles = 0;
-  /** How often in a row the cluster said that something we read is not there. */
+  /** Number of times in a row that the cluster lacked something that we read. */
   #missing = 0;
   #mending = false;
   /** Some partition has no known leader. */
@@ -100,7 +100,7 @@ export class KafkaReader implements LogReader {
     }
   }
 
-  /** One call at a time. Errors: as the port says, and 'unknown_topic', 'access', 'invalid_data'; they stay. */
+  /** One call at a time. Throws as the port says, and 'unknown_topic', 'access', 'invalid_data', on later calls too. */
   async poll(): Promise<RecordColumns[]> {
     if (this.#polling) throw new FreshetError('internal', 'poll() was called while another poll() waits');
     if (this.#closing.signal.aborted) throw closedError('the reader');
@@ -133,7 +133,7 @@ export class KafkaReader implements LogReader {
     else this.#fetchAll();
   }
 
-  /** Ends connections at once; a waiting poll() returns nothing. */
+  /** Ends the connections at once; a waiting poll() returns nothing. */
   async close(): Promise<void> {
     this.#closing.abort();
   }
@@ -148,7 +148,7 @@ export class KafkaReader implements LogReader {
     return this.#failure !== null || this.#order.some(({ paused, ready }) => !paused && ready.length > 0);
   }
 
-  /** Resolves when there is something to hand out or to throw, at the latest after maxWaitMs, or at close. */
+  /** Resolves when there is something to return or to throw, after maxWaitMs at the latest, or at close. */
   #news(): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, this.#maxWaitMs);
@@ -170,7 +170,7 @@ export class KafkaReader implements LogReader {
     return taken;
   }
 
-  /** Starts a fetch at every leader that has none and whose last answer was handed out. */
+  /** Starts a fetch at every leader that has none pending and whose last answer was returned. */
   #fetchAll(): void {
     if (this.#closing.signal.aborted || this.#failure !== null) return;
     const byLeader = new Map<number, Stream[]>();
@@ -190,7 +190,7 @@ export class KafkaReader implements LogReader {
       if (this.#restingLeaders.has(leader) || this.#calmLeaders.has(leader)) continue;
       const alone = streams.find(({ starved }) => starved);
       void this.#fetch(leader, alone === undefined ? streams : [alone]);
-      // Brokers fill an answer from the front: whoever stood there goes to the back.
+      // Brokers fill an answer from the front: the first partition moves to the back.
       this.#order.splice(this.#order.indexOf(streams[0]!), 1);
       this.#order.push(streams[0]!);
     }
@@ -243,7 +243,7 @@ export class KafkaReader implements LogReader {
     });
   }
 
-  /** Returns the first trouble that passes by itself, or null; throws what does not. */
+  /** Returns the first error that passes by itself, or null; throws any other error. */
   async #accept(answer: FetchAnswer, alone: boolean): Promise<unknown> {
     if (answer.error !== 0) throw new KafkaError(answer.error, 'reading');
     let trouble: unknown = null;
@@ -265,8 +265,8 @@ export class KafkaReader implements LogReader {
     const columns = fetched.start === fetched.end ? [] : await this.#walk(stream, fetched, until);
     const moved = columns.length > 0 && columns.at(-1)!.nextOffset > stream.fetchOffset;
     if (moved) stream.ready = columns;
-    // An answer that others have filled holds nothing for us, or part of a batch. Asked alone we get at least one whole
-    // batch; if not, compaction has left nothing between here and the end.
+    // An answer filled by other partitions has nothing for this one, or part of a batch. Requested alone, it gets at
+    // least one whole batch; if not, compaction has left nothing between here and the end.
     else if (alone && fetched.start === fetched.end && stream.fetchOffset < until)
       stream.ready = [nothing(stream, until)];
     stream.starved = stream.ready.length === 0 && stream.fetchOffset < until;
@@ -296,7 +296,7 @@ export class KafkaReader implements LogReader {
     }
   }
 
-  /** A new leader may not have come as far as the old one: only what lies outside of the whole log is an error. */
+  /** A new leader may be behind the old one: only an offset outside of the whole log is an error. */
   async #outOfRange({ topic, partition, fetchOffset }: Stream): Promise<unknown> {
     const notYet = new KafkaError(OFFSET_NOT_AVAILABLE, `reading ${topic}[${partition}]`);
     let available: PartitionOffsets;
@@ -309,12 +309,12 @@ export class KafkaReader implements LogReader {
     if (fetchOffset >= available.earliest && fetchOffset <= available.highWatermark) return notYet;
     throw new FreshetError(
       'offset_out_of_range',
-      `${topic}[${partition}] was to be read from offset ${fetchOffset}, but it holds ${available.earliest} to ` +
-        `${available.highWatermark}: the records are gone, or the topic was truncated or made anew.`,
+      `${topic}[${partition}] cannot be read from offset ${fetchOffset}: it has offsets ${available.earliest} to ` +
+        `${available.highWatermark}. The records were deleted, or the topic was truncated or recreated.`,
     );
   }
 
-  /** Asks for the leaders, at once the first time, then in growing intervals while that does not help; reads on. */
+  /** Refreshes the leaders, at once the first time, then at growing intervals until it helps; reading continues. */
   #mend(): void {
     if (this.#mending) return;
     this.#mending = true;
@@ -333,7 +333,7 @@ export class KafkaReader implements LogReader {
     })();
   }
 
-  /** Forgets leaders that lead nothing of ours any more; throws when the cluster keeps saying that a partition is missing. */
+  /** Drops leaders that lead none of our partitions now; throws when the cluster keeps missing a partition. */
   #checkStreams(): void {
     const leaders = new Set(this.#order.map(({ topic, partition }) => this.#cluster.leaderOf(topic, partition)));
     for (const leader of this.#troubledLeaders) if (!leaders.has(leader)) this.#troubledLeaders.delete(leader);

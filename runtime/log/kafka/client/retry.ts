@@ -1,17 +1,17 @@
-/** Trying again: with growing pauses, up to a time limit, and no longer than the owner lives. */
+/** Retries with growing pauses, up to a time limit, and no longer than the owner lives. */
 import { systemClock } from '../../../process/clock.js';
 import { FreshetError, messageOf } from '../../../process/errors.js';
 import { CONCURRENT_TRANSACTIONS, KafkaError, passes } from '../wire/errors.js';
 
 export interface Patience {
-  /** How long to go on trying, ms. */
+  /** How long to keep trying, ms. */
   readonly limitMs: number;
   readonly signal: AbortSignal;
-  /** For the sentence when patience ends: "writing to events[3]". */
+  /** For the message when patience ends: "writing to events[3]". */
   readonly what: string;
 }
 
-/** The n-th pause (n ≥ 0): doubled each time, between half and the whole of it, so that clients do not march in step. */
+/** The n-th pause (n ≥ 0): doubled each time, with jitter between half and all of it, so that clients do not align. */
 export function pauseMs(n: number, firstMs = 50, lastMs = 1000): number {
   const whole = Math.min(lastMs, firstMs * 2 ** Math.min(n, 20));
   return whole / 2 + (Math.random() * whole) / 2;
@@ -22,8 +22,8 @@ export function closedError(what: string): FreshetError {
 }
 
 /**
- * Calls `attempt` until it succeeds or fails with something that does not pass by itself. When patience ends, throws
- * FreshetError('timeout') that carries the last error; 'state' when the owner was closed meanwhile.
+ * Calls `attempt` until it succeeds or fails with an error that does not pass by itself. When patience ends, throws
+ * FreshetError('timeout') with the last error as its cause; 'state' when the owner was closed meanwhile.
  */
 export async function persist<T>(patience: Patience, attempt: (n: number) => Promise<T>): Promise<T> {
   const { signal, what } = patience;
@@ -38,7 +38,7 @@ export async function persist<T>(patience: Patience, attempt: (n: number) => Pro
       const waitMs = pauseAfter(error, n);
       if (Date.now() + waitMs > deadline) {
         const seconds = Math.round(patience.limitMs / 1000);
-        throw new FreshetError('timeout', `${what}: not within ${seconds} s; last: ${messageOf(error)}`, {
+        throw new FreshetError('timeout', `${what}: not done within ${seconds} s; last error: ${messageOf(error)}`, {
           cause: error,
         });
       }
@@ -47,8 +47,8 @@ export async function persist<T>(patience: Patience, attempt: (n: number) => Pro
   }
 }
 
-/** The markers of the transaction before are a matter of milliseconds; a broker that is gone is one of seconds. */
-export function pauseAfter(error: unknown, n: number): number {
+/** Markers of the previous transaction take milliseconds; a broker that is gone takes seconds. */
+function pauseAfter(error: unknown, n: number): number {
   if (error instanceof KafkaError && error.number === CONCURRENT_TRANSACTIONS) return pauseMs(n, 2, n < 20 ? 20 : 200);
   return pauseMs(n);
 }

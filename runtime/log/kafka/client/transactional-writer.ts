@@ -1,11 +1,10 @@
 /**
- * The writer whose flush is one transaction. States: new → ready → dead; every failed commit ends in dead, because only
- * a new writer's init() ends the broken transaction for certain (an EndTxn that was delayed on its way could otherwise
- * end a later one).
+ * The writer whose flush is one transaction. States: new → ready → dead. Every failed commit ends in dead, because only
+ * a new writer's init() is certain to end the broken transaction (otherwise a delayed EndTxn could end a later one).
  */
 
 import { type ErrorCode, FreshetError, hasCode, messageOf } from '../../../process/errors.js';
-import { faultPoint } from '../../../process/fault-points.js';
+import { type FaultHook, passFaultPoint } from '../../../process/fault-points.js';
 import type { AddOptions, TransactionalWriter } from '../../log.js';
 import { KafkaError, LinkError, passes } from '../wire/errors.js';
 import {
@@ -22,15 +21,18 @@ import type { Links } from './link.js';
 import { Outbox, type Parcel } from './outbox.js';
 import { closedError, type Patience, persist } from './retry.js';
 
-/** The coordinator ends a transaction that is open for longer: so long may a vanished owner hold readers back. */
+/** The coordinator aborts a transaction that is open for longer: a vanished owner can block readers this long. */
 const TRANSACTION_TIMEOUT_MS = 5_000;
-/** Init waits for the transaction before to be ended, in the worst case until a coordinator has moved. */
+/** Init waits until the previous transaction has ended, in the worst case until a coordinator has moved. */
 const INIT_LIMIT_MS = 60_000;
 const BEGIN_LIMIT_MS = 30_000;
-/** Writing and ending must be done while the coordinator still holds the transaction open. */
+/** Writing and ending must finish while the coordinator still keeps the transaction open. */
 const DELIVERY_LIMIT_MS = 3_500;
 const END_LIMIT_MS = 4_500;
-/** What a failed commit may be called besides fenced: everything else is unknown to the caller. */
+/** Where fault tests take hold of a transaction, in the order in which it passes them. */
+export type TransactionPoint = 'commit.partitions_added' | 'commit.produced' | 'commit.ended';
+const faultPoint: FaultHook<TransactionPoint> = passFaultPoint;
+/** Errors of a failed commit, besides fenced, that have a clear outcome; with any other the outcome is unknown. */
 const CLEAR_REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'record_too_large',
   'invalid_data',
@@ -47,7 +49,7 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
   readonly #coordinator: Coordinator;
   readonly #outbox: Outbox;
   #identity: ProducerIdentity | null = null;
-  /** When the coordinator may have opened the present transaction (performance.now()). */
+  /** When the coordinator may have opened the current transaction (performance.now()). */
   #openedAt: number | null = null;
   #dead: FreshetError | null = null;
   #last: Promise<unknown> = Promise.resolve();
@@ -78,8 +80,8 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
   }
 
   /**
-   * When it resolves, no transaction of this id is open any more. Errors: 'timeout' when the coordinator did not get
-   * there within a minute; 'access'; 'state' when closed, or the error this writer died of.
+   * When it resolves, no transaction of this id is open any more. Throws 'timeout' when the coordinator needs more than
+   * a minute; 'access'; 'state' when closed, or the error that ended this writer.
    */
   init(): Promise<void> {
     return this.#serially(async () => {
@@ -93,9 +95,9 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
   }
 
   /**
-   * Without buffered records it does nothing. Errors: 'fenced'; 'indefinite_commit'; 'record_too_large',
-   * 'invalid_data', 'unknown_topic', 'access' when a broker refuses a record (nothing is committed then). After each of
-   * these the writer is dead. 'state' before init (what is buffered stays) and after close.
+   * Does nothing if no records are buffered. Throws 'fenced'; 'indefinite_commit'; 'record_too_large', 'invalid_data',
+   * 'unknown_topic', 'access' when a broker refuses a record (nothing is committed then). After each of these the
+   * writer is dead. Throws 'state' before init (the buffer stays) and after close.
    */
   commit(): Promise<void> {
     if (this.#dead === null && this.#identity === null && this.#outbox.records > 0)
@@ -114,7 +116,7 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
     });
   }
 
-  /** Ends at once: what was not committed is dropped, a commit under way fails. */
+  /** Ends at once: uncommitted records are dropped, and a commit in progress fails. */
   async close(): Promise<void> {
     this.#closing.abort();
   }
@@ -134,7 +136,7 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
     }
   }
 
-  /** Nothing is written yet, so this may be repeated whatever happens. */
+  /** Nothing is written yet, so this may be repeated after any error. */
   async #begin(identity: ProducerIdentity, parcels: readonly Parcel[]): Promise<void> {
     const what = `beginning a transaction of ${this.#id}`;
     const lanes = parcels.map(({ lane }) => lane);
@@ -163,14 +165,14 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
         signal: this.#closing.signal,
       });
     } catch (error) {
-      // What is refused stays refused: end the transaction, so that readers need not wait for its time-out.
+      // A refusal is final: end the transaction, so that readers need not wait for its timeout.
       if (!this.#closing.signal.aborted && !isFencing(error) && !hasCode(error, 'timeout'))
         await this.#coordinator.ask(endTransaction(this.#id, identity, false), same, 'aborting').catch(() => undefined);
       throw error;
     }
   }
 
-  /** From the first request on that has left, only a clear answer tells what became of the transaction. */
+  /** Once a request has been sent, only a clear answer tells the outcome of the transaction. */
   async #end(identity: ProducerIdentity): Promise<void> {
     const what = `committing a transaction of ${this.#id}`;
     let asked = false;
@@ -179,7 +181,7 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
         await this.#coordinator.ask(endTransaction(this.#id, identity, true), same, what);
       } catch (error) {
         if (error instanceof LinkError && !error.sent) throw error;
-        // It may still be on its way, and must not meet the next transaction of this identity: no second try.
+        // It may still arrive, and must not meet the next transaction of this identity: no second try.
         if (!(error instanceof KafkaError)) throw this.#indefinite(error);
         const first = !asked;
         asked = true;
@@ -189,10 +191,10 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
     });
   }
 
-  /** What the caller has to know of a failed commit. */
+  /** The error of a failed commit, as the caller needs it. */
   #explain(error: unknown): FreshetError {
     if (this.#closing.signal.aborted) return closedError(this.#id);
-    // Open for too long, the coordinator itself ends the transaction and fences its writer.
+    // If the transaction was open too long, the coordinator itself ends it and fences its writer.
     const overdue = this.#openedAt !== null && performance.now() - this.#openedAt >= TRANSACTION_TIMEOUT_MS;
     if (isFencing(error) && !overdue) {
       const message = `A newer writer has taken the transactional id ${this.#id} (${messageOf(error)}).`;
@@ -205,7 +207,7 @@ export class KafkaTransactionalWriter implements TransactionalWriter {
   #indefinite(cause: unknown): FreshetError {
     return new FreshetError(
       'indefinite_commit',
-      `What became of a commit of ${this.#id} is unknown (${messageOf(cause)}): go on with a new writer and read back.`,
+      `The outcome of a commit of ${this.#id} is unknown (${messageOf(cause)}): open a new writer and read back.`,
       { cause },
     );
   }

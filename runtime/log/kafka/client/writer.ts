@@ -1,6 +1,6 @@
 /**
- * The writer without transactions: acks=all, and an identity from the broker so that what is sent again after a broken
- * connection is neither doubled nor reordered.
+ * The writer without transactions: acks=all, and an identity from the broker, so that records sent again after a broken
+ * connection are neither duplicated nor reordered.
  */
 import type { AddOptions, LogWriter } from '../../log.js';
 import { check, KafkaError, OUT_OF_ORDER_SEQUENCE_NUMBER } from '../wire/errors.js';
@@ -44,7 +44,7 @@ export class KafkaWriter implements LogWriter {
   }
 
   /**
-   * Flushes that overlap run one after the other. Errors: 'timeout' when the log did not take everything within 30 s,
+   * Overlapping flushes are serial. Throws 'timeout' when the log did not accept everything within 30 s,
    * 'record_too_large', 'invalid_data', 'unknown_topic', 'access' when the broker refuses a batch; 'state' when closed.
    */
   flush(): Promise<void> {
@@ -54,7 +54,7 @@ export class KafkaWriter implements LogWriter {
     return flushed;
   }
 
-  /** Ends at once: what was not flushed is dropped, a flush under way fails. */
+  /** Ends at once: records not flushed are dropped, and a flush in progress fails. */
   async close(): Promise<void> {
     this.#closing.abort();
   }
@@ -96,7 +96,7 @@ export class KafkaWriter implements LogWriter {
   }
 }
 
-/** The broker forgot the identity or its last sequence number, and so has not written the batch. */
+/** The broker has lost the identity or its last sequence number, so it has not written the batch. */
 function identityIsLost(error: unknown): boolean {
   return error instanceof KafkaError && (error.kind === 'fenced' || error.number === OUT_OF_ORDER_SEQUENCE_NUMBER);
 }

@@ -1,14 +1,14 @@
-/** Who is where: metadata, coordinators, offsets. */
+/** Metadata, coordinators, offsets. */
 import type { Isolation } from '../../log.js';
 import { type Exchange, RequestWriter } from './wire.js';
 
-export interface NodeMetadata {
+interface NodeMetadata {
   readonly nodeId: number;
   readonly host: string;
   readonly port: number;
 }
 
-export interface TopicMetadata {
+interface TopicMetadata {
   readonly error: number;
   readonly topic: string;
   readonly internal: boolean;
@@ -21,7 +21,7 @@ export interface ClusterMetadata {
   readonly topics: readonly TopicMetadata[];
 }
 
-/** Null asks for all topics. Never creates one. */
+/** Null requests all topics. Never creates one. */
 export function metadata(topics: readonly string[] | null): Exchange<ClusterMetadata> {
   const writer = new RequestWriter();
   if (topics === null) writer.int32(-1);
@@ -77,11 +77,11 @@ export function findCoordinator(
   };
 }
 
-/** The end, or the start, instead of a time. */
+/** Special values of a time: the end, the start. */
 export const AT_END = -1;
 export const AT_START = -2;
 
-/** Offset of the first record not older than `time` (ms); -1 where there is none. */
+/** Offset of the first record not older than `time` (ms); -1 if there is none. */
 export function listOffset(
   topic: string,
   partition: number,

@@ -1,11 +1,11 @@
-/** Decompression of what other producers write: gzip, snappy, lz4, zstd. We write uncompressed. */
+/** Decompression for records of other producers: gzip, snappy, lz4, zstd. We write uncompressed. */
 import { createRequire } from 'node:module';
 import zlib from 'node:zlib';
 import { FreshetError, messageOf } from '../../../process/errors.js';
 
 const require = createRequire(import.meta.url);
 
-/** Far above any batch a broker takes by default (1 MiB compressed); a guard against small bytes that unfold for ever. */
+/** Far above any batch that brokers accept by default (1 MiB compressed); a guard against decompression bombs. */
 const BATCH_BYTES_MAX = 256 * 1024 * 1024;
 
 const GZIP = 1;
@@ -13,7 +13,7 @@ const SNAPPY = 2;
 const LZ4 = 3;
 const ZSTD = 4;
 
-/** Thrown when a codec has to be loaded first: await `ready`, then do the same again. */
+/** Thrown when a codec must be loaded first: await `ready`, then repeat the call. */
 export class CodecLoading extends Error {
   readonly ready: Promise<void>;
 
@@ -25,8 +25,8 @@ export class CodecLoading extends Error {
 }
 
 /**
- * The records of a compressed batch. Errors: 'invalid_data' for damaged bytes or an unknown codec; CodecLoading when
- * zstd is met for the first time on a Node without it.
+ * The records of a compressed batch. Throws 'invalid_data' for damaged bytes or an unknown codec; CodecLoading at the
+ * first use of zstd on a Node without it.
  */
 export function decompress(codec: number, bytes: Buffer): Buffer {
   try {
@@ -40,13 +40,13 @@ export function decompress(codec: number, bytes: Buffer): Buffer {
       cause: error,
     });
   }
-  throw new FreshetError('invalid_data', `A record batch is compressed with codec ${codec}, which is not known.`);
+  throw new FreshetError('invalid_data', `A record batch is compressed with unknown codec ${codec}.`);
 }
 
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const XERIAL_HEADER_BYTES = 16;
 
-/** Java writes snappy in blocks behind a header of its own, C clients write one bare block. */
+/** Java writes snappy in blocks after a header of its own, C clients write one bare block. */
 function unsnappy(bytes: Buffer): Buffer {
   if (!bytes.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC)) return unsnappyBlock(bytes);
   const blocks: Buffer[] = [];
@@ -57,7 +57,7 @@ function unsnappy(bytes: Buffer): Buffer {
     if (length < 0 || end > bytes.length) throw new Error('a snappy block is cut short');
     const block = unsnappyBlock(bytes.subarray(at + 4, end));
     total += block.length;
-    if (total > BATCH_BYTES_MAX) throw new Error(`it unfolds to more than ${BATCH_BYTES_MAX} bytes`);
+    if (total > BATCH_BYTES_MAX) throw new Error(`it decompresses to more than ${BATCH_BYTES_MAX} bytes`);
     blocks.push(block);
     at = end;
   }
@@ -97,7 +97,7 @@ interface Zstd {
   decompress(bytes: Uint8Array): Uint8Array | null;
 }
 
-/** Node has its own zstd from 22.15 on. */
+/** Node has a built-in zstd from 22.15 on. */
 const nodeZstd: unknown = Reflect.get(zlib, 'zstdDecompressSync');
 let zstd: Zstd | null = null;
 let zstdLoading: Promise<void> | null = null;
@@ -113,7 +113,7 @@ function unzstd(bytes: Buffer): Buffer {
   return Buffer.from(out.buffer, out.byteOffset, out.byteLength);
 }
 
-/** 35 MB of memory, so only for those who meet it. */
+/** 35 MB of memory, so it is loaded only when needed. */
 function loadZstd(): Promise<void> {
   return new Promise((resolve) => {
     (require('zstd-codec') as ZstdCodec).ZstdCodec.run(({ Streaming }) => {

@@ -1,18 +1,18 @@
 /**
- * Kafka's error codes that we meet, and what each means for the one who asked. Everything that decides whether a call is
- * worth repeating looks here.
+ * The Kafka error codes that we can get, and what each means for the caller. Every decision whether to retry a call is
+ * made here.
  */
 import { type ErrorCode, FreshetError } from '../../../process/errors.js';
 
 /**
  * - `retry`: the same request may succeed later at the same broker.
- * - `leader`: the partition is led by another broker now: ask for metadata, then again.
- * - `coordinator`: the group or the transaction is coordinated elsewhere now.
+ * - `leader`: another broker leads the partition now: refresh metadata, then retry.
+ * - `coordinator`: another broker coordinates the group or the transaction now.
  * - `fenced`: a newer producer has taken the transactional id, or the coordinator has ended the transaction.
  * - `member`: the group no longer knows this member or this generation.
- * - `refused`: repeating it will not help.
+ * - `refused`: a retry will not help.
  */
-export type ErrorKind = 'retry' | 'leader' | 'coordinator' | 'fenced' | 'member' | 'refused';
+type ErrorKind = 'retry' | 'leader' | 'coordinator' | 'fenced' | 'member' | 'refused';
 
 interface Meaning {
   readonly name: string;
@@ -34,9 +34,9 @@ export const MEMBER_ID_REQUIRED = 79;
 
 const MEANINGS: Readonly<Record<number, Meaning>> = {
   1: { name: 'OFFSET_OUT_OF_RANGE', kind: 'refused', code: 'offset_out_of_range' },
-  // Damage on the way to the broker: it has thrown the batch away.
+  // Damaged on the way to the broker, which has discarded the batch.
   2: { name: 'CORRUPT_MESSAGE', kind: 'retry', code: 'unavailable' },
-  // Also the answer of a broker that has not heard of a new topic yet.
+  // Also the answer of a broker that does not know a new topic yet.
   3: { name: 'UNKNOWN_TOPIC_OR_PARTITION', kind: 'leader', code: 'unknown_topic' },
   5: { name: 'LEADER_NOT_AVAILABLE', kind: 'leader', code: 'unavailable' },
   6: { name: 'NOT_LEADER_OR_FOLLOWER', kind: 'leader', code: 'unavailable' },
@@ -61,13 +61,13 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   29: { name: 'TOPIC_AUTHORIZATION_FAILED', kind: 'refused', code: 'access' },
   30: { name: 'GROUP_AUTHORIZATION_FAILED', kind: 'refused', code: 'access' },
   31: { name: 'CLUSTER_AUTHORIZATION_FAILED', kind: 'refused', code: 'access' },
-  // A record from too far ahead of the broker's clock: ours or its own is wrong, which somebody may set right.
+  // The record is too far ahead of the broker's clock: one of the clocks is wrong and may be corrected.
   32: { name: 'INVALID_TIMESTAMP', kind: 'refused', code: 'unavailable' },
   36: { name: 'TOPIC_ALREADY_EXISTS', kind: 'refused', code: 'state' },
   37: { name: 'INVALID_PARTITIONS', kind: 'refused', code: 'settings' },
   38: { name: 'INVALID_REPLICATION_FACTOR', kind: 'refused', code: 'settings' },
   40: { name: 'INVALID_CONFIG', kind: 'refused', code: 'settings' },
-  // Clusters with ZooKeeper only; a broker of KRaft passes the request on.
+  // Only clusters with ZooKeeper; a KRaft broker forwards the request.
   41: { name: 'NOT_CONTROLLER', kind: 'leader', code: 'unavailable' },
   42: { name: 'INVALID_REQUEST', kind: 'refused', code: 'internal' },
   44: { name: 'POLICY_VIOLATION', kind: 'refused', code: 'settings' },
@@ -77,7 +77,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   48: { name: 'INVALID_TXN_STATE', kind: 'fenced', code: 'fenced' },
   49: { name: 'INVALID_PRODUCER_ID_MAPPING', kind: 'fenced', code: 'fenced' },
   50: { name: 'INVALID_TRANSACTION_TIMEOUT', kind: 'refused', code: 'settings' },
-  // The coordinator is still writing the markers of the transaction before.
+  // The coordinator is still writing the markers of the previous transaction.
   51: { name: 'CONCURRENT_TRANSACTIONS', kind: 'retry', code: 'unavailable' },
   52: { name: 'TRANSACTION_COORDINATOR_FENCED', kind: 'coordinator', code: 'unavailable' },
   53: { name: 'TRANSACTIONAL_ID_AUTHORIZATION_FAILED', kind: 'refused', code: 'access' },
@@ -98,7 +98,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   105: { name: 'TRANSACTIONAL_ID_NOT_FOUND', kind: 'fenced', code: 'fenced' },
 };
 
-/** An answer of the broker that is not success. */
+/** An answer from the broker other than success. */
 export class KafkaError extends FreshetError {
   readonly kind: ErrorKind;
   /** Kafka's number. */
@@ -113,14 +113,14 @@ export class KafkaError extends FreshetError {
   }
 }
 
-/** Throws unless the number says success. */
+/** Throws unless the number means success. */
 export function check(number: number, what: string): void {
   if (number !== 0) throw new KafkaError(number, what);
 }
 
-/** The connection broke, or no answer came in time. */
+/** The connection broke, or no answer arrived in time. */
 export class LinkError extends FreshetError {
-  /** Whether the request may have reached the broker: if so, what became of it is unknown. */
+  /** True if the request may have reached the broker: then its outcome is unknown. */
   readonly sent: boolean;
 
   constructor(code: 'connection' | 'timeout', message: string, sent: boolean, options?: ErrorOptions) {
@@ -130,7 +130,7 @@ export class LinkError extends FreshetError {
   }
 }
 
-/** True for what passes by itself: connections, moving leaders and coordinators, brokers that are busy. */
+/** True for errors that pass by themselves: connections, moving leaders and coordinators, busy brokers. */
 export function passes(error: unknown): boolean {
   if (error instanceof LinkError) return true;
   return (

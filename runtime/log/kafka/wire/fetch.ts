@@ -1,23 +1,23 @@
-/** Fetch v11: asks one broker for what follows in several partitions. The records in the answer are left where they are. */
+/** Fetch v11: requests records of several partitions from one broker. The records in the answer stay in place. */
 import type { Isolation } from '../../log.js';
 import type { AbortedTransaction } from '../../record-batch.js';
 import { byTopic, type Exchange, RequestWriter } from './wire.js';
 
-export interface FetchPlace {
+interface FetchPlace {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
 }
 
-export interface FetchOptions {
+interface FetchOptions {
   readonly isolation: Isolation;
   readonly maxWaitMs: number;
-  /** Most bytes per partition, and of the whole answer; one batch comes whole even if it is larger. */
+  /** Most bytes per partition, and in the whole answer; one batch arrives whole even if it is larger. */
   readonly partitionBytesMax: number;
   readonly answerBytesMax: number;
 }
 
-/** What a broker says of one partition. Its record batches lie in bytes[start..end). */
+/** The answer for one partition. Its record batches are bytes[start..end). */
 export interface FetchedPartition {
   readonly topic: string;
   readonly partition: number;
@@ -40,7 +40,7 @@ export interface FetchAnswer {
 const ANSWER_MARGIN_MS = 5_000;
 const NO_SESSION = { id: 0, epoch: -1 };
 
-/** `places` may repeat topics in any order; each topic's run of partitions is written as one. */
+/** `places` may repeat topics in any order; the partitions of each topic are written together. */
 export function fetch(places: readonly FetchPlace[], options: FetchOptions): Exchange<FetchAnswer> {
   const writer = new RequestWriter(64 + places.length * 64)
     .int32(-1)

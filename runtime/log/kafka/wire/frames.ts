@@ -1,27 +1,27 @@
 /**
- * Cuts what a socket receives into whole answers. Every answer is written once, into a buffer of its own size: reading
- * into fresh chunks that are joined later costs twice the memory, and garbage collection was the largest part of the
- * reader's time.
+ * Splits what a socket receives into whole answers. Every answer is written once, into a buffer of its exact size:
+ * reading into fresh chunks and joining them later takes twice the memory, and garbage collection was the largest part
+ * of the reader's time.
  */
 import { FreshetError } from '../../../process/errors.js';
 
 const SIZE_BYTES = 4;
-/** Above every answer we ask for; a larger size means that these are not Kafka's bytes. */
+/** Larger than any answer to our requests; a larger size means that these bytes are not from Kafka. */
 const FRAME_BYTES_MAX = 256 * 1024 * 1024;
 
 export class FrameAssembler {
   readonly #emit: (frame: Buffer) => void;
   readonly #size = Buffer.alloc(SIZE_BYTES);
   #frame: Buffer | null = null;
-  /** Bytes of the size, then of the frame, that are here. */
+  /** Bytes received so far, of the size and then of the frame. */
   #filled = 0;
 
-  /** `emit` gets each frame with the four bytes of its size in front. */
+  /** `emit` gets each frame, preceded by the four bytes of its size. */
   constructor(emit: (frame: Buffer) => void) {
     this.#emit = emit;
   }
 
-  /** Copies bytes[0..length). Errors: 'connection' on a size that cannot be. */
+  /** Copies bytes[0..length). Throws 'connection' on an impossible size. */
   push(bytes: Uint8Array, length: number): void {
     for (let at = 0; at < length; ) {
       const target = this.#frame ?? this.#size;

@@ -1,14 +1,20 @@
 /**
- * What members tell each other through the coordinator: Kafka's own consumer protocol, version 0, so that its tools show
- * the group and its partitions; our tasks ride along as user data.
+ * The data that members exchange through the coordinator: Kafka's consumer protocol, version 0, so that its tools show
+ * the group and its partitions; our tasks are in the user data.
  */
 import type { TopicPartition } from '../../log.js';
-import type { Claim } from '../client/assignment.js';
 import { byTopic, RequestWriter, ResponseReader } from './wire.js';
 
 const VERSION = 0;
 
-/** A member's subscription with the tasks it holds, of which generation. */
+export interface Claim {
+  readonly memberId: string;
+  /** Tasks that the member held, and their generation: if two members claim a task, the later generation wins. */
+  readonly generation: number;
+  readonly tasks: readonly number[];
+}
+
+/** A member's subscription with the tasks that it holds, and their generation. */
 export function encodeSubscription(topics: readonly string[], generation: number, tasks: readonly number[]): Buffer {
   const writer = new RequestWriter().int16(VERSION);
   writer.array(topics, (topic) => writer.string(topic));
@@ -34,7 +40,7 @@ export function encodeAssignment(partitions: readonly TopicPartition[], tasks: r
   return writer.bytes(encodeJson({ tasks })).finish();
 }
 
-/** The tasks of an assignment; none where it is empty. */
+/** The tasks of an assignment; none if it is empty. */
 export function decodeTasks(assignment: Buffer): number[] {
   const reader = new ResponseReader(assignment);
   const data = tryDecode(() => {

@@ -1,11 +1,11 @@
-/** The classic group protocol and the offsets that a group shows. */
+/** The classic group protocol, and the offsets that a group shows. */
 import type { TopicPartition } from '../../log.js';
 import { byTopic, type Exchange, RequestWriter, type ResponseReader } from './wire.js';
 
 const ANSWER_MARGIN_MS = 5_000;
 const NO_INSTANCE = null;
 
-export interface JoinRequest {
+interface JoinRequest {
   readonly group: string;
   /** '' for a new member. */
   readonly memberId: string;
@@ -25,7 +25,7 @@ export interface JoinAnswer {
   readonly members: readonly { readonly memberId: string; readonly metadata: Buffer }[];
 }
 
-/** Answered when every member has joined, or the rebalance time-out is over. */
+/** Answered when every member has joined, or after the rebalance timeout. */
 export function joinGroup(request: JoinRequest): Exchange<JoinAnswer> {
   const writer = new RequestWriter(256 + request.metadata.length)
     .string(request.group)
@@ -66,7 +66,7 @@ export interface MemberKey {
   readonly memberId: string;
 }
 
-/** The leader gives everybody's assignment, the others give none; answered when the leader's is there. */
+/** The leader sends the assignments of all members, the others none; answered once the leader's have arrived. */
 export function syncGroup(
   member: MemberKey,
   assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[],
@@ -107,7 +107,7 @@ export function leaveGroup(group: string, memberId: string): Exchange<number> {
   };
 }
 
-/** Answers with the first error of any partition. */
+/** Returns the first error of any partition. */
 export function commitOffsets(
   member: MemberKey,
   offsets: readonly (TopicPartition & { readonly offset: number })[],
@@ -135,8 +135,8 @@ export function commitOffsets(
   };
 }
 
-export interface CommittedOffset extends TopicPartition {
-  /** -1 where there is none. */
+interface CommittedOffset extends TopicPartition {
+  /** -1 if there is none. */
   readonly offset: number;
   readonly error: number;
 }

@@ -1,7 +1,7 @@
-/** Produce v8: hands one broker one record batch for each of several partitions. Batches are written without a copy. */
+/** Produce v8: sends one broker one record batch for each of several partitions. Batches are written without a copy. */
 import { byTopic, type Exchange, RequestWriter } from './wire.js';
 
-export interface ProducedBatch {
+interface ProducedBatch {
   readonly topic: string;
   readonly partition: number;
   readonly bytes: Buffer;
@@ -11,12 +11,12 @@ export interface ProducedPartition {
   readonly topic: string;
   readonly partition: number;
   readonly error: number;
-  /** The broker's own sentence, where it gives one. */
+  /** The broker's message, if it gives one. */
   readonly message: string | null;
 }
 
 const ALL_REPLICAS = -1;
-/** The leader stops waiting for its followers so much earlier than we for its answer. */
+/** The leader stops waiting for its followers this much earlier than we stop waiting for its answer. */
 const ANSWER_MARGIN_MS = 1_000;
 
 /** `batches`: at most one per partition. `timeoutMs`: how long the answer may take, above ANSWER_MARGIN_MS. */

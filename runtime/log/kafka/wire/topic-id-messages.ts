@@ -1,6 +1,6 @@
 /**
- * The id of a topic, which a topic made anew under the same name does not share. Only Metadata from version 10 on tells
- * it (Kafka 2.8), in the flexible encoding: compact lengths, and fields with tags behind everything, the header too.
+ * The id of a topic; a topic recreated under the same name has another. Metadata returns it from version 10 on (Kafka
+ * 2.8), in the flexible encoding: compact lengths, and tagged fields at the end of everything, including the header.
  */
 import { type Exchange, RequestWriter, type ResponseReader } from './wire.js';
 
@@ -9,7 +9,7 @@ const VERSION = 10;
 const ID_BYTES = 16;
 const NO_ID = '0'.repeat(2 * ID_BYTES);
 
-/** Whether the broker speaks the version that topicId needs. */
+/** Whether the broker supports the version that topicId needs. */
 export const knowsTopicIds: Exchange<boolean> = {
   apiKey: 18,
   version: 0,
@@ -22,7 +22,7 @@ export const knowsTopicIds: Exchange<boolean> = {
   },
 };
 
-/** Hexadecimal; null for a topic of a cluster that gave none. Never creates one. */
+/** Hexadecimal; null if the cluster gave the topic no id. Never creates a topic. */
 export function topicId(topic: string): Exchange<{ readonly error: number; readonly id: string | null }> {
   const name = Buffer.from(topic);
   // The end of the header's tags, then an array of one topic: no id, its name, no tags.
@@ -31,10 +31,10 @@ export function topicId(topic: string): Exchange<{ readonly error: number; reado
   let length = name.length + 1;
   for (; length >= 0x80; length >>>= 7) writer.int8(((length & 0x7f) | 0x80) - 0x100);
   writer.int8(length);
-  // Names of topics are ASCII.
+  // Topic names are ASCII.
   for (const byte of name) writer.int8(byte);
   writer.int8(0);
-  // Not created, no rights asked for, no tags.
+  // Do not create it, no authorised operations, no tags.
   writer.int8(0).int8(0).int8(0).int8(0);
   return {
     apiKey: METADATA,
@@ -57,7 +57,7 @@ export function topicId(topic: string): Exchange<{ readonly error: number; reado
       const error = reader.int16();
       skipCompact(reader);
       const id = reader.source.toString('hex', reader.at, reader.at + ID_BYTES);
-      // What follows says where its partitions are.
+      // The rest describes its partitions.
       return { error, id: id === NO_ID ? null : id };
     },
   };

@@ -1,11 +1,11 @@
-/** Creating, deleting and describing topics. There is no AlterConfigs here: it would replace all of a topic's settings. */
+/** Creating, deleting and describing topics. AlterConfigs is left out: it would replace all settings of a topic. */
 import { type Exchange, RequestWriter } from './wire.js';
 
 const ANSWER_TIMEOUT_MS = 15_000;
 const BROKER_TIMEOUT_MS = 10_000;
 const TOPIC_RESOURCE = 2;
 
-export interface NewTopic {
+interface NewTopic {
   readonly name: string;
   readonly partitions: number;
   readonly replicas: number;

@@ -7,7 +7,7 @@ export interface ProducerIdentity {
   readonly producerEpoch: number;
 }
 
-/** With an id: fences earlier producers of it and ends their transaction. Without: an identity to tell repetitions by. */
+/** With an id: fences its earlier producers and ends their transaction. Without: an identity that detects repeats. */
 export function initProducerId(
   transactionalId: string | null,
   transactionTimeoutMs: number,
@@ -24,7 +24,7 @@ export function initProducerId(
   };
 }
 
-/** Answers with the first error of any partition; the reason why the others were not tried (55) comes last. */
+/** Returns the first error of any partition; the error of those that were not tried (55) comes last. */
 export function addPartitionsToTransaction(
   transactionalId: string,
   { producerId, producerEpoch }: ProducerIdentity,

@@ -1,14 +1,14 @@
-/** The primitive types of Kafka's protocol (its versions before "flexible"), written and read in place. */
-import { readInt64, writeInt64 } from '../../record-batch.js';
+/** The primitive types of Kafka's protocol (versions before "flexible"), written and read in place. */
+import { readInt64, writeInt64 } from '../../../process/int64.js';
 
-/** One request and how to read its answer. */
+/** One request and how to decode its answer. */
 export interface Exchange<Answer> {
   readonly apiKey: number;
   readonly version: number;
   readonly name: string;
-  /** Everything behind the request header, in pieces that are written one after the other without a copy. */
+  /** Everything after the request header, in pieces that are written in sequence without a copy. */
   readonly body: readonly Buffer[];
-  /** How long the answer may take, ms, where it may take longer than usual. */
+  /** How long the answer may take, ms, if longer than usual. */
   readonly timeoutMs?: number;
   readonly decode: (reader: ResponseReader) => Answer;
 }
@@ -75,7 +75,7 @@ export class RequestWriter {
     return this;
   }
 
-  /** What was written so far; the writer goes on behind it. */
+  /** The bytes written so far; the writer continues after them. */
   finish(): Buffer {
     const out = this.#bytes.subarray(0, this.#end);
     this.#bytes = this.#bytes.subarray(this.#end);
@@ -98,7 +98,7 @@ export class RequestWriter {
 export class ResponseReader {
   readonly source: Buffer;
   at = 0;
-  /** How long the broker asks us to wait before the next request, ms; set by whoever decodes the answer. */
+  /** How long the broker asks us to wait before the next request, ms; set by the decoder of the answer. */
   throttleMs = 0;
 
   constructor(source: Buffer) {
@@ -136,19 +136,19 @@ export class ResponseReader {
     return this.source.toString('utf8', at, at + length);
   }
 
-  /** A null reads as ''. */
+  /** Null is read as ''. */
   string(): string {
     return this.nullableString() ?? '';
   }
 
-  /** A view, not a copy; a null reads as empty. */
+  /** A view, not a copy; null is read as empty. */
   bytes(): Buffer {
     const length = Math.max(0, this.int32());
     const at = this.#skip(length);
     return this.source.subarray(at, at + length);
   }
 
-  /** A null array reads as empty. */
+  /** A null array is read as empty. */
   array<T>(each: () => T): T[] {
     const length = this.int32();
     const items: T[] = [];
@@ -167,7 +167,7 @@ export class ResponseReader {
   }
 }
 
-/** Items in the order of their topics' first appearance: requests name each topic once. */
+/** Items in the order of first appearance of their topics: requests name each topic once. */
 export function byTopic<T extends { readonly topic: string }>(items: readonly T[]): [topic: string, items: T[]][] {
   const groups = new Map<string, T[]>();
   for (const item of items) {

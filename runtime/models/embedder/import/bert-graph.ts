@@ -1,13 +1,13 @@
 /**
- * A BERT encoder as an ONNX graph, pooling and L2 norm inside. The order of operators is the one that onnxruntime's
- * optimiser looks for, so that it makes one Attention, one FastGelu and one LayerNormalization of each group.
+ * A BERT encoder as an ONNX graph that includes pooling and the L2 norm. The operators are in the order that
+ * onnxruntime's optimiser expects, so that it fuses each group into one Attention, FastGelu or LayerNormalization.
  */
 import type { Pooling } from '../model-files.js';
 import type { Bert, BertLayer, Linear } from './bert.js';
 import { OnnxWriter } from './onnx-writer.js';
 import type { Tensor } from './safetensors.js';
 
-/** What a masked token's score is lowered by: its weight underflows to 0. */
+/** Subtracted from the score of a masked token: its weight underflows to 0. */
 const MASKED = -10_000;
 
 /** The file of the model, in pieces. Throws RangeError above 2 GiB. */

@@ -1,6 +1,6 @@
 /**
- * The same encoder, slow and obvious, in float64: what an imported model is held against before anybody uses it.
- * Devlin et al. 2019 (post-norm transformer), Reimers and Gurevych 2019 (pooling).
+ * The same encoder, slow and obvious, in float64: every imported model is compared with it before use. Devlin et al.
+ * 2019 (post-norm transformer), Reimers and Gurevych 2019 (pooling).
  */
 import type { Pooling } from '../model-files.js';
 import type { Bert, BertLayer, Linear } from './bert.js';
@@ -81,7 +81,7 @@ function gelu(x: number): number {
   return 0.5 * x * (1 + erf(x / Math.SQRT2));
 }
 
-/** Abramowitz and Stegun 7.1.26: wrong by at most 1.5e-7, which is enough here. */
+/** Abramowitz and Stegun 7.1.26: the error is at most 1.5e-7, which is enough here. */
 function erf(x: number): number {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const polynomial = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));

@@ -1,4 +1,4 @@
-/** A BERT encoder: what config.json says of it, and its weights by name. */
+/** A BERT encoder: its description in config.json, and its weights by name. */
 import { FreshetError } from '../../../process/errors.js';
 import type { Safetensors, Tensor } from './safetensors.js';
 
@@ -14,7 +14,7 @@ export interface BertConfig {
   readonly activation: 'gelu' | 'relu';
 }
 
-/** A linear layer: y = W x + b, W row by row of outputs, as PyTorch keeps it. */
+/** A linear layer: y = W x + b, with W stored by rows of outputs, as in PyTorch. */
 export interface Linear {
   readonly weight: Tensor;
   readonly bias: Tensor;
@@ -40,7 +40,7 @@ export interface Bert {
   readonly layers: readonly BertLayer[];
 }
 
-/** Throws FreshetError('settings') for another architecture, ('invalid_data') for a config.json that makes no sense. */
+/** Throws FreshetError('settings') for another architecture, ('invalid_data') for an invalid config.json. */
 export function bertConfig(config: Readonly<Record<string, unknown>>, file: string): BertConfig {
   const type = config['model_type'];
   if (type !== 'bert')
@@ -51,15 +51,12 @@ export function bertConfig(config: Readonly<Record<string, unknown>>, file: stri
     );
   const position = config['position_embedding_type'] ?? 'absolute';
   if (position !== 'absolute')
-    throw new FreshetError(
-      'settings',
-      `${file} asks for ${String(position)} positions; only absolute ones are supported.`,
-    );
+    throw new FreshetError('settings', `${file} uses ${String(position)} positions; only absolute ones are supported.`);
   const activation = config['hidden_act'] ?? 'gelu';
   if (activation !== 'gelu' && activation !== 'relu')
     throw new FreshetError(
       'settings',
-      `${file} asks for the activation ${String(activation)}; only gelu and relu are supported.`,
+      `${file} uses the activation ${String(activation)}; only gelu and relu are supported.`,
     );
   const count = (name: string, otherwise?: number) => {
     const value = config[name] ?? otherwise;
@@ -72,7 +69,7 @@ export function bertConfig(config: Readonly<Record<string, unknown>>, file: stri
   const hidden = count('hidden_size');
   const heads = count('num_attention_heads');
   if (hidden % heads !== 0)
-    throw new FreshetError('invalid_data', `${file}: hidden_size ${hidden} cannot be shared by ${heads} heads.`);
+    throw new FreshetError('invalid_data', `${file}: hidden_size ${hidden} cannot be divided by ${heads} heads.`);
   const epsilon = config['layer_norm_eps'] ?? 1e-12;
   if (typeof epsilon !== 'number' || !(epsilon > 0))
     throw new FreshetError('invalid_data', `${file}: layer_norm_eps must be a number above 0.`);
@@ -89,7 +86,7 @@ export function bertConfig(config: Readonly<Record<string, unknown>>, file: stri
   };
 }
 
-/** Takes the weights out of a file. Throws FreshetError('invalid_data') naming the first that is missing or wrong. */
+/** Reads the weights from a file. Throws FreshetError('invalid_data') naming the first missing or wrong one. */
 export function bertWeights(config: BertConfig, file: Safetensors): Bert {
   const { hidden, intermediate, vocabulary, positions, types } = config;
   const prefix = file.has('bert.embeddings.word_embeddings.weight') ? 'bert.' : '';

@@ -1,6 +1,6 @@
 /**
- * `freshet model import`: model.safetensors with its config.json → model.onnx, pooling and L2 norm inside. What was
- * written is run beside a float64 reference before it takes its name, so a half-written or wrong model is never seen.
+ * `freshet model import`: model.safetensors with its config.json → model.onnx, including pooling and the L2 norm. The
+ * new file is compared with a float64 reference before it gets its name, so a partial or wrong model is never visible.
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -15,16 +15,16 @@ import { bertReference } from './bert-reference.js';
 import { OPSET } from './onnx-writer.js';
 import { Safetensors } from './safetensors.js';
 
-/** Cosine of the written model with the reference, of every text that is tried. */
+/** Minimum cosine between the new model and the reference, for every test text. */
 export const COSINE_MIN = 0.9999;
-/** Lengths of the texts that are tried, in one batch: the shorter ones are padded, so the mask is tried too. */
+/** Lengths of the test texts, in one batch: the shorter ones are padded, so the mask is tested too. */
 const TRIED_TOKENS = [3, 7, 12] as const;
 
-export interface ImportOptions {
+interface ImportOptions {
   readonly folder: string;
-  /** Says what would be done, and checks all weights, but writes nothing. */
+  /** Reports what would be done and checks all weights, but writes nothing. */
   readonly dryRun?: boolean;
-  /** Replaces a model.onnx that is there. */
+  /** Replaces an existing model.onnx. */
   readonly replace?: boolean;
 }
 
@@ -38,13 +38,13 @@ export interface ImportedModel {
   readonly opset: number;
   readonly file: string;
   readonly bytes: number;
-  /** The lowest of what was tried; null in a dry run. */
+  /** The lowest of all test texts; null in a dry run. */
   readonly cosine: number | null;
 }
 
 /**
- * Errors: 'settings' for what cannot be imported or would be overwritten; 'invalid_data' for damaged files or when the
- * written model does not give what the reference gives.
+ * Throws 'settings' when the model cannot be imported or would be overwritten; 'invalid_data' for damaged files or when
+ * the new model does not agree with the reference.
  */
 export async function importModel({ folder, dryRun, replace }: ImportOptions): Promise<ImportedModel> {
   const found = await readModelFolder(folder);
@@ -54,13 +54,13 @@ export async function importModel({ folder, dryRun, replace }: ImportOptions): P
     throw new FreshetError(
       'settings',
       existsSync(join(found.transformer, 'pytorch_model.bin'))
-        ? `${folder} has pytorch_model.bin but no model.safetensors: a pickle is a program and is not opened here. Save it as safetensors.`
+        ? `${folder} has pytorch_model.bin but no model.safetensors: a pickle is a program, so it is not opened. Save it as safetensors.`
         : `${folder} has no model.safetensors.`,
     );
   if (!existsSync(settings)) throw new FreshetError('settings', `${folder} has no config.json.`);
   const file = join(found.transformer, 'model.onnx');
   if (existsSync(file) && !replace && !dryRun)
-    throw new FreshetError('settings', `${file} is there already; --replace writes it anew.`);
+    throw new FreshetError('settings', `${file} already exists; --replace overwrites it.`);
   const bert = bertWeights(bertConfig(found.config, settings), await Safetensors.read(weights));
   const pieces = graphOf(bert, found.pooling, weights);
   const cosine = dryRun ? null : await write(file, pieces, (aside) => compare(aside, bert, found.pooling));
@@ -87,7 +87,7 @@ function graphOf(bert: Bert, pooling: Pooling, weights: string): readonly Uint8A
   }
 }
 
-/** Written aside, synced, checked, and only then given its name. */
+/** Written aside, synced and checked before it gets its name. */
 async function write<T>(file: string, pieces: readonly Uint8Array[], check: (aside: string) => Promise<T>): Promise<T> {
   const aside = `${file}.${randomUUID()}`;
   try {
@@ -106,7 +106,7 @@ async function write<T>(file: string, pieces: readonly Uint8Array[], check: (asi
   }
 }
 
-/** Small pieces joined: most are a few bytes. */
+/** Joins small pieces: most have a few bytes. */
 function* together(pieces: readonly Uint8Array[]): Iterable<Uint8Array> {
   let small: Uint8Array[] = [];
   for (const piece of pieces) {
@@ -133,11 +133,11 @@ async function compare(file: string, bert: Bert, pooling: Pooling): Promise<numb
   if (cosine >= COSINE_MIN) return cosine;
   throw new FreshetError(
     'invalid_data',
-    `The written model does not give what its weights say (cosine ${cosine} with the reference): nothing was kept.`,
+    `The new model does not agree with the reference (cosine ${cosine}): nothing was kept.`,
   );
 }
 
-/** Numbers that spread over the vocabulary, the same every time. */
+/** Token ids spread over the vocabulary, the same every time. */
 function idsOf(length: number, vocabulary: number): number[] {
   return Array.from({ length }, (_, i) => (Math.imul(i + length, 0x9e3779b1) >>> 0) % vocabulary);
 }

@@ -6,7 +6,7 @@ const FLOAT = 1;
 const INT64 = 7;
 const IR_VERSION = 8;
 export const OPSET = 17;
-/** protobuf's own limit for one message. */
+/** protobuf's limit for one message. */
 const BYTES_MAX = 2 ** 31 - 1;
 
 type Attribute = { readonly i: number } | { readonly f: number } | { readonly ints: readonly number[] };
@@ -65,12 +65,12 @@ export class OnnxWriter {
     this.#graph.text(2, name);
   }
 
-  /** Adds an operator with one output; answers the output's name. */
+  /** Adds an operator with one output; returns the name of the output. */
   node(operator: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {
     return this.named(`${operator.toLowerCase()}_${++this.#names}`, operator, inputs, attributes);
   }
 
-  /** The same with an output that the caller names. */
+  /** The same with an output named by the caller. */
   named(
     output: string,
     operator: string,
@@ -94,7 +94,7 @@ export class OnnxWriter {
     return this.#initializer(name, [values.length], INT64, new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
   }
 
-  /** A number without a dimension. */
+  /** A number without dimensions. */
   scalar(name: string, value: number): string {
     return this.floats(name, [], Float32Array.of(value));
   }
@@ -106,7 +106,7 @@ export class OnnxWriter {
     return name;
   }
 
-  /** An input of whole numbers; a dimension is a length or a name. */
+  /** An input of integers; a dimension is a length or a name. */
   input(name: string, shape: readonly (number | string)[]): string {
     this.#graph.message(11, valueInfo(name, INT64, shape));
     return name;

@@ -1,6 +1,6 @@
 /**
- * Reads model.safetensors: eight bytes with the length of a JSON header, the header (name → dtype, shape, place), then
- * the numbers. Half and bfloat precision become float32, which loses nothing.
+ * Reads model.safetensors: eight bytes with the length of a JSON header, the header (name → dtype, shape, position),
+ * then the numbers. Half and bfloat16 become float32, which loses nothing.
  */
 import { open } from 'node:fs/promises';
 import { FreshetError } from '../../../process/errors.js';
@@ -31,7 +31,7 @@ export class Safetensors {
     this.#data = data;
   }
 
-  /** Reads the whole file. Throws FreshetError('invalid_data') when it is damaged, cut off or something else. */
+  /** Reads the whole file. Throws FreshetError('invalid_data') if it is damaged, truncated or of another kind. */
   static async read(file: string): Promise<Safetensors> {
     const handle = await open(file, 'r');
     let bytes: Buffer;
@@ -42,18 +42,18 @@ export class Safetensors {
     }
     const length = bytes.length < 8 ? 0 : Number(bytes.readBigUInt64LE(0));
     if (length < 2 || length > HEADER_BYTES_MAX || 8 + length > bytes.length)
-      throw damaged(file, 'its header is not whole');
+      throw damaged(file, 'its header is truncated');
     let header: unknown;
     try {
       header = JSON.parse(bytes.toString('utf8', 8, 8 + length));
     } catch {
-      throw damaged(file, 'its header is no JSON');
+      throw damaged(file, 'its header is not JSON');
     }
     const data = bytes.subarray(8 + length);
     const entries = new Map<string, Entry>();
     for (const [name, entry] of Object.entries(header as Record<string, unknown>)) {
       if (name === '__metadata__') continue;
-      if (!isEntry(entry)) throw damaged(file, `what it says of ${name} makes no sense`);
+      if (!isEntry(entry)) throw damaged(file, `its entry for ${name} is invalid`);
       if (entry.data_offsets[1] > data.length) throw damaged(file, `it ends before ${name} does`);
       entries.set(name, entry);
     }
@@ -68,26 +68,26 @@ export class Safetensors {
     return this.#entries.has(name);
   }
 
-  /** Throws FreshetError('invalid_data') when it is missing, has another shape, or holds what is no number. */
+  /** Throws FreshetError('invalid_data') if it is missing, has another shape, or contains non-finite values. */
   tensor(name: string, shape: readonly number[]): Tensor {
     const entry = this.#entries.get(name);
     if (entry === undefined) throw damaged(this.#file, `it has no ${name}`);
     if (entry.shape.join() !== shape.join())
-      throw damaged(this.#file, `${name} is [${entry.shape}], config.json makes it [${shape}]`);
+      throw damaged(this.#file, `${name} is [${entry.shape}], but config.json makes it [${shape}]`);
     const size = BYTES[entry.dtype];
-    if (size === undefined) throw damaged(this.#file, `${name} is ${entry.dtype}, only F32, F16 and BF16 can be read`);
+    if (size === undefined) throw damaged(this.#file, `${name} is ${entry.dtype}; only F32, F16 and BF16 can be read`);
     const [start, end] = entry.data_offsets;
     const count = shape.reduce((product, length) => product * length, 1);
     if (end - start !== count * size)
       throw damaged(this.#file, `${name} has ${end - start} bytes, not ${count * size}`);
     const values = floats(this.#data.subarray(start, end), entry.dtype);
-    if (!values.every(Number.isFinite)) throw damaged(this.#file, `${name} holds what is no number`);
+    if (!values.every(Number.isFinite)) throw damaged(this.#file, `${name} contains values that are not finite`);
     return { shape, values };
   }
 }
 
 function damaged(file: string, why: string): FreshetError {
-  return new FreshetError('invalid_data', `${file} is damaged or no safetensors file: ${why}.`);
+  return new FreshetError('invalid_data', `${file} is damaged or not a safetensors file: ${why}.`);
 }
 
 function isEntry(entry: unknown): entry is Entry {
@@ -106,7 +106,7 @@ function isEntry(entry: unknown): entry is Entry {
 }
 
 function floats(bytes: Buffer, dtype: string): Float32Array {
-  // Copied, so that it begins where a Float32Array may.
+  // Copied, because a Float32Array must be aligned.
   if (dtype === 'F32') return new Float32Array(new Uint8Array(bytes).buffer);
   const out = new Float32Array(bytes.length / 2);
   if (dtype === 'F16') for (let i = 0; i < out.length; i++) out[i] = half(bytes.readUInt16LE(2 * i));

@@ -1,26 +1,28 @@
-/** The application as a service: it opens the model of its settings, joins its group, and comes back after an error. */
+/** The application as a service: it opens the model of its settings, joins its group, and outlives a commit of unknown outcome. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openReporting } from '../../../../assembly/reporting.js';
+import { loadSettings } from '../../../../assembly/settings.js';
 import { createEmbeddings } from '../../../../processors/embeddings/main.js';
+import { embedderMetrics } from '../../../../runtime/models/embedder/metrics.js';
 import { systemClock } from '../../../../runtime/process/clock.js';
 import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
-import { loadSettings } from '../../../../runtime/process/settings.js';
 import { listener, type Said } from '../../../support/listener.js';
 import { Stage } from './stage.js';
 
-test('without a model folder the hashed model is opened, loudly; an unknown outcome of a commit costs a restore', async () => {
+test('without a model folder the hashed model is opened, loudly; an unknown outcome of a commit costs no restore', async () => {
   const stage = await Stage.of();
   for (let i = 0; i < 20; i++) await stage.put(`p${i}`, { title: `title ${i}` });
   const said: Said[] = [];
-  const { log, codec, metrics } = stage;
+  const { log, codec } = stage;
+  const reporting = openReporting(listener(said));
   stage.log.failNext(new FreshetError('indefinite_commit', 'no answer came'));
   const service = createEmbeddings({
     log,
     codec,
-    metrics,
+    ...reporting,
     settings: loadSettings({ COMMIT_INTERVAL_MS: '5' }),
-    logger: listener(said),
     clock: systemClock,
   });
   await service.start();
@@ -30,8 +32,9 @@ test('without a model folder the hashed model is opened, loudly; an unknown outc
   const warning = said.find(({ event }) => event === 'embedding_model');
   assert.equal(warning?.['kind'], 'hashed');
   assert.match(String(warning?.['note']), /lexical only/);
-  assert.equal(said.filter(({ event }) => event === 'task_failed').length, 1);
-  const { values } = await metrics.embeddingModel.get();
+  const times = (name: string) => said.filter(({ event }) => event === name).length;
+  assert.deepEqual([times('commit_outcome_unknown'), times('task_failed'), times('task_restored')], [1, 0, 2]);
+  const { values } = await embedderMetrics(reporting.metrics).model.get();
   assert.deepEqual(
     values.map(({ labels, value }) => [labels.kind, value]),
     [['hashed', 1]],
@@ -43,9 +46,9 @@ test('without a model folder the hashed model is opened, loudly; an unknown outc
 });
 
 test('a model folder that is not there stops the start with a sentence', async () => {
-  const { log, codec, metrics } = await Stage.of();
+  const { log, codec } = await Stage.of();
   const settings = loadSettings({ EMBEDDING_MODEL_DIR: '/nowhere/at/all' });
-  const service = createEmbeddings({ log, codec, metrics, settings, logger: silentLogger, clock: systemClock });
+  const service = createEmbeddings({ log, codec, settings, ...openReporting(silentLogger), clock: systemClock });
   await assert.rejects(
     service.start(),
     (error) => hasCode(error, 'settings') && /no folder \/nowhere\/at\/all/.test(String(error)),

@@ -1,9 +1,13 @@
 /** Embedding tasks over a log in memory, with a model that counts what it is asked. */
+
 import { createHash } from 'node:crypto';
-import { EmbeddingTask } from '../../../../processors/embeddings/embedding-task.js';
+import { embeddingsProcessor } from '../../../../processors/embeddings/main.js';
+import { embeddingMetrics } from '../../../../processors/embeddings/metrics.js';
 import type { Embedder } from '../../../../runtime/models/embedder/embedder.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
 import { createMetrics } from '../../../../runtime/process/metrics.js';
+import type { AwaitedWork } from '../../../../runtime/tasks/awaited-work.js';
+import { Task } from '../../../../runtime/tasks/task.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { DeadLetter, Embedding, Product } from '../../../../schemas/records.js';
 import { embeddings, embeddingsChangelog } from '../../../../topics/embeddings.js';
@@ -51,7 +55,9 @@ export class Stage {
   readonly codec = new Codec();
   readonly clock = new ManualClock(NOW);
   readonly metrics = createMetrics();
-  tasks: EmbeddingTask[] = [];
+  tasks: Task[] = [];
+  /** Of the newest tasks. */
+  #works: AwaitedWork[] = [];
   #runs: { readonly stop: AbortController; readonly done: Promise<void> }[] = [];
 
   private constructor(
@@ -92,39 +98,39 @@ export class Stage {
     for (const task of this.tasks) await task.restore();
   }
 
-  newTasks(embedder: Embedder): EmbeddingTask[] {
+  newTasks(embedder: Embedder): Task[] {
+    this.#works = [];
+    const processor = embeddingsProcessor(embedder, this.metrics);
     return Array.from(
       { length: this.partitions },
       (_, index) =>
-        new EmbeddingTask(
-          {
-            declaration: {
-              name: 'embeddings',
-              application: 'embeddings.v1',
-              fingerprint: 'embeddings',
-              input: products.name,
-              changelog: embeddingsChangelog.name,
-              writes: [embeddings.name, embeddingsChangelog.name, deadLetters.name],
-              tables: [],
-              createPart: () => {
-                throw new Error('there are no parts');
-              },
+        new Task({
+          declaration: {
+            ...processor,
+            createWork: (options) => {
+              const work = processor.createWork(options);
+              this.#works.push(work);
+              return work;
             },
-            index,
-            inputs: [{ topic: products.name, partition: index }],
-            partitions: this.partitions,
-            log: this.log,
-            codec: this.codec,
-            logger: silentLogger,
-            metrics: this.metrics,
-            clock: this.clock,
-            commitIntervalMs: this.commitIntervalMs,
-            changelogIntervalMs: 1_000,
-            onCommitted: () => undefined,
           },
-          embedder,
-        ),
+          index,
+          inputs: [{ topic: products.name, partition: index }],
+          partitions: this.partitions,
+          log: this.log,
+          codec: this.codec,
+          logger: silentLogger,
+          metrics: this.metrics,
+          clock: this.clock,
+          commitIntervalMs: this.commitIntervalMs,
+          changelogIntervalMs: 1_000,
+          onCommitted: () => undefined,
+        }),
     );
+  }
+
+  /** Products of the newest tasks that wait since the start or a change of the model. */
+  get waiting(): number {
+    return this.#works.reduce((sum, { backlog }) => sum + backlog!.size, 0);
   }
 
   run(): void {
@@ -169,7 +175,7 @@ export class Stage {
 
   /** Whether the newest marker of every task is at the end and speaks of its model. */
   async isSettled(): Promise<boolean> {
-    if (this.tasks.some(({ waiting }) => waiting > 0)) return false;
+    if (this.waiting > 0) return false;
     const markers = new Map<number, { fingerprint: string; parts: { offset: number }[] }>();
     for (const { partition, value } of await written(this.log, embeddingsChangelog.name))
       markers.set(partition, this.codec.decode('Marker', value!) as never);
@@ -205,7 +211,7 @@ export class Stage {
 
   /** freshet_embeddings_total of an outcome. */
   async counted(outcome: string): Promise<number> {
-    const { values } = await this.metrics.embeddings.get();
+    const { values } = await embeddingMetrics(this.metrics).products.get();
     return values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
   }
 }

@@ -5,12 +5,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DEFAULT_SETTINGS, type RawRecord, Reference, relativeError } from '../../../../publishing/audit/reference.js';
+import { type RawRecord, relativeError } from '../../../../publishing/audit/reference.js';
 import { visitRows } from '../../../../runtime/tasks/scan.js';
 import type { Affinity, Event, Interactions, Popularity } from '../../../../schemas/records.js';
 import { events } from '../../../../topics/events.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import { Driver } from '../../../support/driver.js';
+import { DEFAULT_SETTINGS, Reference } from '../../../support/reference.js';
 
 const START = Date.UTC(2026, 10, 3, 12);
 const MINUTE_MS = 60_000;

@@ -4,13 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Reference, relativeError } from '../../../../publishing/audit/reference.js';
+import { relativeError } from '../../../../publishing/audit/reference.js';
 import type { Clock } from '../../../../runtime/process/clock.js';
 import { newestMarker } from '../../../../runtime/tasks/scan.js';
 import type { Affinity, Event, Interactions, Popularity } from '../../../../schemas/records.js';
 import { events } from '../../../../topics/events.js';
 import { Driver, type DriverOptions } from '../../../support/driver.js';
 import { SkewedClock } from '../../../support/manual-clock.js';
+import { Reference } from '../../../support/reference.js';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

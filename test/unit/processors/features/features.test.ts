@@ -5,12 +5,13 @@ import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DEFAULT_SETTINGS, type RawRecord, Reference, relativeError } from '../../../../publishing/audit/reference.js';
+import { type RawRecord, relativeError } from '../../../../publishing/audit/reference.js';
 import type { Affinity, DeadLetter, Interactions, Popularity, Product } from '../../../../schemas/records.js';
 import { deadLetters, events, lateEvents, products } from '../../../../topics/events.js';
 import { Driver, type DriverOptions } from '../../../support/driver.js';
 import { STREAM_CATALOGUE, streamArbitrary } from '../../../support/generator.js';
 import { listener, type Said } from '../../../support/listener.js';
+import { DEFAULT_SETTINGS, Reference } from '../../../support/reference.js';
 
 const DAY_MS = 86_400_000;
 const ERROR_MAX = 1e-9;

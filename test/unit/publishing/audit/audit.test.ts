@@ -290,7 +290,7 @@ test('what has not passed the tasks is waited for, and a standstill is told, not
   try {
     await send(one, { event_id: '1' });
     const report = await run(one.audit());
-    assert.match(report.behind ?? '', /^Nothing moves: the activity tasks have 1 records of events before them\.$/);
+    assert.match(report.behind ?? '', /^Nothing moves: the activity tasks have 1 records of events to read\.$/);
     assert.deepEqual(report.differences, []);
     await one.driver.run();
     assertClean(await run(one.audit()));
@@ -337,13 +337,13 @@ test('a store that was emptied is waited for: rows that are not there yet are no
     const report = await run(one.audit());
     assert.match(
       report.behind ?? '',
-      /^Nothing moves: redis has \d+ records of (popularity|affinity|interactions)\.v1 before it\.$/,
+      /^Nothing moves: redis has \d+ records of (popularity|affinity|interactions)\.v1 to apply\.$/,
     );
     assert.deepEqual(report.differences, []);
     served.applied = true;
     served.missing = 'interactions.v1';
     served.spoil = (rows) => rows.interactions.clear();
-    assert.equal((await run(one.audit())).behind, 'Nothing moves: redis has 1 records of interactions.v1 before it.');
+    assert.equal((await run(one.audit())).behind, 'Nothing moves: redis has 1 records of interactions.v1 to apply.');
     served.missing = null;
     // Emptied only after everything had passed, while rows are read.
     served.beforeRead = async () => {

@@ -1,10 +1,12 @@
 /** The auditor's loop: what it logs, counts and answers, and how it goes on after failures. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openReporting } from '../../../../assembly/reporting.js';
 import { Auditor } from '../../../../publishing/audit/auditor.js';
+import { auditMetrics } from '../../../../publishing/audit/metrics.js';
 import type { AuditReport } from '../../../../publishing/audit/report.js';
 import type { Logger } from '../../../../runtime/process/logger.js';
-import { createMetrics } from '../../../../runtime/process/metrics.js';
 import { REPORT } from '../../../support/audits.js';
 import { ManualClock } from '../../../support/manual-clock.js';
 
@@ -21,7 +23,6 @@ type Line = { readonly level: string; readonly event: string } & Readonly<Record
 /** An auditor whose comparisons answer what the test says, one after the other; the last one again and again. */
 function rig(answers: (AuditReport | Error)[], after: Promise<void> = Promise.resolve()) {
   const clock = new ManualClock(NOW);
-  const metrics = createMetrics();
   const lines: Line[] = [];
   const log =
     (level: string) =>
@@ -29,6 +30,7 @@ function rig(answers: (AuditReport | Error)[], after: Promise<void> = Promise.re
       lines.push({ level, ...fields } as Line);
     };
   const logger = { info: log('info'), warn: log('warn'), error: log('error') } as unknown as Logger;
+  const { metrics, events } = openReporting(logger);
   let compared = 0;
   let followed = 0;
   const audit = {
@@ -42,7 +44,7 @@ function rig(answers: (AuditReport | Error)[], after: Promise<void> = Promise.re
     },
     close: async () => undefined,
   };
-  const auditor = new Auditor({ audit, intervalMs: INTERVAL_MS, clock, logger, metrics, after });
+  const auditor = new Auditor({ audit, intervalMs: INTERVAL_MS, clock, logger, events, after });
   /** Moves time on, a second at a time, with every turn of the loop in between. */
   const pass = async (ms: number) => {
     for (let passed = 0; passed < ms; passed += 1_000) {
@@ -80,7 +82,7 @@ test('it compares once per interval and follows the log every second in between'
   await pass(4_000);
   assert.equal(compared(), 2);
   await auditor.stop();
-  const success = await metrics.auditSuccess.get();
+  const success = await auditMetrics(metrics).success.get();
   assert.ok(success.values[0]!.value >= (NOW + INTERVAL_MS) / 1_000);
 });
 

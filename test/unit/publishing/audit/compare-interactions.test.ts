@@ -4,8 +4,9 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Known, Outcome } from '../../../../publishing/audit/compare.js';
 import { compareInteractions } from '../../../../publishing/audit/compare-interactions.js';
-import { type CountedEvent, interactionsOf, utcDay } from '../../../../publishing/audit/reference.js';
+import { type CountedEvent, utcDay } from '../../../../publishing/audit/reference.js';
 import type { StoredInteraction, StoredInteractions } from '../../../../publishing/sinks/interactions-row.js';
+import { interactionsOf } from '../../../support/reference.js';
 
 const NOON = Date.UTC(2026, 10, 3, 12);
 const HOUR_MS = 3_600_000;

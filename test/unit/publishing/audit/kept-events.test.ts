@@ -9,7 +9,7 @@ const DAY_MS = 86_400_000;
 const ALL = { share: 1, salt: '', keysMax: 1_000, eventsMax: 10_000 };
 
 function event(over: Partial<CountedEvent> = {}): CountedEvent {
-  const rest = { user: '', product: '', category: null, type: 'view', forgotten: false } as const;
+  const rest = { user: '', product: '', category: null, type: 'view' } as const;
   return { partition: 3, offset: 7, ts: NOON, ...rest, ...over };
 }
 

@@ -1,16 +1,10 @@
 /** The reference itself, held against sums small enough to be done by hand. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import {
-  DEFAULT_SETTINGS,
-  EMPTY_CATALOGUE,
-  intake,
-  type RawRecord,
-  Reference,
-  relativeError,
-} from '../../../../publishing/audit/reference.js';
+import { type RawRecord, relativeError } from '../../../../publishing/audit/reference.js';
 import type { Event } from '../../../../schemas/records.js';
 import { partitionOf } from '../../../../topics/partition.js';
+import { DEFAULT_SETTINGS, EMPTY_CATALOGUE, intake, Reference } from '../../../support/reference.js';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

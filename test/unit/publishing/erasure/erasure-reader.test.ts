@@ -152,9 +152,12 @@ describe('an erasure of a user', () => {
     const rig = await rigOf(t);
     await rig.features('events', 'Affinity', USER.id, affinity(USER.id, {}), affinity(USER.id, {}));
     await rig.erase(USER);
-    assert.deepEqual(await rig.waitsFor(USER), ['a task of version 1 to forget', 'the database to apply topic users']);
+    assert.deepEqual(await rig.waitsFor(USER), [
+      'a task of version 1 to erase the user',
+      'the database to apply topic users',
+    ]);
     await rig.folded(2);
-    assert.equal((await rig.waitsFor(USER))[0], 'a task of version 1 to forget', 'the cut is offset 2');
+    assert.equal((await rig.waitsFor(USER))[0], 'a task of version 1 to erase the user', 'the cut is offset 2');
     await rig.features('affinity.v1', 'Affinity', USER.id, null);
     await rig.folded(3, { oldest_due: 1 });
     assert.deepEqual(await rig.waitsFor(USER), [
@@ -229,7 +232,7 @@ describe('an erasure of a user', () => {
     const { cut, waits_for } = await rig.status(USER);
     // Behind the first cut, the end of its transaction, and the event.
     assert.equal(cut!.offset, 3);
-    assert.equal(waits_for[0], 'a task of version 1 to forget');
+    assert.equal(waits_for[0], 'a task of version 1 to erase the user');
   });
 
   it('is told from what is left of the log: the cut may have expired, deletions may be compacted away', async (t) => {
@@ -265,7 +268,7 @@ describe('an erasure of a user', () => {
     assert.equal(of('raw events').until, new Date(NOW + 100 * 86_400_000).toISOString());
     assert.match(of('dead letters of unreadable events').rule, /30 days.*2 rows of dead_letters stay/);
     assert.match(of('rows per day of the user').rule, /^null values are written/);
-    assert.match(of('factors of the user in models made before').rule, /24 hours after another/);
+    assert.match(of('factors of the user in models built before').rule, /24 hours after another/);
     assert.equal(of('hashes of event ids').until, new Date(NOW + 6 * 3_600_000).toISOString());
     assert.equal(of('local checkpoints of tasks').until, new Date(NOW + 6 * 86_400_000).toISOString());
   });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { encodeId, Layout, rankScore } from '../../../../publishing/layout.js';
 import type { GroupSink } from '../../../../publishing/live/materialise.js';
+import { sinkMetrics } from '../../../../publishing/live/metrics.js';
 import { affinityOnline } from '../../../../publishing/sinks/affinity.js';
 import type { Change } from '../../../../publishing/sinks/keyed-topic.js';
 import { popularityOnline } from '../../../../publishing/sinks/popularity.js';
@@ -259,7 +260,7 @@ describe('a sink applies every batch exactly once', () => {
     assertChained(troubled.applied);
     await assertShows(store, [a]);
     assert.equal(await failuresOf(metrics), 1);
-    assert.equal((await metrics.sinkApplied.get()).values[0]?.value, 1, 'counted once');
+    assert.equal((await sinkMetrics(metrics).applied.get()).values[0]?.value, 1, 'counted once');
   });
 
   test('with two owners at once, neither twice nor backward', async (t) => {
@@ -506,7 +507,7 @@ describe('a sink whose store', () => {
 });
 
 async function failuresOf(metrics: Metrics): Promise<number> {
-  const { values } = await metrics.sinkFailures.get();
+  const { values } = await sinkMetrics(metrics).failures.get();
   return values.reduce((sum, { value }) => sum + value, 0);
 }
 

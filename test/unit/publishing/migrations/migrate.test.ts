@@ -37,10 +37,10 @@ describe('migrations', () => {
       const folder = await folderWith(t, Object.fromEntries(files.map((file) => [file, ''])));
       await assert.rejects(readMigrations(folder), why);
     };
-    await refused(['0002_a.up.sql', '0002_a.down.sql'], /number 1 is due/);
-    await refused(['0001_a.up.sql', '0001_a.down.sql', '0001_b.up.sql', '0001_b.down.sql'], /number 2 is due/);
+    await refused(['0002_a.up.sql', '0002_a.down.sql'], /expected number 1/);
+    await refused(['0001_a.up.sql', '0001_a.down.sql', '0001_b.up.sql', '0001_b.down.sql'], /expected number 2/);
     await refused(['0001_a.up.sql'], /no 0001_a.down.sql/);
     await refused(['0001_a.down.sql'], /no up file/);
-    await refused(['1_a.sql'], /no migration/);
+    await refused(['1_a.sql'], /not a migration/);
   });
 });

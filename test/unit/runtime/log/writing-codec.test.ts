@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { loadSettings } from '../../../../assembly/settings.js';
 import { openReadingCodec, openWritingCodec, subjectsOf } from '../../../../runtime/log/writing-codec.js';
 import { hasCode, isTransient, messageOf } from '../../../../runtime/process/errors.js';
-import { loadSettings } from '../../../../runtime/process/settings.js';
 import { Registry } from '../../../../schemas/registry.js';
 import { allTopics } from '../../../../topics/all.js';
 import { events, products } from '../../../../topics/events.js';
 import { startTestRegistry } from '../../../support/registry.js';
 
 describe('subjectsOf', () => {
-  it('names what others may read, and leaves out what one application keeps to itself', () => {
+  it('names the public topics, and leaves out those private to one application', () => {
     const subjects = subjectsOf(allTopics()).map(({ subject }) => subject);
     for (const topic of ['events', 'products', 'popularity.v1', 'affinity.v1', 'dead-letters', 'erasures'])
       assert.ok(subjects.includes(`${topic}-value`), topic);
@@ -34,7 +34,7 @@ describe('openWritingCodec', () => {
     }
   });
 
-  it('stops with a sentence on an incompatible change, and tells it from silence', async () => {
+  it('stops with a sentence on an incompatible change, and distinguishes it from no answer', async () => {
     const registry = await startTestRegistry();
     const settings = loadSettings({ SCHEMA_REGISTRY_URL: registry.url });
     try {
@@ -47,7 +47,10 @@ describe('openWritingCodec', () => {
       await (await Registry.open({ url: registry.url })).register('events-value', JSON.stringify(other));
       await assert.rejects(openWritingCodec(settings, [events]), (error) => {
         assert.ok(hasCode(error, 'schema'));
-        assert.match(messageOf(error), /Schema Event cannot follow .* field "event_id" is string in the new schema/);
+        assert.match(
+          messageOf(error),
+          /Schema Event is not compatible .* field "event_id" is string in the new schema/,
+        );
         return true;
       });
     } finally {
@@ -58,7 +61,7 @@ describe('openWritingCodec', () => {
 });
 
 describe('openReadingCodec', () => {
-  it('tells a registry that does not answer from one that does not know a schema: only the first may pass', async () => {
+  it('distinguishes a registry that does not answer from one without the schema: only the first is transient', async () => {
     const registry = await startTestRegistry();
     const codec = await openReadingCodec(loadSettings({ SCHEMA_REGISTRY_URL: registry.url }));
     const unknown = Buffer.from([0, 0, 0, 0, 7, 1]);

@@ -56,7 +56,7 @@ async function kill(child: ChildProcess): Promise<void> {
 }
 
 describe('openDataFolder', () => {
-  it('makes the folder for its owner only, and marks it', async () => {
+  it('creates the folder for its owner only, and marks it', async () => {
     const folder = await openDataFolder(join(path, 'deep'));
     assert.equal(statSync(join(path, 'deep')).mode & 0o777, 0o700);
     assert.ok(await isDataFolder(join(path, 'deep')));
@@ -66,17 +66,17 @@ describe('openDataFolder', () => {
     assert.deepEqual(readdirSync(join(path, 'deep')), ['freshet.json']);
   });
 
-  it('closes a folder that stood open to others', async () => {
+  it('removes the access of other users', async () => {
     mkdirSync(path);
     chmodSync(path, 0o755);
     await (await openDataFolder(path)).release();
     assert.equal(statSync(path).mode & 0o777, 0o700);
   });
 
-  it('refuses a folder with other files, a file, and a place it cannot write', async () => {
+  it('refuses a folder with other files, a file, and a place where it cannot write', async () => {
     mkdirSync(path);
     writeFileSync(join(path, 'thesis.txt'), '');
-    await assert.rejects(openDataFolder(path), /holds other files \(thesis\.txt\)\. Choose an empty folder/);
+    await assert.rejects(openDataFolder(path), /contains other files \(thesis\.txt\)\. Choose an empty folder/);
     assert.deepEqual(readdirSync(path), ['thesis.txt']);
     await assert.rejects(
       openDataFolder(join(path, 'thesis.txt')),
@@ -84,7 +84,7 @@ describe('openDataFolder', () => {
     );
   });
 
-  it('is held by one opener, also within a process', async () => {
+  it('can be held only once, even within a process', async () => {
     const folder = await openDataFolder(path);
     await assert.rejects(openDataFolder(path), (error) => hasCode(error, 'locked'));
     await folder.release();
@@ -122,7 +122,7 @@ describe('openDataFolder', () => {
     assert.deepEqual(readdirSync(path), ['freshet.json']);
   });
 
-  it('takes over when the number belongs to another process by now, and after a restart of the machine', async () => {
+  it('takes over when the pid belongs to another process by now, and after a restart of the machine', async () => {
     await (await openDataFolder(path)).release();
     for (const change of [{ start_time: '1' }, { boot: 'before' }]) {
       writeFileSync(join(path, 'lock'), JSON.stringify({ id: 'ab', ...ownIdentity(), since: '', ...change }));
@@ -130,7 +130,7 @@ describe('openDataFolder', () => {
     }
   });
 
-  it('takes over from one who died while taking over, and from a torn lock', async () => {
+  it('takes over from a process that died while taking over, and from a torn lock', async () => {
     await (await openDataFolder(path)).release();
     const dead = { ...ownIdentity(), start_time: '1', since: '' };
     writeFileSync(join(path, 'lock'), JSON.stringify({ id: 'aa', ...dead }));
@@ -143,7 +143,7 @@ describe('openDataFolder', () => {
     assert.deepEqual(readdirSync(path), ['freshet.json']);
   });
 
-  it('respects a living one that is about to take over', async () => {
+  it('respects a living process that is about to take over', async () => {
     await (await openDataFolder(path)).release();
     writeFileSync(join(path, 'lock'), JSON.stringify({ id: 'aa', ...ownIdentity(), start_time: '1', since: '' }));
     writeFileSync(join(path, 'lock.aa'), JSON.stringify({ id: 'bb', ...ownIdentity(), since: '' }));

@@ -1,15 +1,35 @@
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { describe, it } from 'node:test';
+import { z } from 'zod';
 import { hasCode, messageOf } from '../../../../runtime/process/errors.js';
-import { givenSettings, isSecret, loadSettings } from '../../../../runtime/process/settings.js';
+import { flag, folder, integer, number, url } from '../../../../runtime/process/setting-kinds.js';
+import { declareSettings, type Environment, mergeSettings } from '../../../../runtime/process/settings.js';
 
-type Environment = Record<string, string | undefined>;
+const shop = declareSettings(
+  {
+    SHOP_URL: url(['http', 'https']).optional(),
+    SHOP_PASSWORD: z.string().optional(),
+    SHOP_FILE: z.string().optional(),
+    SHOP_OPEN: flag.default(false),
+  },
+  {
+    secrets: ['SHOP_PASSWORD'],
+    needs: [['SHOP_PASSWORD', 'SHOP_URL']],
+    alternatives: [['SHOP_PASSWORD', 'SHOP_FILE']],
+  },
+);
+const shelf = declareSettings({
+  SHELF_FOLDER: folder.default(() => folder.parse('shelf')),
+  SHELF_BOARDS: integer(1, 9).default(3),
+  SHELF_DEPTH: number(0, 1).default(0.5),
+});
+const schema = mergeSettings([shop, shelf]);
 
 /** The sentence that stops the start. */
 function complaint(environment: Environment): string {
   try {
-    loadSettings(environment);
+    schema.load(environment);
   } catch (error) {
     assert.ok(hasCode(error, 'settings'), String(error));
     return messageOf(error);
@@ -17,121 +37,55 @@ function complaint(environment: Environment): string {
   return assert.fail(`accepted: ${JSON.stringify(environment)}`);
 }
 
-const TOKEN = { sha256: 'ab'.repeat(32), role: 'reader', tenant: 'main' };
-
-describe('loadSettings', () => {
-  it('has a default for everything', () => {
-    const settings = loadSettings({});
-    assert.equal(settings.PORT, 8080);
-    assert.equal(settings.HOST, '127.0.0.1');
-    assert.equal(settings.POPULARITY_HALF_LIFE_H, 336);
-    assert.equal(settings.AFFINITY_HALF_LIFE_H, 720);
-    assert.equal(settings.DUPLICATE_HORIZON_H, 6);
-    assert.equal(settings.KAFKA_BROKERS, undefined);
-    assert.equal(settings.FRESHET_DATA_DIR, resolve('data'));
-  });
-
-  it('takes an empty value as unset', () => {
-    const settings = loadSettings({ KAFKA_BROKERS: '', PORT: '', REDIS_URL: '' });
-    assert.equal(settings.KAFKA_BROKERS, undefined);
-    assert.equal(settings.PORT, 8080);
-  });
-
-  it('reads lists, numbers, flags and folders', () => {
-    const settings = loadSettings({
-      KAFKA_BROKERS: 'a:9092,[::1]:9093',
-      KAFKA_SSL_ENABLED: 'true',
-      PORT: '0',
-      DUPLICATE_HORIZON_H: '0.5',
-      FRESHET_DATA_DIR: 'here',
-      ARTIFACTS_DIR: 'there',
+describe('declared settings', () => {
+  it('are merged, each with its default and of its kind', () => {
+    assert.deepEqual(schema.load({ SHOP_OPEN: 'true', SHELF_DEPTH: '0.25', SHELF_BOARDS: '' }), {
+      SHOP_OPEN: true,
+      SHELF_FOLDER: resolve('shelf'),
+      SHELF_BOARDS: 3,
+      SHELF_DEPTH: 0.25,
     });
-    assert.deepEqual(settings.KAFKA_BROKERS, ['a:9092', '[::1]:9093']);
-    assert.equal(settings.KAFKA_SSL_ENABLED, true);
-    assert.equal(settings.PORT, 0);
-    assert.equal(settings.DUPLICATE_HORIZON_H, 0.5);
-    assert.equal(settings.FRESHET_DATA_DIR, resolve('here'));
-    assert.equal(settings.ARTIFACTS_DIR, resolve('there'));
+    assert.equal(schema.load({ SHELF_FOLDER: 'here' }).SHELF_FOLDER, resolve('here'));
+    assert.deepEqual(schema.names, [
+      'SHOP_URL',
+      'SHOP_PASSWORD',
+      'SHOP_FILE',
+      'SHOP_OPEN',
+      'SHELF_FOLDER',
+      'SHELF_BOARDS',
+      'SHELF_DEPTH',
+    ]);
   });
 
-  const malformed: [Environment, RegExp][] = [
-    [{ PORT: '80a' }, /PORT: a number \(it is "80a"\)/],
-    [{ PORT: '0x50' }, /PORT: a number/],
-    [{ PORT: '65536' }, /PORT: .*65535/],
-    [{ PORT: '80.5' }, /PORT: /],
-    [{ COMMIT_INTERVAL_MS: '0' }, /COMMIT_INTERVAL_MS: /],
-    [{ POPULARITY_HALF_LIFE_H: '0.5' }, /POPULARITY_HALF_LIFE_H: .*>=1/],
-    [{ KAFKA_SSL_ENABLED: 'yes' }, /KAFKA_SSL_ENABLED: .*"true"/],
-    [{ KAFKA_BROKERS: 'localhost' }, /KAFKA_BROKERS: host:port/],
-    [{ KAFKA_BROKERS: 'http://localhost:9092' }, /KAFKA_BROKERS: host:port/],
-    [{ LOG_LEVEL: 'loud' }, /LOG_LEVEL: /],
-    [{ REDIS_URL: 'localhost:6379' }, /REDIS_URL: a URL that begins with redis:\/\/ or rediss:\/\//],
-    [{ DATABASE_URL: 'mysql://db/shop' }, /DATABASE_URL: a URL that begins with postgres:\/\//],
-    [{ SCHEMA_REGISTRY_URL: 'registry:8081' }, /SCHEMA_REGISTRY_URL: a URL that begins with http:\/\//],
-    [{ API_TOKENS: 'secret' }, /API_TOKENS: .*not JSON/],
-    [{ API_TOKENS: '[]' }, /API_TOKENS: /],
-    [{ API_TOKENS: JSON.stringify([{ ...TOKEN, sha256: 'plain' }]) }, /API_TOKENS: .*64 hex digits/s],
-    [{ API_TOKENS: JSON.stringify([{ ...TOKEN, password: 'x' }]) }, /API_TOKENS: /],
-  ];
-  for (const [environment, expected] of malformed) {
-    it(`refuses ${JSON.stringify(environment)}`, () => assert.match(complaint(environment), expected));
-  }
-
-  it('names every problem at once', () => {
-    const message = complaint({ PORT: 'x', LOG_LEVEL: 'loud', FRESHET_COLOUR: 'red' });
-    for (const name of ['PORT', 'LOG_LEVEL', 'FRESHET_COLOUR']) assert.ok(message.includes(name), message);
+  it('are refused together when one name is declared twice', () => {
+    const again = declareSettings({ SHELF_BOARDS: integer(1, 2).default(1) });
+    assert.throws(() => mergeSettings([shop, shelf, again]), /The setting SHELF_BOARDS is declared twice/);
   });
 
-  it('refuses an unknown FRESHET_ name and guesses what was meant', () => {
-    assert.match(complaint({ FRESHET_COLOUR: 'red' }), /FRESHET_COLOUR is not a setting\. /);
-    assert.match(complaint({ FRESHET_DATA_DRI: 'x' }), /did you mean FRESHET_DATA_DIR\?/);
-    assert.match(complaint({ FRESHET_PORT: '1' }), /did you mean PORT\?/);
+  it('are all checked before the first complaint', () => {
+    const message = complaint({ SHELF_BOARDS: '10', SHOP_OPEN: 'yes', FRESHET_COLOUR: 'red' });
+    for (const name of ['SHELF_BOARDS', 'SHOP_OPEN', 'FRESHET_COLOUR']) assert.ok(message.includes(name), message);
   });
 
-  it('refuses a near miss of a known name: one letter more, less, other or swapped, or the case', () => {
-    for (const name of ['KAFKA_BROKER', 'KAFKA_BROKERSS', 'KAFKA_BROKARS', 'KAFKA_BROKESR', 'kafka_brokers'])
-      assert.match(complaint({ [name]: 'a:1' }), /did you mean KAFKA_BROKERS\?/);
+  it('are recognised when they are misspelt, with the prefix as well', () => {
+    for (const name of ['SHELF_BORADS', 'SHELF_BOARD', 'shelf_boards', 'FRESHET_SHELF_BOARDS'])
+      assert.match(complaint({ [name]: '1' }), /did you mean SHELF_BOARDS\?/);
+    assert.equal(schema.load({ SHELF_SERVICE_HOST: 'x', SHOP: 'x' }).SHELF_BOARDS, 3);
   });
 
-  it("leaves other programs' names alone", () => {
-    const others = { REDIS_PORT: 'tcp://10.0.0.1:6379', KAFKA_SERVICE_HOST: 'x', HOSTNAME: 'x', SPORT: 'x', PATH: '/' };
-    assert.equal(loadSettings(others).PORT, 8080);
-  });
-
-  it('never shows a secret', () => {
-    for (const environment of [
-      { REDIS_URL: 'hunter2' },
-      { DATABASE_URL: 'hunter2' },
-      { API_TOKENS: 'hunter2' },
-      { KAFKA_SASL_PASSWORD: 'hunter2' },
-    ])
-      assert.doesNotMatch(complaint(environment), /hunter2/);
-    for (const name of ['REDIS_PASSWORD', 'DATABASE_URL', 'API_TOKENS', 'KAFKA_SASL_PASSWORD'])
-      assert.ok(isSecret(name));
-    assert.ok(!isSecret('KAFKA_BROKERS'));
-  });
-
-  it('refuses a setting that would be ignored for want of another', () => {
-    const sasl = { KAFKA_BROKERS: 'a:1', KAFKA_SASL_MECHANISM: 'plain', KAFKA_SASL_USERNAME: 'me' };
-    assert.match(complaint(sasl), /KAFKA_SASL_MECHANISM is set, but KAFKA_SASL_PASSWORD, which it needs, is not/);
-    assert.equal(loadSettings({ ...sasl, KAFKA_SASL_PASSWORD: 'x' }).KAFKA_SASL_MECHANISM, 'plain');
-    assert.match(complaint({ KAFKA_SSL_ENABLED: 'true' }), /KAFKA_BROKERS, which it needs, is not/);
+  it('need the others that they mean nothing without, and exclude their alternatives', () => {
+    assert.match(complaint({ SHOP_PASSWORD: 'x' }), /SHOP_PASSWORD is set, but SHOP_URL, which it needs, is not\./);
     assert.match(
-      complaint({ KAFKA_BROKERS: 'a:1', KAFKA_SSL_CA_FILE: 'ca.pem' }),
-      /KAFKA_SSL_ENABLED, which it needs, is not/,
+      complaint({ SHOP_URL: 'http://shop', SHOP_PASSWORD: 'x', SHOP_FILE: 'y' }),
+      /SHOP_PASSWORD and SHOP_FILE are both set: give one of them\./,
     );
-    assert.match(complaint({ REDIS_PASSWORD: 'x' }), /REDIS_PASSWORD is set, but REDIS_URL, which it needs, is not/);
   });
 
-  it('takes tokens from one place', () => {
-    assert.deepEqual(loadSettings({ API_TOKENS: JSON.stringify([TOKEN]) }).API_TOKENS, [TOKEN]);
-    assert.equal(loadSettings({ API_TOKENS_FILE: 'tokens.json' }).API_TOKENS_FILE, 'tokens.json');
-    assert.match(complaint({ API_TOKENS_FILE: 'tokens.json', API_TOKENS: JSON.stringify([TOKEN]) }), /both set/);
-  });
-});
-
-describe('givenSettings', () => {
-  it('tells what was set from what is a default', () => {
-    assert.deepEqual([...givenSettings({ PORT: '1', HOST: '', LOG_LEVEL: undefined, OTHER: 'x' })], ['PORT']);
+  it('are shown unless they are secrets', () => {
+    const strict = mergeSettings([
+      declareSettings({ SHOP_PIN: integer(0, 9), SHOP_NUMBER: integer(0, 9) }, { secrets: ['SHOP_PIN'] }),
+    ]);
+    assert.throws(() => strict.load({ SHOP_PIN: '77', SHOP_NUMBER: '88' }), /SHOP_PIN: [^7]*\n.*SHOP_NUMBER: .*"88"/);
+    assert.deepEqual(schema.secrets, ['SHOP_PASSWORD']);
   });
 });

@@ -31,7 +31,7 @@ async function linesOf(lines: AsyncIterable<readonly string[]>): Promise<string[
 const withCode = (code: ErrorCode) => (error: unknown) => hasCode(error, code);
 
 describe('artefact folders', () => {
-  test('take a finished folder in by one move, for their owner alone', async (t) => {
+  test('take in a finished folder by one move, for their owner only', async (t) => {
     const { folder, made, artifacts } = await rooted(t);
     const from = await made('work', { 'a.txt': 'A', 'manifest.json': '{}' });
     await chmod(join(from, 'a.txt'), 0o666);
@@ -52,7 +52,7 @@ describe('artefact folders', () => {
     assert.deepEqual(await artifacts.versions('stopwords'), [3, 10]);
   });
 
-  test('are led nowhere else by any name', async (t) => {
+  test('cannot be left by any name', async (t) => {
     const { folder, made, artifacts } = await rooted(t);
     await artifacts.adopt('stopwords', 1, await made('work', { a: 'A' }));
     await writeFile(join(folder, 'secret'), 'S');
@@ -63,7 +63,7 @@ describe('artefact folders', () => {
     for (const version of [0, -1, 0.5, Number.NaN, 1e21])
       assert.throws(() => artifacts.folder('stopwords', version), withCode('invalid_data'));
     assert.throws(() => new Artifacts('relative'), withCode('settings'));
-    // A link could lead anywhere, today or tomorrow.
+    // A link could lead anywhere, now or later.
     await symlink(join(folder, 'secret'), join(artifacts.folder('stopwords', 1), 'link'));
     await assert.rejects(artifacts.text('stopwords', 1, 'link'), withCode('unavailable'));
     const linked = await made('linked', { a: 'A' });
@@ -76,7 +76,7 @@ describe('artefact folders', () => {
     await assert.rejects(artifacts.adopt('stopwords', 2, join(folder, 'alias')), withCode('invalid_data'));
   });
 
-  test('are read line by line, whatever a letter or a line is cut by', async (t) => {
+  test('are read line by line, wherever a chunk cuts a letter or a line', async (t) => {
     const { made, artifacts } = await rooted(t);
     const lines = Array.from({ length: 40_000 }, (_, i) => `字 é ${'x'.repeat(i % 31)}${i}`);
     const long = 'y'.repeat(700_000);
@@ -87,7 +87,7 @@ describe('artefact folders', () => {
     assert.deepEqual(await linesOf(artifacts.lines('stopwords', 1, markOf('empty', ''))), []);
   });
 
-  test('are refused when a file is not what its mark says', async (t) => {
+  test('are refused when a file does not match its mark', async (t) => {
     const { made, artifacts } = await rooted(t);
     await artifacts.adopt('stopwords', 1, await made('work', { a: 'text', b: 'B' }));
     await artifacts.verify('stopwords', 1, [markOf('a', 'text'), markOf('b', 'B')]);
@@ -96,7 +96,7 @@ describe('artefact folders', () => {
     await assert.rejects(linesOf(artifacts.lines('stopwords', 1, markOf('a', 'texT'))), withCode('invalid_data'));
   });
 
-  test('disappear by one move, and what an interrupted removal left goes with the next', async (t) => {
+  test('disappear by one move, and the remains of an interrupted removal with the next', async (t) => {
     const { folder, made, artifacts } = await rooted(t);
     await artifacts.adopt('stopwords', 1, await made('work', { a: 'A' }));
     const parent = join(folder, 'artifacts', 'stopwords');

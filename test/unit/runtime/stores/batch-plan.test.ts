@@ -1,4 +1,4 @@
-/** Operations become few steps, and only where their order does not matter. What comes out is tested by the conformance suites. */
+/** Operations become few steps, if their order does not matter. The conformance suites test the results. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { planBatch, sinkName } from '../../../../runtime/stores/batch-plan.js';
@@ -26,7 +26,7 @@ test('a popularity batch, whose operations alternate between three keys, is thre
   assert.deepEqual(shape(operations), ['zadd all', 'regroup groups', 'hset day']);
 });
 
-test('an operation never passes another one on its key', () => {
+test('an operation never overtakes another one on its key', () => {
   const operations: StoreOperation[] = [
     zadd('a', 'm'),
     hset('b', 'f'),
@@ -40,7 +40,7 @@ test('an operation never passes another one on its key', () => {
   assert.deepEqual(shape(operations), ['zadd a', 'hset b', 'zrem a', 'zadd a', 'del a', 'zadd a']);
 });
 
-test('a member regrouped twice stands once, as it was last', () => {
+test('a member regrouped twice is in the step once, with its last group', () => {
   const [step] = planBatch([regroup('p', 'a'), regroup('q', 'a'), regroup('p', null)]).steps;
   assert.ok(step?.op === 'regroup');
   assert.deepEqual(
@@ -52,7 +52,7 @@ test('a member regrouped twice stands once, as it was last', () => {
   );
 });
 
-test('where a regroup may meet what else the batch writes, nothing changes places', () => {
+test('if a regroup may touch other writes of the batch, nothing is reordered', () => {
   const between = (other: StoreOperation) => shape([regroup('p', 'a'), other, regroup('q', 'a')]);
   assert.equal(between(zadd('elsewhere', 'm')).length, 2);
   assert.equal(between(zadd('in:a', 'm')).length, 3);
@@ -62,7 +62,7 @@ test('where a regroup may meet what else the batch writes, nothing changes place
   assert.equal(shape([regroup('p', 'a', 'in:groups'), hset('x', 'f'), regroup('q', 'a', 'in:groups')]).length, 3);
 });
 
-test('a plan names the kinds that keys must have had before', () => {
+test('a plan names the kinds that keys must have beforehand', () => {
   const plan = planBatch([
     zadd('set', 'm'),
     hset('hash', 'f'),
@@ -77,7 +77,7 @@ test('a plan names the kinds that keys must have had before', () => {
   assert.deepEqual([...plan.hashes].sort(), ['groups', 'hash']);
 });
 
-test('names of sinks cannot run into each other', () => {
+test('names of sinks cannot collide', () => {
   const names = [
     sinkName({ sink: 'a', topic: 'b:1', partition: 2 }),
     sinkName({ sink: 'a:b', topic: '1', partition: 2 }),

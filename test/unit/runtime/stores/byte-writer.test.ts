@@ -1,4 +1,4 @@
-/** Numbers and texts of batches: what is written by hand must read back as what was given. */
+/** Numbers and texts of batches: hand-written output must read back as the original. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -12,7 +12,7 @@ function written(write: (writer: ByteWriter) => void, bytes?: number): string {
 
 const decimal = (value: number) => written((writer) => writer.decimal(value), 1);
 
-test('every double reads back as it was', () => {
+test('every double reads back unchanged', () => {
   for (const value of [
     0,
     1,
@@ -37,7 +37,7 @@ test('every double reads back as it was', () => {
   );
 });
 
-test('every text is its UTF-8, and as JSON reads back as it was', () => {
+test('every text is written as UTF-8, and as JSON reads back unchanged', () => {
   const text = fc.oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary-ascii', maxLength: 100 }));
   fc.assert(
     fc.property(text, (value) => {
@@ -51,7 +51,7 @@ test('every text is its UTF-8, and as JSON reads back as it was', () => {
   );
 });
 
-test('what does not fit is refused', () => {
+test('values that do not fit are refused', () => {
   const writer = new ByteWriter(100, () => new RangeError('too large'), 10);
   assert.throws(() => writer.text('x'.repeat(101)), /too large/);
 });

@@ -1,4 +1,4 @@
-/** Errors of the drivers end in the closed list of codes: what is worth another try must be told from what is not. */
+/** Driver errors are mapped to the closed list of codes: errors worth a retry must be distinguished from the others. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorCode, FreshetError } from '../../../../runtime/process/errors.js';
@@ -16,7 +16,7 @@ test('Redis', () => {
     ['unavailable', new Error('BUSY Redis is busy running a script.')],
     ['unavailable', new Error('MISCONF Redis is configured to save RDB snapshots')],
     ['unavailable', new Error('ERR max number of clients reached')],
-    // How a version before 7 wraps what a script met.
+    // How versions before 7 wrap an error inside a script.
     ['unavailable', new Error('ERR Error running script (call to f_1): @user_script:9: -OOM command not allowed')],
     ['invalid_data', new Error('WRONGTYPE Operation against a key script: 1, on @user_script:17.')],
     ['access', new Error('NOAUTH Authentication required.')],
@@ -71,7 +71,7 @@ test('Postgres', () => {
     assert.equal(postgresError(error, 'doing').code, code, `${error.message} ${sqlState(error)}`);
 });
 
-test('our own errors pass unchanged, others carry what was tried and the cause', () => {
+test('our own errors pass unchanged, others name the attempted operation and the cause', () => {
   const own = new FreshetError('state', 'closed');
   assert.equal(redisError(own, 'doing'), own);
   assert.equal(postgresError(own, 'doing'), own);

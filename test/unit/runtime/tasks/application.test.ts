@@ -1,12 +1,13 @@
 /** When tasks start, stop and start again: the group decides, a fenced task asks it, nothing holds a rebalance up. */
+
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { openReporting } from '../../../../assembly/reporting.js';
+import { loadSettings } from '../../../../assembly/settings.js';
 import type { Processors } from '../../../../processors/application.js';
 import { createProcessors } from '../../../../processors/features/main.js';
 import type { Membership, MembershipOptions } from '../../../../runtime/log/log.js';
 import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
-import { createMetrics } from '../../../../runtime/process/metrics.js';
-import { loadSettings } from '../../../../runtime/process/settings.js';
 import { Codec } from '../../../../schemas/codec.js';
 import { events } from '../../../../topics/events.js';
 import { partitionOf } from '../../../../topics/partition.js';
@@ -57,7 +58,7 @@ async function onStage(work: (stage: Stage) => Promise<void>): Promise<void> {
   const clock = new ManualClock(NOW);
   const said: Said[] = [];
   const codec = new Codec();
-  const shared = { log, codec, clock, logger: listener(said), metrics: createMetrics(), version: 1 };
+  const shared = { log, codec, clock, ...openReporting(listener(said)), version: 1 };
   const processors = createProcessors({ ...shared, settings: loadSettings({}) });
   await processors.start();
   let written = 0;

@@ -1,10 +1,12 @@
 /** Checkpoints: what they save a restart, what makes them worthless, and that nothing depends on them. */
+
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { takeFaultPoints } from '../../../../runtime/process/fault-points.js';
+import { taskMetrics } from '../../../../runtime/tasks/metrics.js';
 import type { Event, Interactions, Popularity } from '../../../../schemas/records.js';
 import { events } from '../../../../topics/events.js';
 import { Driver, type DriverOptions } from '../../../support/driver.js';
@@ -253,7 +255,7 @@ test('a disk that fails costs nothing but the checkpoint; it is said once, and t
       ({ event, task }) => event === 'checkpoint_failed' && task === 'features.v1.activity-0',
     );
     assert.equal(failures.length, 1, 'once, not five times');
-    const { values } = await driver.metrics.checkpoints.get();
+    const { values } = await taskMetrics(driver.metrics).checkpoints.get();
     assert.equal(values.find(({ labels }) => labels['outcome'] === 'failed')?.value, 10, 'two tasks tried five times');
     await driver.crash();
     assert.equal(restored()['from'], 'changelog');

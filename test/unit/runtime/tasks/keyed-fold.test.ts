@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import fc from 'fast-check';
-import { defineKeyedFold, type KeyedFoldOptions } from '../../../../runtime/tasks/keyed-fold.js';
+import { defineKeyedFold } from '../../../../runtime/tasks/keyed-fold.js';
+import type { KeyedFoldOptions } from '../../../../runtime/tasks/keyed-fold-options.js';
 import { TestDriver } from '../../../../runtime/testing/test-driver.js';
 import { avroSchema } from '../../../../schemas/value-codec.js';
 import { partitionOf } from '../../../../topics/partition.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { hasCode, messageOf } from '../../../../runtime/process/errors.js';
 import { loadTokens, tokenOf } from '../../../../serving/access/tokens.js';
-import type { ServingSettings } from '../../../../serving/ports.js';
+import type { ServingSettings } from '../../../../serving/settings.js';
 import { temporaryFolder, tokenEntry } from '../../../support/serving.js';
 
 function settings(given: Partial<ServingSettings>): ServingSettings {

@@ -174,7 +174,11 @@ describe('a folder that is not what it should be', () => {
       (folder) => rmSync(join(folder, ITEM_FACTORS_FILE)),
       /item_factors\.bin cannot be read/,
     ],
-    ['factors cut short', (folder) => truncateSync(join(folder, ITEM_FACTORS_FILE), 90), /no whole file of factors/],
+    [
+      'factors cut short',
+      (folder) => truncateSync(join(folder, ITEM_FACTORS_FILE), 90),
+      /not a complete file of factors/,
+    ],
   ];
   for (const [what, spoil, said] of spoilt)
     it(`${what}: refused with what is wrong`, async () => {

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { loadSettings, type Settings } from '../../../../runtime/process/settings.js';
+import { loadSettings, type Settings } from '../../../../assembly/settings.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { Interactions } from '../../../../schemas/records.js';
 import { InteractionsCapture } from '../../../../snapshotters/als/interactions-capture.js';

@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadSettings, type Settings } from '../../../../assembly/settings.js';
 import { MANIFEST_FILE, type Manifest } from '../../../../publishing/versions/manifest.js';
 import type { RecordColumns } from '../../../../runtime/log/log.js';
 import type { EngineChoice } from '../../../../runtime/models/faiss/messages.js';
-import { loadSettings, type Settings } from '../../../../runtime/process/settings.js';
 import { Codec } from '../../../../schemas/codec.js';
 import { createFaissSnapshotter } from '../../../../snapshotters/faiss/snapshotter.js';
 import type { BuildContext, BuildReport } from '../../../../snapshotters/snapshotter.js';
@@ -95,7 +95,7 @@ export class Workshop {
     const folder = join(this.root, `v${++this.#versions}`);
     await mkdir(folder);
     const phases = new Set<string>();
-    const context: BuildContext = {
+    const context: BuildContext<Settings> = {
       folder,
       settings,
       previous: previous === undefined ? null : { version: 1, folder: previous.folder, manifest: previous.manifest },

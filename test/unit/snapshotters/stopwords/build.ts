@@ -2,9 +2,9 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadSettings, type Settings } from '../../../../assembly/settings.js';
 import { WORDS_FILE, type Word } from '../../../../publishing/versions/artefacts/words.js';
 import { MANIFEST_FILE, type Manifest } from '../../../../publishing/versions/manifest.js';
-import { loadSettings, type Settings } from '../../../../runtime/process/settings.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { BuildContext, BuildReport } from '../../../../snapshotters/snapshotter.js';
 import { snapshotter } from '../../../../snapshotters/stopwords/snapshotter.js';

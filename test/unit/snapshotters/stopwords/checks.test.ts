@@ -1,8 +1,8 @@
 /** What is let through and what is not: a normal day, and the ways in which a corpus breaks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { loadSettings } from '../../../../assembly/settings.js';
 import type { Check } from '../../../../publishing/versions/manifest.js';
-import { loadSettings } from '../../../../runtime/process/settings.js';
 import { checkChanges, checkedList, checkLists, checkRecords } from '../../../../snapshotters/stopwords/checks.js';
 import { compare, stabilityByChance, stabilityIndex } from '../../../../snapshotters/stopwords/comparison.js';
 import { histogramOf } from '../../../../snapshotters/stopwords/figures.js';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { loadSettings } from '../../../../assembly/settings.js';
 import { wordsOfLines } from '../../../../publishing/versions/artefacts/words.js';
 import { hasCode, messageOf } from '../../../../runtime/process/errors.js';
-import { loadSettings } from '../../../../runtime/process/settings.js';
-import { thousands } from '../../../../snapshotters/stopwords/figures.js';
+import { thousands } from '../../../../snapshotters/counted.js';
 import { TermCounts } from '../../../support/term-records.js';
 import { build, withPrevious } from './build.js';
 import { type CorpusShape, syntheticCorpus } from './synthetic-corpus.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DEFAULT_SETTINGS, intake } from '../../../../publishing/audit/reference.js';
 import { eventsOf, parseFilms, parseRatings, productsOf, REPEAT_EVERY } from '../../../support/movielens/ratings.js';
+import { DEFAULT_SETTINGS, intake } from '../../../support/reference.js';
 
 const NOW = Date.UTC(2026, 10, 3, 12);
 const DAY = 86_400_000;

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { DEFAULT_SETTINGS, Reference } from '../../../../publishing/audit/reference.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { Event, Product } from '../../../../schemas/records.js';
 import { load } from '../../../support/load.js';
 import { type Answer, recount } from '../../../support/movielens/recount.js';
+import { DEFAULT_SETTINGS, Reference } from '../../../support/reference.js';
 
 const NOON = Date.UTC(2026, 10, 3, 12);
 const DAY = 86_400_000;

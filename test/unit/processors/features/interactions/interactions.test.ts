@@ -1,7 +1,6 @@
 /** Interactions tell a purchase from a view, through every way a task comes back; the 1,000 heaviest are the bound. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FreshetError } from '../../../../../runtime/process/errors.js';
 import type { Event, EventType, Interactions } from '../../../../../schemas/records.js';
 import { events } from '../../../../../topics/events.js';
 import { Driver } from '../../../../support/driver.js';
@@ -67,18 +66,4 @@ test('a purchase stands before views of its day, and gives way only to 1,000 pro
     assert.equal(whole.items[0]?.product_id, 'fresh');
     assert.deepEqual([whole.items.length, whole.truncated], [1_000, 1]);
     assert.ok(!whole.items.some(({ product_id }) => product_id === 'worn'), 'the 85 days old one is the lightest');
-  }));
-
-test('I9: rows of a changelog that another version of the fold wrote are refused with a sentence', () =>
-  withDriver(async (driver) => {
-    const prefix = Buffer.from(driver.codec.prefix('ActivityRow'));
-    prefix[5] = prefix[5]! ^ 0xff;
-    const row = { key: `${Math.floor(NOW / DAY_MS)}/ada`, value: Buffer.concat([prefix, Buffer.alloc(40)]) };
-    await driver.pipe(driver.topics.activityChangelog.name, row.key, row.value, { partition: 0 });
-    await assert.rejects(driver.crash(), (error: unknown) => {
-      assert.ok(error instanceof FreshetError);
-      assert.equal(error.code, 'state');
-      assert.match(error.message, /rows have another schema .* start the next version by replay/);
-      return true;
-    });
   }));

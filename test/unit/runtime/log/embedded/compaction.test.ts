@@ -1,6 +1,6 @@
 /**
- * Compaction against a model: the latest value of every key stays, whatever stays is what was written, and a crash at any
- * step of it changes nothing a reader could tell.
+ * Compaction against a model: the latest value of every key stays, every record left is unchanged, and a crash at any
+ * step makes no difference to a reader.
  */
 import assert from 'node:assert/strict';
 import { cp, readdir, rm, stat } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { makeFolder } from './folders.js';
 import { readPartition, tableOf, topicConfig } from './support.js';
 
 const PLACE = { topic: 't', partition: 0 };
-/** Every segment is closed at the next round, and every round compacts. */
+/** Every round closes and compacts all segments. */
 const EAGER = { 'segment.ms': '1', 'min.cleanable.dirty.ratio': '0', 'delete.retention.ms': '1000' };
 
 async function put(log: Log, clock: ManualClock, pairs: readonly (readonly [string, string | null])[]): Promise<Row[]> {
@@ -37,7 +37,7 @@ async function settle(log: EmbeddedLog, clock: ManualClock): Promise<void> {
 
 const plain = (rows: readonly Row[]) => rows.map(({ key, value }) => `${key}=${value}`);
 
-test('random writes, rounds and reopenings: the table stays right and what remains is what was written', async () => {
+test('random writes, rounds and reopenings: the table stays right and the remaining records are unchanged', async () => {
   for (let seed = 1; seed <= 12; seed++) {
     const random = new Random(seed);
     const folder = await makeFolder();
@@ -61,7 +61,7 @@ test('random writes, rounds and reopenings: the table stays right and what remai
         const rows = await readPartition(log, 't');
         for (const row of rows) assert.deepEqual(row, written[row.offset], `seed ${seed}`);
         assert.deepEqual(tableOf(rows), tableOf(written), `seed ${seed}`);
-        // All segments were closed: nothing is left that a later record has overtaken.
+        // All segments were closed: no record is left that a later one has replaced.
         const keys = rows.map((row) => row.key);
         assert.equal(new Set(keys).size, keys.length, `seed ${seed}: ${plain(rows).join(' ')}`);
         assert.equal((await log.offsets(PLACE)).highWatermark, written.length);
@@ -76,7 +76,7 @@ test('random writes, rounds and reopenings: the table stays right and what remai
   }
 });
 
-test('a crash at any step of a round leaves what a reader saw before or after it', async () => {
+test('a crash at any step of a round leaves the log as it was before or after it', async () => {
   const original = await makeFolder();
   const clock = new ManualClock(1_000_000);
   const settings = { ...EAGER, 'segment.bytes': '700' };
@@ -126,7 +126,7 @@ test('a crash at any step of a round leaves what a reader saw before or after it
   }
 });
 
-test('a swap that fails half way is finished by the next round, and readers see the new file meanwhile', async () => {
+test('the next round finishes a swap that failed half way, and readers see the new file meanwhile', async () => {
   const folder = await makeFolder();
   const clock = new ManualClock(1000);
   const disk = new FaultyDisk();
@@ -168,7 +168,7 @@ test('a tombstone stays for delete.retention.ms from the round that first saw it
   await put(log, clock, [['a', null]]);
   clock.advance(50_000);
   await settle(log, clock);
-  assert.deepEqual(await rows(), ['b=1', 'a=null'], 'older than the retention, but only now the value went');
+  assert.deepEqual(await rows(), ['b=1', 'a=null'], 'older than the retention, but its value was removed only now');
   clock.advance(900);
   await put(log, clock, [
     ['c', '1'],
@@ -178,14 +178,14 @@ test('a tombstone stays for delete.retention.ms from the round that first saw it
   assert.deepEqual(await rows(), ['a=null', 'c=1', 'b=null']);
   clock.advance(200);
   await settle(log, clock);
-  assert.deepEqual(await rows(), ['c=1', 'b=null'], 'the first is over, the second is not');
+  assert.deepEqual(await rows(), ['c=1', 'b=null'], 'the first has expired, the second has not');
   clock.advance(1000);
   await settle(log, clock);
   assert.deepEqual(await rows(), ['c=1']);
   await log.close();
 });
 
-test('nothing younger than min.compaction.lag.ms is touched, nor overtakes anything', async () => {
+test('records younger than min.compaction.lag.ms are neither removed nor replace others', async () => {
   const { clock, log, rows } = await openTopic({ ...EAGER, 'min.compaction.lag.ms': '10000' });
   await put(log, clock, [['a', '1']]);
   await put(log, clock, [['a', '2']]);
@@ -267,7 +267,7 @@ test('with compact,delete old segments go as well', async () => {
   await log.close();
 });
 
-test('a topic deleted and made anew while a round runs keeps only what is new', async () => {
+test('a topic deleted and recreated during a round has only new records', async () => {
   const { folder, clock, log } = await openTopic(EAGER);
   for (let life = 0; life < 15; life++) {
     for (let i = 0; i < 6; i++) {
@@ -285,7 +285,7 @@ test('a topic deleted and made anew while a round runs keeps only what is new', 
   assert.deepEqual(await readdir(`${folder}/topics`), ['t']);
 });
 
-test('readers that go on while rounds run and others write end with the right table', async () => {
+test('readers that run during rounds and writes end with the right table', async () => {
   const { clock, log } = await openTopic({ ...EAGER, 'segment.bytes': '3000', 'delete.retention.ms': '1000000' });
   const random = new Random(3);
   const written: Row[] = [];

@@ -1,7 +1,7 @@
 /**
- * A process that writes transactions until it is killed: `node crash-writer.js <folder>`. Prints `<writer> <n>` after each
- * acknowledged commit. Commit n of a writer puts 1 + n mod 3 rows into each partition of `rows`, and n under the writer's
- * name into the compacted topic `latest`.
+ * A process that writes transactions until it is killed: `node crash-writer.js <folder>`. Prints `<writer> <n>` after
+ * each acknowledged commit. Commit n of a writer puts 1 + n mod 3 rows into each partition of `rows`, and n under the
+ * writer's name into the compacted topic `latest`.
  */
 import { writeSync } from 'node:fs';
 import { type EmbeddedLog, openEmbeddedLog } from '../../../../../runtime/log/embedded/log.js';

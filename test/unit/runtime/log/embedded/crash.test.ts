@@ -1,6 +1,6 @@
 /**
- * The process dies at any byte, or the power goes: what the log holds afterwards is a row of whole commits, with every
- * acknowledged one (of those synced, after a power loss).
+ * The process dies at any byte, or the power fails: afterwards the log is a sequence of whole commits, including every
+ * acknowledged one (after a power loss, every synced one).
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -14,13 +14,13 @@ import { readPartition, tableOf, topicConfig } from './support.js';
 const PARTITIONS = 3;
 const SMALL_SEGMENTS = { 'segment.bytes': '2000' };
 
-/** What one commit writes: rows per partition, chosen so that any row tells how many there must be. */
+/** Rows that one commit writes to each partition, chosen so that any row tells how many there must be. */
 interface Commit {
   readonly name: string;
   readonly rows: readonly number[];
 }
 
-/** Reads which commits are there, and fails on half ones. Names in the order of the first partition that has them. */
+/** Reads which commits are there, failing on partial ones. Names are in the order of the first partition with them. */
 async function commitsIn(log: EmbeddedLog, commits: ReadonlyMap<string, Commit>): Promise<string[]> {
   if (!(await log.admin.listTopics()).includes('t')) return [];
   const found = new Map<string, number[]>();
@@ -37,7 +37,7 @@ async function commitsIn(log: EmbeddedLog, commits: ReadonlyMap<string, Commit>)
       counts[partition]!++;
       found.set(name, counts);
     }
-    assert.equal(new Set(names).size, names.length, 'a commit is there once, in one piece');
+    assert.equal(new Set(names).size, names.length, 'a commit is there once and whole');
     order.push(names);
   }
   for (const [name, counts] of found) assert.deepEqual(counts, commits.get(name)?.rows, `commit ${name} is whole`);
@@ -53,7 +53,7 @@ async function commitsIn(log: EmbeddedLog, commits: ReadonlyMap<string, Commit>)
   return all.sort(before);
 }
 
-/** What the compacted topic must say after these commits: each was written under one of three keys. */
+/** The expected contents of the compacted topic after these commits: each was written under one of three keys. */
 function latestOf(names: readonly string[]): Map<string, string> {
   return new Map(names.map((name) => [`key-${name.length % 3}`, name]));
 }
@@ -72,7 +72,7 @@ async function prepared(folder: string, disk: FaultyDisk, syncIntervalMs: number
   return log;
 }
 
-test('killed at any byte, several writers: acknowledged commits stay, half ones never show', async () => {
+test('killed at any byte, several writers: acknowledged commits stay, partial ones are never visible', async () => {
   let deaths = 0;
   for (let seed = 1; seed <= 14; seed++) {
     const random = new Random(seed);
@@ -114,10 +114,10 @@ test('killed at any byte, several writers: acknowledged commits stay, half ones 
       await log.close();
     }
   }
-  assert.ok(deaths > 35, `only ${deaths} lives ended in a crash: the test tests nothing`);
+  assert.ok(deaths > 35, `only ${deaths} lives ended in a crash: too few to test anything`);
 });
 
-test('after power losses and kills the log is a row of whole commits without a gap, with all that was synced', async () => {
+test('after power losses and kills the log has whole commits without a gap, including all synced ones', async () => {
   let lost = 0;
   for (let seed = 100; seed < 112; seed++) {
     const random = new Random(seed);
@@ -171,5 +171,5 @@ test('after power losses and kills the log is a row of whole commits without a g
       disk.revive();
     }
   }
-  assert.ok(lost > 40, `only ${lost} commits were lost: the disk was too kind to test anything`);
+  assert.ok(lost > 40, `only ${lost} commits were lost: too few to test anything`);
 });

@@ -1,4 +1,4 @@
-/** A disk that refuses: the writer hears it, readers see nothing of it, and once there is room all goes on. */
+/** A disk that refuses: the writer gets an error, readers notice nothing, and all continues once there is space. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openEmbeddedLog } from '../../../../../runtime/log/embedded/log.js';
@@ -31,7 +31,7 @@ const places: [string, (path: string) => boolean][] = [
   ['the journal', (path) => path.endsWith('/transactions')],
 ];
 for (const [where, isThere] of places) {
-  test(`no room in ${where}: unavailable, nothing visible, and it goes on when there is room`, async () => {
+  test(`no space in ${where}: unavailable, nothing visible, and writing continues once there is space`, async () => {
     const { folder, disk, log, writer, add, values } = await openFaulty();
     for (let round = 0; round < 6; round++) {
       add(`${round}`);
@@ -43,7 +43,7 @@ for (const [where, isThere] of places) {
         add('a value much longer than those that will be written in its place'.repeat(10));
         await assert.rejects(writer.commit(), (error) => {
           assert.ok(hasCode(error, 'unavailable') && isTransient(error), String(error));
-          assert.match((error as Error).message, /no space left.*[Mm]ake room/s);
+          assert.match((error as Error).message, /no space left.*Free space/s);
           return true;
         });
         assert.equal(writer.bufferedRecords, 0);
@@ -58,13 +58,13 @@ for (const [where, isThere] of places) {
     assert.deepEqual(await values(again), ['0123456', '0123456']);
     await again.close();
     const later = await openEmbeddedLog(folder, silentLogger);
-    assert.deepEqual(await values(later), ['0123456', '0123456'], 'closed segments hold nothing but what counts');
+    assert.deepEqual(await values(later), ['0123456', '0123456'], 'closed segments contain nothing else');
     await later.close();
     await log.close().catch(() => undefined);
   });
 }
 
-test('a journal that can neither take a note nor give it back leaves the outcome open, and takes no more', async () => {
+test('a journal that can neither append nor undo a note leaves the outcome open and accepts no more', async () => {
   const { disk, writer, add, values } = await openFaulty();
   disk.refuse = (operation, path) =>
     path.endsWith('/transactions') && (operation === 'write' || operation === 'truncate') ? full() : null;
@@ -80,7 +80,7 @@ test('a journal that can neither take a note nor give it back leaves the outcome
   await disk.die();
 });
 
-test('a failed sync ends writing until the log is opened again; reading goes on', async () => {
+test('a failed sync ends writing until the log is opened again; reading continues', async () => {
   const { folder, disk, log, writer, add, values } = await openFaulty();
   add('0');
   await writer.commit();
@@ -96,7 +96,7 @@ test('a failed sync ends writing until the log is opened again; reading goes on'
   await again.close();
 });
 
-test('a journal that cannot take the checkpoint is tried again', async () => {
+test('a failed checkpoint of the journal is retried', async () => {
   const { folder, disk, log, writer, add, values } = await openFaulty();
   add('0');
   await writer.commit();
@@ -112,7 +112,7 @@ test('a journal that cannot take the checkpoint is tried again', async () => {
   await again.close();
 });
 
-test('a topic that cannot be made is not there', async () => {
+test('a topic that cannot be created does not exist', async () => {
   const { folder, disk, log } = await openFaulty();
   for (const refused of ['open', 'write', 'sync', 'rename'] as const) {
     disk.refuse = (operation, path) => (operation === refused && path.includes('new-topic') ? full() : null);

@@ -1,6 +1,6 @@
 /**
- * Disks that fail as real ones do: the process dies at a chosen byte, an operation is refused, or the power goes and
- * what was not synced is there in parts.
+ * Disks that fail like real ones: the process dies at a chosen byte, an operation is refused, or the power fails and
+ * unsynced data is there only in part.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -22,15 +22,15 @@ interface Unsynced {
 const SECTOR_BYTES = 512;
 
 export class FaultyDisk implements Disk {
-  /** Operations that change something, counted so far: a byte written is one, any other operation is one. */
+  /** Changing operations so far: each byte written counts as one, any other operation counts as one. */
   steps = 0;
-  /** The step in the middle of which the process dies. */
+  /** The step during which the process dies. */
   diesAtStep = Number.POSITIVE_INFINITY;
-  /** Operations that change something, a write being one. */
+  /** Changing operations; a write counts as one. */
   operations = 0;
-  /** The operation that is the last; a write is half done. */
+  /** The last operation before the process dies; a write is half done. */
   diesAtOperation = Number.POSITIVE_INFINITY;
-  /** Refuses an operation by returning an error; of a write, half is done first. */
+  /** Refuses an operation by returning an error; half of a write is done first. */
   refuse: (operation: Operation, path: string) => Error | null = () => null;
   readonly #paths = new Map<number, string>();
   readonly #unsynced = new Map<string, Unsynced>();
@@ -39,7 +39,7 @@ export class FaultyDisk implements Disk {
   #running = 0;
   #idle: (() => void) | null = null;
 
-  /** With `powerLoss` the contents at each file's last sync are remembered for losePower(). */
+  /** With `powerLoss`, the contents at each file's last sync are kept for losePower(). */
   constructor(options: { powerLoss?: boolean } = {}) {
     this.#powerLoss = options.powerLoss ?? false;
   }
@@ -48,7 +48,7 @@ export class FaultyDisk implements Disk {
     return this.#dead;
   }
 
-  /** Ends the process: nothing more reaches the disk; files are closed once what runs has returned. */
+  /** Ends the process: nothing more reaches the disk; files are closed once the running operations have returned. */
   async die(): Promise<void> {
     this.#dead = true;
     if (this.#running > 0)
@@ -59,14 +59,14 @@ export class FaultyDisk implements Disk {
     this.#paths.clear();
   }
 
-  /** Call after die(): a new process begins on what the page cache holds; what was not synced still is not. */
+  /** Call after die(): a new process starts with what is in the page cache; unsynced data is still unsynced. */
   revive(): void {
     this.#dead = false;
     this.#idle = null;
     this.diesAtStep = Number.POSITIVE_INFINITY;
   }
 
-  /** Call after die(): of everything not synced, sectors chosen by `random` are lost, and files end somewhere. */
+  /** Call after die(): of unsynced data, sectors chosen by `random` are lost, and files end anywhere. */
   async losePower(random: () => number): Promise<void> {
     for (const [path, { durable }] of this.#unsynced) {
       const current = await readFile(path).catch(() => null);
@@ -96,7 +96,7 @@ export class FaultyDisk implements Disk {
     }
   }
 
-  /** Counts an operation of so many steps; true if the process dies before the last of them. */
+  /** Counts an operation of this many steps; true if the process dies before the last of them. */
   #dies(steps: number): boolean {
     this.steps += steps;
     this.operations++;
@@ -115,7 +115,7 @@ export class FaultyDisk implements Disk {
     });
   }
 
-  /** Runs a change of contents; whatever is synced meanwhile, what was there before it counts as the last safe state. */
+  /** Changes contents; even if the file is synced meanwhile, the contents before it stay the last safe state. */
   async #keepingSafe(path: string, change: () => Promise<void>): Promise<void> {
     if (!this.#powerLoss) return change();
     const before = { durable: await readFile(path) };
@@ -177,12 +177,12 @@ export class FaultyDisk implements Disk {
     return this.#change('truncate', path, () => this.#keepingSafe(path, () => nodeDisk.truncate(fd, size)));
   }
 
-  /** Memory stands in for the medium: only what the order of syncs means is tested. */
+  /** Memory stands in for the disk: only the order of syncs is tested. */
   sync(fd: number): Promise<void> {
     const path = this.#paths.get(fd)!;
     return this.#change('sync', path, async () => {
       this.#unsynced.delete(path);
-      // A sync takes its time: others write on meanwhile.
+      // A sync takes time, during which others keep writing.
       for (let turn = 0; turn < 5; turn++) await nextTurn();
     });
   }

@@ -1,4 +1,4 @@
-/** Folders that vanish after the test. */
+/** Folders that are removed after the test. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

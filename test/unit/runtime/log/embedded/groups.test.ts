@@ -1,4 +1,4 @@
-/** Sharing tasks among members of one process: exclusive, even, and steady. */
+/** Sharing tasks among members of one process: exclusive, even and stable. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nodeDisk } from '../../../../../runtime/log/embedded/disk.js';
@@ -10,7 +10,7 @@ import { eventually } from '../../../../conformance/log-rows.js';
 import { Random } from '../../../../support/random.js';
 import { makeFolder } from './folders.js';
 
-test('every task is given once, shares differ by one at most, and no more tasks move than must', () => {
+test('every task is assigned once, shares differ by at most one, and no task moves needlessly', () => {
   const random = new Random(11);
   let before: number[][] = [[]];
   for (let round = 0; round < 500; round++) {
@@ -63,7 +63,7 @@ function join(groups: Groups, name: string, heard: Heard, tasks = 4) {
 
 const quiet = async () => undefined;
 
-test('nobody is assigned anything before all have given up what they had', async () => {
+test('no member is assigned anything before all have given up their tasks', async () => {
   const groups = await makeGroups();
   let release: () => void = () => undefined;
   let held = true;
@@ -80,7 +80,7 @@ test('nobody is assigned anything before all have given up what they had', async
   const second = join(groups, 'b', { events, onAssigned: quiet, onRevoked: quiet });
   await eventually('a is asked', async () => events.length === 2);
   assert.equal(await first.confirmed(), false, 'the generation has ended');
-  assert.equal(await second.confirmed(), false, 'it has none yet');
+  assert.equal(await second.confirmed(), false, 'it has no generation yet');
   assert.deepEqual(events, ['a has 0,1,2,3', 'a revoked']);
   held = false;
   release();
@@ -88,13 +88,13 @@ test('nobody is assigned anything before all have given up what they had', async
   assert.deepEqual(events.slice(2), ['a has 0,1', 'b has 2,3']);
   assert.equal(await first.confirmed(), true);
   await second.leave();
-  await eventually('a has all again', async () => events.at(-1) === 'a has 0,1,2,3');
+  await eventually('a has all tasks again', async () => events.at(-1) === 'a has 0,1,2,3');
   await groups.close();
   assert.equal(events.at(-1), 'a revoked');
   assert.equal(await first.confirmed(), false);
 });
 
-test('a member that cannot take its tasks is out, and the others get them', async () => {
+test('a member that cannot take its tasks is removed, and the others get them', async () => {
   const groups = await makeGroups();
   const events: string[] = [];
   const bad = async () => {
@@ -109,7 +109,7 @@ test('a member that cannot take its tasks is out, and the others get them', asyn
   await groups.close();
 });
 
-test('members must agree on the number of tasks while the group has any; an empty group starts anew', async () => {
+test('members must agree on the number of tasks while the group has any; an empty group starts over', async () => {
   const groups = await makeGroups();
   const heard = { events: [], onAssigned: quiet, onRevoked: quiet };
   const first = join(groups, 'a', heard);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { KeyOffsets } from '../../../../../runtime/log/embedded/key-offsets.js';
 import { Random } from '../../../../support/random.js';
 
-test('agrees with a Map over many keys, empty, binary, long and overwritten ones among them', () => {
+test('agrees with a Map over many keys, including empty, binary, long and overwritten ones', () => {
   const random = new Random(5);
   const keys = new KeyOffsets();
   const model = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** A real process is killed with SIGKILL while it commits, syncs and compacts; the next one goes on where it ended. */
+/** A real process is killed by SIGKILL while it commits, syncs and compacts; the next one continues where it ended. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ import { readPartition, tableOf } from './support.js';
 
 const KILLS = 20;
 
-/** Runs the writer until it has printed `lines` lines, kills it, and tells the last commit each writer saw acknowledged. */
+/** Runs the writer until it has printed `lines` lines, kills it, and returns each writer's last acknowledged commit. */
 async function writeAndKill(folder: string, lines: number, acknowledged: Map<string, number>): Promise<void> {
   const script = fileURLToPath(new URL('./crash-writer.js', import.meta.url));
   const child = spawn(process.execPath, [script, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -29,7 +29,7 @@ async function writeAndKill(folder: string, lines: number, acknowledged: Map<str
   assert.equal(signal, 'SIGKILL', 'the writer ended by itself');
 }
 
-test(`${KILLS} kills lose no acknowledged commit and leave no half one`, { timeout: 120_000 }, async () => {
+test(`${KILLS} kills lose no acknowledged commit and leave no partial one`, { timeout: 120_000 }, async () => {
   const folder = await makeFolder();
   const random = new Random(7);
   const acknowledged = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** What the embedded log gives beyond the contract of the port, and what it refuses. */
+/** What the embedded log offers beyond the contract of the port, and what it refuses. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -37,7 +37,7 @@ test('one poll sees a commit in all its partitions or in none', async () => {
     await reader.poll();
     polls++;
     const [first, second, third] = places.map((place) => reader.position(place));
-    // The partitions are alike to the byte, so each poll leaves them at the same place.
+    // The partitions are identical to the byte, so each poll leaves them at the same position.
     const ends = await Promise.all(places.map((place) => log.offsets(place)));
     assert.equal(new Set(ends.map((end) => end.highWatermark)).size, 1);
     assert.deepEqual([second, third], [first, first]);
@@ -47,7 +47,7 @@ test('one poll sees a commit in all its partitions or in none', async () => {
   await log.close();
 });
 
-test('commits that wait for each other are written together', async () => {
+test('waiting commits are written together', async () => {
   const folder = await makeFolder();
   const disk = new FaultyDisk();
   const log = await openEmbeddedLog(folder, silentLogger, { disk, syncIntervalMs: 1_000_000 });
@@ -69,7 +69,7 @@ test('commits that wait for each other are written together', async () => {
   await disk.die();
 });
 
-test('a fenced writer among those that wait does not hold up the others', async () => {
+test('a fenced writer among the waiting ones does not delay the others', async () => {
   const log = await openEmbeddedLog(await makeFolder(), silentLogger);
   await log.admin.createTopic(topicConfig('t'));
   const [old, young, other] = [
@@ -93,7 +93,7 @@ test('a fenced writer among those that wait does not hold up the others', async 
   await log.close();
 });
 
-test('with more to read than one poll takes, every partition has its turn', async () => {
+test('when one poll cannot read everything, every partition gets its turn', async () => {
   const log = await openEmbeddedLog(await makeFolder(), silentLogger);
   await log.admin.createTopic(topicConfig('t', { partitions: 3 }));
   const writer = await log.writer(['t']);
@@ -110,7 +110,7 @@ test('with more to read than one poll takes, every partition has its turn', asyn
   await log.close();
 });
 
-test('a reader hears that its topic was deleted, a writer too', async () => {
+test('a reader and a writer get an error when their topic was deleted', async () => {
   const log = await openEmbeddedLog(await makeFolder(), silentLogger);
   await log.admin.createTopic(topicConfig('t'));
   const reader = log.reader([{ topic: 't', partition: 0, offset: 0 }], { maxWaitMs: 60_000 });
@@ -140,7 +140,7 @@ test('resume wakes a waiting poll', async () => {
   await log.close();
 });
 
-test('what cannot be is refused with a sentence', async () => {
+test('impossible requests are refused with a sentence', async () => {
   const log = await openEmbeddedLog(await makeFolder(), silentLogger);
   const refused = [
     topicConfig(''),
@@ -159,7 +159,7 @@ test('what cannot be is refused with a sentence', async () => {
   await log.admin.createTopic(topicConfig('t'));
   const writer = await log.writer(['t']);
   assert.throws(() => writer.add('t', null, null, { partition: 1 }), /no partition 1/);
-  await assert.rejects(log.offsets({ topic: 't', partition: 1 }), /1 partitions, none is 1/);
+  await assert.rejects(log.offsets({ topic: 't', partition: 1 }), /no partition 1: it has 1/);
   const reader = log.reader([{ topic: 't', partition: 0, offset: 0 }], { maxWaitMs: 60_000 });
   assert.throws(() => reader.position({ topic: 'u', partition: 0 }), /does not read/);
   const waiting = reader.poll();
@@ -173,7 +173,7 @@ test('what cannot be is refused with a sentence', async () => {
   await log.close();
 });
 
-test('maintenance and sync come by themselves', async () => {
+test('maintenance and sync run by themselves', async () => {
   const folder = await makeFolder();
   const log = await openEmbeddedLog(folder, silentLogger, {
     maintenanceIntervalMs: 5,
@@ -187,7 +187,7 @@ test('maintenance and sync come by themselves', async () => {
     writer.add('latest', Buffer.from('k'), Buffer.from(String(i)));
     await writer.flush();
   }
-  await eventually('the older value is gone', async () => (await readPartition(log, 'latest')).length === 1);
+  await eventually('the older value has been removed', async () => (await readPartition(log, 'latest')).length === 1);
   writer.add('t', null, null);
   await writer.flush();
   await eventually('the journal says that all three commits are safe', async () => {
@@ -196,7 +196,7 @@ test('maintenance and sync come by themselves', async () => {
   await log.close();
 });
 
-test('a damaged file of shown offsets is no reason not to start', async () => {
+test('a damaged file of shown offsets does not prevent a start', async () => {
   const folder = await makeFolder();
   await writeFile(`${folder}/groups.json`, '{"g":');
   const log = await openEmbeddedLog(folder, silentLogger);
@@ -204,7 +204,7 @@ test('a damaged file of shown offsets is no reason not to start', async () => {
   await log.close();
 });
 
-test('settings of the log stand in for those a topic does not give', async () => {
+test('settings of the log apply where a topic has none', async () => {
   const folder = await makeFolder();
   const log = await openEmbeddedLog(folder, silentLogger, { defaults: { 'segment.bytes': '1' } });
   await log.admin.createTopic(topicConfig('t'));

@@ -1,4 +1,4 @@
-/** Opening what was left behind: torn ends are cut, damage elsewhere stops with a sentence, nothing is guessed. */
+/** Opening what a crash left behind: torn ends are cut, damage elsewhere stops with a sentence, nothing is guessed. */
 import assert from 'node:assert/strict';
 import { appendFile, cp, mkdir, open, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -26,7 +26,7 @@ async function threeCommits(log: EmbeddedLog): Promise<void> {
   }
 }
 
-/** A folder as it is after a kill: nothing was synced or closed. */
+/** A folder as a kill leaves it: nothing was synced or closed. */
 async function killedFolder(): Promise<string> {
   const folder = await makeFolder();
   const disk = new FaultyDisk();
@@ -35,7 +35,7 @@ async function killedFolder(): Promise<string> {
   return folder;
 }
 
-/** A folder that was closed in good order. */
+/** A folder that was closed properly. */
 async function closedFolder(): Promise<string> {
   const folder = await makeFolder();
   const log = await openEmbeddedLog(folder, silentLogger);
@@ -62,7 +62,7 @@ async function flipByte(path: string, at: number): Promise<void> {
   await file.close();
 }
 
-test('bytes behind the last commit are cut off, whatever they are', async () => {
+test('any bytes after the last commit are cut off', async () => {
   const folder = await killedFolder();
   const whole = await readFile(segment(folder, 0));
   // A whole batch of a commit that was never noted, then half of one, then garbage.
@@ -93,14 +93,14 @@ test('a commit whose note is cut at any byte is gone from all partitions', async
   assert.equal(noted(journal), 3);
 });
 
-test('a commit that is damaged in one partition goes from all, with those behind it', async () => {
+test('a commit that is damaged in one partition is removed from all, with all later ones', async () => {
   const folder = await killedFolder();
   const size = (await readFile(segment(folder, 1))).length;
   await flipByte(segment(folder, 1), Math.floor((size * 2) / 3) - 1);
   assert.deepEqual(await valuesIn(folder), ['0', '0']);
 });
 
-test('damage in what was synced stops the opening with a sentence that names the file', async () => {
+test('damage in synced data stops the opening with a sentence that names the file', async () => {
   const folder = await closedFolder();
   const size = (await readFile(segment(folder, 1))).length;
   await flipByte(segment(folder, 1), size >> 1);
@@ -111,13 +111,13 @@ test('damage in what was synced stops the opening with a sentence that names the
   });
 });
 
-test('a synced file that has become shorter stops the opening', async () => {
+test('a synced file that has shrunk stops the opening', async () => {
   const folder = await closedFolder();
   await truncate(segment(folder, 0), 10);
   await assert.rejects(openEmbeddedLog(folder, silentLogger), (error) => hasCode(error, 'invalid_data'));
 });
 
-test('damage in a closed segment is told to the reader that meets it', async () => {
+test('damage in a closed segment is reported to the reader that finds it', async () => {
   const folder = await makeFolder();
   const log = await openEmbeddedLog(folder, silentLogger);
   await log.admin.createTopic(topicConfig('t', { settings: { 'segment.bytes': '1' } }));
@@ -135,7 +135,7 @@ test('damage in a closed segment is told to the reader that meets it', async () 
   await again.close();
 });
 
-test('a missing journal or segment, or a format of the future, stops the opening', async () => {
+test('a missing journal or segment, or a newer format, stops the opening', async () => {
   for (const spoil of [
     (folder: string) => rm(`${folder}/transactions`),
     (folder: string) => writeFile(`${folder}/transactions`, 'nothing sensible'),
@@ -155,7 +155,7 @@ test('a missing journal or segment, or a format of the future, stops the opening
   }
 });
 
-test('topics half made or half deleted are cleared away, stray files left alone', async () => {
+test('topics half created or half deleted are removed, stray files are not touched', async () => {
   const folder = await closedFolder();
   await mkdir(`${folder}/topics/~new-x/0`, { recursive: true });
   await mkdir(`${folder}/topics/~old-5/0`, { recursive: true });
@@ -167,7 +167,7 @@ test('topics half made or half deleted are cleared away, stray files left alone'
   assert.deepEqual(await readdir(`${folder}/topics/t/0`), ['00000000000000000000.log']);
 });
 
-test('a deleted topic leaves the commits it took part in whole for the others', async () => {
+test('commits that included a deleted topic stay whole in the others', async () => {
   const folder = await makeFolder();
   const disk = new FaultyDisk();
   const log = await openEmbeddedLog(folder, silentLogger, { disk, syncIntervalMs: 1_000_000 });
@@ -186,7 +186,7 @@ test('a deleted topic leaves the commits it took part in whole for the others', 
   await again.close();
 });
 
-test('a long-lived journal is begun anew and stays small; what it says stays true', async () => {
+test('a long-lived journal is rewritten, stays small and stays true', async () => {
   const folder = await makeFolder();
   const disk = new FaultyDisk();
   const log = await openEmbeddedLog(folder, silentLogger, { disk, syncIntervalMs: 1_000_000 });
@@ -198,7 +198,7 @@ test('a long-lived journal is begun anew and stays small; what it says stays tru
   for (let round = 0; round < 8; round++) {
     for (let i = 0; i < 700; i++, n++) {
       for (const partition of [0, 1]) writer.add('t', Buffer.from('k'), Buffer.from('v'), { partition });
-      // Some commits go on while the sync is under way, so that their notes must be carried over.
+      // Some commits continue during the sync, so that their notes must be carried over.
       if (i % 350 === 349) await Promise.all([log.maintain(), writer.commit()]);
       else await writer.commit();
     }
@@ -214,7 +214,7 @@ test('a long-lived journal is begun anew and stays small; what it says stays tru
   await again.close();
 });
 
-test('log time does not go backwards when the clock does, also after opening again', async () => {
+test('log time does not go backwards when the clock does, even after reopening', async () => {
   const folder = await makeFolder();
   const config = topicConfig('t', { logAppendTime: true, settings: { 'segment.bytes': '1' } });
   const write = async (log: EmbeddedLog) => {
@@ -235,7 +235,7 @@ test('log time does not go backwards when the clock does, also after opening aga
   await again.close();
 });
 
-test('indexes of closed segments are kept, and made again when they are lost or wrong', async () => {
+test('indexes of closed segments are kept, and rebuilt when lost or wrong', async () => {
   const folder = await makeFolder();
   const log = await openEmbeddedLog(folder, silentLogger);
   await log.admin.createTopic(topicConfig('t', { settings: { 'segment.bytes': '200000' } }));

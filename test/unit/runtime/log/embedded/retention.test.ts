@@ -1,4 +1,4 @@
-/** What goes with time: closed segments, oldest first, and the start of the log with them. */
+/** What time removes: closed segments, oldest first; the start of the log moves with them. */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -28,7 +28,7 @@ async function openTopic(retentionMs: number, settings: Record<string, string>, 
   return { folder, options, clock, log, put, values, files };
 }
 
-test('segments go when all their records are older than the retention, and the start moves', async () => {
+test('segments are removed when all their records are older than the retention, and the start moves', async () => {
   const { folder, options, clock, log, put, values } = await openTopic(10_000, { 'segment.bytes': '1' });
   for (const value of ['0', '1', '2', '3']) {
     await put(value);
@@ -47,7 +47,7 @@ test('segments go when all their records are older than the retention, and the s
   await again.close();
 });
 
-test('an idle topic empties itself, and offsets go on where they were', async () => {
+test('an idle topic empties itself, and its offsets continue', async () => {
   const { folder, options, clock, log, put, files } = await openTopic(10_000, {}, true);
   await put('0');
   await put('1');
@@ -65,7 +65,7 @@ test('an idle topic empties itself, and offsets go on where they were', async ()
   await again.close();
 });
 
-test('a record with a late time keeps its segment and all behind it', async () => {
+test('a record with a late time keeps its segment and all later ones', async () => {
   const { clock, log, put, values } = await openTopic(10_000, { 'segment.bytes': '1' });
   const now = clock.now();
   await put('0', now - 20_000);
@@ -90,7 +90,7 @@ test('retention.bytes keeps at least that much', async () => {
   await log.close();
 });
 
-test('segment.ms closes a segment by the time of its first record, also over a reopening', async () => {
+test('segment.ms closes a segment by the time of its first record, also across a reopening', async () => {
   const { folder, options, clock, log, put, files } = await openTopic(-1, { 'segment.ms': '10000' });
   await put('0');
   clock.advance(6000);
@@ -109,7 +109,7 @@ test('segment.ms closes a segment by the time of its first record, also over a r
   await again.close();
 });
 
-test('records deleted up to an offset stay away, their segments go where nothing else is in them', async () => {
+test('records deleted up to an offset stay deleted, and segments without other records are removed', async () => {
   const { folder, options, log, put, values, files } = await openTopic(-1, { 'segment.bytes': '150' });
   for (let i = 0; i < 9; i++) await put(String(i));
   const before = (await files()).length;
@@ -128,7 +128,7 @@ test('records deleted up to an offset stay away, their segments go where nothing
   await again.close();
 });
 
-test('a reader in the middle of a segment that goes hears that its offset is gone', async () => {
+test('a reader in a segment that is removed gets an error that its offset is gone', async () => {
   const { clock, log, put } = await openTopic(10_000, {});
   for (let i = 0; i < 50; i++) await put('x'.repeat(1000));
   const reader = log.reader([{ ...PLACE, offset: 0 }], { maxBytesPerPartition: 3000 });

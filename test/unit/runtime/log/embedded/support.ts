@@ -1,4 +1,4 @@
-/** Topics in one line, and reading a partition to its present end. */
+/** Topics in one line, and reading a partition to its current end. */
 import type { Log, TopicConfig } from '../../../../../runtime/log/log.js';
 import { type Row, rowsOf } from '../../../../conformance/log-rows.js';
 
@@ -6,7 +6,7 @@ export function topicConfig(name: string, more: Partial<TopicConfig> = {}): Topi
   return { name, partitions: 1, cleanup: 'delete', retentionMs: -1, logAppendTime: false, settings: {}, ...more };
 }
 
-/** Everything a partition holds now. */
+/** All records of a partition at this moment. */
 export async function readPartition(log: Log, topic: string, partition = 0): Promise<Row[]> {
   const { earliest, highWatermark } = await log.offsets({ topic, partition });
   const reader = log.reader([{ topic, partition, offset: earliest }]);
@@ -17,7 +17,7 @@ export async function readPartition(log: Log, topic: string, partition = 0): Pro
   return rows;
 }
 
-/** The latest value per key, tombstones left out. */
+/** The latest value per key, without tombstones. */
 export function tableOf(rows: readonly Row[]): Map<string, string> {
   const table = new Map<string, string>();
   for (const { key, value } of rows) {

@@ -1,4 +1,4 @@
-/** Stands in for the embedder's thread: says it is ready, dies when it is told to, answers everything else. */
+/** A replacement for the embedder's thread: reports that it is ready, dies on request, answers everything else. */
 import { parentPort } from 'node:worker_threads';
 import type { FromThread, ToThread } from '../../../../../runtime/models/embedder/messages.js';
 

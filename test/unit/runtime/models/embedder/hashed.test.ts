@@ -1,4 +1,4 @@
-/** The model without files: the same everywhere, of norm 1, and nearer where words are shared. */
+/** The model without files: the same everywhere, of norm 1, and nearer for texts that share words. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
@@ -33,7 +33,7 @@ test('the same bits on every machine: vectors stored under its name stay compara
   );
 });
 
-test('every text has norm 1, also one without a letter, and whatever stands in its batch', async () => {
+test('every text has norm 1, even one without letters, and whatever else is in its batch', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.string({ unit: 'binary', maxLength: 60 }), { minLength: 1, maxLength: 150 }),
@@ -56,11 +56,11 @@ test('texts that share words, or parts of them, are nearer than others; case and
   assert.ok((await cosine('OAK Desk', 'ｏａｋ desk')) > 0.999);
 });
 
-test('it is lexical: synonyms do not meet', async () => {
+test('it is lexical: synonyms do not match', async () => {
   assert.ok((await cosine('sofa', 'couch')) < 0.2);
 });
 
-test('a huge text is cut, not a burden', async () => {
+test('a huge text is cut', async () => {
   const text = 'word and other words '.repeat(HASHED_CHARACTERS_MAX);
   assert.deepEqual(await embed([text]), await embed([text.slice(0, HASHED_CHARACTERS_MAX)]));
 });

@@ -1,4 +1,4 @@
-/** An imported model gives what its weights say; what cannot be imported is refused with a sentence and leaves nothing. */
+/** An imported model agrees with its weights; an unsupported one is refused with a sentence and leaves nothing. */
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
@@ -26,7 +26,7 @@ async function embed(folder: string, texts: readonly string[]): Promise<Float32A
 
 describe('an imported model', () => {
   for (const pooling of ['mean', 'cls'] as const)
-    test(`gives what a plain BERT gives, ${pooling} pooled, padded or not`, () =>
+    test(`agrees with a plain BERT, ${pooling} pooled, padded or not`, () =>
       withTinyModel({ pooling }, async ({ folder, weights }) => {
         const imported = await importModel({ folder });
         assert.ok(imported.cosine! >= COSINE_MIN);
@@ -38,7 +38,7 @@ describe('an imported model', () => {
             assert.ok(Math.abs(value - vectors[row]![i]!) < 1e-5, `${text}: ${value} and ${vectors[row]![i]}`);
       }));
 
-  test('is the same file every time; a dry run tells all of it and writes nothing', () =>
+  test('is the same file every time; a dry run reports all of it and writes nothing', () =>
     withTinyModel({}, async ({ folder }) => {
       const before = await readdir(folder);
       const dry = await importModel({ folder, dryRun: true });
@@ -54,10 +54,10 @@ describe('an imported model', () => {
       );
       await importModel({ folder, replace: true });
       assert.deepEqual(await readFile(done.file), first);
-      assert.deepEqual((await readdir(folder)).sort(), [...before, 'model.onnx'].sort(), 'nothing else is left');
+      assert.deepEqual((await readdir(folder)).sort(), [...before, 'model.onnx'].sort(), 'no other file is left');
     }));
 
-  test('may have bfloat16 weights, and names that begin with "bert."', () =>
+  test('may have bfloat16 weights, and names that start with "bert."', () =>
     withTinyModel({}, async ({ folder, write }) => {
       const named = new Map([...tinyWeights()].map(([name, tensor]) => [`bert.${name}`, tensor]));
       await write('model.safetensors', safetensorsOf(named, 'BF16'));
@@ -69,7 +69,7 @@ describe('an imported model', () => {
     }));
 });
 
-describe('refused with a sentence, and nothing is left:', () => {
+describe('refused with a sentence, leaving no file:', () => {
   const cases: readonly (readonly [string, ErrorCode, RegExp, (model: TinyModel) => Promise<void>])[] = [
     [
       'another architecture',
@@ -84,21 +84,21 @@ describe('refused with a sentence, and nothing is left:', () => {
       ({ write }) => write('config.json', JSON.stringify({ ...TINY_CONFIG, hidden_act: 'gelu_new' })),
     ],
     [
-      'heads that do not fit',
+      'a number of heads that does not fit',
       'invalid_data',
-      /hidden_size 16 cannot be shared by 3 heads/,
+      /hidden_size 16 cannot be divided by 3 heads/,
       ({ write }) => write('config.json', JSON.stringify({ ...TINY_CONFIG, num_attention_heads: 3 })),
     ],
     [
-      'a config that is no JSON',
+      'a config that is not JSON',
       'invalid_data',
       /config\.json cannot be read as JSON/,
       ({ write }) => write('config.json', '{'),
     ],
     [
-      'a module that is unknown',
+      'an unknown module',
       'settings',
-      /asks for a Dense module/,
+      /uses a Dense module/,
       ({ write }) =>
         write('modules.json', JSON.stringify([{ type: 'sentence_transformers.models.Dense', path: '2_Dense' }])),
     ],
@@ -117,10 +117,10 @@ describe('refused with a sentence, and nothing is left:', () => {
     [
       'weights that are text',
       'invalid_data',
-      /its header is not whole/,
+      /its header is truncated/,
       ({ write }) => write('model.safetensors', 'version https://git-lfs.github.com/spec/v1'),
     ],
-    ['no weights', 'invalid_data', /its header is not whole/, ({ write }) => write('model.safetensors', '')],
+    ['no weights', 'invalid_data', /its header is truncated/, ({ write }) => write('model.safetensors', '')],
     [
       'a tensor missing',
       'invalid_data',
@@ -139,7 +139,7 @@ describe('refused with a sentence, and nothing is left:', () => {
     [
       'a weight that is NaN',
       'invalid_data',
-      /holds what is no number/,
+      /contains values that are not finite/,
       async ({ write, weights }) => {
         weights.get('encoder.layer.0.output.dense.bias')!.values[3] = Number.NaN;
         await write('model.safetensors', safetensorsOf(weights));

@@ -1,4 +1,4 @@
-/** The embedder in its thread: what it says of its model, how calls share it, how it ends, what damaged files give. */
+/** The embedder in its thread: its description of the model, sharing by calls, its end, and damaged files. */
 import assert from 'node:assert/strict';
 import { cp, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -48,7 +48,7 @@ describe('with a model folder', () => {
       });
     }));
 
-  test('a text is cut to what the model takes, its end mark kept, whatever tokenizer.json says of lengths', () =>
+  test('a text is cut to the limit of the model, keeping its end mark, whatever tokenizer.json says about lengths', () =>
     withTinyModel({}, async ({ folder }) => {
       await importModel({ folder });
       await withEmbedder(folder, async (embedder) => {
@@ -60,7 +60,7 @@ describe('with a model folder', () => {
       });
     }));
 
-  test('its name is of what it holds: a copy has the same, other weights, pooling, length or tokenizer another', () =>
+  test('its name depends on its contents: a copy has the same, other weights, pooling, length or tokenizer another', () =>
     withTinyModel({}, async ({ folder, write }) => {
       const nameOf = async (of: string) => {
         let name = '';
@@ -109,7 +109,11 @@ describe('with a model folder', () => {
       /tokenizer\.json cannot be read as JSON/,
       ({ write }) => write('tokenizer.json', '{"a":'),
     ],
-    ['a tokenizer.json of nothing', /tokenizer\.json is no tokenizer/, ({ write }) => write('tokenizer.json', '{}')],
+    [
+      'a tokenizer.json of nothing',
+      /tokenizer\.json is not a readable tokenizer/,
+      ({ write }) => write('tokenizer.json', '{}'),
+    ],
   ];
   for (const [name, sentence, damage] of damages)
     test(`${name} is refused with a sentence`, () =>
@@ -124,7 +128,7 @@ describe('with a model folder', () => {
 });
 
 describe('in its thread', () => {
-  test('a single text does not wait for thousands that came before it', () =>
+  test('a single text does not wait for thousands that arrived before it', () =>
     withEmbedder(null, async (embedder) => {
       const order: string[] = [];
       const many = embedder.embed(Array.from({ length: 20_000 }, (_, i) => `product ${i} of many words`));
@@ -154,7 +158,7 @@ describe('in its thread', () => {
     }));
 });
 
-test('a thread that dies costs what it was asked, and the next call starts another one', async () => {
+test('a thread that dies fails only its pending calls, and the next call starts another', async () => {
   const embedder = await openEmbedder({
     modelFolder: null,
     threads: 1,
@@ -169,7 +173,7 @@ test('a thread that dies costs what it was asked, and the next call starts anoth
   await embedder.close();
 });
 
-test('batches hold every text once, of about one length, within their bounds', () => {
+test('batches contain every text once, with similar lengths, within their limits', () => {
   const lengths = Array.from({ length: 500 }, (_, i) => 1 + ((i * 37) % 250));
   const batches = batchesOf(lengths);
   assert.deepEqual(

@@ -1,4 +1,4 @@
-/** BERT as the paper tells it, with matrices as arrays of rows: what the imported model must give. Shares no code with it. */
+/** BERT as in the paper, with matrices as arrays of rows: the oracle of the imported model. Shares no code with it. */
 import type { Pooling } from '../../../../../runtime/models/embedder/model-files.js';
 import { HIDDEN, TINY_CONFIG, type Weights } from './tiny-model.js';
 

@@ -61,7 +61,7 @@ export function tinyWeights(seed = 7): Weights {
   return weights;
 }
 
-/** The file; `dtype` other than F32 rounds the weights. */
+/** The file; a `dtype` other than F32 rounds the weights. */
 export function safetensorsOf(weights: Weights, dtype: 'F32' | 'BF16' = 'F32'): Buffer {
   const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
   const pieces: Buffer[] = [];
@@ -127,11 +127,11 @@ const TOKENIZER = {
 export interface TinyModel {
   readonly folder: string;
   readonly weights: Weights;
-  /** Writes a file of the folder anew. */
+  /** Rewrites a file of the folder. */
   write(name: string, content: string | Uint8Array): Promise<void>;
 }
 
-/** Gives the work a folder with model.safetensors and all small files, and removes it. */
+/** Gives the work a folder with model.safetensors and all small files, and removes it afterwards. */
 export async function withTinyModel(
   options: { readonly pooling?: Pooling; readonly seed?: number; readonly config?: Record<string, unknown> },
   work: (model: TinyModel) => Promise<void>,
@@ -163,7 +163,7 @@ export async function withTinyModel(
   }
 }
 
-/** What the tokenizer makes of words of the vocabulary. */
+/** The tokenizer's output for words of the vocabulary. */
 export function idsOf(text: string): number[] {
   const words = text.split(' ').map((word) => Math.max(1, VOCABULARY.indexOf(word)));
   return [2, ...words, 3];

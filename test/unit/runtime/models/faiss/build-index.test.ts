@@ -1,4 +1,4 @@
-/** Indexes built by FAISS in a process of its own; what it would end the process on is refused before. */
+/** Indexes built by FAISS in a separate process; input on which it would end the process is refused first. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
@@ -49,7 +49,7 @@ async function recall(path: string): Promise<number> {
 }
 
 for (const kind of ['hnsw', 'ivf'] as const)
-  test(`${kind}: searching more widely finds more`, { skip: withoutNative }, async () => {
+  test(`${kind}: a greater breadth finds more`, { skip: withoutNative }, async () => {
     const phases = new Set<string>();
     await buildIndex({ plan: plan(kind), threads: 1, progress: (phase) => phases.add(phase) });
     assert.deepEqual([...phases], kind === 'ivf' ? ['train', 'add'] : ['add']);
@@ -62,7 +62,7 @@ for (const kind of ['hnsw', 'ivf'] as const)
     assert.ok(wide >= 0.99, `${wide}`);
   });
 
-test('a graph is searched exactly where FAISS is not there: it holds its vectors', {
+test('without FAISS a graph is searched exactly, using the vectors in it', {
   skip: withoutNative,
 }, async () => {
   const { out } = plan('hnsw');
@@ -98,7 +98,7 @@ test('the exact engine refuses an index that it cannot read', { skip: withoutNat
   );
 });
 
-test('plans that cannot be are refused in this process', async () => {
+test('impossible plans are refused in this process', async () => {
   const refused = (change: Partial<BuildPlan>, what: RegExp, kind: BuildPlan['kind'] = 'ivf') =>
     assert.rejects(
       buildIndex({ plan: plan(kind, change), threads: 1 }),
@@ -112,7 +112,7 @@ test('plans that cannot be are refused in this process', async () => {
   await refused({ links: 1 }, /number of links is 1/, 'hnsw');
 });
 
-test('vectors that are not what the plan says, or NaN, are refused; nothing is left behind', async () => {
+test('vectors that differ from the plan, or are NaN, are refused; nothing is left behind', async () => {
   const out = join(folder, 'refused.faiss');
   const refused = (change: Partial<BuildPlan>, what: RegExp) =>
     assert.rejects(buildIndex({ plan: plan('hnsw', { out, ...change }), threads: 1 }), what);
@@ -121,7 +121,7 @@ test('vectors that are not what the plan says, or NaN, are refused; nothing is l
   assert.equal(existsSync(out), false);
 });
 
-test('a NaN among the rows ends the build with the row that holds it', { skip: withoutNative }, async () => {
+test('a NaN among the rows fails the build and names its row', { skip: withoutNative }, async () => {
   const wrong = join(folder, 'nan.faiss');
   await writeFlat(wrong, vectors, DIMENSION);
   const file = await open(wrong, 'r+');
@@ -131,6 +131,6 @@ test('a NaN among the rows ends the build with the row that holds it', { skip: w
   await file.close();
   await assert.rejects(
     buildIndex({ plan: plan('hnsw', { vectors: wrong }), threads: 1 }),
-    (error: Error) => hasCode(error, 'invalid_data') && /row 1234 holds NaN/.test(error.message),
+    (error: Error) => hasCode(error, 'invalid_data') && /row 1234 contains NaN/.test(error.message),
   );
 });

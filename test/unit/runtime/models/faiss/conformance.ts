@@ -1,4 +1,4 @@
-/** What every engine promises of a flat index, written once. */
+/** The contract of every engine for a flat index, written once. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ export function vectorIndexConformance(engine: Engine): void {
       await rm(folder, { recursive: true });
     });
 
-    test('says what it is', () => {
+    test('describes itself', () => {
       const { kind, metric, dimension, count } = index;
       assert.deepEqual(
         { kind, metric, dimension, count, engine: index.engine },
@@ -55,7 +55,7 @@ export function vectorIndexConformance(engine: Engine): void {
         assert.deepEqual([...positions.subarray(i * 5, i * 5 + 5)], nearest(vectors, query(i), 5), `query ${i}`);
     });
 
-    test('searches that come together, with their own k each, get their own answers', async () => {
+    test('concurrent searches, each with its own k, get their own answers', async () => {
       const found = await Promise.all(Array.from({ length: 100 }, (_, i) => index.search(query(i), 1, 1 + (i % 7))));
       for (const [i, { positions, scores }] of found.entries()) {
         assert.deepEqual([...positions], nearest(vectors, query(i), 1 + (i % 7)), `query ${i}`);
@@ -70,7 +70,7 @@ export function vectorIndexConformance(engine: Engine): void {
       assert.ok(Math.abs(scores[0]! - 1) < 1e-5);
     });
 
-    test('what cannot be searched is refused before the process sees it', async () => {
+    test('invalid searches are refused before they reach the process', async () => {
       const pid = index.pid;
       const refused = async (vector: Float32Array, count: number, k: number, what: RegExp) =>
         assert.rejects(
@@ -79,7 +79,7 @@ export function vectorIndexConformance(engine: Engine): void {
         );
       await refused(query(0), 1, 0, /k is 0/);
       await refused(query(0), 1, 1.5, /k is 1.5/);
-      await refused(query(0), 1, 4_000, /1 to 2048 is possible/);
+      await refused(query(0), 1, 4_000, /1 to 2048 is allowed/);
       await refused(query(0), 0, 1, /0 queries/);
       await refused(query(0), 2, 1, /32 in all/);
       await refused(query(0).subarray(1), 1, 1, /31 in all/);
@@ -99,7 +99,7 @@ export function vectorIndexConformance(engine: Engine): void {
       assert.deepEqual([index.pid, index.restarts], [pid, 0]);
     });
 
-    test('ten vectors: all of them at once, and not one more', async () => {
+    test('ten vectors: a search may return all of them, but no more', async () => {
       const small = join(folder, 'ten.faiss');
       await writeFlat(small, vectors.subarray(0, 10 * DIMENSION), DIMENSION);
       const ten = await openIndex({ path: small, engine, logger: silentLogger });
@@ -109,13 +109,13 @@ export function vectorIndexConformance(engine: Engine): void {
           [...positions].sort((a, b) => a - b),
           Array.from({ length: 10 }, (_, i) => i),
         );
-        await assert.rejects(ten.search(query(0), 1, 11), /1 to 10 is possible/);
+        await assert.rejects(ten.search(query(0), 1, 11), /1 to 10 is allowed/);
       } finally {
         await ten.close();
       }
     });
 
-    test('squared distances are searched too', async () => {
+    test('indexes with squared distances can be searched too', async () => {
       const other = join(folder, 'l2.faiss');
       await writeFlat(other, vectors, DIMENSION, 'l2');
       const l2 = await openIndex({ path: other, engine, logger: silentLogger });
@@ -128,7 +128,7 @@ export function vectorIndexConformance(engine: Engine): void {
       }
     });
 
-    test('closed, it says so; closing twice is harmless', async () => {
+    test('a closed index says so; closing twice is harmless', async () => {
       const other = await openIndex({ path, engine, logger: silentLogger });
       const waiting = other.search(query(0), 1, 1);
       waiting.catch(() => undefined);

@@ -1,4 +1,4 @@
-/** The exact search finds what sorting everything finds. */
+/** The exact search finds what a full sort finds. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -9,7 +9,7 @@ import { nearest } from './vectors.js';
 const number = fc.integer({ min: -4, max: 4 }).map((value) => value / 4);
 
 for (const metric of ['inner_product', 'l2'] as const)
-  test(`${metric}: the k nearest in order, of equals the lower position first`, () => {
+  test(`${metric}: the k nearest in order, on ties the lower position first`, () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 9 }).chain((dimension) =>

@@ -1,4 +1,4 @@
-/** Files are what FAISS takes them for, and a damaged one is refused before FAISS sees it. */
+/** FAISS can read our files, and a damaged one is refused before FAISS sees it. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -37,7 +37,7 @@ async function built(kind: 'hnsw' | 'ivf'): Promise<string> {
   return out;
 }
 
-/** Every vector is where the file says. */
+/** Checks that every vector is where the file says. */
 async function assertVectors(path: string): Promise<void> {
   const offsetOf = await vectorOffsets(path, await readIndexFile(path));
   const bytes = await readFile(path);
@@ -71,7 +71,7 @@ test('a flat file: its header byte by byte, and its vectors', async () => {
   await assertVectors(flat);
 });
 
-test('cut anywhere, or with something behind its end, a file is damaged', async () => {
+test('a file that is cut anywhere, or has bytes after its end, is damaged', async () => {
   const bytes = await readFile(flat);
   const path = join(folder, 'damaged.faiss');
   for (const length of [0, 3, 36, 44, 45, 46, bytes.length - 4, bytes.length - 1])
@@ -79,7 +79,7 @@ test('cut anywhere, or with something behind its end, a file is damaged', async 
   await assertDamaged(path, Buffer.concat([bytes, Buffer.alloc(1)]), /1 bytes follow/);
 });
 
-test('letters, counts and dimensions that cannot be are named', async () => {
+test('impossible letters, counts and dimensions are named', async () => {
   const bytes = await readFile(flat);
   const path = join(folder, 'damaged.faiss');
   const changed = (change: (copy: Buffer) => void) => {
@@ -105,12 +105,12 @@ test('letters, counts and dimensions that cannot be are named', async () => {
   await assertDamaged(
     path,
     changed((copy) => copy.writeBigInt64LE(2n ** 60n, 8)),
-    /it holds 115292150460684\d+ vectors/,
+    /it claims to contain 115292150460684\d+ vectors/,
   );
   await assertDamaged(
     path,
     changed((copy) => copy.writeBigUInt64LE(2n ** 63n, 37)),
-    /names a length/,
+    /contains a length/,
   );
   await assertDamaged(
     path,
@@ -136,7 +136,7 @@ test('a row of another dimension, or with NaN, is not written', async () => {
   await assert.rejects(FlatWriter.create(join(folder, 'none.faiss'), 'l2', 0), /0 numbers/);
 });
 
-test('hnsw: structure, vectors, and how widely it searches can be set', { skip: withoutNative }, async () => {
+test('hnsw: structure, vectors, and setting the search breadth', { skip: withoutNative }, async () => {
   const path = await built('hnsw');
   const { kind, breadth, count } = await readIndexFile(path);
   assert.deepEqual({ kind, breadth, count }, { kind: 'hnsw', breadth: 16, count: COUNT });
@@ -150,7 +150,7 @@ test('hnsw: structure, vectors, and how widely it searches can be set', { skip: 
   await assert.rejects(readIndexFile(path), /cut short/);
 });
 
-test('ivf: structure, vectors in their lists, and how many lists are searched can be set', {
+test('ivf: structure, vectors in their lists, and setting the number of lists to search', {
   skip: withoutNative,
 }, async () => {
   const path = await built('ivf');

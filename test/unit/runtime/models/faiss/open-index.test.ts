@@ -1,4 +1,4 @@
-/** The life of an index process: killed, stopped, overrun, damaged, and replaced by the next one. */
+/** The life cycle of an index process: killed, stopped, overloaded, damaged, and replaced by the next one. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { copyFile, mkdtemp, open, readFile, rm, truncate } from 'node:fs/promises';
@@ -38,7 +38,7 @@ async function opened<T>(
   }
 }
 
-/** Searches one after another until told to stop; what became of each. */
+/** Searches repeatedly until stopped; returns the outcome of each search. */
 class Load {
   answered = 0;
   readonly errors: Error[] = [];
@@ -76,7 +76,7 @@ class Load {
 
 for (const engine of ENGINES)
   describe(`engine ${engine}`, () => {
-    test('killed under load: those under way are told, all others are answered, the next process is up within a second', () =>
+    test('killed under load: searches in progress fail, all others are answered, the next process is up within a second', () =>
       opened({ engine }, async (index) => {
         const load = new Load(async (i) => {
           const { positions } = await index.search(query(i), 1, 3);
@@ -96,10 +96,10 @@ for (const engine of ENGINES)
           assert.ok(isTransient(error), error.message);
           assert.match(error.message, /process of the index ended \(SIGKILL\)/);
         }
-        assert.ok(slowestMs < 2_000, `whoever waited for the next process was answered (${slowestMs} ms)`);
+        assert.ok(slowestMs < 2_000, `searches that waited for the next process were answered (${slowestMs} ms)`);
       }));
 
-    test('the next index is loaded beside: nobody is dropped, then the first is closed', () =>
+    test('the next index is loaded alongside: no search is dropped, then the first is closed', () =>
       opened({ engine }, async (first) => {
         const other = join(folder, `next-${engine}.faiss`);
         await copyFile(path, other);
@@ -122,7 +122,7 @@ for (const engine of ENGINES)
       }));
   });
 
-test('a process that hangs is ended, and whoever waited for it is told', () =>
+test('a process that hangs is ended, and its searches fail', () =>
   opened({ stuckMs: 50 }, async (index) => {
     const { pid } = index;
     process.kill(pid!, 'SIGSTOP');
@@ -131,7 +131,7 @@ test('a process that hangs is ended, and whoever waited for it is told', () =>
     assert.notEqual(index.pid, pid);
   }));
 
-test('a search waits only so long, and later ones are not held up by it', () =>
+test('a search waits for a limited time, and does not delay later ones', () =>
   opened({ timeoutMs: 40 }, async (index) => {
     process.kill(index.pid!, 'SIGSTOP');
     await assert.rejects(index.search(query(0), 1, 1), (error) => hasCode(error, 'timeout') && isTransient(error));
@@ -146,7 +146,7 @@ test('a search waits only so long, and later ones are not held up by it', () =>
     assert.equal(index.restarts, 0);
   }));
 
-test('only so many may wait', () =>
+test('the number of waiting searches is limited', () =>
   opened({ waitingMax: 3 }, async (index) => {
     process.kill(index.pid!, 'SIGSTOP');
     const first = index.search(query(0), 1, 1);
@@ -163,10 +163,10 @@ test('a damaged file is refused when it is opened', async () => {
   await assert.rejects(openIndex({ path: damaged, logger: silentLogger }), (error) => hasCode(error, 'invalid_data'));
   const empty = join(folder, 'empty.faiss');
   await writeFlat(empty, new Float32Array(0), DIMENSION);
-  await assert.rejects(openIndex({ path: empty, logger: silentLogger }), /holds no vectors/);
+  await assert.rejects(openIndex({ path: empty, logger: silentLogger }), /contains no vectors/);
 });
 
-test('files to verify are compared before the index is loaded, and only then', async () => {
+test('files are verified before the index is loaded, and only then', async () => {
   const own = join(folder, 'verified.faiss');
   await copyFile(path, own);
   const bytes = await readFile(own);
@@ -189,7 +189,7 @@ test('files to verify are compared before the index is loaded, and only then', a
   await refused({ ...mark, path: join(folder, 'nowhere') }, /nowhere cannot be opened/);
 });
 
-test('a file that was damaged later stops no healthy process; once it is needed, searches fail with a reason', async () => {
+test('a file damaged later does not stop a healthy process; once it is needed, searches fail with a reason', async () => {
   const own = join(folder, 'later.faiss');
   await copyFile(path, own);
   const errors: unknown[] = [];
@@ -203,7 +203,7 @@ test('a file that was damaged later stops no healthy process; once it is needed,
     while (errors.length === 0) await assert.rejects(index.search(query(0), 1, 1), (error) => isTransient(error));
     assert.match(JSON.stringify(errors[0]), /index_failed.*cut short/);
     const again = await index.search(query(0), 1, 1).catch((error: unknown) => error);
-    assert.match((again as Error).message, /not answered within 500 ms: its process is being started again/);
+    assert.match((again as Error).message, /not answered within 500 ms: its process is being restarted/);
     await copyFile(path, own);
     let found = false;
     while (!found)

@@ -1,4 +1,4 @@
-/** Seeded vectors of length 1 that lie in clusters, as embeddings do, and files of them. */
+/** Seeded vectors of length 1 in clusters, as embeddings are, and files of them. */
 import { FlatWriter } from '../../../../../runtime/models/faiss/flat-writer.js';
 import type { Metric } from '../../../../../runtime/models/faiss/vector-index.js';
 import { Random } from '../../../../support/random.js';
@@ -9,7 +9,7 @@ export interface VectorsOptions {
   readonly dimension: number;
   /** Default: one per hundred vectors. */
   readonly clusters?: number;
-  /** Of a vector around its centre, of 1 (default 0.8). */
+  /** Standard deviation of a vector around its centre (default 0.8). */
   readonly spread?: number;
 }
 
@@ -33,7 +33,7 @@ export function clusteredVectors({ seed, count, dimension, clusters, spread = 0.
   return vectors;
 }
 
-/** Nearly normal, variance 1: the sum of three even ones. */
+/** Almost normally distributed, variance 1: the sum of three uniform numbers. */
 function normal(random: Random): number {
   return 2 * (random.unit() + random.unit() + random.unit() - 1.5);
 }
@@ -49,7 +49,7 @@ export async function writeFlat(
   await writer.finish();
 }
 
-/** The slow truth: positions of the k largest inner products (or smallest distances), of equals the first. */
+/** The slow oracle: positions of the k largest inner products (or smallest distances), on ties the first. */
 export function nearest(
   vectors: Float32Array,
   query: Float32Array,

@@ -1,4 +1,4 @@
-/** Waiting searches are put together in order and within bounds, and everybody gets their own part. */
+/** Waiting searches are batched in order and within limits, and each gets its own part of the results. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Found } from '../../../../../runtime/models/faiss/vector-index.js';
@@ -20,17 +20,17 @@ function search(value: number, queries: number, k: number): WaitingSearch & { fo
   return one;
 }
 
-test('a batch holds the longest waiting ones as far as they fit', () => {
+test('a batch has as many of the longest waiting searches as fit', () => {
   const waiting = new WaitingSearches(100);
   for (const [i, queries] of [3, 4, 5].entries()) waiting.add(search(i, queries, 1));
   const first = waiting.take(8)!;
   assert.deepEqual([first.queries, first.searches.length, waiting.queries], [7, 2, 5]);
   assert.deepEqual([...first.vectors], [...new Array(6).fill(0), ...new Array(8).fill(1)]);
-  assert.equal(waiting.take(2)!.queries, 5, 'one that is larger than a batch goes alone');
+  assert.equal(waiting.take(2)!.queries, 5, 'a search larger than a batch goes alone');
   assert.equal(waiting.take(8), null);
 });
 
-test('more than may wait are turned away with an error that says to try again', () => {
+test('searches above the limit are rejected with an error that says to try again', () => {
   const waiting = new WaitingSearches(5);
   const one = search(0, 4, 1);
   waiting.add(one);
@@ -41,7 +41,7 @@ test('more than may wait are turned away with an error that says to try again', 
   assert.equal(waiting.queries, 5);
 });
 
-test('answers are dealt by query and by k', () => {
+test('results are distributed by query and by k', () => {
   const waiting = new WaitingSearches(100);
   const searches = [search(0, 1, 2), search(1, 2, 3), search(2, 1, 1)];
   for (const one of searches) waiting.add(one);
@@ -56,7 +56,7 @@ test('answers are dealt by query and by k', () => {
   assert.deepEqual([...(searches[2]!.found as Found).scores], [9]);
 });
 
-test('all that wait can be turned away', () => {
+test('all waiting searches can be rejected', () => {
   const waiting = new WaitingSearches(100);
   const one = search(0, 1, 1);
   waiting.add(one);

@@ -1,4 +1,4 @@
-/** What happens to the local store's files when the process, or the disk, does not play along. */
+/** What happens to the files of the local store when the process or the disk fails. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -43,7 +43,7 @@ async function copyOf(folder: string): Promise<string> {
   return copy;
 }
 
-/** Writes batches from where the store stands; returns it open. */
+/** Writes batches from the store's position on; returns it open. */
 async function written(folder: string, batches: number, rotateBytesMin = 2 ** 30): Promise<OnlineStore> {
   const store = await openLocalStore(folder, silentLogger, { rotateBytesMin });
   const { epoch, nextOffset } = await store.open(WRITER_SINK);
@@ -54,7 +54,7 @@ async function written(folder: string, batches: number, rotateBytesMin = 2 ** 30
   return store;
 }
 
-/** The offset the store stands at, after checking that it holds exactly the batches before it. */
+/** The offset of the store, after checking that it contains exactly the batches before it. */
 async function checkedOffset(store: OnlineStore): Promise<number> {
   const offset = (await store.position(WRITER_SINK))?.nextOffset ?? 0;
   if (offset === 0) {
@@ -64,7 +64,7 @@ async function checkedOffset(store: OnlineStore): Promise<number> {
   const last = String(offset - 1);
   for (let i = 0; i < WRITER_KEYS; i++) assert.equal(await store.hget(`hash:${i}`, 'n'), last);
   assert.deepEqual(await store.ztop('set', 10), [{ member: 'm', score: offset - 1 }]);
-  assert.deepEqual(await store.keys('in:'), [`in:${last}`], 'no ghost in a former group');
+  assert.deepEqual(await store.keys('in:'), [`in:${last}`], 'no stale entry in a former group');
   const kept = Array.from({ length: Math.min(offset, 100) }, (_, i) => `only:${offset - 1 - i}`);
   assert.deepEqual((await store.keys('only:')).sort(), kept.sort());
   return offset;
@@ -94,7 +94,7 @@ test('kill -9 at any time loses nothing that was acknowledged, snapshots or not'
       await killHard(child);
       const offset = await offsetIn(folder);
       assert.ok(offset >= acknowledged, `${acknowledged} batches were acknowledged, ${offset} are there`);
-      // One more may have been written and not yet told.
+      // One more may have been written but not acknowledged.
       assert.ok(offset <= acknowledged + 1);
       acknowledged = offset;
     }
@@ -107,7 +107,7 @@ test('kill -9 at any time loses nothing that was acknowledged, snapshots or not'
   }
 });
 
-test('a last line cut at any byte is gone as a whole, and the store goes on', async () => {
+test('a last line cut at any byte is removed whole, and the store continues', async () => {
   const folder = await newFolder();
   await (await written(folder, 3)).close();
   const journal = await readFile(join(folder, 'journal-1'));
@@ -131,12 +131,12 @@ test('a last line cut at any byte is gone as a whole, and the store goes on', as
   assert.equal(await offsetIn(folder), 3);
 });
 
-test('from a damaged byte on, the history is cut off; what stands before it stays', async () => {
+test('the history is cut off at a damaged byte; everything before it stays', async () => {
   const folder = await newFolder();
   await (await written(folder, 5)).close();
   const journal = await readFile(join(folder, 'journal-1'));
   const ends = [...journal.entries()].filter(([, byte]) => byte === 10).map(([at]) => at);
-  // The first line is the taking over.
+  // The first line is the takeover.
   for (const [line, expected] of [
     [1, 0],
     [2, 1],
@@ -148,12 +148,12 @@ test('from a damaged byte on, the history is cut off; what stands before it stay
       damaged[at] = damaged[at]! ^ 1;
       await writeFile(join(copy, 'journal-1'), damaged);
       assert.equal(await offsetIn(copy), expected, `line ${line}, byte ${at}`);
-      assert.equal(await offsetIn(copy), expected, 'opening again finds the same');
+      assert.equal(await offsetIn(copy), expected, 'reopening finds the same');
     }
   }
 });
 
-test('an interrupted snapshot is forgotten; journals before and behind it count', async () => {
+test('an interrupted snapshot is dropped; the journals before and after it count', async () => {
   const folder = await newFolder();
   await (await written(folder, 5)).close();
   const lines = (await readFile(join(folder, 'journal-1'), 'latin1')).trimEnd().split('\n');
@@ -164,9 +164,9 @@ test('an interrupted snapshot is forgotten; journals before and behind it count'
   assert.deepEqual((await readdir(folder)).sort(), ['journal-1', 'journal-2']);
   const gap = await copyOf(folder);
   await rm(join(gap, 'journal-1'));
-  assert.equal(await offsetIn(gap), 0, 'a journal without its beginning is no history');
+  assert.equal(await offsetIn(gap), 0, 'a journal without its beginning is not used');
   await truncate(join(folder, 'journal-1'), (await stat(join(folder, 'journal-1'))).size - 5);
-  assert.equal(await offsetIn(folder), 1, 'nothing behind a torn line counts');
+  assert.equal(await offsetIn(folder), 1, 'nothing after a torn line counts');
   assert.deepEqual(await readdir(folder), ['journal-1']);
 });
 
@@ -188,11 +188,11 @@ test('a damaged snapshot leaves an empty store, not half of one', async () => {
     await writeFile(join(copy, snapshot), bytes);
     assert.equal(await offsetIn(copy), 0, what);
     await (await written(copy, 3)).close();
-    assert.equal(await offsetIn(copy), 3, `${what}: the store serves on`);
+    assert.equal(await offsetIn(copy), 3, `${what}: the store continues to serve`);
   }
 });
 
-test('snapshots keep the files within a few times the size of what they say', async () => {
+test('snapshots keep the files within a few times the size of their contents', async () => {
   const folder = await newFolder();
   const sizeOfFiles = async () => {
     let bytes = 0;
@@ -201,16 +201,16 @@ test('snapshots keep the files within a few times the size of what they say', as
   };
   await (await written(folder, 1_000)).close();
   const before = await sizeOfFiles();
-  // A snapshot is written beside the batches, in its own time.
+  // A snapshot is written next to the batches, in its own time.
   let offset = 1_000;
   for (; (await sizeOfFiles()) > before / 10; offset += 20) {
-    assert.ok(offset < 100_000, 'no snapshot took the place of the journal');
+    assert.ok(offset < 100_000, 'no snapshot replaced the journal');
     await (await written(folder, 20, 50_000)).close();
   }
   assert.equal(await offsetIn(folder), offset);
 });
 
-test('a snapshot written while everything changes is true to the end', async () => {
+test('a snapshot written while everything changes is exact', async () => {
   const folder = await newFolder();
   const store = await openLocalStore(folder, silentLogger, { rotateBytesMin: 200_000 });
   const idle = { sink: 'idle', topic: 't', partition: 1 };
@@ -228,7 +228,7 @@ test('a snapshot written while everything changes is true to the end', async () 
       Array.from({ length: 500 }, (_, i): StoreOperation[] => {
         const user = (at + i * 7) % users;
         const key = `k${user}`;
-        // Keys come and go and change their kind, members wander.
+        // Keys appear, disappear and change their kind; members move between groups.
         const kind: StoreOperation[] = [
           { op: 'hreplace', key, fields: [[String(round), 'x'.repeat(20)]] },
           { op: 'set', key, value: String(round) },
@@ -267,7 +267,7 @@ test('a snapshot written while everything changes is true to the end', async () 
   );
   const again = await openLocalStore(folder, silentLogger);
   assert.deepEqual(await everything(again), before);
-  assert.deepEqual(await again.position(idle), idlePosition, 'a sink that writes nothing keeps its place');
+  assert.deepEqual(await again.position(idle), idlePosition, 'a sink that writes nothing keeps its position');
   await again.close();
 });
 
@@ -293,7 +293,7 @@ test('a full disk is a transient error; the line that did not fit leaves no trac
   if (child.exitCode === null) await once(child, 'exit');
   const { message, ...held } = JSON.parse(failure) as { message: string };
   assert.match(message, /writing failed: EFBIG/);
-  assert.deepEqual(held, { offset: acknowledged, n: String(acknowledged - 1) }, 'in memory too it never was');
+  assert.deepEqual(held, { offset: acknowledged, n: String(acknowledged - 1) }, 'nor is it in memory');
   const { size } = await stat(join(folder, 'journal-1'));
   assert.ok(size < limit, `the journal ends with a whole line: ${size}`);
   assert.equal((await readFile(join(folder, 'journal-1'))).at(-1), 10);
@@ -301,7 +301,7 @@ test('a full disk is a transient error; the line that did not fit leaves no trac
   assert.ok(acknowledged > 10);
 });
 
-test('files that are not ours are left alone, and the folder is made if need be', async () => {
+test('foreign files are not touched, and the folder is created if needed', async () => {
   const folder = join(await newFolder(), 'new', 'store');
   await (await written(folder, 1)).close();
   await writeFile(join(folder, 'notes.txt'), 'mine');
@@ -309,5 +309,5 @@ test('files that are not ours are left alone, and the folder is made if need be'
   await appendFile(join(folder, 'journal-1'), 'torn');
   assert.equal(await offsetIn(folder), 1);
   assert.equal(await readFile(join(folder, 'notes.txt'), 'utf8'), 'mine');
-  assert.equal((await stat(folder)).mode & 0o077, 0, 'nobody else may look in');
+  assert.equal((await stat(folder)).mode & 0o077, 0, 'no other user may read it');
 });

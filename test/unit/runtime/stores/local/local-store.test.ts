@@ -1,4 +1,4 @@
-/** The local store keeps the port's promises, and its files survive what files suffer. */
+/** The local store keeps the port's contract, and its files survive failures. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ async function newFolder(): Promise<string> {
 
 for (const [name, rotateBytesMin] of [
   ['local store', 32 * 1024 * 1024],
-  ['local store that writes snapshots all the time', 1],
+  ['local store that writes snapshots constantly', 1],
 ] as const)
   onlineStoreConformance(name, async () => {
     const folder = await newFolder();

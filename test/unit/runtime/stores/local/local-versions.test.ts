@@ -1,4 +1,4 @@
-/** I22: a switch moves values, and no snapshot that is being written may see it half, or do it twice. */
+/** I22: a switch moves values, and a snapshot in progress must neither see it in part nor apply it twice. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,13 +15,13 @@ const KEYS: VersionedKeys = {
 const PARTS = ['a', 'b', 'c'];
 const FIELDS = Array.from({ length: 3_000 }, (_, i) => `field ${i}`);
 
-test('switches between snapshots come back from the disk as they were', async (t) => {
+test('switches between snapshots are restored from disk unchanged', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'freshet-local-versions-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const id = { sink: 's', topic: 't', partition: 0 };
   let seq = 0;
   for (let life = 0; life < 6; life++) {
-    // A snapshot begins with every batch.
+    // Every batch starts a snapshot.
     const store = await openLocalStore(folder, silentLogger, { rotateBytesMin: 1 });
     for (const version of seq === 0 ? [] : [1, 2]) {
       const found = await store.readPart(KEYS, version, 'b');

@@ -1,4 +1,4 @@
-/** The kept head of a ranking is the ranking, whatever happens to the members. */
+/** The kept head of a ranking equals the ranking, however the members change. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -7,7 +7,7 @@ import { rankedNaively } from '../../../../conformance/naive-store.js';
 
 const SEED = 20_240_229;
 
-test('members compare as their UTF-8 bytes do', () => {
+test('members compare like their UTF-8 bytes', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }), (a, b) => {
       assert.equal(Math.sign(compareBytes(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -33,7 +33,7 @@ test('the head follows thousands of changes near its end', () => {
       set.add(member, score);
       scores.set(member, score);
     }
-    // Read seldom enough for the head to shrink, and often enough for it to be there.
+    // Read rarely enough for the head to shrink, and often enough for it to exist.
     if (i % 173 !== 0) continue;
     for (const limit of [20, 950]) assert.deepEqual(set.top(limit), rankedNaively(scores).slice(0, limit));
     if (i % (173 * 7) === 0) assert.deepEqual(set.top(1_000), rankedNaively(scores).slice(0, 1_000));
@@ -45,7 +45,7 @@ test('the head follows thousands of changes near its end', () => {
   assert.deepEqual(set.top(10), [{ member: 'again', score: 1 }]);
 });
 
-test('a reading is a copy', () => {
+test('a result is a copy', () => {
   const set = new RankedSet();
   set.add('a', 1);
   set.top(1).pop();

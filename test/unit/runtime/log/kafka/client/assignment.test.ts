@@ -1,8 +1,9 @@
-/** Sharing out tasks: complete, balanced, sticky, and the same whoever leads. */
+/** Assignment of tasks: complete, balanced, sticky, and the same for every leader. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { assignTasks, type Claim } from '../../../../../../runtime/log/kafka/client/assignment.js';
+import { assignTasks } from '../../../../../../runtime/log/kafka/client/assignment.js';
+import type { Claim } from '../../../../../../runtime/log/kafka/wire/group-bytes.js';
 
 const claim = (memberId: string, tasks: readonly number[] = [], generation = 1): Claim => ({
   memberId,
@@ -24,11 +25,11 @@ describe('assignment of tasks', () => {
     assert.deepEqual(shares(7, [claim('a', [4, 5, 6]), claim('b', [0, 1, 2, 3])]), { b: [0, 1, 2, 3], a: [4, 5, 6] });
   });
 
-  test('of two claims the one of the later generation counts', () => {
+  test('of two claims, the later generation wins', () => {
     assert.deepEqual(shares(2, [claim('old', [0, 1], 3), claim('new', [1], 4)]), { old: [0], new: [1] });
   });
 
-  test('claims of tasks that do not exist count for nothing', () => {
+  test('claims of tasks that do not exist are ignored', () => {
     assert.deepEqual(shares(2, [claim('a', [-1, 5, 1.5, Number.NaN]), claim('b', [1])]), { a: [0], b: [1] });
   });
 
@@ -44,7 +45,7 @@ describe('assignment of tasks', () => {
     ),
   });
 
-  test('every task has exactly one member, and shares differ by one at most', () => {
+  test('every task has exactly one member, and shares differ by at most one', () => {
     fc.assert(
       fc.property(scenario, ({ tasks, claims }) => {
         const assigned = assignTasks(tasks, claims);
@@ -61,7 +62,7 @@ describe('assignment of tasks', () => {
     );
   });
 
-  test('the order in which members are listed does not matter, and asking again changes nothing', () => {
+  test('the order in which members are listed does not matter, and a second assignment changes nothing', () => {
     fc.assert(
       fc.property(scenario, ({ tasks, claims }) => {
         const assigned = assignTasks(tasks, claims);
@@ -73,7 +74,7 @@ describe('assignment of tasks', () => {
     );
   });
 
-  test('when a member leaves, nobody else loses a task; when one comes, nobody gains one', () => {
+  test('when a member leaves, no other loses a task; when one joins, no other gains one', () => {
     fc.assert(
       fc.property(fc.nat(40), fc.integer({ min: 2, max: 8 }), fc.nat(), (tasks, members, who) => {
         const names = Array.from({ length: members }, (_, i) => `m${i}`);

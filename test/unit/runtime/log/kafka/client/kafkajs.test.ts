@@ -1,18 +1,18 @@
-/** The pieces of kafkajs that we rely on are where we expect them, and its timer is mended. */
+/** The parts of kafkajs that we rely on are where we expect them, and its timer is fixed. */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
+import { loadSettings } from '../../../../../../assembly/settings.js';
 import { newBroker } from '../../../../../../runtime/log/kafka/client/kafkajs.js';
 import { openKafkaLog } from '../../../../../../runtime/log/kafka/log.js';
 import { hasCode } from '../../../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../../../runtime/process/logger.js';
-import { loadSettings } from '../../../../../../runtime/process/settings.js';
 import { FakeKafka } from '../../../../../support/services/fake-kafka.js';
 
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
 
 describe('kafkajs behind its door', () => {
-  test('an answered request leaves no timer behind but the one that watches for time-outs', async () => {
+  test('an answered request leaves no timer behind except the one for timeouts', async () => {
     const kafka = await FakeKafka.open(1);
     const [host, port] = kafka.brokers.split(':');
     const before = timers();
@@ -33,7 +33,7 @@ describe('kafkajs behind its door', () => {
     await kafka.close();
   });
 
-  test('what is no Kafka is a connection error that names the address', async () => {
+  test('a server other than Kafka is a connection error that names the address', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
       socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
@@ -48,7 +48,7 @@ describe('kafkajs behind its door', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  test('a port where nobody listens is a connection error that names the address, within about ten seconds', async () => {
+  test('a port without a listener is a connection error that names the address, within about ten seconds', async () => {
     const begun = performance.now();
     await assert.rejects(
       openKafkaLog(loadSettings({ KAFKA_BROKERS: '127.0.0.1:1' }), silentLogger),

@@ -1,12 +1,12 @@
-/** The reader against a cluster that plays tricks: moving leaders, cut answers, holes in the log. */
+/** The reader against a misbehaving cluster: moving leaders, cut answers, gaps in the log. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { loadSettings } from '../../../../../../assembly/settings.js';
 import { openKafkaLog } from '../../../../../../runtime/log/kafka/log.js';
 import type { Log, ReaderOptions } from '../../../../../../runtime/log/log.js';
 import { RecordBatchBuilder } from '../../../../../../runtime/log/record-batch.js';
 import { hasCode } from '../../../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../../../runtime/process/logger.js';
-import { loadSettings } from '../../../../../../runtime/process/settings.js';
 import { eventually, inPartition, readRows } from '../../../../../conformance/log-rows.js';
 import { FakeKafka, type FakePartition } from '../../../../../support/services/fake-kafka.js';
 
@@ -63,8 +63,8 @@ describe('kafka reader', () => {
     const bytesMax = only.batches[0]!.bytes.length;
     const reader = await read([only], { maxBytesPerPartition: bytesMax, maxWaitMs: 5000 });
     await readRows(reader, 10);
-    await eventually('the next answer is asked for', async () => kafka.fetches.length === 2);
-    // A question and its answer on another connection: whatever was under way has arrived.
+    await eventually('the next answer is requested', async () => kafka.fetches.length === 2);
+    // A request and its answer on another connection: whatever was in flight has arrived.
     for (let i = 0; i < 5; i++) await log.offsets({ topic: TOPIC, partition: 0 });
     assert.equal(kafka.fetches.length, 2);
     assert.deepEqual(
@@ -73,7 +73,7 @@ describe('kafka reader', () => {
     );
   });
 
-  test('lets records gather where little came, and goes on at once where much did', async () => {
+  test('waits before the next fetch after a small answer, and continues at once after a large one', async () => {
     const few = partition(1, [batch(0, 10), batch(10, 10), batch(20, 10)]);
     const many = partition(1, [batch(0, 10, 5_000), batch(10, 10, 5_000), batch(20, 10, 5_000)]);
     const oneBatch = ({ batches }: FakePartition) => ({ maxBytesPerPartition: batches[0]!.bytes.length });
@@ -89,7 +89,7 @@ describe('kafka reader', () => {
     assert.deepEqual(offsets(await readRows(busy, 30)), range(0, 30));
   });
 
-  test('follows a partition to its new leader, and the others go on', async () => {
+  test('follows a partition to its new leader, and the others continue', async () => {
     const moving = partition(1, [batch(0, 5)]);
     const staying = partition(1, [batch(0, 5)]);
     const reader = await read([moving, staying]);
@@ -104,7 +104,7 @@ describe('kafka reader', () => {
     assert.ok(kafka.metadataAsked < 20);
   });
 
-  test('goes on when the broker of a partition is gone and another leads it', async () => {
+  test('continues when the broker of a partition is gone and another leads it', async () => {
     const moving = partition(2, [batch(0, 5)]);
     const reader = await read([moving]);
     const rows = await readRows(reader, 5);
@@ -118,7 +118,7 @@ describe('kafka reader', () => {
     assert.deepEqual(offsets(rows), range(0, 10));
   });
 
-  test('a leaderless partition does not make the reader ask without end', async () => {
+  test('a leaderless partition does not make the reader ask endlessly', async () => {
     const reader = await read(
       [
         partition(-1, [batch(0, 5)]),
@@ -153,7 +153,7 @@ describe('kafka reader', () => {
       );
   });
 
-  test('out of range is believed only when the whole log says so', async () => {
+  test('out of range is believed only when the offset is outside of the whole log', async () => {
     const reader = await read([partition(1, [batch(0, 5)])]);
     kafka.nextFetchError = 1;
     assert.deepEqual(offsets(await readRows(reader, 5)), range(0, 5));
@@ -165,7 +165,7 @@ describe('kafka reader', () => {
     );
   });
 
-  test('a batch larger than every limit comes through, also behind partitions that fill the answer', async () => {
+  test('a batch larger than every limit arrives, even after partitions that fill the answer', async () => {
     const partitions = [0, 1, 2, 3].map(() =>
       partition(
         1,
@@ -178,7 +178,7 @@ describe('kafka reader', () => {
     for (const i of [0, 1, 2, 3]) assert.deepEqual(offsets(inPartition(rows, i)), range(0, 4));
   });
 
-  test('the position passes over a hole at the end that compaction has left', async () => {
+  test('the position skips a gap that compaction left at the end', async () => {
     const compacted = partition(1, [batch(0, 5)]);
     compacted.lastStable = compacted.highWatermark = 50;
     const reader = await read([compacted, partition(1, [batch(0, 5)])]);
@@ -193,7 +193,7 @@ describe('kafka reader', () => {
     assert.deepEqual(offsets(await readRows(reader, 5)), range(50, 55));
   });
 
-  test('a throttled answer without records is no hole', async () => {
+  test('a throttled answer without records is not a gap', async () => {
     const slow = partition(1, []);
     slow.earliest = 0;
     slow.lastStable = slow.highWatermark = 5;
@@ -205,7 +205,7 @@ describe('kafka reader', () => {
     assert.deepEqual(offsets(await readRows(reader, 5)), range(0, 5));
   });
 
-  test('damaged records are an error that names the place', async () => {
+  test('damaged records are an error that names their place', async () => {
     const damaged = partition(1, [batch(0, 5)]);
     damaged.batches[0]!.bytes[70]! ^= 1;
     const reader = await read([damaged]);

@@ -1,4 +1,4 @@
-/** Decompression of every codec that producers use, and of what is damaged. */
+/** Decompression of every codec that producers use, and of damaged data. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -10,7 +10,7 @@ import { javaSnappy, zstd } from '../../../../../support/services/kafka-tools.js
 
 const data = Buffer.from('freshness is a promise; '.repeat(5000));
 
-/** Loads the codec where that is asked for. */
+/** Loads the codec if it must be loaded first. */
 async function unfold(codec: number, bytes: Buffer): Promise<Buffer> {
   try {
     return decompress(codec, bytes);
@@ -31,10 +31,10 @@ describe('decompression', async () => {
   ];
 
   for (const [name, codec, bytes] of kinds) {
-    test(`${name}: gives back what went in`, async () => {
+    test(`${name}: restores the original bytes`, async () => {
       assert.ok(bytes.length < data.length);
       assert.ok((await unfold(codec, bytes)).equals(data));
-      // As it lies in an answer: somewhere inside a larger buffer.
+      // As in an answer: somewhere inside a larger buffer.
       const inside = Buffer.concat([Buffer.alloc(7), bytes, Buffer.alloc(5)]).subarray(7, 7 + bytes.length);
       assert.ok((await unfold(codec, inside)).equals(data));
     });
@@ -45,7 +45,7 @@ describe('decompression', async () => {
         (out) => out,
         (error: unknown) => error,
       );
-      // A stream codec may give the part that is whole; the walk finds that records are missing.
+      // A stream codec may return the intact part; the walk finds that records are missing.
       if (outcome instanceof Buffer) assert.ok(outcome.length < data.length);
       else assert.ok(hasCode(outcome, 'invalid_data'), String(outcome));
     });

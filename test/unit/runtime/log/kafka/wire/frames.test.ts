@@ -1,4 +1,4 @@
-/** Answers are cut out of whatever chunks a socket brings. */
+/** Answers are assembled from whatever chunks a socket delivers. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -12,7 +12,7 @@ const frame = (body: Uint8Array) => {
 };
 
 describe('frames', () => {
-  test('any frames in any chunks come out as they went in', () => {
+  test('any frames in any chunks are restored', () => {
     const bodies = fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { maxLength: 8 });
     fc.assert(
       fc.property(bodies, fc.infiniteStream(fc.integer({ min: 1, max: 200 })), (parts, chunks) => {
@@ -20,7 +20,7 @@ describe('frames', () => {
         const stream = Buffer.concat(frames);
         const found: Buffer[] = [];
         const assembler = new FrameAssembler((each) => found.push(each));
-        // One buffer for every chunk, as the sockets have it.
+        // One buffer for every chunk, as with the sockets.
         const shared = Buffer.alloc(200);
         for (let at = 0; at < stream.length; ) {
           const length = Math.min(chunks.next().value, stream.length - at);
@@ -35,7 +35,7 @@ describe('frames', () => {
     );
   });
 
-  test('a size that no answer has is refused, as when something else listens there', () => {
+  test('an impossible size is refused, as when the peer is not Kafka', () => {
     for (const text of ['HTTP/1.1 400 Bad Request', '\xff\xff\xff\xff', '\0\0\0\0']) {
       const bytes = Buffer.from(text, 'latin1');
       const assembler = new FrameAssembler(() => assert.fail('no frame'));

@@ -1,4 +1,4 @@
-/** What members of a group tell each other, and that kafkajs, as other software, can read it. */
+/** The data that members of a group exchange can be read by kafkajs, which stands for other software. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import kafkajs from 'kafkajs';

@@ -1,0 +1,192 @@
+/**
+ * One process put together: log, stores, topics, migrations, then the roles asked for, then the demo. Everything is
+ * started in the order of the data and stopped in the reverse order.
+ */
+import { randomBytes } from 'node:crypto';
+import { createRuns } from '../jobs/create-runs.js';
+import { systemClock } from '../runtime/process/clock.js';
+import { asError, FreshetError } from '../runtime/process/errors.js';
+import type { Service } from '../runtime/process/service.js';
+import type { Server } from '../serving/server.js';
+import { FEATURES_VERSION, type Foundation, openFoundation } from './foundation.js';
+import { OverviewSampler } from './overview.js';
+import { startAudits, startVersions } from './published.js';
+import { ReadinessWatch } from './readiness.js';
+import { openReporting, type Reporting } from './reporting.js';
+import type { Ground, StoreGround } from './roles/ground.js';
+import { type Applications, startProcessors } from './roles/processor.js';
+import { startPublisher } from './roles/publisher.js';
+import { startServing } from './roles/serving.js';
+import { startSnapshotters } from './roles/snapshotter.js';
+import type { ComposeOptions, Demo, DemoScene, Running, UsedPart } from './running.js';
+import type { Settings } from './settings.js';
+import { SNAPSHOT_JOBS } from './snapshotters.js';
+
+export class Composition implements Running {
+  readonly name = 'freshet';
+  readonly parts: UsedPart[] = [];
+  readonly failed: Promise<Error>;
+  readonly #settings: Settings;
+  readonly #o: ComposeOptions;
+  readonly #reporting: Reporting;
+  readonly #clock = systemClock;
+  readonly #ending = new AbortController();
+  readonly #readiness = new ReadinessWatch();
+  /** What is open, in the order of opening: each closes itself. */
+  readonly #open: { readonly what: string; readonly close: () => Promise<void> }[] = [];
+  readonly #localToken: string | null;
+  #fail: (error: Error) => void = () => undefined;
+  #server: Server | null = null;
+  #demoWaits: string | null = null;
+  #background: Promise<void>[] = [];
+  #stopping: Promise<void> | null = null;
+
+  constructor(settings: Settings, options: ComposeOptions) {
+    this.#settings = options.demo?.settings(settings) ?? settings;
+    this.#o = options;
+    this.#reporting = openReporting(options.logger);
+    const asksForTokens = settings.API_TOKENS !== undefined || settings.API_TOKENS_FILE !== undefined;
+    this.#localToken = asksForTokens ? randomBytes(32).toString('hex') : null;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  get address(): string | null {
+    return this.#server?.address() ?? null;
+  }
+
+  get ready(): Promise<void> {
+    return this.#readiness.ready;
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #start(): Promise<void> {
+    const { roles, demo, logger } = this.#o;
+    const foundation = await openFoundation(this.#settings, {
+      logger,
+      // Only a process of processors alone needs none.
+      stores: roles.some((role) => role !== 'processor'),
+      // The demo remembers there what it has loaded.
+      folder: demo !== null,
+      keep: (what, close) => this.#open.push({ what, close }),
+      onPart: (name, use) => this.parts.push({ name, use }),
+    });
+    this.#demoWaits = demo === null ? null : 'the demo shop';
+    const ground: Ground = {
+      ...foundation,
+      settings: this.#settings,
+      ...this.#reporting,
+      clock: this.#clock,
+      version: FEATURES_VERSION,
+      start: (service) => this.#run(service),
+    };
+    const applications = roles.includes('processor') ? await startProcessors(ground) : null;
+    if (foundation.stores === null) this.#follow(foundation, applications, [], null);
+    else await this.#overStores({ ...ground, stores: foundation.stores }, foundation, applications);
+  }
+
+  async #overStores(ground: StoreGround, foundation: Foundation, applications: Applications | null): Promise<void> {
+    const { roles, demo } = this.#o;
+    const publisher = roles.includes('publisher') ? await startPublisher(ground) : null;
+    const versions = await startVersions(ground);
+    const worker = await startSnapshotters(ground, roles, versions);
+    const audits = await startAudits(ground, { publishes: publisher !== null, after: this.ready });
+    const runs = createRuns(ground.stores.database, SNAPSHOT_JOBS);
+    if (roles.includes('serving')) {
+      const overview = new OverviewSampler({
+        ...ground,
+        demo: demo !== null,
+        applications: allOf(applications),
+        publisher,
+      });
+      const isReady = () => this.#readiness.current();
+      const localToken = this.#localToken;
+      this.#server = await startServing(ground, { overview, versions, runs, audits, isReady, localToken });
+      await foundation.folder?.announce(this.#server.address(), localToken ?? undefined);
+    }
+    const published = worker === null ? null : { versions, runs };
+    this.#follow(foundation, applications, worker === null ? [] : [worker], { publisher, published });
+  }
+
+  /** What goes on once everything is started: the demo, and the look at what is ready. */
+  #follow(
+    { log, codec, folder, stores }: Foundation,
+    applications: Applications | null,
+    waiting: readonly { readonly waiting: readonly string[] }[],
+    published: Pick<DemoScene, 'publisher' | 'published'> | null,
+  ): void {
+    const { demo } = this.#o;
+    const { features = null, corpus = null } = applications ?? {};
+    const { publisher, published: versions } = published ?? { publisher: null, published: null };
+    if (demo !== null)
+      this.#background.push(
+        this.#runDemo(demo, { log, codec, folder: folder!, features, corpus, publisher, published: versions }),
+      );
+    const others = () => [
+      ...waiting.flatMap((service) => service.waiting),
+      ...(this.#demoWaits === null ? [] : [this.#demoWaits]),
+    ];
+    const watched = { applications: allOf(applications), others, stores };
+    this.#background.push(this.#readiness.follow(watched, this.#clock, this.#ending.signal));
+  }
+
+  async #runDemo(
+    demo: Demo,
+    scene: Omit<DemoScene, 'logger' | 'clock' | 'signal' | 'waitFor' | 'start'>,
+  ): Promise<void> {
+    const { signal } = this.#ending;
+    try {
+      await demo.run({
+        ...scene,
+        logger: this.#o.logger,
+        clock: this.#clock,
+        signal,
+        waitFor: (what) => {
+          this.#demoWaits = what;
+        },
+        start: (service) => this.#run(service),
+      });
+    } catch (error) {
+      if (!signal.aborted) this.#fail(asError(error));
+    }
+  }
+
+  async #run(service: Service): Promise<void> {
+    await service.start();
+    this.#open.push({ what: service.name, close: () => service.stop() });
+  }
+
+  async #stop(): Promise<void> {
+    this.#ending.abort();
+    await Promise.allSettled(this.#background);
+    const errors: Error[] = [];
+    for (const { what, close } of this.#open.splice(0).reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        this.#o.logger.error({ event: 'stop_failed', what, error: asError(error).message });
+        errors.push(asError(error));
+      }
+    }
+    if (errors.length > 0)
+      throw new FreshetError('internal', `Stopping failed: ${errors.map(({ message }) => message).join('; ')}`);
+  }
+}
+
+function allOf(applications: Applications | null) {
+  return applications === null ? [] : Object.values(applications);
+}

@@ -1,0 +1,90 @@
+/**
+ * What every role stands on: data folder, log, topics, codec, stores. Opened in the order of the data; whoever opens
+ * closes it, the other way round.
+ */
+import { join } from 'node:path';
+import { migrateUp } from '../publishing/migrations/migrate.js';
+import { applyDeclaredTopics } from '../runtime/log/apply-topics.js';
+import { openEmbeddedLog } from '../runtime/log/embedded/log.js';
+import { openKafkaLog } from '../runtime/log/kafka/log.js';
+import type { Log } from '../runtime/log/log.js';
+import { openWritingCodec } from '../runtime/log/writing-codec.js';
+import { type DataFolder, openDataFolder } from '../runtime/process/data-folder.js';
+import type { Logger } from '../runtime/process/logger.js';
+import { openStores, type Stores } from '../runtime/stores/open-stores.js';
+import type { Codec } from '../schemas/codec.js';
+import { allTopics } from '../topics/all.js';
+import type { Settings } from './settings.js';
+
+/** Version of the features application that runs. */
+export const FEATURES_VERSION = 1;
+
+interface FoundationOptions {
+  readonly logger: Logger;
+  /** Stores are opened, and migrated, where this is true. */
+  readonly stores: boolean;
+  /** Hold the data folder even where nothing private lies in it. */
+  readonly folder?: boolean;
+  /** Called for everything that has been opened, so that it is closed also when the next one fails. */
+  readonly keep: (what: string, close: () => Promise<void>) => void;
+  /** Told what is used for what. */
+  readonly onPart?: (name: string, use: string) => void;
+}
+
+export interface Foundation {
+  /** Null where nothing is private to this process. */
+  readonly folder: DataFolder | null;
+  readonly log: Log;
+  readonly codec: Codec;
+  /** Null where none were asked for. */
+  readonly stores: Stores | null;
+}
+
+/** Whether log and stores can be reached without holding the data folder. */
+export function reachesAll({ KAFKA_BROKERS, REDIS_URL, DATABASE_URL }: Settings): boolean {
+  return KAFKA_BROKERS !== undefined && REDIS_URL !== undefined && DATABASE_URL !== undefined;
+}
+
+/** Errors: those of the data folder, the log, the registry and the stores; 'state' for topics that differ. */
+export async function openFoundation(settings: Settings, options: FoundationOptions): Promise<Foundation> {
+  const { logger, keep } = options;
+  const folder = await openFolder(settings, options);
+  const log = await openLog(settings, folder, options);
+  const declarations = allTopics(FEATURES_VERSION);
+  await applyDeclaredTopics(log, declarations, settings, logger);
+  const codec = await openWritingCodec(settings, declarations);
+  if (!options.stores) return { folder, log, codec, stores: null };
+  const stores = await openStores(settings, logger);
+  keep('stores', () => stores.close());
+  options.onPart?.('online store', stores.describe.store);
+  options.onPart?.('database', stores.describe.database);
+  await migrateUp(stores.database, logger);
+  return { folder, log, codec, stores };
+}
+
+async function openFolder(settings: Settings, options: FoundationOptions): Promise<DataFolder | null> {
+  if (reachesAll(settings) && !options.folder) return null;
+  const folder = await openDataFolder(settings.FRESHET_DATA_DIR);
+  options.keep('data folder', () => folder.release());
+  options.onPart?.('data folder', settings.FRESHET_DATA_DIR);
+  return folder;
+}
+
+async function openLog(
+  settings: Settings,
+  folder: DataFolder | null,
+  { logger, keep, onPart }: FoundationOptions,
+): Promise<Log> {
+  const { KAFKA_BROKERS } = settings;
+  const log =
+    KAFKA_BROKERS === undefined
+      ? await openEmbeddedLog(join(folder!.path, 'log'), logger)
+      : await openKafkaLog(settings, logger);
+  keep('log', () => log.close());
+  const use =
+    KAFKA_BROKERS === undefined
+      ? 'embedded, in the data folder (set KAFKA_BROKERS for Kafka)'
+      : `Kafka at ${KAFKA_BROKERS.join(', ')}`;
+  onPart?.('log', use);
+  return log;
+}

@@ -1,0 +1,171 @@
+/**
+ * What the page shows of a running deployment, sampled once a second however many look. Positions of parts that run in
+ * this process are exact; those of others come from what their groups show.
+ */
+
+import { EMBEDDINGS_APPLICATION } from '../processors/embeddings/main.js';
+import { featureMetrics } from '../processors/features/metrics.js';
+import { sinkMetrics } from '../publishing/live/metrics.js';
+import type { Publisher } from '../publishing/live/publisher.js';
+import type { Log, TopicPartition } from '../runtime/log/log.js';
+import type { Clock } from '../runtime/process/clock.js';
+import type { Metrics } from '../runtime/process/metrics.js';
+import type { Application } from '../runtime/tasks/application.js';
+import type { Overview } from '../serving/ports.js';
+import { corpusTopics } from '../topics/corpus.js';
+import { documents, events, products } from '../topics/events.js';
+import { featureTopics } from '../topics/features.js';
+import type { Settings } from './settings.js';
+
+const CORPUS_VERSION = 1;
+const SAMPLE_MS = 1_000;
+const RATE_SAMPLES = 10;
+
+interface OverviewOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly version: number;
+  readonly demo: boolean;
+  readonly settings: Pick<Settings, 'DATABASE_URL'>;
+  readonly stores: { readonly store: { readonly kind: string } };
+  /** Those that run in this process. */
+  readonly applications: readonly Pick<Application, 'name' | 'reached'>[];
+  readonly publisher: Pick<Publisher, 'positions'> | null;
+}
+
+type Sink = 'redis' | 'postgres';
+
+export class OverviewSampler {
+  readonly #o: OverviewOptions;
+  readonly #startedAt: number;
+  readonly #totals: { at: number; events: number }[] = [];
+  readonly #delays: Record<Sink, { sum: number; count: number; meanMs: number | null }> = {
+    redis: { sum: 0, count: 0, meanMs: null },
+    postgres: { sum: 0, count: 0, meanMs: null },
+  };
+  #sampledAt = Number.NEGATIVE_INFINITY;
+  #sample: Promise<Overview> | null = null;
+
+  constructor(options: OverviewOptions) {
+    this.#o = options;
+    this.#startedAt = options.clock.elapsed();
+  }
+
+  /** A sample at most a second old. */
+  current(): Promise<Overview> {
+    const now = this.#o.clock.elapsed();
+    if (this.#sample === null || now - this.#sampledAt >= SAMPLE_MS) {
+      this.#sampledAt = now;
+      this.#sample = this.#take(now);
+      this.#sample.catch(() => {
+        this.#sample = null;
+      });
+    }
+    return this.#sample;
+  }
+
+  async #take(now: number): Promise<Overview> {
+    const { log, demo, version, stores, settings } = this.#o;
+    const topics = featureTopics(version);
+    const application = `features.v${version}`;
+    const ends = await this.#endsOf(events.name);
+    const total = ends.reduce((sum, { offset }) => sum + offset, 0);
+    this.#totals.push({ at: now, events: total });
+    if (this.#totals.length > RATE_SAMPLES) this.#totals.shift();
+    const first = this.#totals[0]!;
+    const seconds = (now - first.at) / 1_000;
+    const delays = await this.#measureDelays();
+    const published = [topics.popularity.name, topics.affinity.name];
+    return {
+      mode: {
+        log: log.kind,
+        online_store: stores.store.kind,
+        database: settings.DATABASE_URL === undefined ? 'private' : 'url',
+      },
+      demo,
+      uptime_seconds: Math.round((now - this.#startedAt) / 1_000),
+      events: { total, rate_per_second: seconds > 0 ? (total - first.events) / seconds : 0 },
+      lag: {
+        activity: await this.#lag(application, ends),
+        popularity: await this.#lag(application, await this.#endsOf(topics.productActivity.name)),
+        corpus: await this.#corpusLag(),
+        embeddings: await this.#lag(EMBEDDINGS_APPLICATION, await this.#endsOf(products.name)),
+        redis: await this.#sinkLag(`${application}.redis`, published, log),
+        postgres: await this.#sinkLag(`${application}.postgres`, published, log),
+      },
+      freshness_ms: delays,
+      intake: await this.#intake(),
+    };
+  }
+
+  async #endsOf(topic: string): Promise<(TopicPartition & { offset: number })[]> {
+    const partitions = await this.#o.log.partitionCount(topic);
+    return Promise.all(
+      Array.from({ length: partitions }, async (_, partition) => {
+        const { lastStable } = await this.#o.log.offsets({ topic, partition });
+        return { topic, partition, offset: lastStable };
+      }),
+    );
+  }
+
+  /** Documents that wait to be counted, and changes of their terms. */
+  async #corpusLag(): Promise<number> {
+    const topics = corpusTopics(CORPUS_VERSION);
+    const lags = [documents.name, topics.termChanges.name].map(async (topic) =>
+      this.#lag(`corpus.v${CORPUS_VERSION}`, await this.#endsOf(topic)),
+    );
+    return (await Promise.all(lags)).reduce((sum, lag) => sum + lag, 0);
+  }
+
+  async #lag(group: string, ends: readonly (TopicPartition & { offset: number })[]): Promise<number> {
+    const shown = await this.#o.log.shownOffsets(group, ends);
+    // Two applications may read one topic.
+    const running = this.#o.applications.filter(({ name }) => name === group);
+    return ends.reduce((sum, end, i) => {
+      const own = running.map(({ reached }) => reached.of(end));
+      const next = Math.max(...own, shown[i] ?? 0);
+      return sum + Math.max(0, end.offset - next);
+    }, 0);
+  }
+
+  async #sinkLag(sink: string, topics: readonly string[], log: Log): Promise<number> {
+    const own = new Map(
+      (this.#o.publisher?.positions() ?? [])
+        .filter((position) => position.sink === sink)
+        .map(({ topic, partition, nextOffset }) => [`${topic}/${partition}`, nextOffset]),
+    );
+    let lag = 0;
+    for (const topic of topics) {
+      const ends = await this.#endsOf(topic);
+      const shown = await log.shownOffsets(sink, ends);
+      for (const [i, { partition, offset }] of ends.entries())
+        lag += Math.max(0, offset - Math.max(own.get(`${topic}/${partition}`) ?? 0, shown[i] ?? 0));
+    }
+    return lag;
+  }
+
+  /** Mean way from event to store of what was applied since the last sample; the former value where nothing was. */
+  async #measureDelays(): Promise<Overview['freshness_ms']> {
+    const { values } = await sinkMetrics(this.#o.metrics).delay.get();
+    for (const sink of ['redis', 'postgres'] as const) {
+      const known = this.#delays[sink];
+      const of = (suffix: string) =>
+        values
+          .filter(({ metricName, labels }) => metricName?.endsWith(suffix) && String(labels.sink).endsWith(`.${sink}`))
+          .reduce((sum, { value }) => sum + value, 0);
+      const sum = of('_sum');
+      const count = of('_count');
+      if (count > known.count) known.meanMs = ((sum - known.sum) / (count - known.count)) * 1_000;
+      known.sum = sum;
+      known.count = count;
+    }
+    return { redis: this.#delays.redis.meanMs, postgres: this.#delays.postgres.meanMs };
+  }
+
+  async #intake(): Promise<Overview['intake']> {
+    const { values } = await featureMetrics(this.#o.metrics).intake.get();
+    const of = (outcome: string) => values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
+    return { counted: of('counted'), duplicate: of('duplicate'), late: of('late'), dead_letter: of('dead_letter') };
+  }
+}

@@ -1,0 +1,6 @@
+/** The roles there are: what a process may be started for. */
+import { roleOf, SNAPSHOTTERS, type SnapshotterRole } from '../snapshotters.js';
+
+export type Role = 'processor' | 'publisher' | 'serving' | SnapshotterRole;
+
+export const ALL_ROLES: readonly Role[] = ['processor', 'publisher', 'serving', ...SNAPSHOTTERS.map(roleOf)];

@@ -1,0 +1,29 @@
+/** What every role stands on, and how what it starts is stopped with the process. */
+import type { Log } from '../../runtime/log/log.js';
+import type { Clock } from '../../runtime/process/clock.js';
+import type { EventBus } from '../../runtime/process/events.js';
+import type { Logger } from '../../runtime/process/logger.js';
+import type { Metrics } from '../../runtime/process/metrics.js';
+import type { Service } from '../../runtime/process/service.js';
+import type { Stores } from '../../runtime/stores/open-stores.js';
+import type { Codec } from '../../schemas/codec.js';
+import type { Settings } from '../settings.js';
+
+export interface Ground {
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly events: EventBus;
+  readonly clock: Clock;
+  /** Version of the features application that runs. */
+  readonly version: number;
+  /** Starts a service, which is stopped with the process, in the reverse order. */
+  readonly start: (service: Service) => Promise<void>;
+}
+
+/** For roles that need the stores. */
+export interface StoreGround extends Ground {
+  readonly stores: Stores;
+}

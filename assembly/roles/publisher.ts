@@ -1,0 +1,9 @@
+/** The role `publisher`: feature topics brought into the stores. */
+import { createPublisher, type Publisher } from '../../publishing/live/publisher.js';
+import type { StoreGround } from './ground.js';
+
+export async function startPublisher(ground: StoreGround): Promise<Publisher> {
+  const publisher = createPublisher({ ...ground, ...ground.stores });
+  await ground.start(publisher);
+  return publisher;
+}

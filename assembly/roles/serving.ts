@@ -1,0 +1,36 @@
+/** The role `serving`: HTTP and the page, over what is published. */
+import { ErasureReader } from '../../publishing/erasure/erasure-reader.js';
+import { erasureSettings } from '../../publishing/erasure/settings.js';
+import { createReader } from '../../publishing/reading/reader.js';
+import { pinnedBy } from '../../publishing/versions/pins.js';
+import { createModels } from '../../serving/models/models.js';
+import type { ServingOptions } from '../../serving/ports.js';
+import { createServer, type Server } from '../../serving/server.js';
+import type { OverviewSampler } from '../overview.js';
+import type { StoreGround } from './ground.js';
+
+interface ServingRole extends Pick<ServingOptions, 'versions' | 'runs' | 'audits' | 'isReady'> {
+  readonly overview: OverviewSampler;
+  /** What commands on this machine come with, where tokens are asked for. */
+  readonly localToken: string | null;
+}
+
+export async function startServing(ground: StoreGround, role: ServingRole): Promise<Server> {
+  const { stores, settings, clock, log, codec, version } = ground;
+  const { overview, localToken, ...behind } = role;
+  const readers = createReader({ ...stores, keyPrefix: settings.REDIS_KEY_PREFIX, clock, pinned: pinnedBy(settings) });
+  const models = createModels({ ...ground, ...stores, readers });
+  await ground.start(models);
+  const server = await createServer({
+    ...ground,
+    ...behind,
+    database: stores.database,
+    readers,
+    models: models.answers,
+    erasures: new ErasureReader({ log, codec, clock, ...stores, ...erasureSettings(settings), versions: [version] }),
+    overview: () => overview.current(),
+    ...(localToken === null ? {} : { localToken }),
+  });
+  await ground.start(server);
+  return server;
+}

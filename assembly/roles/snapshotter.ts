@@ -1,0 +1,25 @@
+/** The roles `snapshotter:<job>`: runs of the jobs named. */
+import { Worker } from '../../jobs/worker.js';
+import type { Versions } from '../../publishing/versions/versions.js';
+import { snapshotJobs } from '../../snapshotters/snapshot-job.js';
+import { snapshottersOf } from '../snapshotters.js';
+import type { Role } from './all.js';
+import type { StoreGround } from './ground.js';
+
+/** A snapshot's process is given less time to stop than all of the process. */
+const SNAPSHOT_STOP_MS = 5_000;
+
+/** Null where none of the roles is a snapshotter. */
+export async function startSnapshotters(
+  ground: StoreGround,
+  roles: readonly Role[],
+  versions: Versions,
+): Promise<Worker | null> {
+  const snapshotters = await snapshottersOf(roles);
+  if (snapshotters.length === 0) return null;
+  const { database } = ground.stores;
+  const jobs = snapshotJobs(snapshotters, { ...ground, versions, pace: { stopMs: SNAPSHOT_STOP_MS } });
+  const worker = new Worker({ ...ground, database, jobs });
+  await ground.start(worker);
+  return worker;
+}

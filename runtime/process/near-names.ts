@@ -1,0 +1,37 @@
+/** Finds the known name that a misspelt one stands for. */
+
+const PREFIX = 'FRESHET_';
+/** Shorter names are too close to those of other programs. */
+const LETTERS_MIN = 6;
+
+/**
+ * A known name one slip away: one edit, or two neighbours swapped, in names of at least six letters; or one that was
+ * given the prefix FRESHET_. Names that differ by a whole word belong to other programs (Kubernetes injects REDIS_PORT
+ * and its like).
+ */
+export function nearestName(name: string, known: readonly string[]): string | null {
+  if (name.length < LETTERS_MIN) return null;
+  const upper = name.toUpperCase();
+  if (known.includes(upper)) return upper;
+  const near = known.find((one) => one.length >= LETTERS_MIN && isOneSlip(name, one));
+  if (near !== undefined) return near;
+  if (!name.startsWith(PREFIX)) return null;
+  const bare = name.slice(PREFIX.length);
+  return known.find((one) => isOneSlip(bare, one)) ?? null;
+}
+
+/** Also true for equal names. */
+function isOneSlip(a: string, b: string): boolean {
+  let start = 0;
+  while (start < a.length && start < b.length && a[start] === b[start]) start++;
+  let endA = a.length;
+  let endB = b.length;
+  while (endA > start && endB > start && a[endA - 1] === b[endB - 1]) {
+    endA--;
+    endB--;
+  }
+  const restA = a.slice(start, endA);
+  const restB = b.slice(start, endB);
+  if (restA.length <= 1 && restB.length <= 1) return true;
+  return restA.length === 2 && restB.length === 2 && restA[0] === restB[1] && restA[1] === restB[0];
+}

@@ -1,0 +1,173 @@
+/**
+ * What a task writes. A commit is one transaction that ends with the marker: everything below the offsets that it names
+ * is in the log. A commit of unknown outcome is settled without a restore: memory stays, the group confirms the task, a
+ * new writer ends the transaction one way or the other, and the newest marker tells which.
+ */
+import type { Codec } from '../../schemas/codec.js';
+import type { Log, TransactionalWriter } from '../log/log.js';
+import type { Clock } from '../process/clock.js';
+import { FreshetError, hasCode, isTransient, messageOf } from '../process/errors.js';
+import type { Logger } from '../process/logger.js';
+import type { Changelog } from './changelog.js';
+import { faultPoint } from './fault-points.js';
+import { encodeMarker, MARKER_KEY, type Marker } from './marker.js';
+import type { Output, TaskDeclaration } from './processor.js';
+
+const REOPEN_TRIES = 5;
+const REOPEN_PAUSE_MS = 500;
+
+/** An acknowledged commit. */
+export interface CommitPoint {
+  /** Made with the first marker: tells a changelog from another one that was begun later under its name. */
+  readonly incarnation: string;
+  /** Commits since then. */
+  readonly sequence: number;
+  /** Its marker lies at this offset of the changelog or behind. */
+  readonly changelogOffset: number;
+}
+
+/** What a marker says besides whose it is. */
+export type MarkerContent = Pick<Marker, 'fingerprint' | 'parts' | 'tables'>;
+
+export interface TaskWriterOptions {
+  readonly task: string;
+  readonly index: number;
+  readonly declaration: TaskDeclaration;
+  readonly changelog: Changelog;
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Whether the group, asked now, still gives this task to this member; without a group it always does. */
+  readonly isOurs?: (() => Promise<boolean>) | undefined;
+}
+
+export interface Commit {
+  /** Emitter's time, ms. */
+  readonly now: number;
+  /** Whether a later look for the newest marker may begin at the changelog's end of now. */
+  readonly notesEnd: boolean;
+  readonly signal: AbortSignal | undefined;
+  /** Adds what the commit holds besides its marker; called again if it has to be repeated. */
+  readonly write: (out: Output) => MarkerContent;
+}
+
+export class TaskWriter {
+  readonly #o: TaskWriterOptions;
+  #writer: TransactionalWriter | null = null;
+  #at: CommitPoint = { incarnation: '', sequence: 0, changelogOffset: 0 };
+  #isClosed = false;
+
+  constructor(options: TaskWriterOptions) {
+    this.#o = options;
+  }
+
+  /** Fences the former owner. Errors: 'state' when it was closed meanwhile. */
+  async open(): Promise<void> {
+    const { task, declaration, log } = this.#o;
+    const writer = await log.transactionalWriter(task, declaration.writes);
+    this.#writer = writer;
+    await writer.init();
+    if (!this.#isClosed) return;
+    await writer.close();
+    throw this.#closed();
+  }
+
+  /** The commit that the next one follows. */
+  goOnFrom(at: CommitPoint): void {
+    this.#at = at;
+  }
+
+  /**
+   * Resolves when the commit is in the log for certain. Errors: 'fenced' when a newer owner has come or the group has given
+   * the task away; 'indefinite_commit' when the log has lost what it acknowledged, or cannot be settled.
+   */
+  async commit({ now, notesEnd, signal, write }: Commit): Promise<CommitPoint> {
+    const { task } = this.#o;
+    const end = notesEnd ? await this.#changelogEnd() : null;
+    const sequence = this.#at.sequence + 1;
+    for (let attempt = 1, isKnown = false; !isKnown; attempt++) {
+      this.#write(sequence, now, write);
+      await faultPoint('commit.written', task);
+      try {
+        await this.#writer!.commit();
+        isKnown = true;
+      } catch (error) {
+        if (!hasCode(error, 'indefinite_commit') || attempt > REOPEN_TRIES || this.#isClosed) throw error;
+        this.#warn(sequence, error);
+        isKnown = await this.#settle(sequence, signal);
+      }
+    }
+    await faultPoint('commit.acknowledged', task);
+    this.#at = { ...this.#at, sequence, changelogOffset: end ?? this.#at.changelogOffset };
+    return this.#at;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const writer = this.#writer;
+    this.#writer = null;
+    await writer?.close();
+  }
+
+  #write(sequence: number, now: number, write: Commit['write']): void {
+    const writer = this.#writer;
+    if (writer === null) throw this.#closed();
+    const { declaration, index, changelog, codec } = this.#o;
+    const { application } = declaration;
+    const content = write(writer);
+    const marker = { application, task: index, incarnation: this.#at.incarnation, sequence, ...content };
+    const { topic, partition } = changelog.place;
+    writer.add(topic, MARKER_KEY, encodeMarker(marker, codec), { partition, timestamp: now });
+  }
+
+  /** Not worth failing for: null. */
+  async #changelogEnd(): Promise<number | null> {
+    try {
+      return (await this.#o.changelog.offsets()).lastStable;
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      return null;
+    }
+  }
+
+  /** Whether a commit of unknown outcome took effect. A broker that is away for however long is waited for. */
+  async #settle(sequence: number, signal: AbortSignal | undefined): Promise<boolean> {
+    for (;;) {
+      try {
+        return await this.#tookEffect(sequence, signal);
+      } catch (error) {
+        if (!isTransient(error) || this.#isClosed || signal?.aborted) throw error;
+        this.#warn(sequence, error);
+        await this.#o.clock.sleep(REOPEN_PAUSE_MS, signal);
+      }
+    }
+  }
+
+  /** The group is asked first: a process that was stopped for long would fence its healthy successor. */
+  async #tookEffect(sequence: number, signal: AbortSignal | undefined): Promise<boolean> {
+    const { task, changelog, isOurs } = this.#o;
+    await this.#writer?.close();
+    const stillOurs = (await isOurs?.()) ?? true;
+    if (!stillOurs || this.#isClosed)
+      throw new FreshetError('fenced', `${task}: the group has given it away meanwhile`);
+    await this.open();
+    const end = await changelog.stableEnd(signal);
+    const newest = (await changelog.newestMarker(this.#at.changelogOffset, end))?.marker;
+    const last = newest?.sequence ?? 0;
+    if (last > sequence || (newest !== undefined && newest.incarnation !== this.#at.incarnation))
+      throw new FreshetError('fenced', `${task}: another owner has committed meanwhile`);
+    if (last < this.#at.sequence)
+      throw new FreshetError('indefinite_commit', `${task}: the changelog has lost a commit that was acknowledged`);
+    return last === sequence;
+  }
+
+  #warn(sequence: number, error: unknown): void {
+    const { task, logger } = this.#o;
+    logger.warn({ event: 'commit_outcome_unknown', task, sequence, error: messageOf(error) });
+  }
+
+  #closed(): FreshetError {
+    return new FreshetError('state', `${this.#o.task}: it was closed`);
+  }
+}

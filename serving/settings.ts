@@ -1,0 +1,37 @@
+/** Settings of the HTTP interface: where it listens, who may enter. */
+import { z } from 'zod';
+import { integer } from '../runtime/process/setting-kinds.js';
+import { declareSettings, type SettingsOf } from '../runtime/process/settings.js';
+
+const token = z.strictObject({
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 hex digits'),
+  role: z.enum(['reader', 'producer', 'operator', 'admin']),
+  tenant: z.string().min(1).max(256),
+});
+
+export type AccessToken = z.infer<typeof token>;
+
+const tokens = z.string().transform((text, context) => {
+  try {
+    return z.array(token).min(1).parse(JSON.parse(text));
+  } catch (error) {
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : 'not JSON';
+    context.addIssue({ code: 'custom', message: `an array of {"sha256", "role", "tenant"}: ${why}` });
+    return z.NEVER;
+  }
+});
+
+export const servingSettings = declareSettings(
+  {
+    HOST: z.string().default('127.0.0.1'),
+    PORT: integer(0, 65_535).default(8080),
+    API_TOKENS: tokens.optional(),
+    API_TOKENS_FILE: z.string().optional(),
+  },
+  {
+    secrets: ['API_TOKENS', 'API_TOKENS_FILE'],
+    alternatives: [['API_TOKENS', 'API_TOKENS_FILE']],
+  },
+);
+
+export type ServingSettings = SettingsOf<typeof servingSettings>;

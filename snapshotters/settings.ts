@@ -1,0 +1,19 @@
+/** Settings of every snapshot, and what its process is given of all settings. */
+import { type LogSettings, logSettings } from '../runtime/log/settings.js';
+import { type ProcessSettings, processSettings } from '../runtime/process/process-settings.js';
+import { integer } from '../runtime/process/setting-kinds.js';
+import { declareSettings, type SettingsDeclaration, type SettingsOf } from '../runtime/process/settings.js';
+import { type ArtifactSettings, artifactSettings } from '../runtime/stores/settings.js';
+
+export const snapshotSettings = declareSettings({
+  SNAPSHOT_MEMORY_MB: integer(64, 1_000_000).default(1024),
+});
+
+export type SnapshotSettings = SettingsOf<typeof snapshotSettings> & ProcessSettings & LogSettings & ArtifactSettings;
+
+/** Those of every snapshot and those that this one declares: a process that only computes gets no secrets of stores. */
+export function childSettings(settings: SnapshotSettings, own: readonly SettingsDeclaration[]): SnapshotSettings {
+  const given = [processSettings, logSettings, artifactSettings, snapshotSettings, ...own];
+  const names = new Set(given.flatMap(({ shape }) => Object.keys(shape)));
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => names.has(name))) as SnapshotSettings;
+}
