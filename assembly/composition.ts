@@ -7,8 +7,10 @@ import { createRuns } from '../jobs/create-runs.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';
 import type { Service } from '../runtime/process/service.js';
+import type { Application } from '../runtime/tasks/application.js';
 import type { Server } from '../serving/server.js';
-import { FEATURES_VERSION, type Foundation, openFoundation } from './foundation.js';
+import { RUNNING_SETS } from '../topics/running.js';
+import { type Foundation, openFoundation } from './foundation.js';
 import { OverviewSampler } from './overview.js';
 import { startAudits, startVersions } from './published.js';
 import { ReadinessWatch } from './readiness.js';
@@ -28,6 +30,7 @@ export class Composition implements Running {
   readonly failed: Promise<Error>;
   readonly #settings: Settings;
   readonly #o: ComposeOptions;
+  readonly #sets = RUNNING_SETS;
   readonly #reporting: Reporting;
   readonly #clock = systemClock;
   readonly #ending = new AbortController();
@@ -77,6 +80,7 @@ export class Composition implements Running {
   async #start(): Promise<void> {
     const { roles, demo, logger } = this.#o;
     const foundation = await openFoundation(this.#settings, {
+      sets: this.#sets,
       logger,
       // Only a process of processors alone needs none.
       stores: roles.some((role) => role !== 'processor'),
@@ -91,7 +95,7 @@ export class Composition implements Running {
       settings: this.#settings,
       ...this.#reporting,
       clock: this.#clock,
-      version: FEATURES_VERSION,
+      sets: this.#sets,
       start: (service) => this.#run(service),
     };
     const applications = roles.includes('processor') ? await startProcessors(ground) : null;
@@ -130,7 +134,7 @@ export class Composition implements Running {
     published: Pick<DemoScene, 'publisher' | 'published'> | null,
   ): void {
     const { demo } = this.#o;
-    const { features = null, corpus = null } = applications ?? {};
+    const { features = [], corpus = null } = applications ?? {};
     const { publisher, published: versions } = published ?? { publisher: null, published: null };
     if (demo !== null)
       this.#background.push(
@@ -146,12 +150,13 @@ export class Composition implements Running {
 
   async #runDemo(
     demo: Demo,
-    scene: Omit<DemoScene, 'logger' | 'clock' | 'signal' | 'waitFor' | 'start'>,
+    scene: Omit<DemoScene, 'sets' | 'logger' | 'clock' | 'signal' | 'waitFor' | 'start'>,
   ): Promise<void> {
     const { signal } = this.#ending;
     try {
       await demo.run({
         ...scene,
+        sets: this.#sets,
         logger: this.#o.logger,
         clock: this.#clock,
         signal,
@@ -187,6 +192,8 @@ export class Composition implements Running {
   }
 }
 
-function allOf(applications: Applications | null) {
-  return applications === null ? [] : Object.values(applications);
+function allOf(applications: Applications | null): Application[] {
+  if (applications === null) return [];
+  const { features, corpus, embeddings } = applications;
+  return [...features.map(({ application }) => application), corpus, embeddings];
 }

@@ -14,12 +14,12 @@ import type { Logger } from '../runtime/process/logger.js';
 import { openStores, type Stores } from '../runtime/stores/open-stores.js';
 import type { Codec } from '../schemas/codec.js';
 import { allTopics } from '../topics/all.js';
+import type { RunningSets } from '../topics/running.js';
 import type { Settings } from './settings.js';
 
-/** Version of the features application that runs. */
-export const FEATURES_VERSION = 1;
-
 interface FoundationOptions {
+  /** Versions of the applications, whose topics are applied. */
+  readonly sets: RunningSets;
   readonly logger: Logger;
   /** Stores are opened, and migrated, where this is true. */
   readonly stores: boolean;
@@ -50,7 +50,7 @@ export async function openFoundation(settings: Settings, options: FoundationOpti
   const { logger, keep } = options;
   const folder = await openFolder(settings, options);
   const log = await openLog(settings, folder, options);
-  const declarations = allTopics(FEATURES_VERSION);
+  const declarations = allTopics(options.sets);
   await applyDeclaredTopics(log, declarations, settings, logger);
   const codec = await openWritingCodec(settings, declarations);
   if (!options.stores) return { folder, log, codec, stores: null };

@@ -3,7 +3,6 @@
  * this process are exact; those of others come from what their groups show.
  */
 
-import { EMBEDDINGS_APPLICATION } from '../processors/embeddings/main.js';
 import { featureMetrics } from '../processors/features/metrics.js';
 import { sinkMetrics } from '../publishing/live/metrics.js';
 import type { Publisher } from '../publishing/live/publisher.js';
@@ -12,12 +11,11 @@ import type { Clock } from '../runtime/process/clock.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Application } from '../runtime/tasks/application.js';
 import type { Overview } from '../serving/ports.js';
-import { corpusTopics } from '../topics/corpus.js';
 import { documents, events, products } from '../topics/events.js';
-import { featureTopics } from '../topics/features.js';
+import type { SinkNames } from '../topics/feature-set.js';
+import type { RunningSets } from '../topics/running.js';
 import type { Settings } from './settings.js';
 
-const CORPUS_VERSION = 1;
 const SAMPLE_MS = 1_000;
 const RATE_SAMPLES = 10;
 
@@ -25,7 +23,8 @@ interface OverviewOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
-  readonly version: number;
+  /** Of the features the first version is shown. */
+  readonly sets: RunningSets;
   readonly demo: boolean;
   readonly settings: Pick<Settings, 'DATABASE_URL'>;
   readonly stores: { readonly store: { readonly kind: string } };
@@ -66,9 +65,8 @@ export class OverviewSampler {
   }
 
   async #take(now: number): Promise<Overview> {
-    const { log, demo, version, stores, settings } = this.#o;
-    const topics = featureTopics(version);
-    const application = `features.v${version}`;
+    const { log, demo, sets, stores, settings } = this.#o;
+    const { application, topics, sinks } = sets.features[0];
     const ends = await this.#endsOf(events.name);
     const total = ends.reduce((sum, { offset }) => sum + offset, 0);
     this.#totals.push({ at: now, events: total });
@@ -90,9 +88,9 @@ export class OverviewSampler {
         activity: await this.#lag(application, ends),
         popularity: await this.#lag(application, await this.#endsOf(topics.productActivity.name)),
         corpus: await this.#corpusLag(),
-        embeddings: await this.#lag(EMBEDDINGS_APPLICATION, await this.#endsOf(products.name)),
-        redis: await this.#sinkLag(`${application}.redis`, published, log),
-        postgres: await this.#sinkLag(`${application}.postgres`, published, log),
+        embeddings: await this.#lag(sets.embeddings.application, await this.#endsOf(products.name)),
+        redis: await this.#sinkLag(sinks.redis, published, log),
+        postgres: await this.#sinkLag(sinks.postgres, published, log),
       },
       freshness_ms: delays,
       intake: await this.#intake(),
@@ -111,9 +109,9 @@ export class OverviewSampler {
 
   /** Documents that wait to be counted, and changes of their terms. */
   async #corpusLag(): Promise<number> {
-    const topics = corpusTopics(CORPUS_VERSION);
+    const { application, topics } = this.#o.sets.corpus;
     const lags = [documents.name, topics.termChanges.name].map(async (topic) =>
-      this.#lag(`corpus.v${CORPUS_VERSION}`, await this.#endsOf(topic)),
+      this.#lag(application, await this.#endsOf(topic)),
     );
     return (await Promise.all(lags)).reduce((sum, lag) => sum + lag, 0);
   }
@@ -129,7 +127,7 @@ export class OverviewSampler {
     }, 0);
   }
 
-  async #sinkLag(sink: string, topics: readonly string[], log: Log): Promise<number> {
+  async #sinkLag({ sink, group }: SinkNames, topics: readonly string[], log: Log): Promise<number> {
     const own = new Map(
       (this.#o.publisher?.positions() ?? [])
         .filter((position) => position.sink === sink)
@@ -138,7 +136,7 @@ export class OverviewSampler {
     let lag = 0;
     for (const topic of topics) {
       const ends = await this.#endsOf(topic);
-      const shown = await log.shownOffsets(sink, ends);
+      const shown = await log.shownOffsets(group, ends);
       for (const [i, { partition, offset }] of ends.entries())
         lag += Math.max(0, offset - Math.max(own.get(`${topic}/${partition}`) ?? 0, shown[i] ?? 0));
     }

@@ -15,7 +15,7 @@ export async function startAudits(
   ground: StoreGround,
   options: { readonly publishes: boolean; readonly after: Promise<void> },
 ): Promise<LiveAudits> {
-  const audits = createAudits({ ...ground, ...ground.stores, ...options });
+  const audits = createAudits({ ...ground, ...ground.stores, ...options, set: ground.sets.features[0] });
   await ground.start(audits);
   return audits;
 }

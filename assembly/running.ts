@@ -1,6 +1,7 @@
 /** What `up` starts, as the command sees it: what it is given, and what it says of itself. */
 
 import type { Runs } from '../jobs/runs.js';
+import type { FeatureProcessors } from '../processors/features/main.js';
 import type { Publisher } from '../publishing/live/publisher.js';
 import type { Versions } from '../publishing/versions/versions.js';
 import type { Log } from '../runtime/log/log.js';
@@ -10,6 +11,7 @@ import type { Logger } from '../runtime/process/logger.js';
 import type { Service } from '../runtime/process/service.js';
 import type { Application } from '../runtime/tasks/application.js';
 import type { Codec } from '../schemas/codec.js';
+import type { RunningSets } from '../topics/running.js';
 import type { Role } from './roles/all.js';
 import type { Settings } from './settings.js';
 
@@ -30,13 +32,16 @@ export interface Demo {
 
 /** What a demo is given of the process. What does not run here is null. */
 export interface DemoScene {
+  /** Versions of the applications that run, here or elsewhere. */
+  readonly sets: RunningSets;
   readonly log: Log;
   readonly codec: Codec;
   readonly folder: DataFolder;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly features: Application | null;
+  /** One for each set; empty where none run here. */
+  readonly features: readonly FeatureProcessors[];
   readonly corpus: Application | null;
   readonly publisher: Publisher | null;
   /** Null unless runs end here. */

@@ -24,7 +24,7 @@ export function consumeCommand(shell: Shell): Command {
   return new Command('consume')
     .summary('print records of a topic')
     .description(
-      `Prints the newest records of a topic (${NEWEST_DEFAULT}, or as many as --limit says), oldest first. With --from-beginning all from the oldest on; with --follow those that arrive from now on, until Ctrl-C.`,
+      `Prints the newest records of a topic (${NEWEST_DEFAULT}, or as many as --limit says), oldest first. With --from-beginning, prints all of them; with --follow, those that arrive from now on, until Ctrl-C.`,
     )
     .argument('<topic>', 'see "freshet topics list"')
     .option('--from-beginning', 'begin with the oldest record')
@@ -44,12 +44,12 @@ export function consumeCommand(shell: Shell): Command {
 }
 
 function natural(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 0 on.');
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number of at least 0.');
   return Number(text);
 }
 
 function positive(text: string): number {
-  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1 on.');
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('It must be a whole number of at least 1.');
   return Number(text);
 }
 
@@ -68,7 +68,7 @@ async function consume(shell: Shell, access: LogAccess, name: string, options: C
   } finally {
     stop.close();
   }
-  // Ctrl-C is the way to end --follow; everything else was cut short by it.
+  // Ctrl-C is the way to end --follow; everything else was interrupted by it.
   if (stop.received !== null && !options.follow) throw new Failed();
 }
 
@@ -82,7 +82,7 @@ async function existingTopic(shell: Shell, access: LogAccess, name: string): Pro
   throw new Failed();
 }
 
-/** From the beginning or from now on, up to the end of this moment or for ever. */
+/** From the beginning or from now on, up to the current end or indefinitely. */
 async function printOnwards(
   shell: Shell,
   access: LogAccess,
@@ -118,8 +118,8 @@ async function printOnwards(
 }
 
 /**
- * Offsets are not counts: control records and compacted ones lie between. So each partition is read from further and
- * further back until it gives enough records.
+ * Offsets are not counts: there are control records and compacted ones in between. So each partition is read from
+ * further and further back until there are enough records.
  */
 async function printNewest(
   shell: Shell,
@@ -166,7 +166,7 @@ async function readRange(
   return records;
 }
 
-/** Null once a signal has come. A log that gives neither records nor another position has stopped answering. */
+/** Null once a signal has arrived. A log that returns neither records nor a new position has stopped responding. */
 async function readUnlessStopped(
   access: LogAccess,
   topic: string,
@@ -189,7 +189,7 @@ async function readUnlessStopped(
   if (waitMs === 0 && !moved)
     throw new FreshetError(
       'unavailable',
-      `${access.where} has stopped giving records: try again, or ask "freshet doctor".`,
+      `${access.where} has stopped returning records: try again, or run "freshet doctor".`,
     );
   return answer;
 }

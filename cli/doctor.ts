@@ -1,4 +1,4 @@
-/** `freshet doctor`: what is set, what is there, and what is wrong with it. */
+/** `freshet doctor`: shows the settings, checks every connection, and reports problems. */
 import { Command } from 'commander';
 import { messageOf } from '../runtime/process/errors.js';
 import { type Check, fail, ok } from './doctor/check.js';
@@ -22,7 +22,7 @@ export function doctorCommand(shell: Shell): Command {
   return new Command('doctor')
     .summary('show the settings, check every connection')
     .description(
-      'Shows the effective settings, without secrets, and checks the log, the topics, the registry, Redis, Postgres and the address to listen at. Estimates memory and restore time. Fails when something would not work.',
+      'Shows the effective settings, without secrets, and checks the log, the topics, the registry, Redis, Postgres and the address to listen on. Estimates memory and restore time. Fails if something would not work.',
     )
     .option('--json', 'print as JSON')
     .addHelpText('after', '\nExample:\n  $ freshet doctor')
@@ -46,7 +46,7 @@ function tryLoad(shell: Shell): Settings | Error {
 
 async function examineAll(shell: Shell): Promise<readonly Check[]> {
   const { settings, logger } = shell;
-  // One after the other: looking into the log on disk takes the folder's lock for a moment.
+  // One at a time: opening the log on disk takes the folder's lock for a moment.
   const folder = await checkDataFolder(settings);
   const address = await checkAddress(settings);
   const connections = await Promise.all([
@@ -58,7 +58,7 @@ async function examineAll(shell: Shell): Promise<readonly Check[]> {
   return [ok('settings', 'They are well formed.'), ...folder, ...connections.flat(), ...address];
 }
 
-/** `settings` null: they are wrong, so only what was given can be shown. */
+/** `settings` null: they are invalid, so only the given values can be shown. */
 export function shownSettings(
   environment: Readonly<Record<string, string | undefined>>,
   settings: Settings | null,

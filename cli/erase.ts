@@ -1,4 +1,4 @@
-/** `freshet erase`: forgets a user or a product, waits until everybody has, and prints the certificate. */
+/** `freshet erase`: erases a user or a product, waits until it is done everywhere, and prints the certificate. */
 import { Command, InvalidArgumentError } from 'commander';
 import { checkId } from '../ingest/fields.js';
 import { InputError } from '../ingest/input-error.js';
@@ -23,29 +23,29 @@ interface EraseOptions {
 }
 
 const TIMEOUT_S = 120;
-/** Of one question: in between there is a word of what is waited for. */
+/** Wait of one request; between requests, progress is shown. */
 const ASK_MS = 2_000;
 const QUIET_MS = 1_000;
 
 const TEXTS = {
   user: {
-    summary: 'forget a user',
+    summary: 'erase a user',
     description:
-      'Forgets a user: in one transaction the request and the deletions are written to the log. What came before the cut leaves every feature of that user; what comes after it counts anew. The command waits until the stores have followed and prints the certificate: what is gone, what expires when, what stays.',
-    warning: (id: string) => `This forgets user ${id} for good`,
+      'Erases a user: in one transaction, the request and the deletions are written to the log. Events before this cut leave every feature of that user; events after it start counting again. The command waits until the stores have followed and prints the certificate: what is gone, what expires when, what stays.',
+    warning: (id: string) => `This erases user ${id} permanently`,
   },
   product: {
-    summary: 'take a product out of every list',
+    summary: 'remove a product from every list',
     description:
       'Deletes a product from the catalogue, so that it leaves every list. The command waits until the stores have followed and prints the certificate: what is gone, what expires when, what stays.',
-    warning: (id: string) => `This deletes product ${id} and takes it out of every list`,
+    warning: (id: string) => `This deletes product ${id} and removes it from every list`,
   },
 } as const;
 
 export function eraseCommand(shell: Shell): Command {
   const command = new Command('erase')
-    .summary('forget a user or a product')
-    .description('Forgets a user or a product, with a certificate of what is gone and what expires when.')
+    .summary('erase a user or a product')
+    .description('Erases a user or a product, with a certificate of what is gone and what expires when.')
     .addHelpText('after', '\nExample:\n  $ freshet erase user u-1017 --reason "letter of 3 May" --yes');
   for (const kind of ['user', 'product'] as const) command.addCommand(ofKind(shell, kind));
   return command;
@@ -58,16 +58,16 @@ function ofKind(shell: Shell, kind: SubjectKind): Command {
     .argument('<id>', `the ${kind}_id`)
     .option('--reason <text>', 'kept with the request')
     .option('--yes', 'do not ask')
-    .option('--no-wait', 'end when the request is in the log')
-    .option('--show', 'ask for nothing; print what has become of the newest request')
+    .option('--no-wait', 'exit once the request is in the log')
+    .option('--show', 'request nothing; print the state of the newest request')
     .option('--timeout <seconds>', 'how long to wait for the certificate', seconds, TIMEOUT_S)
-    .option('--json', 'print the outcome as JSON')
+    .option('--json', 'print the result as JSON')
     .addHelpText('after', `\nExample:\n  $ freshet erase ${kind} ${kind[0]}-1017 --yes`)
     .action((id: string, options: EraseOptions) => erase(shell, { kind, id: checked(id) }, options));
 }
 
 function seconds(text: string): number {
-  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1 on.');
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('It must be a whole number of at least 1.');
   return Number(text);
 }
 
@@ -82,7 +82,7 @@ function checked(id: string): string {
 
 async function erase(shell: Shell, subject: Subject, options: EraseOptions): Promise<void> {
   const { kind, id } = subject;
-  if (!options.show && !options.yes) await confirm(shell, TEXTS[kind].warning(id), 'Nothing was asked for.');
+  if (!options.show && !options.yes) await confirm(shell, TEXTS[kind].warning(id), 'Nothing was requested.');
   const access = await openErasing(shell);
   try {
     if (!options.show) {
@@ -94,7 +94,7 @@ async function erase(shell: Shell, subject: Subject, options: EraseOptions): Pro
     }
     const status = await outcome(shell, access, subject, options);
     if (status === null)
-      throw new FreshetError('invalid_data', `No erasure of ${kind} ${id} was asked for in ${access.where}.`);
+      throw new FreshetError('invalid_data', `No erasure of ${kind} ${id} was requested in ${access.where}.`);
     await print(shell, status, options);
     if (status.state === 'waiting') throw stillWaiting(shell, access, status, options);
   } finally {
@@ -109,11 +109,10 @@ async function written(
   options: EraseOptions,
 ): Promise<void> {
   if (options.json) await shell.json({ subject: `${kind}:${id}` });
-  else
-    await shell.line(`Written to ${access.where}; "freshet erase ${kind} ${id} --show" tells what has become of it.`);
+  else await shell.line(`Written to ${access.where}; "freshet erase ${kind} ${id} --show" shows its state.`);
 }
 
-/** The newest status: done, or still waiting at the time-out, at a signal, or where nobody is at work. */
+/** The newest status: done, or still waiting at the time-out, at a signal, or if no process acts on it. */
 async function outcome(
   shell: Shell,
   access: ErasureAccess,
@@ -143,11 +142,11 @@ async function outcome(
 
 function stillWaiting(shell: Shell, access: ErasureAccess, status: ErasureStatus, options: EraseOptions): Error {
   if (access.idle !== null) {
-    shell.note(`The request is written, but nobody acts on it. ${access.idle}`);
+    shell.note(`The request is written, but no process acts on it. ${access.idle}`);
     return new Failed();
   }
   const after = options.show ? '' : ` after ${options.timeout} s`;
-  shell.note(`The request is written, and not yet fulfilled${after}: waiting for ${status.waits_for.join(', ')}.`);
+  shell.note(`The request is written, but not yet complete${after}: waiting for ${status.waits_for.join(', ')}.`);
   return new Failed();
 }
 
@@ -159,12 +158,12 @@ async function print(shell: Shell, status: ErasureStatus, options: EraseOptions)
   const { subject, cut, certificate } = status;
   if (certificate === null) return;
   await shell.line(
-    `${subject} is forgotten. Asked for at ${status.requested_at}, verified at ${certificate.verified_at}.`,
+    `${subject} is erased. Requested at ${status.requested_at}, verified at ${certificate.verified_at}.`,
   );
   if (cut !== null)
     await shell.line(`The cut is offset ${cut.offset} of ${cut.topic}[${cut.partition}], written at ${cut.at}.`);
   for (const section of sections(certificate)) await shell.line(`\n${section}`);
-  for (const what of certificate.not_checked) shell.note(`Not looked at: ${what}.`);
+  for (const what of certificate.not_checked) shell.note(`Not checked: ${what}.`);
 }
 
 function sections({ gone, expires, stays }: Certificate): string[] {
@@ -174,7 +173,7 @@ function sections({ gone, expires, stays }: Certificate): string[] {
     `${topic}[${partition}] below ${offset}`,
     left,
   ]);
-  const expiryRows = expires.map(({ what, where, until, rule }) => [what, where, until ?? 'not said', rule]);
+  const expiryRows = expires.map(({ what, where, until, rule }) => [what, where, until ?? 'unknown', rule]);
   return [
     `Gone:\n${drawTable(['what', 'where', 'applied', 'left'], goneRows)}`,
     `Expires:\n${drawTable(['what', 'where', 'at the latest', 'rule'], expiryRows)}`,

@@ -1,9 +1,9 @@
-/** Lines of a stream as bytes: a bad line, even one that is no text, is told apart from its neighbours. */
+/** Lines of a stream as bytes: a bad line, even one that is not text, is separated from its neighbours. */
 import type { Readable } from 'node:stream';
 import { InputError } from '../ingest/input-error.js';
 import { RECORD_BYTES_MAX } from '../runtime/log/log.js';
 
-/** A record's JSON may be longer than the record (escapes); what is much longer cannot be one. */
+/** A record's JSON may be longer than the record (escapes); anything much longer cannot be one. */
 const LINE_BYTES_MAX = 8 * RECORD_BYTES_MAX;
 const LINE_FEED = 0x0a;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -11,11 +11,11 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 export interface Line {
   /** From 1. */
   readonly number: number;
-  /** Throws InputError when it is no JSON. */
+  /** Throws InputError if it is not JSON. */
   parse(): unknown;
 }
 
-/** Yields lines that hold something, numbered among all. Ends early, between two lines, when the signal is aborted. */
+/** Yields non-empty lines, numbered among all. Ends early, between two lines, when the signal is aborted. */
 export async function* readLines(input: Readable, signal?: AbortSignal): AsyncGenerator<Line> {
   let rest: Buffer[] = [];
   let restBytes = 0;
@@ -37,7 +37,7 @@ export async function* readLines(input: Readable, signal?: AbortSignal): AsyncGe
       if (signal?.aborted) return;
     }
     restBytes += chunk.length - start;
-    // Past the limit only the length is kept.
+    // Past the limit, only the length is tracked.
     if (restBytes <= LINE_BYTES_MAX) rest.push(chunk.subarray(start));
     else rest = [];
   }
@@ -47,7 +47,7 @@ export async function* readLines(input: Readable, signal?: AbortSignal): AsyncGe
   }
 }
 
-/** A pipe may be silent for ever; a signal must end the wait. */
+/** A pipe may be silent indefinitely; a signal must end the wait. */
 async function* untilAborted(input: Readable, signal?: AbortSignal): AsyncGenerator<Buffer> {
   const onAbort = () => input.destroy();
   if (signal?.aborted) return;

@@ -1,4 +1,4 @@
-/** The command `freshet`: finds the command, runs it, turns what it throws into one sentence and an exit code. */
+/** The command `freshet`: finds the command, runs it, turns errors into one sentence and an exit code. */
 import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { Command, CommanderError } from 'commander';
@@ -23,7 +23,7 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 const LINGER_MS = 1_000;
 
-/** Runs one command line (without the program's name); answers the exit code. Never throws. */
+/** Runs one command line (without the program's name); returns the exit code. Never throws. */
 export async function main(args: readonly string[], terminal: Terminal, compose: Compose = composeUp): Promise<number> {
   const shell = new Shell(terminal);
   const program = freshet(shell, compose);
@@ -48,7 +48,7 @@ function freshet(shell: Shell, compose: Compose): Command {
       'after',
       '\nExample:\n  $ freshet up --demo\n\nSettings come from the environment; "freshet doctor" lists them.',
     )
-    .showHelpAfterError('("freshet --help" shows how.)');
+    .showHelpAfterError('(Run "freshet --help" for usage.)');
   const commands = [
     upCommand(shell, compose),
     topicsCommand(shell),
@@ -78,7 +78,7 @@ function everyCommand(command: Command, apply: (command: Command) => void): void
 }
 
 function report(error: unknown, shell: Shell): number {
-  // Commander has printed its own sentence, or the help or version that was asked for.
+  // Commander has printed its own message, or the requested help or version.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
   if (error instanceof Failed) return EXIT_FAILURE;
   if (error instanceof UsageError) {
@@ -98,9 +98,9 @@ function isProgram(): boolean {
   return started !== undefined && import.meta.url === pathToFileURL(realpathSync(started)).href;
 }
 
-/** Runs a command line as the process's own and lets the process end with its exit code. */
+/** Runs the process's own command line and lets the process end with its exit code. */
 export async function runProcess(args: readonly string[]): Promise<void> {
-  // Whoever reads our output may stop reading: `freshet consume events | head`.
+  // The reader of our output may stop reading: `freshet consume events | head`.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? 0 : EXIT_FAILURE);
   });

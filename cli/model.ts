@@ -1,4 +1,4 @@
-/** `freshet model`: makes a sentence-transformers folder ready for EMBEDDING_MODEL_DIR. */
+/** `freshet model`: prepares a sentence-transformers folder for EMBEDDING_MODEL_DIR. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { type ImportedModel, importModel } from '../runtime/models/embedder/import/import-model.js';
@@ -21,11 +21,11 @@ function importCommand(shell: Shell): Command {
   return new Command('import')
     .summary('turn model.safetensors into model.onnx')
     .description(
-      'Reads model.safetensors and config.json of a BERT encoder in the layout of sentence-transformers and writes model.onnx beside them, pooling and L2 norm inside. The new file is run beside a float64 reference before it takes its name.',
+      'Reads model.safetensors and config.json of a BERT encoder in the layout of sentence-transformers and writes model.onnx next to them, including pooling and L2 norm. The new file is compared with a float64 reference before it gets its name.',
     )
     .argument('<folder>', 'the folder that EMBEDDING_MODEL_DIR will name')
-    .option('--dry-run', 'write nothing, say what was found')
-    .option('--replace', 'write model.onnx anew if it is there')
+    .option('--dry-run', 'write nothing, only show what was found')
+    .option('--replace', 'overwrite model.onnx if it exists')
     .option('--json', 'print as JSON')
     .addHelpText('after', '\nExample:\n  $ freshet model import models/all-MiniLM-L6-v2')
     .action(async (folder: string, { dryRun, replace, json }: ImportOptions) => {

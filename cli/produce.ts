@@ -18,27 +18,27 @@ interface ProduceOptions {
   readonly json?: true;
 }
 
-/** What became of the lines. */
+/** The result for the lines read. */
 interface Outcome {
   written: number;
   rejected: number;
-  /** The first problems; all are printed as they are met. */
+  /** The first problems; all of them are printed as they occur. */
   readonly errors: LineProblem[];
 }
 
 const ERRORS_IN_SUMMARY_MAX = 1_000;
-/** Fewer records are written faster than the start took. */
+/** With fewer records, writing takes less time than the start. */
 const RATE_SHOWN_FROM = 10_000;
 
 export function produceCommand(shell: Shell): Command {
   return new Command('produce')
     .summary('write records from JSON lines to a topic')
     .description(
-      'Writes records from JSON lines: one record of the topic in each line, or {"key", "value"}, where a null value deletes the key. The key is taken from the record; times are ISO 8601 or milliseconds.',
+      'Writes records from JSON lines: one record of the topic in each line, or {"key", "value"}, where a null value deletes the key. The key comes from the record; times are ISO 8601 or milliseconds.',
     )
     .argument('<topic>', `one of ${[...inputKinds.keys()].join(', ')}`)
     .argument('<file>', 'a file with one JSON object per line, or - for standard input')
-    .option('--skip-bad', 'go on after a bad line (without it the first one ends the command)')
+    .option('--skip-bad', 'continue after a bad line (by default the first one ends the command)')
     .option('--json', 'print the summary as JSON')
     .addHelpText('after', '\nExample:\n  $ freshet produce events purchases.jsonl')
     .action(async (topic: string, file: string, options: ProduceOptions) => {
@@ -76,7 +76,7 @@ async function produce(shell: Shell, kind: InputKind, file: string, options: Pro
     input.destroy();
   }
   await summarise(shell, kind.topic, options, outcome, progress.rate());
-  if (stop.received !== null) shell.note(`Stopped by ${stop.received}: the lines behind these were not read.`);
+  if (stop.received !== null) shell.note(`Stopped by ${stop.received}: the following lines were not read.`);
   if (outcome.rejected > 0 || stop.received !== null) throw new Failed();
 }
 
@@ -131,10 +131,10 @@ async function writeLines(
   await flush();
 }
 
-/** What a failed write leaves open has to be said: the caller decides whether repeating is harmless. */
+/** States what a failed write leaves open: the caller decides whether repeating is harmless. */
 function interrupted(error: unknown, written: number, waiting: number): FreshetError {
   const code = error instanceof FreshetError ? error.code : 'internal';
-  const open = waiting === 0 ? '' : `; whether the next ${format(waiting)} were is not known`;
+  const open = waiting === 0 ? '' : `; it is unknown whether the next ${format(waiting)} were`;
   return new FreshetError(code, `${messageOf(error)} (${format(written)} records were written before${open}.)`, {
     cause: error,
   });
@@ -155,5 +155,5 @@ async function summarise(
   const speed = written > RATE_SHOWN_FROM ? ` (${format(rate)}/s)` : '';
   await shell.line(`${format(written)} ${written === 1 ? 'record' : 'records'} written to ${topic}${bad}${speed}.`);
   if (rejected > 0 && !options.skipBad)
-    shell.note('Stopped at the bad line: mend it, or go on past such lines with --skip-bad.');
+    shell.note('Stopped at the bad line: correct it, or skip such lines with --skip-bad.');
 }

@@ -1,4 +1,4 @@
-/** A line on the terminal for what takes longer than a second; silent where nobody watches. */
+/** A progress line on the terminal for work that takes longer than a second; silent if there is no terminal. */
 import type { Terminal } from './shell.js';
 
 const FIRST_MS = 1_000;
@@ -13,7 +13,7 @@ export class Progress {
   #count = 0;
   #shown = false;
 
-  /** `what` is counted: "records". `now` answers ms. */
+  /** `what` is counted: "records". `now` returns ms. */
   constructor(stream: Terminal['errors'], what: string, now: () => number = () => performance.now()) {
     this.#stream = stream;
     this.#what = what;
@@ -33,33 +33,33 @@ export class Progress {
     this.#stream.write(`\r\x1b[K${format(this.#count)} ${this.#what}, ${format(perSecond)}/s`);
   }
 
-  /** Takes the line away again; the summary follows. */
+  /** Removes the line; the summary follows. */
   end(): void {
     if (this.#shown) this.#stream.write('\r\x1b[K');
     this.#shown = false;
   }
 
-  /** Since the start, per second. */
+  /** Rate since the start, per second. */
   rate(): number {
     return (this.#count * 1000) / Math.max(1, this.#now() - this.#startedAt);
   }
 }
 
-/** Like Progress, for work in several steps: which one, and how far it has come. */
+/** Like Progress, for work in several steps: shows the step and its progress. */
 export class Steps {
   readonly #stream: Terminal['errors'];
   readonly #now: () => number;
   #nextAt: number;
   #shown = false;
 
-  /** `now` answers ms. */
+  /** `now` returns ms. */
   constructor(stream: Terminal['errors'], now: () => number = () => performance.now()) {
     this.#stream = stream;
     this.#now = now;
     this.#nextAt = now() + FIRST_MS;
   }
 
-  /** `total` null: not known. */
+  /** `total` null: unknown. */
   at(step: string, done: number, total: number | null): void {
     if (!this.#stream.isTTY) return;
     const now = this.#now();
@@ -71,14 +71,14 @@ export class Steps {
     this.#stream.write(`\r\x1b[K${step}${done === 0 && total === null ? '' : `: ${format(done)}${of}${share}`}`);
   }
 
-  /** Takes the line away again. */
+  /** Removes the line. */
   end(): void {
     if (this.#shown) this.#stream.write('\r\x1b[K');
     this.#shown = false;
   }
 }
 
-/** With thousands separators, whole. */
+/** Whole, with thousands separators. */
 export function format(count: number): string {
   return Math.round(count).toLocaleString('en-US');
 }

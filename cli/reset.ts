@@ -58,5 +58,5 @@ async function contentsOf(path: string): Promise<string[]> {
 async function report(shell: Shell, options: ResetOptions, path: string, names: readonly string[]): Promise<void> {
   const deleted = names.filter((name) => !DATA_FOLDER_OWN_FILES.test(name));
   if (options.json) await shell.json({ path, deleted });
-  else await shell.line(deleted.length === 0 ? `${path} holds nothing.` : `${path} is empty now.`);
+  else await shell.line(deleted.length === 0 ? `${path} was already empty.` : `${path} is empty now.`);
 }

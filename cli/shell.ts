@@ -1,4 +1,4 @@
-/** What every command is given: streams, settings and a logger; and how a command ends in failure. */
+/** The environment of every command: streams, settings and a logger; and how a command fails. */
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { createLogger, type Logger } from '../runtime/process/logger.js';
@@ -11,7 +11,7 @@ export interface Terminal {
   readonly errors: Writable & { readonly isTTY?: boolean };
 }
 
-/** Ends a command with exit code 1 after it has said what is wrong itself. */
+/** Ends a command with exit code 1 after it has reported the problem itself. */
 export class Failed extends Error {
   constructor() {
     super('the command has reported its failure');
@@ -19,7 +19,7 @@ export class Failed extends Error {
   }
 }
 
-/** A wrong argument that only shows when the command runs: exit code 2. */
+/** A wrong argument that is only detected when the command runs: exit code 2. */
 export class UsageError extends Error {
   constructor(sentence: string) {
     super(sentence);
@@ -36,13 +36,13 @@ export class Shell {
     this.terminal = terminal;
   }
 
-  /** Throws FreshetError('settings') when they are wrong. */
+  /** Throws FreshetError('settings') if they are invalid. */
   get settings(): Settings {
     this.#settings ??= loadSettings(this.terminal.environment);
     return this.#settings;
   }
 
-  /** Says nothing unless LOG_LEVEL asks for it: a command's own sentence is enough. */
+  /** Silent unless LOG_LEVEL is set: a command's own messages are enough. */
   get logger(): Logger {
     this.#logger ??= createLogger(
       this.terminal.environment['LOG_LEVEL'] ? this.settings.LOG_LEVEL : 'silent',

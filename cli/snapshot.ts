@@ -1,4 +1,4 @@
-/** `freshet snapshot`: makes a new version of an artefact from the topics, or shows what would change. */
+/** `freshet snapshot`: builds a new version of an artefact from the topics, or shows what would change. */
 import { Command } from 'commander';
 import { SNAPSHOT_JOBS } from '../assembly/snapshotters.js';
 import type { Run } from '../jobs/runs.js';
@@ -21,18 +21,18 @@ const PHASES: Readonly<Record<string, string>> = {
   build: 'building',
   publish: 'publishing',
 };
-/** A run that nobody has taken for so long is told of. */
+/** After this long, a run that no process has taken is reported. */
 const UNTAKEN_MS = 10_000;
 
 export function snapshotCommand(shell: Shell): Command {
   return new Command('snapshot')
-    .summary('make a new version from the topics')
+    .summary('build a new version from the topics')
     .description(
-      'Reads the topics of an artefact to their present end, builds the next version, checks and publishes it: readers change over at once, and go on with the former version when anything fails. A running Freshet is asked to do it; else this command does it.',
+      'Reads the topics of an artefact to their current end, builds the next version, checks and publishes it: readers switch over at once, and stay on the previous version if anything fails. A running Freshet does the work if there is one; otherwise this command does it.',
     )
     .argument('<artefact>', SNAPSHOT_JOBS.join(', '))
     .option('--dry-run', 'publish nothing, show what would change')
-    .option('--no-wait', 'end when the run is asked for')
+    .option('--no-wait', 'exit once the run is requested')
     .option('--json', 'print the run as JSON')
     .addHelpText('after', '\nExample:\n  $ freshet snapshot stopwords --dry-run')
     .action(async (job: string, options: SnapshotOptions) => {
@@ -51,7 +51,7 @@ export function snapshotCommand(shell: Shell): Command {
 async function ask(shell: Shell, publications: Publications, job: string, options: SnapshotOptions): Promise<void> {
   const run = await publications.request(job, options.dryRun === true);
   if (options.json) await shell.json(run);
-  else await shell.line(`Run ${run.run_id} is asked for in ${publications.where}.`);
+  else await shell.line(`Run ${run.run_id} is requested in ${publications.where}.`);
   if (publications.idle !== null) shell.note(publications.idle);
 }
 
@@ -84,7 +84,7 @@ async function runToEnd(
   conclude(shell, publications, run, stop);
 }
 
-/** Somebody must be there to take a run; whoever waits should know when nobody is. */
+/** A process must be there to take a run; a waiting caller should know if there is none. */
 class Untaken {
   readonly #shell: Shell;
   readonly #job: string;
@@ -102,7 +102,7 @@ class Untaken {
     this.#told = true;
     steps.end();
     this.#shell.note(
-      `Nobody has taken the run yet: another one is under way, or no process has the role snapshotter:${this.#job}.`,
+      `No process has taken the run yet: another run is in progress, or no process has the role snapshotter:${this.#job}.`,
     );
   }
 }
@@ -129,17 +129,17 @@ function told(job: string, result: Readonly<Record<string, unknown>>): string {
   return `Version ${String(version)} of ${job} ${end}${made}${from}${took}.`;
 }
 
-/** Where a version of a run that succeeded is not the current one. */
+/** Endings for a successful run whose version is not the current one. */
 const ENDS: Readonly<Record<string, string>> = {
-  verified: 'waits, since another one is pinned',
-  retired: 'was published, and another one has followed since',
+  verified: 'is not current, because another one is pinned',
+  retired: 'was published, but another one has followed since',
 };
 
 /** Throws unless the run has succeeded. */
 function conclude(shell: Shell, { where }: Publications, run: Run, stop: StopSignal): void {
   if (run.status === 'succeeded') return;
   if (run.finished_at === null) {
-    shell.note(`Stopped by ${stop.received ?? 'a signal'}: run ${run.run_id} goes on in ${where}.`);
+    shell.note(`Stopped by ${stop.received ?? 'a signal'}: run ${run.run_id} continues in ${where}.`);
     throw new Failed();
   }
   const errors = linesOf(run.result?.['errors']);

@@ -1,6 +1,6 @@
 /**
- * Ctrl-C and SIGTERM: the first asks to stop, a second one ends the process at once. Under npm one Ctrl-C arrives twice,
- * from the terminal and from npm, so a second signal counts only after a moment.
+ * Ctrl-C and SIGTERM: the first asks to stop, a second one ends the process at once. Under npm, one Ctrl-C arrives
+ * twice, from the terminal and from npm, so a second signal counts only after a moment.
  */
 
 const EXIT_CODE_OF = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -10,12 +10,12 @@ type StopName = keyof typeof EXIT_CODE_OF;
 export interface StopSignal {
   /** Aborted by the first signal. */
   readonly signal: AbortSignal;
-  /** Which signal came first; null while none did. */
+  /** The first signal received; null if none. */
   readonly received: StopName | null;
   close(): void;
 }
 
-/** Listens until closed. A command that does not listen is simply ended by the system. */
+/** Listens until closed. A command that does not listen is simply killed by the system. */
 export function listenForStop(): StopSignal {
   const controller = new AbortController();
   let received: StopName | null = null;

@@ -1,4 +1,4 @@
-/** Rows in columns for a terminal; numbers to the right. */
+/** Rows in columns for a terminal; numbers are right-aligned. */
 export function drawTable(headers: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const cells = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en-US') : cell)));
   const widths = headers.map((header, column) =>

@@ -1,4 +1,4 @@
-/** `freshet topics apply`: creates what is missing, compares the rest, deletes only what it is told to. */
+/** `freshet topics apply`: creates missing topics, compares the others, and deletes only those named. */
 import { Command } from 'commander';
 import { applyOptionsOf, refusalsAsErrors } from '../runtime/log/apply-topics.js';
 import type { Log } from '../runtime/log/log.js';
@@ -20,7 +20,7 @@ interface ApplyCommandOptions {
 export function topicsApplyCommand(shell: Shell): Command {
   return new Command('apply')
     .description(
-      'Creates topics that are missing and compares the others with their declarations. Changes and deletes nothing, unless told by --delete. Fails, with nothing created, when a difference would make results wrong.',
+      'Creates topics that are missing and compares the others with their declarations. Changes nothing, and deletes only topics named with --delete. Fails, with nothing created, if a difference would make results wrong.',
     )
     .option('--delete <topic...>', 'delete these topics, which must not be declared')
     .option('--dry-run', 'only compare')
@@ -46,7 +46,7 @@ async function apply(shell: Shell, options: ApplyCommandOptions): Promise<void> 
   }
 }
 
-/** A running Freshet has applied the topics at its start and compared them; from here they can only be looked at. */
+/** A running Freshet has created and compared the topics at its start; from here they can only be inspected. */
 async function reportThroughHolder(shell: Shell, access: LogAccess, options: ApplyCommandOptions): Promise<void> {
   if (options.delete !== undefined)
     throw new FreshetError('locked', `${access.where} holds the log: stop it before deleting topics.`);

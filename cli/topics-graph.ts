@@ -1,4 +1,4 @@
-/** Who writes and who reads which topic, as text for a terminal. */
+/** Which topics are written and read by which process, as text for a terminal. */
 import type { TopicDeclaration } from '../topics/topic.js';
 
 /** One block per writer, in the order of the declarations. */

@@ -1,4 +1,4 @@
-/** `freshet topics show`: one topic, as it is declared and as it is. */
+/** `freshet topics show`: one topic, its declaration and its current state. */
 import { Command } from 'commander';
 import { applyOptionsOf } from '../runtime/log/apply-topics.js';
 import { avroType } from '../schemas/codec.js';
@@ -41,7 +41,7 @@ function declarationOf(name: string): TopicDeclaration {
   return found;
 }
 
-/** None while the topic does not exist, and none through a running Freshet, which has compared them at its start. */
+/** None if the topic does not exist, and none through a running Freshet, which has compared them at its start. */
 async function differencesOf(shell: Shell, { log }: LogAccess, declaration: TopicDeclaration): Promise<string[]> {
   const found = log === null ? null : await log.admin.describeTopic(declaration.name);
   if (log === null || found === null) return [];
@@ -70,7 +70,7 @@ function describe(declaration: TopicDeclaration, state: TopicState, differences:
     `  kept        ${kept}`,
     `  time        ${logAppendTime ? 'when it reached the log' : 'when it was sent'}`,
     `  written by  ${owner}`,
-    `  read by     ${readers.length === 0 ? 'nobody here' : readers.join(', ')}`,
+    `  read by     ${readers.length === 0 ? 'no part of Freshet' : readers.join(', ')}`,
     ...differences.map((difference) => `  differs     ${difference}`),
     '',
     state.partitions === 0 ? 'It does not exist yet: run "freshet topics apply".' : drawPartitions(state),

@@ -1,4 +1,4 @@
-/** `freshet topics`: what is declared, what is there, and bringing the one in line with the other. */
+/** `freshet topics`: shows declared and existing topics, and creates what is missing. */
 import { Command } from 'commander';
 import { allTopics } from '../topics/all.js';
 import { mermaid } from '../topics/graph.js';
@@ -26,7 +26,7 @@ export function topicsCommand(shell: Shell): Command {
 
 function listCommand(shell: Shell): Command {
   return new Command('list')
-    .description('Lists the topics in the order in which data meets them.')
+    .description('Lists the topics in the order in which data passes through them.')
     .option('--json', 'print as JSON')
     .addHelpText('after', '\nExample:\n  $ freshet topics list --json')
     .action(async ({ json }: JsonOption) => {
@@ -48,14 +48,14 @@ function drawTopics(topics: readonly TopicState[]): string {
   );
 }
 
-/** Offsets in the log: an upper bound of its records, since control and compacted ones count too. */
+/** Number of offsets in the log: an upper bound of its records, since control and compacted ones count too. */
 function spanOf({ offsets }: TopicState): number {
   return offsets.reduce((sum, { earliest, last_stable }) => sum + last_stable - earliest, 0);
 }
 
 function graphCommand(shell: Shell): Command {
   return new Command('graph')
-    .description('Draws who writes and who reads which topic, from the declarations.')
+    .description('Draws which processes write and read which topics, from the declarations.')
     .option('--mermaid', 'as a Mermaid flow chart')
     .option('--json', 'print as JSON')
     .addHelpText('after', '\nExample:\n  $ freshet topics graph')

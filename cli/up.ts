@@ -1,4 +1,4 @@
-/** `freshet up`: starts the chosen roles in this process and stops them in order when asked to. */
+/** `freshet up`: starts the chosen roles in this process and stops them in order on request. */
 import { Command, Option } from 'commander';
 import { ALL_ROLES, type Role } from '../assembly/roles/all.js';
 import type { Compose, Running } from '../assembly/running.js';
@@ -20,9 +20,9 @@ const STOP_MS_MAX = 10_000;
 
 export function upCommand(shell: Shell, compose: Compose): Command {
   return new Command('up')
-    .summary('start everything, or the roles named, in this process')
+    .summary('start everything, or the given roles, in this process')
     .description(
-      'Starts everything in one process: the log (or the connection to Kafka), the stores, the processors, the publishers and the page. What is not configured is started privately in the data folder.',
+      'Starts everything in one process: the log (or the connection to Kafka), the stores, the processors, the publishers and the page. Anything not configured is started privately in the data folder.',
     )
     .addOption(new Option('--roles <roles>', `comma-separated among ${ROLE_NAMES.join(', ')}; all by default`))
     .option('--demo', 'load the demo shop, then send live traffic (DEMO_RATE events a second)')
@@ -37,7 +37,7 @@ export function upCommand(shell: Shell, compose: Compose): Command {
     });
 }
 
-/** A kind of role, for all of them: `snapshotter` is every snapshotter there is. */
+/** A kind of role stands for all of that kind: `snapshotter` is every snapshotter. */
 const KINDS = [...new Set(ALL_ROLES.filter((role) => role.includes(':')).map((role) => role.split(':', 1)[0]!))];
 const ROLE_NAMES: readonly string[] = [...ALL_ROLES, ...KINDS];
 
@@ -47,11 +47,11 @@ function parseRoles(text: string | undefined): readonly Role[] {
   const wanted = (role: Role) => named.includes(role) || named.includes(role.split(':', 1)[0]!);
   for (const name of named)
     if (!ROLE_NAMES.includes(name))
-      throw new UsageError(`--roles: "${name}" is no role; the roles are ${ROLE_NAMES.join(', ')}.`);
+      throw new UsageError(`--roles: "${name}" is not a role; the roles are ${ROLE_NAMES.join(', ')}.`);
   return ALL_ROLES.filter(wanted);
 }
 
-/** The option goes the way of the setting, so that it is checked alike. */
+/** The option overrides the setting, so that it is checked in the same way. */
 function settingsFor(shell: Shell, port: string | undefined): Settings {
   return port === undefined ? shell.settings : loadSettings({ ...shell.terminal.environment, PORT: port });
 }
@@ -77,7 +77,7 @@ async function up(shell: Shell, compose: Compose, settings: Settings, options: U
   }
 }
 
-/** Resolves with null when asked to stop, with the error when something that runs has failed for good. */
+/** Resolves with null on a request to stop, with the error if a running part has failed for good. */
 async function runUntilStopped(
   shell: Shell,
   running: Running,
@@ -102,7 +102,7 @@ async function runUntilStopped(
   return await ended;
 }
 
-/** A person at a terminal reads our lines, not JSON: unless asked for, only what is wrong is logged there. */
+/** A person at a terminal reads our lines, not JSON: unless LOG_LEVEL is set, only problems are logged there. */
 function logLevel({ terminal }: Shell, settings: Settings): string {
   return terminal.errors.isTTY && !terminal.environment['LOG_LEVEL'] ? 'warn' : settings.LOG_LEVEL;
 }
@@ -139,7 +139,7 @@ async function stopInTime(running: Running): Promise<void> {
     if ((await Promise.race([running.stop().then(() => 'stopped' as const), late])) === 'late')
       throw new FreshetError(
         'timeout',
-        `The stop took longer than ${STOP_MS_MAX / 1000} s and was cut short; what was not committed is done again at the next start.`,
+        `The stop took longer than ${STOP_MS_MAX / 1000} s and was aborted; uncommitted work is repeated at the next start.`,
       );
   } finally {
     clearTimeout(timer);

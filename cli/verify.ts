@@ -1,6 +1,6 @@
 /**
- * `freshet verify`: what Redis and Postgres serve, held against a recount from the raw log. Where this command can reach
- * the log and both stores it does so itself; else the Freshet that holds them is asked to.
+ * `freshet verify`: compares what Redis and Postgres serve with a recount from the raw log. If this command can reach
+ * the log and both stores, it does so itself; otherwise the Freshet that holds them does it.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
@@ -11,6 +11,7 @@ import { systemClock } from '../runtime/process/clock.js';
 import { readLock } from '../runtime/process/data-folder.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { openStores } from '../runtime/stores/open-stores.js';
+import { RUNNING_SETS } from '../topics/running.js';
 import { ApiClient } from './access/api-client.js';
 import { format, Progress } from './progress.js';
 import { Failed, type Shell } from './shell.js';
@@ -25,7 +26,6 @@ interface VerifyOptions {
 }
 
 const SAMPLE_DEFAULT = 0.01;
-const VERSION = 1;
 const ASK_MS = 250;
 const SHOWN_MAX = 20;
 
@@ -33,14 +33,14 @@ export function verifyCommand(shell: Shell): Command {
   return new Command('verify')
     .summary('compare what is served with a recount from the raw log')
     .description(
-      'Reads events from the beginning, recounts a sample of users and products the slow way, and compares with what Redis and Postgres serve: popularity rows and rankings, affinity rows and hashes, interactions, each at its own time. A difference counts only when it remains after everything that was in the log at the first look has passed. Exit code 1 when something differs, or when nothing could be compared.',
+      'Reads events from the beginning, recounts a sample of users and products the slow way, and compares it with what Redis and Postgres serve: popularity rows and rankings, affinity rows and hashes, interactions, each at its own time. A difference counts only if it remains after everything that was in the log at the first check has passed. Exit code 1 if something differs, or if nothing could be compared.',
     )
     .addOption(
       new Option('--sample <share>', 'how many of all users and products: a percentage, or "all"')
         .argParser(shareOf)
         .default(SAMPLE_DEFAULT, '1%'),
     )
-    .option('--salt <text>', 'chooses which ones; the report tells the salt, and the same one compares the same keys')
+    .option('--salt <text>', 'chooses the keys; the report shows the salt, and the same salt compares the same keys')
     .option('--json', 'the report as JSON')
     .addHelpText('after', '\nExample:\n  $ freshet verify --sample all')
     .action(async (options: VerifyOptions) => {
@@ -93,7 +93,7 @@ async function here(
   const log = await openKafkaLog(settings, logger);
   try {
     const stores = await openStores(settings, logger);
-    const sources = { log, codec, clock: systemClock, settings, version: VERSION, ...stores };
+    const sources = { log, codec, clock: systemClock, settings, set: RUNNING_SETS.features[0], ...stores };
     const audit = singleAudit(sources, { ...sample, busyShare: 1 }, (records) => progress.add(records));
     try {
       return await audit.compare(signal);
@@ -114,7 +114,7 @@ const verificationAnswer = z.object({
   error: z.string().nullable(),
 });
 
-/** The running Freshet reads its log and its stores; leaving early leaves it to finish by itself. */
+/** The running Freshet reads its log and its stores; if this command ends early, the work there still finishes. */
 async function there(
   { settings }: Shell,
   { share, salt }: Sample,
@@ -134,7 +134,7 @@ async function there(
   if (answer.report !== null) return answer.report;
   throw new FreshetError(
     'unavailable',
-    `The running Freshet could not compare: ${answer.error ?? 'it does not say why'}`,
+    `The running Freshet could not compare: ${answer.error ?? 'no reason was given'}`,
   );
 }
 
@@ -148,7 +148,7 @@ async function holderOf(folder: string): Promise<ApiClient> {
   if (holder.address === undefined)
     throw new FreshetError(
       'locked',
-      `Process ${holder.pid} holds the data folder ${folder} and does not listen: try again once it is ready.`,
+      `Process ${holder.pid} holds the data folder ${folder} but is not listening: try again once it is ready.`,
     );
   return new ApiClient(holder.address, holder.token);
 }
@@ -191,7 +191,7 @@ async function print(shell: Shell, report: AuditReport): Promise<void> {
       `${format(sample.users)} users and ${format(sample.products)} products (salt ${sample.salt}); ` +
       `largest relative error ${report.largest_relative_error.toExponential(1)}.`,
   );
-  await shell.line(isClean(report) ? 'No differences.' : 'What is served differs from the log.');
+  await shell.line(isClean(report) ? 'No differences.' : 'The served values differ from the log.');
 }
 
 function rowOf(difference: ReportedDifference): string[] {

@@ -1,4 +1,4 @@
-/** What a version says of itself, as text. */
+/** A version's description of itself, as text. */
 import type { Artefact } from '../publishing/layout.js';
 import type { VersionEntry } from '../publishing/versions/versions.js';
 import { localTime } from './local-time.js';
@@ -34,7 +34,7 @@ export function describeVersion(artefact: Artefact, { version, state, ...entry }
   if (inputs.length > 0)
     sections.push(
       drawTable(
-        ['input', 'from offset', 'to', 'as it was'],
+        ['input', 'from offset', 'to', 'as of'],
         inputs.map(({ topic, partition, from, to, at }) => [
           `${topic}[${partition}]`,
           from,

@@ -1,4 +1,4 @@
-/** `freshet versions`: which version of what is current, and switching between them. */
+/** `freshet versions`: shows the current version of each artefact, and switches between versions. */
 import { Command, InvalidArgumentError } from 'commander';
 import type { Artefact } from '../publishing/layout.js';
 import type { VersionEntry, VersionList } from '../publishing/versions/versions.js';
@@ -21,7 +21,7 @@ export function versionsCommand(shell: Shell): Command {
   return new Command('versions')
     .summary('show what is published, and switch between versions')
     .description(
-      'Shows which version of each artefact is current, and switches: promote, rollback and pin answer once readers see it. A running Freshet is asked; else the stores themselves.',
+      'Shows which version of each artefact is current, and switches: promote, rollback and pin return once readers see the change. They go through a running Freshet if there is one, otherwise directly to the stores.',
     )
     .addHelpText('after', '\nExample:\n  $ freshet versions list')
     .addCommand(listCommand(shell))
@@ -33,7 +33,7 @@ export function versionsCommand(shell: Shell): Command {
 
 function listCommand(shell: Shell): Command {
   return new Command('list')
-    .description('Lists what is current, or all versions of one artefact, newest first.')
+    .description('Lists the current versions, or all versions of one artefact, newest first.')
     .argument('[artefact]', ARTEFACTS.join(', '), artefactOf)
     .option('--json', 'print as JSON')
     .addHelpText('after', '\nExample:\n  $ freshet versions list stopwords')
@@ -54,7 +54,7 @@ function listCommand(shell: Shell): Command {
 
 function showCommand(shell: Shell): Command {
   return new Command('show')
-    .description('Shows where a version came from, what was counted and checked. Without a number: the current one.')
+    .description('Shows where a version came from, what was counted and checked. Default: the current one.')
     .argument('<artefact>', ARTEFACTS.join(', '), artefactOf)
     .argument('[version]', 'its number', numberOf)
     .option('--json', 'print as JSON')
@@ -71,7 +71,7 @@ function showCommand(shell: Shell): Command {
 
 function promoteCommand(shell: Shell): Command {
   return new Command('promote')
-    .description('Makes a version current: the newest verified one, or the one given.')
+    .description('Makes a version current: the given one, by default the newest verified one.')
     .argument('<artefact>', ARTEFACTS.join(', '), artefactOf)
     .argument('[version]', 'its number', numberOf)
     .option('--json', 'print the versions as JSON')
@@ -85,7 +85,7 @@ function rollbackCommand(shell: Shell): Command {
   return new Command('rollback')
     .description('Goes back to the version that was current before, without building anything.')
     .argument('<artefact>', ARTEFACTS.join(', '), artefactOf)
-    .option('--to <version>', 'to this one', numberOf)
+    .option('--to <version>', 'go back to this version', numberOf)
     .option('--reason <text>', 'kept with the switch')
     .option('--json', 'print the versions as JSON')
     .addHelpText('after', '\nExample:\n  $ freshet versions rollback stopwords --reason "too many words"')
@@ -117,14 +117,14 @@ function artefactOf(name: string): Artefact {
 function numberOf(text: string): number {
   const number = Number(text);
   if (!/^[1-9]\d*$/.test(text) || number > VERSION_MAX)
-    throw new InvalidArgumentError('It must be the number of a version: a whole number from 1 on.');
+    throw new InvalidArgumentError('It must be the number of a version: a whole number of at least 1.');
   return number;
 }
 
 function entryOf({ artefact, versions }: VersionList, version: number | null): VersionEntry {
   const found = versions.find((entry) => entry.version === version);
   if (found !== undefined) return found;
-  if (version === null) throw new FreshetError('state', `Nothing is published as ${artefact} yet.`);
+  if (version === null) throw new FreshetError('state', `No version of ${artefact} is published yet.`);
   const numbers = versions.map((entry) => entry.version).join(', ');
   throw new UsageError(`There is no version ${version} of ${artefact}; there are ${numbers || 'none'}.`);
 }
@@ -158,8 +158,8 @@ function toldChange(before: VersionList, { artefact, current, pinned }: VersionL
     current === before.current
       ? `${artefact}: version ${current ?? 'none'} stays current`
       : `${artefact}: version ${current} is current now${was}`;
-  if (pinned !== null) return `${moved}; version ${pinned} is pinned, so that no new one replaces it.`;
-  return before.pinned === null ? `${moved}.` : `${moved}; nothing is pinned any more.`;
+  if (pinned !== null) return `${moved}; version ${pinned} is pinned, so no new one replaces it.`;
+  return before.pinned === null ? `${moved}.` : `${moved}; nothing is pinned now.`;
 }
 
 function drawArtefacts(lists: readonly VersionList[]): string {
@@ -196,7 +196,7 @@ function drawVersions({ artefact, pinned, versions }: VersionList): string {
   );
 }
 
-/** What there is none of is left out. */
+/** Zero counts are left out. */
 function countsOf(counts: Readonly<Record<string, number>>): string {
   const texts = Object.entries(counts)
     .filter(([, count]) => count !== 0)

@@ -1,6 +1,6 @@
 /**
- * Runs features of one's own as the built-in ones run: tasks shared out over every process that starts the same
- * application, each exactly once, restored after any end.
+ * Runs your own features in the same way as the built-in ones: tasks distributed over every process that starts the
+ * same application, each exactly once, restored after any end.
  */
 
 import { openReporting, type Reporting } from '../assembly/reporting.js';
@@ -23,14 +23,14 @@ export interface OwnApplicationOptions extends ConnectionOptions {
    */
   readonly name: string;
   readonly features: readonly FeatureDefinition[];
-  /** A folder for checkpoints, which make restarts faster (CHECKPOINT_INTERVAL_S). Without one, tasks keep none. */
+  /** A folder for checkpoints, which make restarts faster (CHECKPOINT_INTERVAL_S). By default, tasks keep none. */
   readonly checkpointFolder?: string;
 }
 
 export interface OwnApplication extends Service {
-  /** Resolves with the first error that stopped a task for good; the others go on. */
+  /** Resolves with the first error that stopped a task for good; the others continue. */
   readonly failed: Promise<Error>;
-  /** What tasks of this process still wait for; empty once all of them are restored. */
+  /** What tasks of this process are still waiting for; empty once all of them are restored. */
   readonly waiting: readonly string[];
   /** Its metrics in the text format of Prometheus. */
   metrics(): Promise<string>;
@@ -39,16 +39,16 @@ export interface OwnApplication extends Service {
 const FAILURE_CHECK_MS = 500;
 
 /**
- * An application to be started and stopped. start() makes the topics that are missing and resolves once the group is
- * joined. Errors of start(): 'settings', 'connection', 'access', 'locked', 'unknown_topic' when an input is missing,
- * 'state' when a topic of that name is another, 'schema' when the registry refuses one.
+ * An application that can be started and stopped. start() creates missing topics and resolves once the group is joined.
+ * Errors of start(): 'settings', 'connection', 'access', 'locked', 'unknown_topic' if an input is missing, 'state' if a
+ * topic of that name differs, 'schema' if the registry rejects one.
  */
 export function createApplication(options: OwnApplicationOptions): OwnApplication {
   const { name, features } = options;
   if (!/^[a-z][a-z0-9.-]*$/.test(name) || /^features\.v\d+$/.test(name))
     throw new FreshetError(
       'settings',
-      `"${name}" cannot name an application: lower case, digits, dot, dash; features.v<n> is ours.`,
+      `"${name}" cannot name an application: use lower case, digits, dot, dash; features.v<n> is reserved.`,
     );
   if (features.length === 0) throw new FreshetError('settings', `Application ${name} has no features.`);
   return new RunningFeatures(options);
@@ -112,7 +112,7 @@ class RunningFeatures implements OwnApplication {
       name: this.name,
       processors: this.#o.features.map((feature) => feature.processor({ application: this.name, codecs })),
       log,
-      // For markers, which are always in our own encoding.
+      // For markers, which always use our own encoding.
       codec: new Codec(),
       ...this.#reporting,
       clock: systemClock,
@@ -131,7 +131,7 @@ class RunningFeatures implements OwnApplication {
     return new Checkpoints({ ...this.#reporting, folder, intervalMs, clock: systemClock });
   }
 
-  /** The changelog has a partition for each task, and the input says how many those are. */
+  /** The changelog has one partition per task, and the input determines their number. */
   async #topicsOf({ log }: Connection, { name, input, topics }: FeatureDefinition): Promise<TypedTopic<unknown>[]> {
     const found = await log.admin.describeTopic(input.name);
     if (found === null)

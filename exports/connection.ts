@@ -1,4 +1,4 @@
-/** What producers, readers and applications have in common: the log, the registry, and how topics are written. */
+/** The common parts of producers, readers and applications: the log, the registry, and how topics are written. */
 import { join } from 'node:path';
 import { loadSettings, type Settings } from '../assembly/settings.js';
 import { applyDeclaredTopics } from '../runtime/log/apply-topics.js';
@@ -18,11 +18,11 @@ import type { TypedTopic } from '../topics/typed.js';
 export interface ConnectionOptions {
   /** Settings by their names in the environment (default: the environment itself). `freshet doctor` lists them. */
   readonly settings?: Readonly<Record<string, string | undefined>>;
-  /** Says nothing unless given. */
+  /** Silent by default. */
   readonly logger?: Logger;
 }
 
-/** A log that was opened for one user of this package. */
+/** A log opened for one user of this package. */
 export class Connection {
   readonly settings: Settings;
   readonly logger: Logger;
@@ -47,8 +47,8 @@ export class Connection {
   }
 
   /**
-   * Kafka at KAFKA_BROKERS; without it the log on disk, with all declared topics, while no other process holds it.
-   * Errors: 'settings', 'connection', 'access', 'locked'.
+   * Kafka at KAFKA_BROKERS; without it the log on disk, with all declared topics, if no other process holds it. Errors:
+   * 'settings', 'connection', 'access', 'locked'.
    */
   static async open(options: ConnectionOptions): Promise<Connection> {
     const settings = loadSettings(options.settings ?? process.env);
@@ -68,7 +68,9 @@ export class Connection {
     }
   }
 
-  /** The codecs to read every topic and to write those named, whose schemas are registered if there is a registry. */
+  /**
+   * The codecs to read all topics and write the given ones, whose schemas are registered if there is a registry.
+   */
   async codecs(written: readonly TypedTopic<unknown>[]): Promise<ValueCodecs> {
     const ids = new Map<string, number>();
     for (const topic of written) {
@@ -78,7 +80,7 @@ export class Connection {
     return new ValueCodecs(this.registry === null ? null : lookupIn(this.registry), ids);
   }
 
-  /** Harmless when repeated. */
+  /** May be called repeatedly. */
   close(): Promise<void> {
     this.#closing ??= this.log.close().finally(() => this.#folder?.release());
     return this.#closing;
@@ -92,7 +94,10 @@ export class Connection {
     if (latest !== null && !(await inOurTerms(registry.isCompatible(subject, schema.json)))) {
       const level = await inOurTerms(registry.compatibilityLevel(subject));
       const why = explainIncompatibility(latest, schema.json, level).join('; ') || 'the registry does not say where';
-      throw new FreshetError('schema', `${schema.name} cannot follow what is registered as "${subject}": ${why}.`);
+      throw new FreshetError(
+        'schema',
+        `${schema.name} is not compatible with the schema registered as "${subject}": ${why}.`,
+      );
     }
     return inOurTerms(registry.register(subject, schema.json));
   }

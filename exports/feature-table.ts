@@ -1,4 +1,4 @@
-/** A feature's newest value per key: one version's topic read whole, and the next one's in its place once it is current. */
+/** A feature's newest value per key: one version's topic read completely, replaced by the next once that is current. */
 
 import type { Log } from '../runtime/log/log.js';
 import { systemClock } from '../runtime/process/clock.js';
@@ -8,7 +8,7 @@ import type { ValueCodec } from '../schemas/value-codec.js';
 import type { TypedTopic } from '../topics/typed.js';
 import { decoded, type Following, follow } from './records.js';
 
-/** How often is looked whether another version has become current, ms. */
+/** Interval of checks whether another version has become current, ms. */
 export const VERSION_CHECK_MS = 1_000;
 
 /** The value of each feature's topic. */
@@ -23,17 +23,17 @@ export type Feature = keyof FeatureRecords;
 /** A feature's newest value per key, kept current. */
 export interface FeatureTable<T> {
   readonly feature: Feature;
-  /** Changes at once for all keys: the next version is read whole beside this one first. */
+  /** Changes for all keys at once: before that, the next version is read completely alongside this one. */
   readonly version: number;
   readonly size: number;
   get(key: string): T | undefined;
   entries(): IterableIterator<[string, T]>;
-  /** Resolves with the error that ended following; null after close(). */
+  /** Resolves with the error that stopped the table; null after close(). */
   readonly ended: Promise<Error | null>;
   close(): Promise<void>;
 }
 
-/** One version's topic, read to the end noted at its start, then on. */
+/** One version's topic, read to its end at the start, then continuously. */
 export class Loading<T> {
   readonly version: number;
   readonly values = new Map<string, T>();
@@ -149,12 +149,12 @@ export class FollowedTable<T> implements FeatureTable<T> {
     try {
       await loaded.step();
     } catch (error) {
-      // Its reader was closed because the next version has taken its place.
+      // Its reader was closed because the next version has replaced it.
       if (loaded === this.#loaded) throw error;
     }
   }
 
-  /** Reads the next version whole before it takes the place of this one. A store that does not answer changes nothing. */
+  /** Reads the next version completely before it replaces this one. A store that does not answer changes nothing. */
   async #watch(): Promise<void> {
     const { signal } = this.#ending;
     while (!signal.aborted) {

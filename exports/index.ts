@@ -1,4 +1,4 @@
-/** What this package gives to other code: write events, read features, and run features of one's own (docs/USING.md). */
+/** The public API of this package: write events, read features, and run your own features (docs/USING.md). */
 
 export type { RecordColumns, TopicPartition } from '../runtime/log/log.js';
 export { type ErrorCode, FreshetError } from '../runtime/process/errors.js';

@@ -1,7 +1,7 @@
 /**
- * A typed producer: every record is checked by the rules of the HTTP API before it is written, lies in the partition
- * that murmur2 gives its key, and counts as written once all replicas have it. What is sent while a write is under way
- * gathers for the next one.
+ * A typed producer: every record is checked by the rules of the HTTP API before it is written, goes to the partition
+ * that murmur2 assigns to its key, and counts as written once all replicas have it. Records sent while a write is in
+ * progress are collected for the next one.
  */
 
 import { checkId } from '../ingest/fields.js';
@@ -17,7 +17,7 @@ import { Connection, type ConnectionOptions } from './connection.js';
 
 const WAIT_MS_MAX = 30_000;
 const QUEUED_BYTES_MAX = 64 * 1024 * 1024;
-/** Of one write of sendAll. */
+/** Records in one write of sendAll. */
 const CHUNK_RECORDS_MAX = 10_000;
 const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -27,7 +27,7 @@ type WithDefaults<T, Optional extends keyof T, Times extends keyof T> = Omit<T, 
     [K in Extract<Times, Optional>]?: Time;
   };
 
-/** What may be sent to each topic. Times are ms since 1970, ISO 8601 with a zone, or a Date. */
+/** The records accepted for each topic. Times are ms since 1970, ISO 8601 with a zone, or a Date. */
 export interface ProducerRecords {
   events: WithDefaults<Event, 'category', 'ts'>;
   products: WithDefaults<Product, 'price' | 'updated_at', 'updated_at'>;
@@ -38,23 +38,23 @@ export interface ProducerRecords {
 export type ProducerTopic = keyof ProducerRecords;
 
 /**
- * Errors of every method: FreshetError; 'invalid_data' before anything is written, 'unavailable' when too much waits,
- * 'timeout' and the log's own when it is not known whether the records were written: send them again with the same
+ * Errors of every method: FreshetError; 'invalid_data' before anything is written, 'unavailable' if too much is
+ * pending, 'timeout' and the log's own if it is unknown whether the records were written: send them again with the same
  * event_id, which counts once.
  */
 export interface Producer {
-  /** Resolves once the log has it. Many at once are fast: await them together, or use sendAll. */
+  /** Resolves once the record is in the log. Many at once are fast: await them together, or use sendAll. */
   send<K extends ProducerTopic>(topic: K, record: ProducerRecords[K]): Promise<void>;
-  /** Sends any number, never holding more than a few thousand in memory. Resolves with how many. */
+  /** Sends any number of records, with at most a few thousand in memory. Resolves with their number. */
   sendAll<K extends ProducerTopic>(
     topic: K,
     records: Iterable<ProducerRecords[K]> | AsyncIterable<ProducerRecords[K]>,
   ): Promise<number>;
-  /** Deletes a key, all the way to Redis and Postgres. A user's events are forgotten by POST /v1/erasures instead. */
+  /** Deletes a key, all the way to Redis and Postgres. To erase a user's events, use POST /v1/erasures instead. */
   delete(topic: Exclude<ProducerTopic, 'events'>, key: string): Promise<void>;
-  /** Writes to a topic of one's own; null deletes the key. */
+  /** Writes to a topic of your own; null deletes the key. */
   write<T>(topic: TypedTopic<T>, key: string, value: T | null): Promise<void>;
-  /** Waits for what is under way. Harmless when repeated. */
+  /** Waits for writes in progress. May be called repeatedly. */
   close(): Promise<void>;
 }
 
@@ -65,7 +65,7 @@ export async function createProducer(options: ConnectionOptions = {}): Promise<P
 
 class LogProducer implements Producer {
   readonly #connection: Connection;
-  /** One per topic: its schema is registered, and its existence looked up, when it is first written to. */
+  /** One per topic: at the first write, its schema is registered and its existence checked. */
   readonly #topics = new Map<string, Promise<Outlet>>();
   #closing: Promise<void> | null = null;
 
@@ -95,7 +95,7 @@ class LogProducer implements Producer {
       await writing;
       sent += chunk.length;
       writing = outlet.writer.write(chunk);
-      // Told by the next await; an unhandled rejection would end the process first.
+      // Reported by the next await; an unhandled rejection would end the process first.
       writing.catch(() => undefined);
       chunk = [];
       bytes = 0;
@@ -144,7 +144,7 @@ class LogProducer implements Producer {
     if (outlet === undefined) {
       outlet = this.#open(topic);
       this.#topics.set(topic.name, outlet);
-      // What failed may work at the next record.
+      // After a failure, the next record may succeed.
       outlet.catch(() => this.#topics.delete(topic.name));
     }
     return outlet;

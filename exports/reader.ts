@@ -1,11 +1,10 @@
 /**
- * A typed reader of features. From their topics: what changes, or the newest value per key; from Redis: single values
- * and lists, with scores decayed to now. The version is the one that Redis names as current: whoever follows a topic
- * through here goes over to the next version's topic once that one has become current.
+ * A typed reader of features. From their topics: changes, or the newest value per key; from Redis: single values and
+ * lists, with scores decayed to now. The version is the one that Redis names as current: a consumer that follows a
+ * topic here moves to the next version's topic once that one has become current.
  */
 
 import { loadSettings } from '../assembly/settings.js';
-import { Layout } from '../publishing/layout.js';
 import { createReader as createStoreReader, type FeatureReader, popularItem } from '../publishing/reading/reader.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
@@ -25,13 +24,13 @@ import {
 } from './feature-table.js';
 import { decoded, follow, type StartAt, type TopicRecord } from './records.js';
 
-/** A change of a feature's topic. When `version` rises, all keys follow anew from that version's topic. */
+/** A change of a feature's topic. When `version` rises, all keys are sent again from that version's topic. */
 export interface FeatureChange<T> extends TopicRecord<T> {
   readonly version: number;
 }
 
 export interface ReaderOptions extends ConnectionOptions {
-  /** Stays with this version instead of following the one that is current in Redis. Needed without REDIS_URL. */
+  /** Stays with this version instead of following the current one in Redis. Required without REDIS_URL. */
   readonly version?: number;
 }
 
@@ -46,7 +45,7 @@ export interface PopularityNow {
   readonly product_id: string;
   readonly score: number;
   readonly category: string;
-  /** What the score was computed for, ms: now, or the end of the row's own UTC day. */
+  /** The time the score was computed for, ms: now, or the end of the row's own UTC day. */
   readonly as_of: number;
   readonly version: number;
 }
@@ -54,7 +53,7 @@ export interface PopularityNow {
 export interface PopularNow {
   readonly as_of: number;
   readonly version: number;
-  /** Best first. `as_of` only where it is not the list's. */
+  /** Best first. `as_of` only if it differs from the list's. */
   readonly items: readonly { product_id: string; score: number; category: string; as_of?: number }[];
 }
 
@@ -66,36 +65,35 @@ export interface AffinityNow {
   readonly scores: Readonly<Record<string, number>>;
 }
 
-/** Errors of every method: FreshetError; 'settings' where a setting is missing, 'unavailable' before the first publication. */
+/**
+ * Errors of every method: FreshetError; 'settings' if a setting is missing, 'unavailable' before the first publication.
+ */
 export interface Reader {
-  /** The version that is current now. */
+  /** The current version. */
   currentVersion(feature: Feature): Promise<number>;
-  /** Every change, in the order of each partition. Never ends but by the signal or an error. */
+  /** Every change, in the order of each partition. Ends only by the signal or an error. */
   changes<F extends Feature>(feature: F, options?: FollowOptions): AsyncGenerator<FeatureChange<FeatureRecords[F]>>;
-  /** Resolves when everything that is there has been read. */
+  /** Resolves when all existing records have been read. */
   table<F extends Feature>(feature: F): Promise<FeatureTable<FeatureRecords[F]>>;
-  /** The records of a topic of one's own. */
+  /** The records of a topic of your own. */
   records<T>(topic: TypedTopic<T>, options?: FollowOptions): AsyncGenerator<TopicRecord<T>>;
-  /** From Redis; null where the product has none. */
+  /** From Redis; null if the product has none. */
   getPopularity(productId: string): Promise<PopularityNow | null>;
   /** From Redis: the best of a category, or of all. `limit` 1 to 1000, default 20. */
   getPopular(options?: { readonly category?: string; readonly limit?: number }): Promise<PopularNow>;
-  /** From Redis; null where there is none. */
+  /** From Redis; null if there is none. */
   getAffinity(userId: string): Promise<AffinityNow | null>;
-  /** Ends everything that this reader has given out. Harmless when repeated. */
+  /** Closes everything this reader has returned. May be called repeatedly. */
   close(): Promise<void>;
 }
 
-/**
- * A reader by the settings; Kafka and Redis are connected to when first needed. Errors: 'settings'.
- */
+/** A reader with the given settings; Kafka and Redis are connected to on first use. Errors: 'settings'. */
 export function createReader(options: ReaderOptions = {}): Reader {
   return new SettingsReader(options);
 }
 
 class SettingsReader implements Reader {
   readonly #o: ReaderOptions;
-  readonly #layout: Layout;
   readonly #ending = new AbortController();
   #connection: Promise<Connection> | null = null;
   #stores: Promise<Stores> | null = null;
@@ -104,7 +102,8 @@ class SettingsReader implements Reader {
 
   constructor(options: ReaderOptions) {
     this.#o = options;
-    this.#layout = new Layout(loadSettings(options.settings ?? process.env).REDIS_KEY_PREFIX);
+    // Wrong settings are refused here, before anything is connected to.
+    loadSettings(options.settings ?? process.env);
   }
 
   async currentVersion(feature: Feature): Promise<number> {
@@ -159,11 +158,11 @@ class SettingsReader implements Reader {
 
   async getPopularity(productId: string): Promise<PopularityNow | null> {
     const { store, features } = await this.#openStores();
-    const { version, halfLifeMs } = await features.currentVersion('popularity');
+    const { version, halfLifeMs, keys } = await features.currentVersion('popularity');
     const [rank, day, group] = await Promise.all([
-      store.zscore(this.#layout.popularityAll(version), productId),
-      store.hget(this.#layout.popularityDay(version), productId),
-      store.hget(this.#layout.popularityGroups(version), productId),
+      store.zscore(keys.popularityAll, productId),
+      store.hget(keys.popularityDay, productId),
+      store.hget(keys.popularityGroups, productId),
     ]);
     if (rank === null || day === null || group === null) return null;
     const now = systemClock.now();
@@ -209,7 +208,7 @@ class SettingsReader implements Reader {
     this.#ending.abort();
     await Promise.all([...this.#tables].map((table) => table.close()));
     for (const opened of [this.#connection, this.#stores]) {
-      // What could not be opened has been told to whoever asked for it.
+      // If opening failed, its caller has received the error.
       const one = await opened?.catch(() => null);
       await one?.close();
     }
@@ -219,7 +218,7 @@ class SettingsReader implements Reader {
     return signal === undefined ? this.#ending.signal : AbortSignal.any([signal, this.#ending.signal]);
   }
 
-  /** Looks at most once a second whether another version has become current. */
+  /** Checks at most once a second whether another version has become current. */
   #watchFor(feature: Feature, version: number): () => Promise<boolean> {
     let lookedAt = systemClock.elapsed();
     return async () => {
@@ -301,7 +300,7 @@ async function openStores(options: ReaderOptions): Promise<Stores> {
   return { store, features, close: () => store.close() };
 }
 
-/** Nothing that is read here stands in Postgres alone. */
+/** Nothing read here is only in Postgres. */
 async function refuse(): Promise<never> {
   throw new FreshetError('settings', 'This reader reads from Redis and from topics, not from Postgres.');
 }

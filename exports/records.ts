@@ -1,4 +1,4 @@
-/** Records of a topic as they come, decoded; and a topic's newest value per key. */
+/** Records of a topic as they arrive, decoded; and a topic's newest value per key. */
 
 import type { Log, LogReader, RecordColumns, TopicPartition } from '../runtime/log/log.js';
 import { FreshetError } from '../runtime/process/errors.js';
@@ -16,7 +16,7 @@ export interface TopicRecord<T> {
   readonly timestamp: number;
 }
 
-/** `earliest`: everything that is there, then what comes; `latest`: what comes. */
+/** `earliest`: all existing records, then new ones; `latest`: only new ones. */
 export type StartAt = 'earliest' | 'latest';
 
 export interface Following {
@@ -24,7 +24,7 @@ export interface Following {
   readonly reader: LogReader;
 }
 
-/** A reader of every partition, and the ends noted when it was made. Errors: 'unknown_topic'. */
+/** A reader of every partition, and the end offsets when it was created. Errors: 'unknown_topic'. */
 export async function follow(log: Log, topic: string, from: StartAt): Promise<Following> {
   const starts: (TopicPartition & { offset: number })[] = [];
   const ends: (TopicPartition & { offset: number })[] = [];

@@ -1,7 +1,7 @@
 /**
- * Requests to forget, each one transaction: the request itself, and what makes everybody forget. For a user those are
- * null values under user_id in `events` (its offset is the cut) and in `users`; for a product one in `products`, which
- * takes it out of every list.
+ * Erasure requests, each one transaction: the request itself and its tombstones. For a user those are null values under
+ * user_id in `events` (its offset is the cut) and in `users`; for a product one in `products`, which removes it from
+ * every list.
  */
 import { randomBytes } from 'node:crypto';
 import type { Log, TopicPartition, TransactionalWriter } from '../runtime/log/log.js';
@@ -10,33 +10,34 @@ import { hasKey } from '../runtime/tasks/scan.js';
 import type { Codec } from '../schemas/codec.js';
 import type { Erasure } from '../schemas/records.js';
 import { erasures } from '../topics/events.js';
+import type { FeatureSet } from '../topics/feature-set.js';
 import { partitionOf } from '../topics/partition.js';
 import { deletedIn, featuresOf, type Subject, subjectKey } from '../topics/subject.js';
 
-/** Written by requests of either kind. */
+/** Topics written by requests of either kind. */
 export const ERASER_WRITES: readonly string[] = [erasures.name, ...deletedIn('user'), ...deletedIn('product')];
 
 export class Eraser {
   readonly #log: Log;
   readonly #codec: Codec;
-  readonly #versions: readonly number[];
+  readonly #sets: readonly FeatureSet[];
   readonly #waitMsMax: number;
   #writer: TransactionalWriter | null = null;
-  /** Transactions of one writer follow each other. */
+  /** Transactions of one writer are serial. */
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  /** `versions`: of the features application, those that run. `waitMsMax`: how long `erase` waits for its commit. */
-  constructor(log: Log, codec: Codec, versions: readonly number[], waitMsMax: number) {
+  /** `versions`: running versions of the features application. `waitMsMax`: how long `erase` waits for its commit. */
+  constructor(log: Log, codec: Codec, sets: readonly FeatureSet[], waitMsMax: number) {
     this.#log = log;
     this.#codec = codec;
-    this.#versions = versions;
+    this.#sets = sets;
     this.#waitMsMax = waitMsMax;
   }
 
   /**
-   * Resolves with the subject's key once readers see the request. Errors: the log's own, and 'timeout'; repeating a
-   * request is harmless.
+   * Resolves with the subject's key once readers see the request. Throws the log's own errors, and 'timeout'; repeating
+   * a request is harmless.
    */
   async erase(subject: Subject, reason: string | null, nowMs: number): Promise<string> {
     if (this.#closed) throw new FreshetError('unavailable', 'the server is stopping');
@@ -59,11 +60,11 @@ export class Eraser {
   }
 
   /**
-   * Where the subject's partitions end now. No writer is told where its records land, so whoever looks for the cut later
-   * begins here; all that was acknowledged before the request lies below.
+   * Current end offsets of the subject's partitions. A writer does not learn the offsets of its records, so a later
+   * search for the cut starts here; every record acknowledged before the request is below.
    */
   async #ends({ kind, id }: Subject): Promise<Erasure['after']> {
-    const topics = [...deletedIn(kind), ...this.#versions.flatMap((version) => featuresOf(kind, version))];
+    const topics = [...deletedIn(kind), ...this.#sets.flatMap((set) => featuresOf(kind, set))];
     return await Promise.all(topics.map((topic) => this.#endOf(topic, id)));
   }
 
@@ -73,8 +74,8 @@ export class Eraser {
   }
 
   /**
-   * A commit is acknowledged before its partitions show it: whoever asks right after it would hear that nothing was asked
-   * for, or be told of an earlier request.
+   * A commit is acknowledged before its partitions show it: a caller that asked right after it could be told that there
+   * is no request, or be shown an earlier one.
    */
   async #shown(from: TopicPartition & { offset: number }, key: Buffer): Promise<void> {
     const until = performance.now() + this.#waitMsMax;
@@ -95,7 +96,7 @@ export class Eraser {
       for (const topic of deletedIn(subject.kind)) this.#writer.add(topic, Buffer.from(subject.id), null);
       await this.#writer.commit();
     } catch (error) {
-      // After an indefinite outcome a writer is dead, after any other error it may be: the next request makes a new one.
+      // After an indefinite outcome a writer is dead, after others it may be: the next request opens a new one.
       await this.#drop();
       throw error;
     }

@@ -1,6 +1,6 @@
 /**
- * One JSON value on its way to becoming a record: each field is asked for by name, what is left over is refused. By
- * hand instead of by JSON schema, because a producer gets a sentence per record and an event must cost microseconds.
+ * Turns one JSON value into a record: each field is requested by name, and the remaining fields are refused. By hand
+ * instead of by JSON schema, because a producer gets a sentence per record and an event must cost microseconds.
  */
 import { ID_BYTES_MAX } from '../topics/ids.js';
 import { InputError, shown } from './input-error.js';
@@ -12,20 +12,20 @@ const SURROGATE = /\p{Surrogate}/u;
 export function checkId(name: string, value: unknown): string {
   const id = checkText(name, value);
   if (id.length === 0) throw new InputError(`"${name}" must not be empty.`);
-  // A UTF-16 unit takes at most three bytes, so short ids need no counting.
+  // A UTF-16 unit takes at most three bytes of UTF-8, so short ids need no counting.
   if (id.length * 3 > ID_BYTES_MAX && Buffer.byteLength(id) > ID_BYTES_MAX)
     throw new InputError(`"${name}" has ${Buffer.byteLength(id)} bytes; at most ${ID_BYTES_MAX} are allowed.`);
   return id;
 }
 
 /**
- * Text that every store can hold. A lone surrogate has no UTF-8 form (two different ids would become one), and Postgres
- * cannot store U+0000. Throws InputError.
+ * Text that every store can store. A lone surrogate has no UTF-8 form (two different ids would become one), and
+ * Postgres cannot store U+0000. Throws InputError.
  */
 function checkText(name: string, value: unknown): string {
   if (typeof value !== 'string') throw wrong(name, 'a string', value);
-  if (value.includes('\0')) throw new InputError(`"${name}" holds the character U+0000, which no text may hold.`);
-  if (SURROGATE.test(value)) throw new InputError(`"${name}" is not valid Unicode: it holds half a surrogate pair.`);
+  if (value.includes('\0')) throw new InputError(`"${name}" contains the character U+0000, which is not allowed.`);
+  if (SURROGATE.test(value)) throw new InputError(`"${name}" is not valid Unicode: it contains half a surrogate pair.`);
   return value;
 }
 
@@ -40,7 +40,7 @@ export class Fields {
   readonly #what: string;
   readonly #asked = new Set<string>();
 
-  /** `what` with its article, for sentences: "an event". Throws InputError unless the value is a JSON object. */
+  /** `what` with its article, for messages: "an event". Throws InputError unless the value is a JSON object. */
   constructor(value: unknown, what: string) {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw new InputError(`${what[0]!.toUpperCase()}${what.slice(1)} must be a JSON object (${shown(value)}).`);
@@ -56,7 +56,7 @@ export class Fields {
     return checkId(name, this.#take(name));
   }
 
-  /** Null and a missing field are the same. */
+  /** Null is the same as a missing field. */
   idOrNull(name: string): string | null {
     const value = this.#take(name);
     return value === undefined || value === null ? null : checkId(name, value);
@@ -97,16 +97,16 @@ export class Fields {
     const value = this.#take(name);
     if (value === undefined || value === null) return null;
     if (typeof value !== 'number' || !Number.isFinite(value) || value < 0)
-      throw wrong(name, 'a number from 0 on, or null', value);
+      throw wrong(name, 'a number ≥ 0, or null', value);
     return value;
   }
 
-  /** Any JSON, also null; undefined where the field is missing. */
+  /** Any JSON value, including null; undefined if the field is missing. */
   any(name: string): unknown {
     return this.#take(name);
   }
 
-  /** Refuses whatever was not asked for. Throws InputError. */
+  /** Refuses all fields that were not requested. Throws InputError. */
   end(): void {
     for (const name of Object.keys(this.#object)) {
       if (!this.#asked.has(name))

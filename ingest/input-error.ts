@@ -1,4 +1,4 @@
-/** What is wrong with one record of a request, in a sentence for whoever sent it. */
+/** A problem with one record of a request, as a sentence for the sender. */
 export class InputError extends Error {
   constructor(sentence: string) {
     super(sentence);
@@ -6,7 +6,7 @@ export class InputError extends Error {
   }
 }
 
-/** How a wrong value is shown: shortened, so that an answer stays small. */
+/** The text of a wrong value: shortened, so that an answer stays small. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'missing';
   const text = JSON.stringify(value) ?? String(value);

@@ -1,4 +1,4 @@
-/** Records that producers may write, from their JSON: checked whole, defaults filled in, ready to be encoded. */
+/** Records that producers may write, from their JSON: validated, defaults filled in, ready to be encoded. */
 import type { SchemaName } from '../schemas/codec.js';
 import type { Document, Event, EventType, Product, User } from '../schemas/records.js';
 import { Fields } from './fields.js';
@@ -10,13 +10,13 @@ export interface Input<T = unknown> {
   readonly value: T | null;
 }
 
-/** What HTTP may write: the topic, its schema, and how JSON becomes its value. */
+/** Input that HTTP accepts: the topic, its schema, and how JSON becomes its value. */
 export interface InputKind<T = unknown> {
   readonly topic: string;
   readonly schema: SchemaName;
-  /** The field that is the record's key. */
+  /** The name of the field that is the record's key. */
   readonly keyField: string;
-  /** `nowMs` stands in for a missing updated_at. Throws InputError. */
+  /** `nowMs` is used for a missing updated_at. Throws InputError. */
   read(json: unknown, nowMs: number): T;
 }
 
@@ -104,9 +104,7 @@ export const inputKinds: ReadonlyMap<string, InputKind> = new Map(
   [eventInput, productInput, documentInput, userInput].map((kind): [string, InputKind] => [kind.topic, kind]),
 );
 
-/**
- * A record whose id stands in the path: the body may repeat the id, but not contradict it. Throws InputError.
- */
+/** A record whose id is in the path: the body may repeat the id, but not contradict it. Throws InputError. */
 export function readWithId<T>(kind: InputKind<T>, id: string, json: unknown, nowMs: number): T {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return kind.read(json, nowMs);
   const given = (json as Record<string, unknown>)[kind.keyField];
@@ -115,7 +113,7 @@ export function readWithId<T>(kind: InputKind<T>, id: string, json: unknown, now
   return kind.read({ ...json, [kind.keyField]: id }, nowMs);
 }
 
-/** `{"key"?, "value"}` as `freshet produce` sends it. Throws InputError. */
+/** `{"key"?, "value"}` as sent by `freshet produce`. Throws InputError. */
 export function readKeyed(kind: InputKind, json: unknown, nowMs: number): Input {
   const fields = new Fields(json, 'a record');
   const keyGiven = fields.idOrNull('key');

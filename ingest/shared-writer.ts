@@ -1,13 +1,13 @@
 /**
- * One log writer for all requests of a process. While a flush is under way, what arrives meanwhile gathers for the
- * next one: under load a flush carries many requests, at rest a request waits for nobody. One flush at a time also
+ * One log writer for all requests of a process. Requests that arrive during a flush are gathered for the next one:
+ * under load a flush carries many requests, otherwise a request does not wait for others. One flush at a time also
  * keeps the order of writes to one key.
  */
 
 import { type Log, type LogWriter, RECORD_BYTES_MAX } from '../runtime/log/log.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';
 
-/** Two lengths and an empty header list beside key and value, with room to spare. */
+/** Two lengths and an empty header list in addition to key and value, with some margin. */
 const RECORD_OVERHEAD_BYTES = 64;
 
 export interface OutgoingRecord {
@@ -20,9 +20,9 @@ interface SharedWriterOptions {
   readonly topics: readonly string[];
   /** How long `write` waits for the acknowledgement, ms. */
   readonly waitMsMax: number;
-  /** Most bytes waiting for the log; more is refused at once. */
+  /** Most bytes that may wait for the log; more is refused at once. */
   readonly queuedBytesMax: number;
-  /** Bytes after which a flush takes no further request (the next one does). */
+  /** A flush with more bytes accepts no further request (the next one does). */
   readonly flushBytesMax?: number;
 }
 
@@ -36,7 +36,7 @@ export class SharedWriter {
   readonly #log: Log;
   readonly #options: Required<SharedWriterOptions>;
   #queue: Submission[] = [];
-  /** Of all submissions that are neither acknowledged nor failed. */
+  /** Bytes of all submissions that are neither acknowledged nor failed. */
   #bytes = 0;
   #writer: LogWriter | null = null;
   #pumping: Promise<void> | null = null;
@@ -48,9 +48,9 @@ export class SharedWriter {
   }
 
   /**
-   * Resolves once the log has all records with acks=all. Errors: FreshetError('record_too_large') before anything is
+   * Resolves once the log has all records with acks=all. Throws FreshetError('record_too_large') before anything is
    * written; 'unavailable' when too much is waiting (nothing is written); 'timeout' and the log's own errors, after
-   * which the records may still be written: callers repeat them with the same ids, which is harmless.
+   * which the records may still be written: callers retry with the same ids, which is harmless.
    */
   async write(records: readonly OutgoingRecord[]): Promise<void> {
     if (this.#closed) throw new FreshetError('unavailable', 'the server is stopping');
@@ -65,7 +65,7 @@ export class SharedWriter {
     await this.#submit(records, bytes);
   }
 
-  /** Waits for what is under way, then closes the writer. Harmless when repeated. */
+  /** Waits for flushes in progress, then closes the writer. Repeating is harmless. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#pumping;
@@ -84,7 +84,7 @@ export class SharedWriter {
         },
       };
       const timer = setTimeout(() => {
-        // Still queued: it can be taken back. In a flush: its bytes stay counted until the log has answered.
+        // If still queued, it can be withdrawn. In a flush, its bytes stay counted until the log has answered.
         const at = this.#queue.indexOf(submission);
         if (at !== -1) {
           this.#queue.splice(at, 1);
@@ -112,7 +112,7 @@ export class SharedWriter {
         await this.#writer.flush();
       } catch (error) {
         failure = asError(error);
-        // What a failed writer still holds is unknown: the next flush begins with a new one.
+        // The outcome of a failed writer's records is unknown: the next flush starts with a new writer.
         await this.#drop();
       }
       for (const { bytes, settle } of batch) {
@@ -136,7 +136,7 @@ export class SharedWriter {
     try {
       await writer?.close();
     } catch {
-      // It has failed already; the failure that counts has been told to the callers.
+      // It has failed already; the callers have got the failure that matters.
     }
   }
 }

@@ -1,9 +1,9 @@
-/** Times as producers write them: ISO 8601 with any fraction and any offset, or milliseconds since 1970. */
+/** Times as producers write them: ISO 8601 with any fraction and offset, or milliseconds since 1970. */
 import { InputError, shown } from './input-error.js';
 
 const ISO =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,30}))?)?(?:([Zz])|([+-])(\d{2})(?::?(\d{2}))?)?$/;
-/** Farthest time a JavaScript date can hold, ms. */
+/** Latest time that a JavaScript date can represent, ms. */
 const TIME_MS_MAX = 8.64e15;
 
 /** ms since 1970 UTC; a finer fraction is cut off. Throws InputError. */
@@ -17,7 +17,7 @@ export function parseTime(name: string, value: unknown): number {
     throw new InputError(`"${name}" must be an ISO 8601 time or milliseconds since 1970 (${shown(value)}).`);
   const ms = parseIso(value);
   if (ms === 'no_offset')
-    throw new InputError(`"${name}" says no time zone: end it with Z or an offset such as +02:00 (${shown(value)}).`);
+    throw new InputError(`"${name}" has no time zone: end it with Z or an offset such as +02:00 (${shown(value)}).`);
   if (ms === null)
     throw new InputError(
       `"${name}" must be an ISO 8601 time such as 2025-06-01T12:00:00Z, or milliseconds since 1970 as a number (${shown(value)}).`,
@@ -30,7 +30,7 @@ function parseIso(text: string): number | 'no_offset' | null {
   if (match === null) return null;
   const [, year, month, day, hour, minute, second = '0', fraction = '', zulu, sign, offsetHour = '0', offsetMinute] =
     match;
-  // Date.UTC takes the years 0 to 99 for 1900 to 1999, so the year is set apart.
+  // Date.UTC reads the years 0 to 99 as 1900 to 1999, so the year is set separately.
   const date = new Date(0);
   date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
   if (date.getUTCMonth() !== Number(month) - 1 || date.getUTCDate() !== Number(day)) return null;
@@ -38,7 +38,7 @@ function parseIso(text: string): number | 'no_offset' | null {
   const fractionMs = Number(fraction.padEnd(3, '0').slice(0, 3));
   const endOfDay = Number(hour) === 24 && Number(minute) === 0 && seconds === 0 && Number(fraction || '0') === 0;
   if (Number(minute) > 59 || seconds > 60 || (Number(hour) > 23 && !endOfDay)) return null;
-  // A leap second has no place in Unix time: it counts as the last millisecond before the next minute.
+  // Unix time has no leap seconds: one counts as the last millisecond before the next minute.
   const withinMinuteMs = seconds === 60 ? 59_999 : seconds * 1000 + fractionMs;
   const local = date.getTime() + Number(hour) * 3_600_000 + Number(minute) * 60_000 + withinMinuteMs;
   if (zulu !== undefined) return local;

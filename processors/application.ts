@@ -1,13 +1,12 @@
-/** An application of built-in folds as the settings want it: its pace, its checkpoints. */
+/** A built-in application as the settings want it: its pace, its checkpoints. */
 import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import type { EventBus } from '../runtime/process/events.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
-import { Application } from '../runtime/tasks/application.js';
+import { Application, type ApplicationOptions } from '../runtime/tasks/application.js';
 import { Checkpoints } from '../runtime/tasks/checkpoints.js';
-import type { ProcessorDeclaration } from '../runtime/tasks/processor.js';
 import type { TaskSettings } from '../runtime/tasks/settings.js';
 import type { Codec } from '../schemas/codec.js';
 
@@ -30,7 +29,7 @@ export interface Processors extends Service {
 /** The tasks of these processors, shared out over the members of the group that bears this name. */
 export function applicationOf(
   name: string,
-  processors: readonly ProcessorDeclaration[],
+  processors: ApplicationOptions['processors'],
   options: ProcessorsOptions,
 ): Application {
   const { log, codec, settings, logger, metrics, events, clock } = options;

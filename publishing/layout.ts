@@ -1,5 +1,9 @@
-/** Names of everything published: keys of the online store, tables of Postgres. Readers and writers both use these. */
+/**
+ * Keys of the online store. Readers and writers both use these; those of one version of the live features are named in
+ * topics/feature-set.ts, as their tables are.
+ */
 import type { VersionedKeys } from '../runtime/stores/versioned-keys.js';
+import type { FeatureKeys, FeatureSet } from '../topics/feature-set.js';
 
 /** Ids and categories are percent-encoded in keys, so that a colon in an id cannot reach into another key. */
 export function encodeId(id: string): string {
@@ -26,6 +30,13 @@ export function rankScore(score: number, asOfMs: number, halfLifeMs: number): nu
 /** The popularity S at `nowMs`, within the UTC day of the row's as_of. */
 export function popularityAt(rank: number, nowMs: number, halfLifeMs: number): number {
   return 2 ** (rank - nowMs / halfLifeMs);
+}
+
+/** Keys of one version of the live features, as the store has them. */
+export interface LiveKeys extends FeatureKeys {
+  popularityCategory(category: string): string;
+  affinityUser(userId: string): string;
+  interactionsUser(userId: string): string;
 }
 
 /** Keys of one deployment; `prefix` is the setting REDIS_KEY_PREFIX. */
@@ -66,53 +77,23 @@ export class Layout {
     };
   }
 
-  /** Sorted set of all products, score as rankScore. */
-  popularityAll(version: number): string {
-    return `${this.#prefix}popularity:v${version}:all`;
-  }
-
-  /** The part before the encoded category in the key of its sorted set. */
-  popularityCategoryPrefix(version: number): string {
-    return `${this.#prefix}popularity:v${version}:cat:`;
-  }
-
-  popularityCategory(version: number, category: string): string {
-    return this.popularityCategoryPrefix(version) + encodeId(category);
-  }
-
-  /** Hash product → encoded category. */
-  popularityGroups(version: number): string {
-    return `${this.#prefix}popularity:v${version}:category`;
-  }
-
-  /** Hash product → UTC day (days since 1970) of its row's as_of. */
-  popularityDay(version: number): string {
-    return `${this.#prefix}popularity:v${version}:day`;
-  }
-
-  /** The part before the encoded user in the key of their hash. */
-  affinityUserPrefix(version: number): string {
-    return `${this.#prefix}affinity:v${version}:user:`;
-  }
-
-  /** Hash category → score of one user. */
-  affinityUser(version: number, userId: string): string {
-    return this.affinityUserPrefix(version) + encodeId(userId);
-  }
-
-  /** Hash user → as_of of its row, ms. */
-  affinityAsOf(version: number): string {
-    return `${this.#prefix}affinity:v${version}:as_of`;
-  }
-
-  /** The part before the encoded user in the key of their interactions. */
-  interactionsUserPrefix(version: number): string {
-    return `${this.#prefix}interactions:v${version}:user:`;
-  }
-
-  /** String: JSON of a user's interactions with products, in the format of sinks/interactions-row.ts. */
-  interactionsUser(version: number, userId: string): string {
-    return this.interactionsUserPrefix(version) + encodeId(userId);
+  features({ keys }: FeatureSet): LiveKeys {
+    const prefix = this.#prefix;
+    const popularityCategoryPrefix = prefix + keys.popularityCategoryPrefix;
+    const affinityUserPrefix = prefix + keys.affinityUserPrefix;
+    const interactionsUserPrefix = prefix + keys.interactionsUserPrefix;
+    return {
+      popularityAll: prefix + keys.popularityAll,
+      popularityCategoryPrefix,
+      popularityCategory: (category) => popularityCategoryPrefix + encodeId(category),
+      popularityGroups: prefix + keys.popularityGroups,
+      popularityDay: prefix + keys.popularityDay,
+      affinityUserPrefix,
+      affinityUser: (userId) => affinityUserPrefix + encodeId(userId),
+      affinityAsOf: prefix + keys.affinityAsOf,
+      interactionsUserPrefix,
+      interactionsUser: (userId) => interactionsUserPrefix + encodeId(userId),
+    };
   }
 
   /** The part before the encoded subject in the key of its erasure. */
@@ -139,14 +120,4 @@ export class Layout {
   factorsUser(version: number, userId: string): string {
     return this.factorsUserPrefix(version) + encodeId(userId);
   }
-}
-
-/** Table of one version's popularity rows: product_id, category, score, as_of, views, add_to_carts, purchases. */
-export function popularityTable(version: number): string {
-  return `product_popularity_v${version}`;
-}
-
-/** Table of one version's affinity rows: user_id, as_of, scores jsonb. */
-export function affinityTable(version: number): string {
-  return `user_affinity_v${version}`;
 }

@@ -119,9 +119,7 @@ export class ValueCodec<T> {
     const writer = isSingle ? bytes.toString('hex', start + 2, body) : bytes.readUInt32BE(start + 1);
     const resolver = this.#writers.get(writer);
     if (resolver) return { resolver: resolver === 'own' ? undefined : resolver, body };
-    const known = isSingle
-      ? 'is not among those given with the schema'
-      : 'cannot be read as this schema, or needs a registry';
+    const known = isSingle ? 'is not among those given with the schema' : 'cannot be read with it, or needs a registry';
     throw new SchemaError('unknown_schema', `not a ${this.schema.name}: its writer's schema ${writer} ${known}`);
   }
 }

@@ -8,6 +8,7 @@ import { Eraser } from '../ingest/eraser.js';
 import { SharedWriter } from '../ingest/shared-writer.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
+import { allTopics } from '../topics/all.js';
 import { documents, events, products, users } from '../topics/events.js';
 import { addGuard } from './access/guard.js';
 import { Tenants } from './access/tenants.js';
@@ -45,7 +46,7 @@ import { addVersionRoutes } from './routes/versions.js';
 export interface AppOptions extends ServingOptions {
   /** Ends waiting requests when the server stops. */
   readonly stopping: AbortSignal;
-  /** Where the page lies; tests bring their own. */
+  /** The folder of the page; tests have their own. */
   readonly webFolder?: string;
 }
 
@@ -60,10 +61,10 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
 
 /**
  * Builds the whole surface; ready for `inject` and `listen`. Closing it closes its writers. Throws
- * FreshetError('settings') for tokens that are wrong or missing.
+ * FreshetError('settings') for invalid or missing tokens.
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { settings, logger, metrics, clock, log, codec, erasures } = options;
+  const { settings, logger, metrics, clock, log, codec, erasures, sets } = options;
   const tokens = loadTokens(settings, options.localToken);
   const app = Fastify({
     logger: false,
@@ -75,7 +76,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
     genReqId: requestId,
     routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX },
-    // No silent repair of parameters: an unknown one is refused.
+    // Parameters are never repaired silently: an unknown one is refused.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true } },
     frameworkErrors: (error, request, reply) => {
       void setHeaders(request, reply);
@@ -84,17 +85,17 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     clientErrorHandler: answerBrokenRequest,
   });
   app.server.maxConnections = CONNECTIONS_MAX;
-  // Answers are plain objects made for the purpose; a serializer that drops unknown fields would hide mistakes.
+  // Answers are plain objects made for this purpose; a serializer that drops unknown fields would hide mistakes.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.setErrorHandler((error, request, reply) => sendProblem(logger, error, request, reply));
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0]!.slice(0, 200);
-    const sentence = `There is no ${request.method} ${path}; /openapi.json lists what there is.`;
+    const sentence = `There is no ${request.method} ${path}; /openapi.json lists the routes.`;
     return sendProblem(logger, new Problem(404, sentence), request, reply);
   });
   app.addHook('onRequest', async (request, reply) => setHeaders(request, reply));
   app.addHook('onSend', async (_request, reply) => {
-    // Its client would otherwise keep the connection of an answer under way, and the stop would wait for it.
+    // Otherwise the client would keep the connection open after a pending answer, and the stop would wait for it.
     if (options.stopping.aborted) void reply.header('connection', 'close');
   });
   app.addHook('onResponse', async (request, reply) => observe(logger, metrics, request, reply));
@@ -110,7 +111,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     waitMsMax: WRITE_MS_MAX,
     queuedBytesMax: QUEUED_BYTES_MAX,
   });
-  const eraser = new Eraser(log, codec, erasures.versions, WRITE_MS_MAX);
+  const eraser = new Eraser(log, codec, sets.features, WRITE_MS_MAX);
   app.addHook('onClose', async () => {
     await Promise.all([writer.close(), eraser.close()]);
   });
@@ -124,7 +125,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   addVersionRoutes(app, { versions, runs });
   addRunRoutes(app, runs);
   addErasureRoutes(app, { eraser, erasures, clock, tenants, stopping });
-  await addTopicRoutes(app, { log, codec, writer, clock, tenants, stopping });
+  await addTopicRoutes(app, { topics: allTopics(sets), log, codec, writer, clock, tenants, stopping });
   addOperationRoutes(app, { isReady, overview, metrics, clock });
   addAuditRoutes(app, options.audits ?? null);
   addPage(app, options.webFolder);
@@ -143,13 +144,13 @@ const OPENAPI = {
     },
     tags: [
       { name: 'features', description: 'Published features.' },
-      { name: 'writes', description: 'What producers write.' },
+      { name: 'writes', description: 'Writes of producers.' },
       { name: 'operation', description: 'For operators.' },
       { name: 'health', description: 'For probes; needs no token.' },
     ],
     components: {
       securitySchemes: {
-        token: { type: 'http' as const, scheme: 'bearer', description: 'Needed where API_TOKENS is set.' },
+        token: { type: 'http' as const, scheme: 'bearer', description: 'Required if API_TOKENS is set.' },
       },
     },
     security: [{ token: [] }, {}],
@@ -160,7 +161,7 @@ const OPENAPI = {
   },
 };
 
-/** The caller's id when it is a harmless one, so that traces meet; else a new one. */
+/** The caller's id if it is harmless, so that traces can be joined; else a new one. */
 function requestId(raw: IncomingMessage): string {
   const given = raw.headers['x-request-id'];
   return typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
@@ -174,14 +175,14 @@ function refuseEncodedBodies(app: FastifyInstance): void {
   app.addHook('preParsing', async (request, _reply, payload) => {
     const encoding = request.headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity')
-      throw new Problem(415, 'Send the body uncompressed: no Content-Encoding is taken.');
+      throw new Problem(415, 'Send the body uncompressed: Content-Encoding is not supported.');
     return payload;
   });
 }
 
 function sendProblem(logger: Logger, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error);
-  // A route's own 503 without a cause says that something is not there yet: nothing has failed.
+  // A route's own 503 without a cause means that something does not exist yet: nothing has failed.
   const isExpected = problem === error && problem.status === 503 && problem.cause === undefined;
   if (problem.status >= 500 && !isExpected)
     logger.error(
@@ -192,7 +193,7 @@ function sendProblem(logger: Logger, error: unknown, request: FastifyRequest, re
   return reply.code(problem.status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem.toBody());
 }
 
-/** The pattern, never the path: an endless number of ids must not become labels, nor stand in logs. */
+/** The pattern, never the path: the number of ids is unlimited, so they must not become labels or appear in logs. */
 function routeOf(request: FastifyRequest): string {
   return request.routeOptions?.url ?? 'none';
 }

@@ -1,4 +1,4 @@
-/** Bodies from bytes: strict UTF-8 JSON, and NDJSON in which a bad line spoils only itself. */
+/** Parses bodies from bytes: strict UTF-8 JSON, and NDJSON in which a bad line only affects itself. */
 import type { FastifyInstance } from 'fastify';
 import { InputError } from '../ingest/input-error.js';
 import { RECORDS_PER_REQUEST_MAX } from './limits.js';
@@ -7,7 +7,7 @@ import { Problem } from './problem.js';
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 const LINE_FEED = 0x0a;
 
-/** Lines of an NDJSON body that hold something. */
+/** The lines of an NDJSON body that are not blank. */
 class Lines {
   readonly #lines: Buffer[] = [];
 
@@ -24,7 +24,7 @@ class Lines {
     return this.#lines.length;
   }
 
-  /** Throws InputError when the line is no JSON. */
+  /** Throws InputError when the line is not JSON. */
   parse(index: number): unknown {
     try {
       return JSON.parse(utf8.decode(this.#lines[index]));
@@ -39,7 +39,7 @@ function isBlank(bytes: Buffer, start: number, end: number): boolean {
   return true;
 }
 
-/** Takes application/json and nothing else; an empty body is undefined. Form types and plain text end in 415. */
+/** Accepts only application/json; an empty body is undefined. Form types and plain text end in 415. */
 export function parseJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
@@ -52,7 +52,7 @@ export function parseJsonBodies(app: FastifyInstance): void {
   });
 }
 
-/** Takes application/x-ndjson too, as Lines. */
+/** Also accepts application/x-ndjson, as Lines. */
 export function parseNdjsonBodies(app: FastifyInstance): void {
   app.addContentTypeParser('application/x-ndjson', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, new Lines(body as Buffer));
@@ -71,15 +71,15 @@ interface ReadRecords<T> {
 }
 
 /**
- * Applies `read` to every record of a body: one object, an array, or lines. Throws Problem when there is none or there
- * are too many; a record for which `read` throws InputError is rejected alone.
+ * Applies `read` to every record of a body: one object, an array, or lines. Throws Problem if there are none or too
+ * many; a record for which `read` throws InputError is rejected alone.
  */
 export function readRecords<T>(body: unknown, read: (json: unknown) => T): ReadRecords<T> {
   const count = body instanceof Lines ? body.count : Array.isArray(body) ? body.length : 1;
   if (body === undefined || count === 0)
-    throw new Problem(400, 'The body holds no record: send an object, an array of objects, or one object per line.');
+    throw new Problem(400, 'The body contains no record: send an object, an array of objects, or one object per line.');
   if (count > RECORDS_PER_REQUEST_MAX)
-    throw new Problem(413, `The body holds ${count} records; send at most ${RECORDS_PER_REQUEST_MAX} in one request.`);
+    throw new Problem(413, `The body has ${count} records; send at most ${RECORDS_PER_REQUEST_MAX} in one request.`);
   const accepted: T[] = [];
   const rejected: Rejection[] = [];
   for (let index = 0; index < count; index++) {
@@ -93,7 +93,7 @@ export function readRecords<T>(body: unknown, read: (json: unknown) => T): ReadR
   return { accepted, rejected };
 }
 
-/** The answer when some were accepted; throws the 400 when none was. */
+/** The answer if some were accepted; throws the 400 if none were. */
 export function receipt({ accepted, rejected }: ReadRecords<unknown>): {
   accepted: number;
   rejected: readonly Rejection[];

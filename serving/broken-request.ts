@@ -1,12 +1,12 @@
-/** What a socket gets whose bytes never became a request: malformed, too slow, or with too large a head. */
+/** The answer to a socket whose bytes never became a request: malformed, too slow, or with too large a header. */
 import type { Socket } from 'node:net';
 import { PROBLEM_TYPE, Problem } from './problem.js';
 
 const PROBLEMS: Readonly<Record<string, Problem>> = {
-  HPE_HEADER_OVERFLOW: new Problem(431, 'The head of the request is too large: send fewer or shorter headers.'),
+  HPE_HEADER_OVERFLOW: new Problem(431, 'The header of the request is too large: send fewer or shorter headers.'),
   ERR_HTTP_REQUEST_TIMEOUT: new Problem(408, 'The request did not arrive in time: send it again.'),
 };
-const MALFORMED = new Problem(400, 'This is no valid HTTP request.');
+const MALFORMED = new Problem(400, 'This is not a valid HTTP request.');
 
 /** Answers in raw HTTP, because there is no response object, and closes the socket. */
 export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {

@@ -1,5 +1,4 @@
-/** What serving is given: everything behind the HTTP surface, as ports, so that tests hand in their own. */
-
+/** The dependencies of serving: everything behind the HTTP surface, as ports, so that tests can provide their own. */
 import type { Runs } from '../jobs/runs.js';
 import type { LiveAudits } from '../publishing/audit/compose.js';
 import type { ErasureReader } from '../publishing/erasure/erasure-reader.js';
@@ -11,25 +10,26 @@ import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Queryable } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
+import type { RunningSets } from '../topics/running.js';
 import type { ModelAnswers } from './models/answers.js';
 import type { ServingSettings } from './settings.js';
 
-/** Published features: of their reader, what routes ask for. */
+/** Published features: the part of their reader that the routes use. */
 export type FeatureReaders = Pick<
   FeatureReader,
   'popular' | 'popularity' | 'affinity' | 'stopwords' | 'stopwordLanguages'
 >;
 
-/** Versions of what is published: looked at and switched, never made here. */
+/** Published versions: listed and switched, never made here. */
 export type VersionSwitch = Pick<Versions, 'list' | 'promote' | 'rollback' | 'pin'>;
 
-/** What has become of requests to forget. */
-export type Erasures = Pick<ErasureReader, 'versions' | 'status'>;
+/** The state of erasure requests. */
+export type Erasures = Pick<ErasureReader, 'status'>;
 
-/** Comparisons of what is served with the raw log. */
+/** Comparisons of served values with the raw log. */
 export type Audits = Pick<LiveAudits, 'auditor' | 'begin' | 'get'>;
 
-/** What the page shows; the composition of the process knows it. Lags count records. */
+/** What the page shows; the assembly of the process provides it. Lags are in records. */
 export interface Overview {
   readonly mode: { readonly log: string; readonly online_store: string; readonly database: string };
   readonly demo: boolean;
@@ -43,7 +43,7 @@ export interface Overview {
     readonly redis: number;
     readonly postgres: number;
   };
-  /** Null until a first change has come through. */
+  /** Null until a first change has arrived. */
   readonly freshness_ms: { readonly redis: number | null; readonly postgres: number | null };
   readonly intake: {
     readonly counted: number;
@@ -55,11 +55,13 @@ export interface Overview {
 
 export interface Readiness {
   readonly ready: boolean;
-  /** What is being waited for, in words; empty when ready. */
+  /** What it is waiting for, in words; empty when ready. */
   readonly waiting: readonly string[];
 }
 
 export interface ServingOptions {
+  /** Versions of the applications that run. */
+  readonly sets: RunningSets;
   readonly log: Log;
   readonly database: Queryable;
   readonly readers: FeatureReaders;
@@ -67,14 +69,14 @@ export interface ServingOptions {
   readonly erasures: Erasures;
   readonly versions: VersionSwitch;
   readonly runs: Runs;
-  /** Null or missing where the process has no stores to compare. */
+  /** Null or missing if the process has no stores to compare. */
   readonly audits?: Audits | null;
   readonly codec: Codec;
   readonly settings: ServingSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
-  /** What commands on this machine come with, where tokens are asked for. */
+  /** The token of commands on this machine, if tokens are required. */
   readonly localToken?: string;
   readonly isReady: () => Readiness;
   readonly overview: () => Promise<Overview>;

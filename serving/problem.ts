@@ -1,4 +1,4 @@
-/** Errors as the caller sees them: application/problem+json (RFC 9457) with a sentence a person can act on. */
+/** Errors as the caller sees them: application/problem+json (RFC 9457) with a sentence that a person can act on. */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError } from 'fastify';
 import { FreshetError } from '../runtime/process/errors.js';
@@ -6,13 +6,13 @@ import { ID_BYTES_MAX } from '../topics/ids.js';
 import { BODY_BYTES_MAX } from './limits.js';
 
 interface ProblemOptions extends ErrorOptions {
-  /** Further members of the answer. */
+  /** Additional members of the answer. */
   readonly members?: Readonly<Record<string, unknown>>;
-  /** Seconds after which another try makes sense. */
+  /** Seconds after which a retry makes sense. */
   readonly retryAfterS?: number;
 }
 
-/** Thrown by routes and hooks; the sentence is shown to the caller as it stands. */
+/** Thrown by routes and hooks; the caller sees the sentence unchanged. */
 export class Problem extends Error {
   readonly status: number;
   readonly members: Readonly<Record<string, unknown>>;
@@ -35,15 +35,15 @@ export class Problem extends Error {
 export const PROBLEM_TYPE = 'application/problem+json';
 const RETRY_S = 5;
 
-/** One wrong thing in a request. */
+/** One problem in a request. */
 interface InputFault {
   readonly field: string;
   readonly error: string;
 }
 
 /**
- * What the caller may know of anything thrown. Sentences of inner errors name hosts, tables and files, so they go to
- * the log only; what the caller gets is chosen here by code.
+ * The part of an error that the caller may see. Messages of inner errors name hosts, tables and files, so they only go
+ * to the log; the caller's message is chosen here by code.
  */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
@@ -63,15 +63,15 @@ function ofFreshet(error: FreshetError): Problem {
     case 'indefinite_commit':
       return new Problem(
         503,
-        'Something this answer needs does not respond. Try again in a few seconds; /health/ready names what is missing.',
+        'A service that this request needs does not respond. Try again in a few seconds; /health/ready names what is missing.',
         options,
       );
     case 'unknown_topic':
-      return new Problem(503, 'A topic this answer needs does not exist. Run "freshet topics apply".', options);
+      return new Problem(503, 'A topic that this request needs does not exist. Run "freshet topics apply".', options);
     case 'record_too_large':
       return new Problem(413, 'A record is larger than 512 KiB: shorten its texts.', { cause: error });
     case 'offset_out_of_range':
-      return new Problem(410, 'These offsets are no longer in the log, or not yet: start again with from=beginning.', {
+      return new Problem(410, 'These offsets are no longer, or not yet, in the log: start again with from=beginning.', {
         cause: error,
       });
     default:
@@ -80,7 +80,7 @@ function ofFreshet(error: FreshetError): Problem {
 }
 
 function inner(error: unknown): Problem {
-  return new Problem(500, 'Something failed inside. The log holds the reason under the id in X-Request-Id.', {
+  return new Problem(500, 'An internal error occurred. The server log has the reason under the id in X-Request-Id.', {
     cause: error,
   });
 }
@@ -98,7 +98,7 @@ function ofFastify(error: FastifyError): Problem {
     case 'FST_ERR_CTP_EMPTY_TYPE':
       return new Problem(
         415,
-        'Send the body with Content-Type application/json; routes that take many records also take application/x-ndjson.',
+        'Send the body with Content-Type application/json; routes that accept many records also accept application/x-ndjson.',
       );
     case 'FST_ERR_HANDLER_TIMEOUT':
       return new Problem(503, 'The answer took too long. Try again in a few seconds.', { retryAfterS: RETRY_S });
@@ -111,7 +111,7 @@ function ofFastify(error: FastifyError): Problem {
   return status >= 400 && status < 500 ? new Problem(status, sentence(error.message)) : inner(error);
 }
 
-/** Ajv's findings on path and query as sentences. */
+/** Ajv's errors for path and query as sentences. */
 function ofValidation(error: FastifyError): Problem {
   const errors: InputFault[] = error.validation!.map((finding) => {
     const { keyword, params, message, instancePath } = finding;
@@ -121,7 +121,7 @@ function ofValidation(error: FastifyError): Problem {
     if (keyword === 'required') return { field: String(params['missingProperty']), error: 'is missing' };
     if (keyword === 'enum')
       return { field, error: `must be one of ${(params['allowedValues'] as string[]).join(', ')}` };
-    return { field, error: message ?? 'is wrong' };
+    return { field, error: message ?? 'is invalid' };
   });
   const where = error.validationContext === 'querystring' ? 'Query parameter' : 'Parameter';
   const detail = errors.map((fault) => `${where} "${fault.field}" ${fault.error}.`).join(' ');

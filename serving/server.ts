@@ -1,4 +1,4 @@
-/** The HTTP server as a service: listens on start, and on stop lets requests under way finish, but not for long. */
+/** The HTTP server as a service: listens on start; on stop it lets pending requests finish, but not for long. */
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
@@ -10,13 +10,13 @@ import type { ServingOptions } from './ports.js';
 import type { ServingSettings } from './settings.js';
 
 export interface Server extends Service {
-  /** Where this machine reaches the server, e.g. http://127.0.0.1:8080. Throws before start. */
+  /** The server's address on this machine, e.g. http://127.0.0.1:8080. Throws before start. */
   address(): string;
 }
 
 /**
- * Builds the server without listening. `start` throws FreshetError('settings') when HOST and PORT cannot be had.
- * Throws FreshetError('settings') for tokens that are wrong, or missing although others can reach HOST.
+ * Builds the server without listening. `start` throws FreshetError('settings') when it cannot listen on HOST and PORT.
+ * Throws FreshetError('settings') for invalid tokens, or none although HOST is reachable from other machines.
  */
 export async function createServer(options: ServingOptions & { readonly webFolder?: string }): Promise<Server> {
   const stopping = new AbortController();
@@ -26,7 +26,7 @@ export async function createServer(options: ServingOptions & { readonly webFolde
   return {
     name: 'serving',
     start: () => {
-      if (stopped !== null) return Promise.reject(new FreshetError('internal', 'serving was stopped; make a new one'));
+      if (stopped !== null) return Promise.reject(new FreshetError('internal', 'serving was stopped; create it again'));
       started ??= listen(app, options.settings);
       return started;
     },
@@ -52,20 +52,20 @@ async function listen(app: FastifyInstance, { HOST, PORT }: ServingSettings): Pr
 function cannotListen(code: string | undefined, host: string, port: number, error: unknown): string {
   switch (code) {
     case 'EADDRINUSE':
-      return `Port ${port} on ${host} is taken by another program: stop that one, or set PORT to a free port (0 takes any).`;
+      return `Port ${port} on ${host} is in use by another program: stop that program, or set PORT to a free port (0: any free port).`;
     case 'EACCES':
-      return `Port ${port} may not be opened by this user: set PORT to 1024 or above.`;
+      return `Port ${port} may not be used by this user: set PORT to 1024 or above.`;
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `HOST is ${host}, which is no address of this machine: set it to one, to 127.0.0.1, or to 0.0.0.0 for all.`;
+      return `HOST is ${host}, which is not an address of this machine: set it to one, to 127.0.0.1, or to 0.0.0.0 for all.`;
     default:
       return `The server cannot listen on ${host} port ${port}: ${messageOf(error)}.`;
   }
 }
 
 /**
- * Idle connections end at once, the others with their answer (`connection: close`); what has not answered by
+ * Idle connections end at once, the others with their answer (`connection: close`); any request not answered within
  * STOP_MS_MAX is cut off, so that a stop never hangs on a slow client or a silent store.
  */
 async function close(app: FastifyInstance): Promise<void> {

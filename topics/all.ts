@@ -1,23 +1,20 @@
 /** Every topic of a deployment, in the order in which data passes through them. */
-import { corpusTopics } from './corpus.js';
-import { embeddings, embeddingsChangelog } from './embeddings.js';
 import { deadLetters, documents, erasures, events, lateEvents, products, users } from './events.js';
-import { featureTopics } from './features.js';
 import { runRequests, runResults } from './jobs.js';
 import { releases } from './releases.js';
+import { RUNNING_SETS, type RunningSets } from './running.js';
 import type { TopicDeclaration } from './topic.js';
 
-/** All declarations, with the features application at `version`. */
-export function allTopics(version = 1): TopicDeclaration[] {
+/** All declarations, with those of the given versions of the applications; by default the running ones. */
+export function allTopics({ features, corpus, embeddings }: RunningSets = RUNNING_SETS): TopicDeclaration[] {
   const all = [
     events,
     products,
     documents,
     users,
-    ...Object.values(featureTopics(version)),
-    ...Object.values(corpusTopics(1)),
-    embeddings,
-    embeddingsChangelog,
+    ...features.flatMap(({ topics }) => Object.values(topics)),
+    ...Object.values(corpus.topics),
+    ...Object.values(embeddings.topics),
     releases,
     runRequests,
     runResults,

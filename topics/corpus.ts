@@ -1,8 +1,10 @@
-/** Topics of the corpus application: documents in, document frequencies per language and term out. */
+/** The corpus application: documents in, document frequencies per language and term out. */
+import type { ApplicationSet } from './application-set.js';
 import { REKEY_PARTITIONS } from './features.js';
 import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, type TopicDeclaration, topic } from './topic.js';
 
 export interface CorpusTopics {
+  /** One topic for all versions. */
   readonly terms: TopicDeclaration;
   /** Re-key hop document → term: the changes of each commit. */
   readonly termChanges: TopicDeclaration;
@@ -10,8 +12,15 @@ export interface CorpusTopics {
   readonly termsChangelog: TopicDeclaration;
 }
 
-/** The topics of version n of the corpus application. */
-export function corpusTopics(version: number): CorpusTopics {
+export type CorpusSet = ApplicationSet<CorpusTopics>;
+
+/** Version n of the corpus application. */
+export function corpusSet(version: number): CorpusSet {
+  const application = `corpus.v${version}`;
+  return { version, application, topics: corpusTopics(application) };
+}
+
+function corpusTopics(application: string): CorpusTopics {
   const changelog = { cleanup: 'compact', settings: CHANGELOG_SETTINGS, feedsKeyedState: true } as const;
   return {
     terms: topic({
@@ -25,7 +34,7 @@ export function corpusTopics(version: number): CorpusTopics {
       readers: ['stopwords'],
     }),
     termChanges: topic({
-      name: `corpus.v${version}.term-changes`,
+      name: `${application}.term-changes`,
       doc: 'Re-key hop: how many documents each commit added to or removed from a term.',
       key: 'language/shard',
       schema: 'TermChanges',
@@ -39,7 +48,7 @@ export function corpusTopics(version: number): CorpusTopics {
     }),
     documentsChangelog: topic({
       ...changelog,
-      name: `corpus.v${version}.documents-changelog`,
+      name: `${application}.documents-changelog`,
       doc: 'Language, source and terms of each document, and the marker of each task.',
       key: 'd/<doc_id> or !marker',
       schema: 'DocumentTerms',
@@ -47,7 +56,7 @@ export function corpusTopics(version: number): CorpusTopics {
     }),
     termsChangelog: topic({
       ...changelog,
-      name: `corpus.v${version}.terms-changelog`,
+      name: `${application}.terms-changelog`,
       doc: 'Documents per term and source, and the marker of each task.',
       key: 't/<language>/<term> or !marker',
       schema: 'TermRow',

@@ -1,6 +1,8 @@
-/** Products as vectors: one compacted topic for all models; each record names its model. */
-import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, topic } from './topic.js';
+/** The embeddings application: products as vectors. */
+import type { ApplicationSet } from './application-set.js';
+import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, type TopicDeclaration, topic } from './topic.js';
 
+/** One topic for all versions, whichever model made the vectors; each record names its own. */
 export const embeddings = topic({
   name: 'embeddings',
   doc: 'Text of products as vectors.',
@@ -12,14 +14,26 @@ export const embeddings = topic({
   readers: ['faiss'],
 });
 
-/** The vectors themselves are in `embeddings`; this topic holds only the progress of each task. */
-export const embeddingsChangelog = topic({
-  name: 'embeddings.v1.embeddings-changelog',
-  doc: 'The marker of each embeddings task.',
-  key: '!marker',
-  schema: 'Marker',
-  cleanup: 'compact',
-  settings: CHANGELOG_SETTINGS,
-  feedsKeyedState: true,
-  owner: 'embeddings',
-});
+interface EmbeddingsTopics {
+  readonly embeddings: TopicDeclaration;
+  /** What is embedded stands in `embeddings` itself; here is only how far each task has come. */
+  readonly embeddingsChangelog: TopicDeclaration;
+}
+
+export type EmbeddingsSet = ApplicationSet<EmbeddingsTopics>;
+
+/** Version n of the embeddings application. */
+export function embeddingsSet(version: number): EmbeddingsSet {
+  const application = `embeddings.v${version}`;
+  const embeddingsChangelog = topic({
+    name: `${application}.embeddings-changelog`,
+    doc: 'The marker of each embeddings task.',
+    key: '!marker',
+    schema: 'Marker',
+    cleanup: 'compact',
+    settings: CHANGELOG_SETTINGS,
+    feedsKeyedState: true,
+    owner: 'embeddings',
+  });
+  return { version, application, topics: { embeddings, embeddingsChangelog } };
+}

@@ -1,7 +1,7 @@
-/** Topics of the features application. All carry its version: a replay creates the next set alongside. */
+/** Topics of the features application. All carry its version: a replay creates the next ones alongside. */
 import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, type TopicDeclaration, topic } from './topic.js';
 
-/** The topics of version n of the features application (popularity, affinity, interactions share their tasks). */
+/** The topics of one version of the features application (popularity, affinity, interactions share their tasks). */
 export interface FeatureTopics {
   readonly popularity: TopicDeclaration;
   readonly affinity: TopicDeclaration;
@@ -15,7 +15,8 @@ export interface FeatureTopics {
 /** Four in all: every transaction costs a control record per partition it touches. */
 export const REKEY_PARTITIONS = 4;
 
-export function featureTopics(version: number): FeatureTopics {
+/** For featureSet, which everyone else asks. */
+export function featureTopics(version: number, application: string): FeatureTopics {
   const feature = { cleanup: 'compact', settings: FEATURE_SETTINGS } as const;
   const changelog = {
     cleanup: 'compact,delete',
@@ -52,7 +53,7 @@ export function featureTopics(version: number): FeatureTopics {
       readers: ['publishing', 'als'],
     }),
     productActivity: topic({
-      name: `features.v${version}.product-activity`,
+      name: `${application}.product-activity`,
       doc: 'Re-key hop: what each commit added per product and day.',
       key: 'product_id',
       schema: 'ProductActivity',
@@ -66,7 +67,7 @@ export function featureTopics(version: number): FeatureTopics {
     }),
     activityChangelog: topic({
       ...changelog,
-      name: `features.v${version}.activity-changelog`,
+      name: `${application}.activity-changelog`,
       doc: 'State per (user, day), and the marker of each activity task.',
       key: '<day>/<user_id> or !marker',
       schema: 'ActivityRow',
@@ -74,7 +75,7 @@ export function featureTopics(version: number): FeatureTopics {
     }),
     popularityChangelog: topic({
       ...changelog,
-      name: `features.v${version}.popularity-changelog`,
+      name: `${application}.popularity-changelog`,
       doc: 'State per (product, day), and the marker of each popularity task.',
       key: '<day>/<product_id> or !marker',
       schema: 'PopularityRow',

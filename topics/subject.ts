@@ -1,6 +1,6 @@
 /** The user or product to be forgotten, and the topics that contain it under its own id. */
 import { events, products, users } from './events.js';
-import { featureTopics } from './features.js';
+import type { FeatureSet } from './feature-set.js';
 
 export type SubjectKind = 'user' | 'product';
 
@@ -28,7 +28,7 @@ export function deletedIn(kind: SubjectKind): readonly [string, ...string[]] {
 }
 
 /** Feature topics of one version that have the subject as a key. */
-export function featuresOf(kind: SubjectKind, version: number): readonly string[] {
-  const { affinity, interactions, popularity } = featureTopics(version);
+export function featuresOf(kind: SubjectKind, { topics }: FeatureSet): readonly string[] {
+  const { affinity, interactions, popularity } = topics;
   return kind === 'user' ? [affinity.name, interactions.name] : [popularity.name];
 }

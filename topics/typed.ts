@@ -12,7 +12,7 @@ import type {
 } from '../schemas/records.js';
 import { AvroSchema } from '../schemas/value-codec.js';
 import { deadLetters, documents, events, products, users } from './events.js';
-import { featureTopics } from './features.js';
+import { featureSet } from './feature-set.js';
 import { type TopicDeclaration, type TopicDraft, topic } from './topic.js';
 
 /** A topic whose values are `T`. */
@@ -47,7 +47,7 @@ export const deadLetterTopic = typed<DeadLetter>(deadLetters);
 
 /** The topics that the features application at `version` writes for everybody. */
 export function typedFeatureTopics(version: number) {
-  const { popularity, affinity, interactions } = featureTopics(version);
+  const { popularity, affinity, interactions } = featureSet(version).topics;
   return {
     popularity: typed<Popularity>(popularity),
     affinity: typed<Affinity>(affinity),

@@ -7,6 +7,7 @@ import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
 import type { Stores } from '../../runtime/stores/open-stores.js';
 import type { Codec } from '../../schemas/codec.js';
+import type { RunningSets } from '../../topics/running.js';
 import type { Settings } from '../settings.js';
 
 export interface Ground {
@@ -17,8 +18,8 @@ export interface Ground {
   readonly metrics: Metrics;
   readonly events: EventBus;
   readonly clock: Clock;
-  /** Version of the features application that runs. */
-  readonly version: number;
+  /** Versions of the applications that run. */
+  readonly sets: RunningSets;
   /** Starts a service, which is stopped with the process, in the reverse order. */
   readonly start: (service: Service) => Promise<void>;
 }

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { createCorpus } from '../../processors/corpus/main.js';
 import { createEmbeddings } from '../../processors/embeddings/main.js';
-import { createProcessors } from '../../processors/features/main.js';
+import { createProcessors, type FeatureProcessors } from '../../processors/features/main.js';
 import { prepareDataFolder } from '../../runtime/process/data-folder.js';
 import { asError } from '../../runtime/process/errors.js';
 import type { Application } from '../../runtime/tasks/application.js';
@@ -10,20 +10,22 @@ import type { Ground } from './ground.js';
 
 /** The applications of this process. */
 export interface Applications {
-  readonly features: Application;
+  /** One for each set. */
+  readonly features: readonly FeatureProcessors[];
   readonly corpus: Application;
   readonly embeddings: Application;
 }
 
 export async function startProcessors(ground: Ground): Promise<Applications> {
   const checkpoints = await checkpointFolder(ground);
-  const features = createProcessors({ ...ground, ...checkpoints });
-  await ground.start(features);
-  const corpus = createCorpus({ ...ground, ...checkpoints });
+  const { sets } = ground;
+  const features = sets.features.map((set) => createProcessors({ ...ground, ...checkpoints, set }));
+  for (const one of features) await ground.start(one);
+  const corpus = createCorpus({ ...ground, ...checkpoints, set: sets.corpus });
   await ground.start(corpus);
-  const embeddings = createEmbeddings(ground);
+  const embeddings = createEmbeddings({ ...ground, set: sets.embeddings });
   await ground.start(embeddings);
-  return { features: features.application, corpus: corpus.application, embeddings: embeddings.application! };
+  return { features, corpus: corpus.application, embeddings: embeddings.application! };
 }
 
 /** No lock: a task belongs to one process, and several on one machine may find each other's. */

@@ -3,7 +3,7 @@ import { createPublisher, type Publisher } from '../../publishing/live/publisher
 import type { StoreGround } from './ground.js';
 
 export async function startPublisher(ground: StoreGround): Promise<Publisher> {
-  const publisher = createPublisher({ ...ground, ...ground.stores });
+  const publisher = createPublisher({ ...ground, ...ground.stores, sets: ground.sets.features });
   await ground.start(publisher);
   return publisher;
 }

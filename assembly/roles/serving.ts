@@ -16,7 +16,7 @@ interface ServingRole extends Pick<ServingOptions, 'versions' | 'runs' | 'audits
 }
 
 export async function startServing(ground: StoreGround, role: ServingRole): Promise<Server> {
-  const { stores, settings, clock, log, codec, version } = ground;
+  const { stores, settings, clock, log, codec, sets } = ground;
   const { overview, localToken, ...behind } = role;
   const readers = createReader({ ...stores, keyPrefix: settings.REDIS_KEY_PREFIX, clock, pinned: pinnedBy(settings) });
   const models = createModels({ ...ground, ...stores, readers });
@@ -27,7 +27,7 @@ export async function startServing(ground: StoreGround, role: ServingRole): Prom
     database: stores.database,
     readers,
     models: models.answers,
-    erasures: new ErasureReader({ log, codec, clock, ...stores, ...erasureSettings(settings), versions: [version] }),
+    erasures: new ErasureReader({ log, codec, clock, ...stores, ...erasureSettings(settings), sets: sets.features }),
     overview: () => overview.current(),
     ...(localToken === null ? {} : { localToken }),
   });

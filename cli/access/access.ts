@@ -1,4 +1,4 @@
-/** How a command reaches the topics: through the brokers, through the log on disk, or through a running Freshet. */
+/** How a command reaches the topics: through the brokers, the log on disk, or a running Freshet. */
 
 import type { InputKind } from '../../ingest/records.js';
 import type { Log } from '../../runtime/log/log.js';
@@ -12,7 +12,7 @@ export interface PartitionState {
   readonly high_watermark: number;
 }
 
-/** A declared topic as it is; without partitions when it does not exist yet. */
+/** The current state of a declared topic; without partitions if it does not exist yet. */
 export interface TopicState {
   readonly name: string;
   readonly doc: string;
@@ -25,7 +25,7 @@ export interface TopicState {
 }
 
 export interface ReadOptions {
-  /** Most records of one answer; behind HTTP at most 1,000. */
+  /** Most records of one response; over HTTP at most 1,000. */
   readonly limit: number;
   /** With nothing to read, how long to wait, ms (at most 30,000). */
   readonly waitMs: number;
@@ -43,16 +43,16 @@ export interface LineProblem {
   readonly error: string;
 }
 
-/** Takes checked records and writes them in batches. */
+/** Accepts checked records and writes them in batches. */
 export interface RecordSink {
-  /** Throws InputError when the record is wrong; then it is not taken. `line` is where it came from. */
+  /** Throws InputError if the record is invalid; then it is not accepted. `line` is its line in the input. */
   add(line: number, json: unknown): void;
-  /** Enough has gathered for one write. */
+  /** Enough records have been collected for one write. */
   readonly isFull: boolean;
-  /** Records taken and not yet written. */
+  /** Records accepted but not yet written. */
   readonly waiting: number;
   /**
-   * Writes what was taken; answers what the other side would not have. After an error nobody knows which of them were
+   * Writes the accepted records; returns those the other side rejected. After an error it is unknown which of them were
    * written.
    */
   flush(): Promise<{ written: number; rejected: LineProblem[] }>;
@@ -62,7 +62,7 @@ export interface RecordSink {
 export interface LogAccess {
   /** For messages: "Kafka at …", "the log in …", "the running Freshet at …". */
   readonly where: string;
-  /** The log itself; null behind HTTP. */
+  /** The log itself; null over HTTP. */
   readonly log: Log | null;
   topics(): Promise<TopicState[]>;
   read(topic: string, start: readonly Position[], options: ReadOptions): Promise<ReadAnswer>;

@@ -1,4 +1,4 @@
-/** Answers of the HTTP API about versions and runs, checked and in the terms of their ports. */
+/** Responses of the HTTP API about versions and runs, checked and converted to the types of their ports. */
 import { z } from 'zod';
 import type { Run } from '../../jobs/runs.js';
 import type { Artefact } from '../../publishing/layout.js';
@@ -39,7 +39,7 @@ const run = z.object({
   result: z.record(z.string(), z.unknown()).nullable(),
 });
 
-/** Throws ZodError: the other side is of another version than this command. */
+/** Throws ZodError if the other side is another version than this command. */
 export function versionListOf(answer: unknown): VersionList {
   return versionList.parse(answer);
 }

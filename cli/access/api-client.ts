@@ -1,10 +1,10 @@
-/** Requests to the Freshet that holds the data folder. Its sentences are shown as they stand. */
+/** Requests to the Freshet that holds the data folder. Its messages are shown unchanged. */
 import { z } from 'zod';
 import { systemClock } from '../../runtime/process/clock.js';
 import { type ErrorCode, FreshetError, messageOf } from '../../runtime/process/errors.js';
 
 const problem = z.looseObject({ detail: z.string() });
-/** A token may use up its requests for a minute; then a command waits instead of failing halfway. */
+/** A token may use up its requests for a minute; then the command waits instead of failing halfway. */
 const RATE_LIMITED_TRIES = 3;
 const RETRY_AFTER_S = 5;
 
@@ -12,13 +12,13 @@ export class ApiClient {
   readonly address: string;
   readonly #token: string | undefined;
 
-  /** `token`: what the holder of the data folder left in its lock for commands, if it asks for tokens at all. */
+  /** `token`: left in the lock by the holder of the data folder for commands, if it requires tokens at all. */
   constructor(address: string, token: string | undefined) {
     this.address = address.replace(/\/$/, '');
     this.#token = token;
   }
 
-  /** Errors: FreshetError with the server's own sentence; `connection` when there is no answer. */
+  /** Errors: FreshetError with the server's own message; `connection` if there is no response. */
   get(path: string, signal?: AbortSignal): Promise<unknown> {
     return this.#send(path, signal === undefined ? {} : { signal }, () => false);
   }
@@ -28,7 +28,7 @@ export class ApiClient {
     return this.#send(path, request, () => false);
   }
 
-  /** Like `get`; an error's body for which `isAnswer` holds is answered instead of thrown. */
+  /** Like `get`; if `isAnswer` holds for an error's body, the body is returned instead of thrown. */
   postLines(path: string, lines: string, isAnswer: (body: unknown) => boolean): Promise<unknown> {
     const request = { method: 'POST', body: lines, headers: { 'content-type': 'application/x-ndjson' } };
     return this.#send(path, request, isAnswer);

@@ -9,6 +9,7 @@ import { Worker } from '../../jobs/worker.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { snapshotJobs } from '../../snapshotters/snapshot-job.js';
+import { RUNNING_SETS } from '../../topics/running.js';
 import type { Shell } from '../shell.js';
 import type { Publications } from './publications.js';
 
@@ -22,13 +23,14 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
   };
   try {
     const { folder, log, codec, stores } = await openFoundation(settings, {
+      sets: RUNNING_SETS,
       logger,
       stores: true,
       keep: (_what, end) => open.push(end),
     });
     const { database, store } = stores!;
     const shared = { log, codec, settings, ...openReporting(logger), clock: systemClock, database };
-    // Not started: whoever runs reconciles, and a switch follows through before it answers.
+    // Not started: running processes reconcile, and a switch completes before it returns.
     const versions = createVersions({ ...shared, store });
     open.push(() => versions.stop());
     const runs = createRuns(database, SNAPSHOT_JOBS);
@@ -41,7 +43,7 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
         const jobs = snapshotJobs([await snapshotterOf(job)], { ...shared, versions });
         const worker = new Worker({ ...shared, jobs });
         open.push(() => worker.stop());
-        // It may have to wait for the lease of another run, of which its own progress says nothing.
+        // The run may have to wait for another run's lease, which its own progress does not show.
         const waiting = setInterval(() => onProgress(null), WAITING_MS);
         const onOwnProgress = (progress: RunProgress) => {
           clearInterval(waiting);

@@ -1,4 +1,4 @@
-/** Access through the log port: Kafka, or the log on disk while nobody else holds it. */
+/** Access through the log port: Kafka, or the log on disk if no other process holds it. */
 
 import { InputError } from '../../ingest/input-error.js';
 import { type InputKind, readKeyed } from '../../ingest/records.js';
@@ -94,7 +94,7 @@ export class DirectAccess implements LogAccess {
   }
 }
 
-/** One write of this size keeps the brokers busy without holding much in memory. */
+/** Writes of this size keep the brokers busy without taking much memory. */
 const FLUSH_BYTES = 4 * 1024 * 1024;
 const FLUSH_RECORDS = 40_000;
 

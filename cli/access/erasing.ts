@@ -1,4 +1,4 @@
-/** Ways to ask for an erasure and to see what became of it: those of `openLogAccess`, and the stores where they are known. */
+/** Ways to request an erasure and to see its state: those of `openLogAccess`, plus the stores if they are known. */
 import { z } from 'zod';
 import { ERASER_WRITES, Eraser } from '../../ingest/eraser.js';
 import type { ErasureStatus } from '../../publishing/erasure/certificate.js';
@@ -8,6 +8,7 @@ import { systemClock } from '../../runtime/process/clock.js';
 import { readLock } from '../../runtime/process/data-folder.js';
 import { hasCode } from '../../runtime/process/errors.js';
 import { openGivenStores } from '../../runtime/stores/open-stores.js';
+import { RUNNING_SETS } from '../../topics/running.js';
 import { type Subject, subjectKey } from '../../topics/subject.js';
 import type { Shell } from '../shell.js';
 import type { ApiClient } from './api-client.js';
@@ -15,17 +16,15 @@ import { clientOf, openDirectAccess } from './open.js';
 
 export interface ErasureAccess {
   readonly where: string;
-  /** Why waiting is in vain, in a sentence; null where somebody is at work. */
+  /** Why waiting is pointless, in a sentence; null if some process acts on the request. */
   readonly idle: string | null;
   /** Resolves when the request and its deletions are in the log. */
   request(subject: Subject, reason: string | null): Promise<void>;
-  /** Waits up to `waitMs` for its end; null where none was asked for. */
+  /** Waits up to `waitMs` for it to finish; null if none was requested. */
   status(subject: Subject, waitMs: number, signal: AbortSignal): Promise<ErasureStatus | null>;
   close(): Promise<void>;
 }
 
-/** Version of the features application that runs. */
-const VERSIONS = [1];
 const WRITE_MS_MAX = 30_000;
 
 export async function openErasing(shell: Shell): Promise<ErasureAccess> {
@@ -50,17 +49,17 @@ function overHttp(client: ApiClient): ErasureAccess {
   };
 }
 
-/** Through the log. A process that holds the data folder knows its private stores; else those with URLs are asked. */
+/** Through the log. A holder of the data folder knows its private stores; otherwise those with URLs are used. */
 async function openDirect(shell: Shell, holder: ApiClient | null): Promise<ErasureAccess> {
   const { settings, logger } = shell;
   const access = await openDirectAccess(shell, { writes: ERASER_WRITES });
   const { log, codec, where } = access;
-  const eraser = new Eraser(log, codec, VERSIONS, WRITE_MS_MAX);
+  const eraser = new Eraser(log, codec, RUNNING_SETS.features, WRITE_MS_MAX);
   let stores: Awaited<ReturnType<typeof openGivenStores>> | null = null;
   const lookHere = async (subject: Subject, waitMs: number, signal: AbortSignal) => {
     stores ??= await openGivenStores(settings, logger);
     const { store, database } = stores;
-    const options = { log, codec, clock: systemClock, store, database, versions: VERSIONS };
+    const options = { log, codec, clock: systemClock, store, database, sets: RUNNING_SETS.features };
     return await new ErasureReader({ ...options, ...erasureSettings(settings) }).status(subject, waitMs, signal);
   };
   return {

@@ -51,7 +51,7 @@ const receipt = z.object({
   rejected: z.array(z.object({ index: z.number(), error: z.string() })),
 });
 
-/** Also the 400 for "all were rejected" names each of them. */
+/** The 400 for "all were rejected" also names each of them. */
 function isReceipt(body: unknown): boolean {
   return receipt.safeParse(body).success;
 }
@@ -88,7 +88,7 @@ export class HttpAccess implements LogAccess {
   async close(): Promise<void> {}
 }
 
-/** Checks here too, so that a bad line is found before anything behind it is sent. */
+/** Checks here as well, so that a bad line is found before any later line is sent. */
 class HttpSink implements RecordSink {
   readonly #client: ApiClient;
   readonly #kind: InputKind;
@@ -105,7 +105,7 @@ class HttpSink implements RecordSink {
     return this.#lineNumbers.length;
   }
 
-  /** Half of what the server takes: the next record may be a large one. */
+  /** Half of the server's limit: the next record may be a large one. */
   get isFull(): boolean {
     return this.#bytes >= BODY_BYTES_MAX / 2 || this.waiting >= RECORDS_PER_REQUEST_MAX;
   }

@@ -1,4 +1,4 @@
-/** Which of the two forms a line has: the record itself, or `{"key", "value"}`. */
+/** The two forms of a line: the record itself, or `{"key", "value"}`. */
 
 /** The line in the form of `{"key"?, "value"}`. */
 export function keyedRecord(json: unknown): unknown {

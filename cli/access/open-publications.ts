@@ -1,4 +1,4 @@
-/** Which way leads to versions and jobs: the Freshet that holds the data folder, else log and stores themselves. */
+/** Chooses how to reach versions and jobs: the Freshet that holds the data folder, or log and stores directly. */
 import { reachesAll } from '../../assembly/foundation.js';
 import type { Shell } from '../shell.js';
 import { holderClient, overHttp, type Publications } from './publications.js';

@@ -1,6 +1,7 @@
 /**
- * Which way leads to the topics: the brokers if there are any, else the Freshet that holds the data folder, else the log
- * on disk, which this command then holds itself. The logs are loaded when needed: most commands need neither or one.
+ * Chooses how to reach the topics: the brokers if there are any, otherwise the Freshet that holds the data folder,
+ * otherwise the log on disk, which this command then holds itself. The logs are loaded on demand: most commands need
+ * neither or one.
  */
 import { join } from 'node:path';
 import { applyDeclaredTopics } from '../../runtime/log/apply-topics.js';
@@ -21,7 +22,7 @@ interface OpenOptions {
   readonly writes?: readonly string[];
 }
 
-/** Errors: whatever the log, the registry or the data folder say; `locked` while another process is still starting. */
+/** Errors: those of the log, the registry or the data folder; `locked` while another process is still starting. */
 export async function openLogAccess(shell: Shell, options: OpenOptions = {}): Promise<LogAccess> {
   const { settings } = shell;
   const holder = settings.KAFKA_BROKERS === undefined ? await readLock(settings.FRESHET_DATA_DIR) : null;
@@ -29,7 +30,7 @@ export async function openLogAccess(shell: Shell, options: OpenOptions = {}): Pr
   return await openDirectAccess(shell, options);
 }
 
-/** The log itself: on the brokers, else on disk. */
+/** The log itself: on the brokers, otherwise on disk. */
 export async function openDirectAccess(shell: Shell, { writes = [] }: OpenOptions = {}): Promise<DirectAccess> {
   const { settings, logger } = shell;
   const declarations = allTopics();
@@ -43,12 +44,12 @@ export async function openDirectAccess(shell: Shell, { writes = [] }: OpenOption
   return await onDisk(shell, declarations, codec, writes.length > 0);
 }
 
-/** A client of the process that holds the data folder. Throws FreshetError('locked') while it does not listen yet. */
+/** A client of the process that holds the data folder. Throws FreshetError('locked') while it is not listening yet. */
 export function clientOf(path: string, { pid, address, token }: LockRecord): ApiClient {
   if (address === undefined)
     throw new FreshetError(
       'locked',
-      `Process ${pid} holds the data folder ${path} and does not listen yet: try again once it is ready.`,
+      `Process ${pid} holds the data folder ${path} but is not listening yet: try again once it is ready.`,
     );
   return new ApiClient(address, token);
 }
@@ -77,7 +78,7 @@ async function onDisk(
   }
 }
 
-/** Where the log on disk lies within a data folder. */
+/** The folder of the log on disk within a data folder. */
 function embeddedLogFolder(dataFolder: string): string {
   return join(dataFolder, 'log');
 }

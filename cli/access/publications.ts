@@ -1,6 +1,6 @@
 /**
- * Ways to the versions and to the jobs that make them: through the Freshet that holds the data folder, else this command
- * opens log and stores itself.
+ * Access to the versions and to the jobs that build them: through the Freshet that holds the data folder, or through
+ * log and stores that this command opens itself.
  */
 
 import type { Run, RunProgress } from '../../jobs/runs.js';
@@ -15,14 +15,15 @@ import { clientOf } from './open.js';
 export interface Publications {
   /** For messages: "the running Freshet at …". */
   readonly where: string;
-  /** Why nobody will do what is only asked for, in a sentence; null where somebody may. */
+  /** Why a request would not be carried out, in a sentence; null if it may be. */
   readonly idle: string | null;
   readonly versions: VersionSwitch;
-  /** Answers once the run is queued. Errors: 'invalid_data' for an unknown job. */
+  /** Returns once the run is queued. Errors: 'invalid_data' for an unknown job. */
   request(job: string, dryRun: boolean): Promise<Run>;
   /**
-   * Runs it, or waits for whoever does; `onProgress` is told what it is at, null while nobody has it. An abort leaves the
-   * run of another process alone and answers it as it stands; an own one is cancelled.
+   * Runs the job, or waits for the process that runs it. `onProgress` receives the progress, null while no process has
+   * taken the run. An abort leaves another process's run alone and returns its current state; a run of our own is
+   * cancelled.
    */
   run(
     job: string,
@@ -36,7 +37,7 @@ export interface Publications {
 const ASK_MS = 250;
 const STARTING: RunProgress = { phase: 'starting', done: 0, total: null };
 
-/** Null: none holds the data folder, or the settings lead to everything without it. Errors: 'locked' while it starts. */
+/** Null: no process holds the data folder, or the settings make it needless. Errors: 'locked' while it starts. */
 export async function holderClient({ settings }: Shell, reachesAll: boolean): Promise<ApiClient | null> {
   if (reachesAll) return null;
   const holder = await readLock(settings.FRESHET_DATA_DIR);

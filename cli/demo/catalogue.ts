@@ -1,14 +1,14 @@
-/** The shop's products, composed from the vocabularies of its categories. Ids are slugs a person can read. */
+/** The shop's products, composed from the vocabularies of its categories. Ids are readable slugs. */
 import type { Product } from '../../schemas/records.js';
 import { Random } from './random.js';
 import { categories } from './vocabulary/all.js';
 import type { CategoryVocabulary, Item } from './vocabulary/category.js';
 
 const DAY_MS = 86_400_000;
-/** The oldest entry was last touched this long ago. */
+/** The oldest entry was last updated this long ago. */
 const OLDEST_UPDATE_DAYS = 400;
 
-/** Every style of every item once, in an order of its own per category. */
+/** Every style of every item once, in a different order for each category. */
 export function createCatalogue(seed: number, nowMs: number): Product[] {
   return categories.flatMap((category) => {
     const random = new Random(seed, `catalogue/${category.id}`);
@@ -24,7 +24,7 @@ export function createCatalogue(seed: number, nowMs: number): Product[] {
   });
 }
 
-/** What it is for, what it is made of and, mostly, one more thing. */
+/** Its purpose, its material and, mostly, one more sentence. */
 function describe(random: Random, category: CategoryVocabulary, item: Item<string>, style: string): string {
   const opening = random.pick(item.openings).replace('{size}', () => random.pick(item.sizes ?? ['']));
   const sentences = [opening, random.pick(category.styles[style]!)];
@@ -32,7 +32,7 @@ function describe(random: Random, category: CategoryVocabulary, item: Item<strin
   return sentences.join(' ');
 }
 
-/** Cheap ones are more common than dear ones; prices end in 90 cents or, above 100, on 9 euros. */
+/** Cheap products are more common than expensive ones; prices end in 90 cents or, above 100, on 9 euros. */
 function priceOf(random: Random, item: Item<string>): number {
   const [low, high] = item.price;
   const euros = low + (high - low) * random.next() ** 1.6;

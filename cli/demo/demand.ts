@@ -1,4 +1,4 @@
-/** How much each product is wanted at a moment: its base, its life cycle, its category's season, and what goes viral. */
+/** The demand for each product at a moment: its base, its life cycle, its category's season, and viral launches. */
 import type { Product } from '../../schemas/records.js';
 import { Random, WeightedIndex } from './random.js';
 import { categories } from './vocabulary/all.js';
@@ -18,7 +18,7 @@ interface Wanted {
   readonly life: Life;
 }
 
-/** A launch that spreads by itself: its share of all sessions climbs along an S. */
+/** A launch that spreads by itself: its share of all sessions rises along an S-curve. */
 interface ViralLaunch {
   readonly product: number;
   readonly halfWayMs: number;
@@ -105,7 +105,7 @@ function seasonFactor(category: number, atMs: number): number {
   return 1 + swing * Math.cos((2 * Math.PI * (day - peakDay)) / 365.25);
 }
 
-/** Demand frozen at one moment, ready to be drawn from. */
+/** Demand at one moment, ready to draw from. */
 export class Market {
   readonly atMs: number;
   readonly #products: readonly WeightedIndex[];
@@ -130,7 +130,7 @@ export class Market {
     }));
   }
 
-  /** A category to the shopper's taste and the season. */
+  /** A category according to the shopper's taste and the season. */
   category(random: Random, taste: Float64Array): number {
     let sum = 0;
     for (let i = 0; i < taste.length; i++) sum += taste[i]! * this.#seasons[i]!;
@@ -147,7 +147,7 @@ export class Market {
     return this.#members[category]![this.#products[category]!.draw(random)]!;
   }
 
-  /** The viral product that brought a visitor here, or null for everybody else. */
+  /** The viral product that brought a visitor here, or null for everyone else. */
   viral(random: Random): number | null {
     let target = random.next();
     for (const { product, share } of this.#viral) {

@@ -1,13 +1,10 @@
 /** The demo shop, step by step: its history in the log, folded and published; its first versions; then live traffic. */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FEATURES_VERSION } from '../../assembly/foundation.js';
 import type { Demo, DemoScene } from '../../assembly/running.js';
 import type { Settings } from '../../assembly/settings.js';
 import { asError } from '../../runtime/process/errors.js';
-import { corpusTopics } from '../../topics/corpus.js';
 import { documents, events } from '../../topics/events.js';
-import { featureTopics } from '../../topics/features.js';
 import { loadHistory } from './feeder.js';
 import { endsOf, makeFirstModels } from './first-models.js';
 import { awaitFirstVersion } from './first-version.js';
@@ -15,9 +12,8 @@ import { startTraffic } from './live-feed.js';
 import type { DemoSettings } from './settings.js';
 import { createShop } from './shop.js';
 
-const CORPUS_VERSION = 1;
 const LOOK_MS = 100;
-/** The demo shows its first versions soon, instead of waiting until topics that may be late are written. */
+/** The demo shows its first versions soon, instead of waiting until topics that may lag are written. */
 const TERMS_INTERVAL_S_MAX = 1;
 const INTERACTIONS_INTERVAL_S_MAX = 10;
 
@@ -53,29 +49,28 @@ async function load({ log, codec, folder, logger, clock, signal, waitFor }: Demo
   return await loadHistory({ log, codec, shop, logger, marker, signal });
 }
 
-/** The history is folded, emitted, and applied to the stores, as far as these roles run here. */
+/** Waits until the history is folded, emitted, and applied to the stores, as far as these roles run here. */
 async function awaitVisible({ log, features, publisher, signal, waitFor }: DemoScene, ends: Ends): Promise<void> {
-  if (features === null) return;
+  if (features.length === 0) return;
   waitFor('the demo history to be folded');
-  await features.reached.waitFor(
-    ends.map((end) => ({ topic: events.name, ...end })),
-    signal,
-  );
-  const topics = featureTopics(FEATURES_VERSION);
-  await features.reached.waitFor(await endsOf(log, topics.productActivity.name), signal);
+  const history = ends.map((end) => ({ topic: events.name, ...end }));
+  for (const { set, application } of features) {
+    await application.reached.waitFor(history, signal);
+    await application.reached.waitFor(await endsOf(log, set.topics.productActivity.name), signal);
+  }
   if (publisher === null) return;
   waitFor('the demo history to be published');
-  for (const { name } of [topics.popularity, topics.affinity])
+  for (const { name } of features.flatMap(({ set: { topics } }) => [topics.popularity, topics.affinity]))
     await publisher.awaitApplied(name, await endsOf(log, name), signal);
 }
 
-/** The documents are folded, their terms written, and a first version of the stopwords is there. */
+/** Waits until the documents are folded, their terms written, and a first version of the stopwords exists. */
 async function firstStopwords(
-  { log, corpus, clock, logger, signal, waitFor }: DemoScene,
+  { sets, log, corpus, clock, logger, signal, waitFor }: DemoScene,
   published: NonNullable<DemoScene['published']>,
 ): Promise<void> {
   if (corpus !== null) {
-    const { termChanges } = corpusTopics(CORPUS_VERSION);
+    const { termChanges } = sets.corpus.topics;
     waitFor('the demo documents to be folded');
     await corpus.reached.waitFor(await endsOf(log, documents.name), signal);
     await corpus.reached.waitFor(await endsOf(log, termChanges.name), signal);
@@ -91,15 +86,16 @@ async function firstStopwords(
   await awaitFirstVersion({ ...published, job: 'stopwords', logger, clock, signal });
 }
 
-/** The shop is open meanwhile; without models it is worth looking at all the same. */
+/** The shop is open meanwhile; it is worth looking at even without models. */
 async function firstModels(
-  { log, features, logger, clock, signal }: DemoScene,
+  { sets, log, features, logger, clock, signal }: DemoScene,
   endOffsets: Ends,
   published: NonNullable<DemoScene['published']>,
 ): Promise<void> {
   try {
-    const parts = () => features?.parts() ?? [];
-    await makeFirstModels({ ...published, log, parts, endOffsets, logger, clock, signal });
+    const parts = () => features.flatMap(({ application }) => application.parts());
+    const { embeddings } = sets;
+    await makeFirstModels({ ...published, log, embeddings, parts, endOffsets, logger, clock, signal });
   } catch (error) {
     if (!signal.aborted) logger.error({ event: 'demo_models_failed', error: asError(error).message });
   }

@@ -5,7 +5,7 @@ import { type Language, type Passages, SOURCES, type Source } from './languages/
 import { Random } from './random.js';
 
 const DAY_MS = 86_400_000;
-/** How many of each 20 documents come from which source. */
+/** How many of each 20 documents come from each source. */
 const MIX: Readonly<Record<Source, number>> = { catalogue: 6, guide: 5, review: 6, help: 3 };
 const PER_LANGUAGE = 220;
 const UPDATED_WITHIN_DAYS = 720;
@@ -58,7 +58,7 @@ function fill(sentence: string, thing: readonly string[], language: Language, ra
       case 'n':
         return String(5 + random.integer(10));
       default:
-        throw new Error(`${language.code}: ${marker} is no slot`);
+        throw new Error(`${language.code}: ${marker} is not a slot`);
     }
   });
   return filled.charAt(0).toLocaleUpperCase(language.code) + filled.slice(1);

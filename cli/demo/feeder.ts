@@ -1,4 +1,4 @@
-/** Brings the demo shop and its history into the log, once, whatever interrupts it. */
+/** Writes the demo shop and its history to the log, exactly once despite interruptions. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Log, LogWriter } from '../../runtime/log/log.js';
 import { FreshetError, isTransient, messageOf } from '../../runtime/process/errors.js';
@@ -10,9 +10,9 @@ import { history } from './history.js';
 import { eventRanges, findHistory, type HistoryInLog } from './history-in-log.js';
 import { createShop, documents, type Shop } from './shop.js';
 
-/** Where it is remembered that the history is in; the log is asked where nothing is remembered. */
+/** Records that the history is in the log; if nothing is recorded, the log is searched. */
 export interface Marker {
-  /** What was last written; null where nothing was. */
+  /** The last text written; null if none. */
   read(): Promise<string | null>;
   write(text: string): Promise<void>;
 }
@@ -20,21 +20,21 @@ export interface Marker {
 export interface LoadOptions {
   readonly log: Log;
   readonly codec: Codec;
-  /** The shop as it would be loaded now. Where an earlier one is in the log already, that one is kept. */
+  /** The shop as it would be loaded now. If an earlier one is already in the log, that one is kept. */
   readonly shop: Shop;
   readonly logger: Logger;
   readonly marker: Marker;
   readonly signal?: AbortSignal;
-  /** Called after each batch with the number of records written since the call before. */
+  /** Called after each batch with the number of records written since the previous call. */
   readonly onWritten?: (records: number) => void;
 }
 
 interface LoadedHistory {
   /** The shop whose history is in the log: live traffic belongs to it. */
   readonly shop: Shop;
-  /** Events written by this call; 0 when they were there before. */
+  /** Events written by this call; 0 if they already existed. */
   readonly events: number;
-  /** Ends of `events` behind the history, by partition: what must be folded before the demo is ready. */
+  /** Ends of `events` after the history, by partition: what must be folded before the demo is ready. */
   readonly endOffsets: readonly { readonly partition: number; readonly offset: number }[];
 }
 
@@ -49,8 +49,8 @@ const ATTEMPTS = 8;
 const RETRY_MS = 500;
 
 /**
- * Loads products, users, documents and 90 days of events, each event once: what an interrupted load has left in the log
- * is found there and only the rest is written. A shop loaded earlier, with whatever seed, stays the shop of that log.
+ * Loads products, users, documents and 90 days of events, each event once: whatever an interrupted load has left in the
+ * log is found there, and only the rest is written. A shop loaded earlier, with any seed, stays the shop of that log.
  * Errors: those of the log, transient ones after several attempts; an abort by `signal`.
  */
 export async function loadHistory(options: LoadOptions): Promise<LoadedHistory> {
@@ -79,14 +79,14 @@ export async function loadHistory(options: LoadOptions): Promise<LoadedHistory> 
       if (!isTransient(error) || attempt === ATTEMPTS) throw error;
       logger.warn(
         { event: 'demo_history_retry', attempt, reason: messageOf(error) },
-        'loading the demo history failed; it goes on from what the log holds',
+        'loading the demo history failed; it continues from what is in the log',
       );
       await delay(RETRY_MS * attempt, undefined, signal === undefined ? {} : { signal });
     }
   }
 }
 
-/** The load that the marker tells of, unless the log is another one: shorter, or with another number of partitions. */
+/** The load recorded by the marker, unless it was another log: shorter, or with another number of partitions. */
 async function rememberedLoad({ log, logger, marker }: LoadOptions): Promise<LoadedHistory | null> {
   const text = await marker.read();
   if (text === null) return null;
@@ -98,7 +98,7 @@ async function rememberedLoad({ log, logger, marker }: LoadOptions): Promise<Loa
   if (!fits) {
     logger.warn(
       { event: 'demo_marker_ignored' },
-      'the demo history was loaded into another log than this one; looking at what this one holds',
+      'the demo history was loaded into a different log; searching this one',
     );
     return null;
   }
@@ -112,15 +112,15 @@ function parseMarker(text: string): Remembered {
     if (Number.isInteger(seed) && Number.isInteger(now_ms) && Array.isArray(end_offsets))
       return { seed: seed!, now_ms: now_ms!, end_offsets };
   } catch {
-    // Told below: whether it is no JSON or not ours makes no difference to whoever reads it.
+    // Reported below: to the user it makes no difference whether it is not JSON or not ours.
   }
   throw new FreshetError(
     'state',
-    'The marker of the demo history is damaged: delete it, and the log is asked instead.',
+    'The marker of the demo history is damaged: delete it, and the log is searched instead.',
   );
 }
 
-/** Writes everything but the history events that are there already; returns how many of those were written. */
+/** Writes everything except the history events that already exist; returns how many of those were written. */
 async function writeShop(options: LoadOptions, shop: Shop, inLog: HistoryInLog | null): Promise<number> {
   const { log, codec, signal, onWritten } = options;
   const names = [topics.products, topics.users, topics.documents, topics.events].map(({ name }) => name);
@@ -133,7 +133,7 @@ async function writeShop(options: LoadOptions, shop: Shop, inLog: HistoryInLog |
     onWritten?.(records);
   };
   try {
-    // The catalogue first: whoever folds the events wants to know their products.
+    // The catalogue first: the events' readers need to know their products.
     for (const product of shop.products)
       writer.add(topics.products.name, Buffer.from(product.product_id), codec.encode('Product', product));
     for (const { user } of shop.shoppers)
@@ -157,7 +157,7 @@ async function writeShop(options: LoadOptions, shop: Shop, inLog: HistoryInLog |
   }
 }
 
-/** A writer that failed may fail again while closing; the first error is the one to tell. */
+/** A writer that failed may fail again while closing; the first error is the one to report. */
 async function closeQuietly(writer: LogWriter): Promise<void> {
   await writer.close().catch(() => undefined);
 }

@@ -1,5 +1,4 @@
-/** The demo has versions to show without waiting for a schedule: one run makes the first where none is current yet. */
-
+/** Gives the demo versions to show without waiting for a schedule: one run builds the first if none is current yet. */
 import type { Run, Runs } from '../../jobs/runs.js';
 import type { Versions } from '../../publishing/versions/versions.js';
 import type { Clock } from '../../runtime/process/clock.js';
@@ -17,8 +16,8 @@ export interface FirstVersionOptions {
 }
 
 /**
- * Resolves when a version is current, when the signal ends it, or when the run has failed: that is told in the log and
- * on the page, and the rest of the demo is worth looking at all the same. Errors: those of the log and the database.
+ * Resolves when a version is current, when the signal aborts, or when the run has failed: the failure is shown in the
+ * log and on the page, and the rest of the demo is still worth looking at. Errors: those of the log and the database.
  */
 export async function awaitFirstVersion({
   job,
@@ -29,7 +28,7 @@ export async function awaitFirstVersion({
   signal,
 }: FirstVersionOptions): Promise<void> {
   if ((await versions.list(job)).current !== null) return;
-  // A run that an earlier start asked for goes on by itself.
+  // A run requested by an earlier start continues by itself.
   const [latest] = await runs.latest(job, 1);
   let run: Run | null = latest?.finished_at === null ? latest : await runs.request(job, { dryRun: false, by: 'demo' });
   const id = run.run_id;

@@ -1,7 +1,7 @@
 /**
- * How much of a history the log already holds. The log itself is the memory: history events carry their place in their
- * ids, and each partition keeps the order in which they were written, so the highest place in a partition says that
- * everything before it is there too. A load that was cut short goes on exactly where it stopped, however much later.
+ * How much of a history is already in the log. The log itself is the memory: history events have their index in their
+ * ids, and each partition keeps the order in which they were written, so the highest index in a partition means that
+ * everything before it is there too. An interrupted load continues exactly where it stopped, however much later.
  */
 import type { Log, LogReader, RecordColumns } from '../../runtime/log/log.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
@@ -28,8 +28,8 @@ export async function eventRanges(log: Log): Promise<{ partition: number; earlie
 }
 
 /**
- * Reads `events` from its start to its present end. Of several histories the latest is returned; null where there is
- * none. Errors: those of the log's reader, and of a registry that cannot be reached.
+ * Reads `events` from its start to its current end. Of several histories, returns the latest; null if there is none.
+ * Errors: those of the log's reader, and of a registry that cannot be reached.
  */
 export async function findHistory(log: Log, codec: Codec, signal?: AbortSignal): Promise<HistoryInLog | null> {
   const ranges = await eventRanges(log);
@@ -70,7 +70,7 @@ function isRead(reader: LogReader, { partition, end }: { partition: number; end:
   return reader.position({ topic: events.name, partition }) >= end;
 }
 
-/** Ids of the events in the columns; what is no event is somebody else's concern. */
+/** Ids of the events in the columns; records that are not events are ignored. */
 function* eventIds(codec: Codec, columns: RecordColumns): Generator<string> {
   for (let row = 0; row < columns.count; row++) {
     const start = columns.valueStart[row]!;

@@ -1,4 +1,4 @@
-/** What happened in the shop in the 90 days before it was opened to the reader. */
+/** The events in the shop during the 90 days before it opened. */
 import type { Event } from '../../schemas/records.js';
 import { Market } from './demand.js';
 import { Random, WeightedIndex } from './random.js';
@@ -8,7 +8,7 @@ import type { Shop } from './shop.js';
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const DAYS = 90;
-/** Visits on an average day; a visit makes about four events. */
+/** Visits on an average day; a visit produces about four events. */
 const VISITS_PER_DAY = 490;
 /** Sunday first. */
 const WEEKDAYS = [1.16, 1.04, 0.98, 0.96, 0.97, 0.9, 1.02] as const;
@@ -26,7 +26,7 @@ interface Happening {
   readonly type: Event['event_type'];
 }
 
-/** What the ids of one shop's history begin with; a number in base 36 follows, counting up from 0. */
+/** Prefix of the ids of one shop's history; a number in base 36 follows, counting up from 0. */
 export function historyIdPrefix(seed: number, nowMs: number): string {
   return `demo-h${seed}-${nowMs.toString(36)}-`;
 }

@@ -25,7 +25,7 @@ const INTERVAL_MS = 100;
 const PAUSE_MS_MAX = 5_000;
 const STOP_MS_MAX = 1_000;
 
-/** Traffic from start() to stop(). A log that fails is tried again with the same events: their ids count once. */
+/** Traffic from start() to stop(). If the log fails, the same events are sent again: their ids count once. */
 export function startTraffic({
   log,
   codec,
@@ -50,13 +50,13 @@ export function startTraffic({
         for (const event of unsent) to.add(events.name, Buffer.from(event.user_id), codec.encode('Event', event));
         await to.flush();
         unsent = [];
-        if (failures > 0) logger.info({ event: 'demo_traffic_resumed', failures }, 'demo traffic flows again');
+        if (failures > 0) logger.info({ event: 'demo_traffic_resumed', failures }, 'demo traffic has resumed');
         failures = 0;
       } catch (error) {
         if (failures === 0 && !stopping.signal.aborted)
           logger.warn(
             { event: 'demo_traffic_held', reason: messageOf(error) },
-            'the log does not take demo traffic; trying again',
+            'the log does not accept demo traffic; retrying',
           );
         failures++;
       }
@@ -72,7 +72,7 @@ export function startTraffic({
     },
     async stop() {
       stopping.abort();
-      // What is under way gets a moment; closing the writer then ends a flush that hangs on a log that is away.
+      // Give work in progress a moment; closing the writer then ends a flush that hangs on an unreachable log.
       await Promise.race([running, clock.sleep(STOP_MS_MAX)]);
       await writer?.close();
       await running;

@@ -1,6 +1,6 @@
 /**
- * Seeded chance: the same seed gives the same shop on every machine. One generator per purpose (the stream), so that
- * drawing more for one part leaves every other part as it was.
+ * Seeded randomness: the same seed gives the same shop on every machine. One generator per purpose (the stream), so
+ * that drawing more for one part leaves all other parts unchanged.
  */
 
 /** sfc32 (small fast counting generator, Chris Doty-Humphrey, PractRand): 128 bits of state, passes BigCrush. */
@@ -10,7 +10,7 @@ export class Random {
   #c: number;
   #counter = 1;
 
-  /** `seed`: any integer; `stream`: what the numbers are for. */
+  /** `seed`: any integer; `stream`: the purpose of the numbers. */
   constructor(seed: number, stream: string) {
     this.#a = seed | 0;
     this.#b = Math.floor(seed / 4_294_967_296) | 0;
@@ -72,7 +72,7 @@ export class Random {
     return -mean * Math.log(1 - this.next());
   }
 
-  /** Number of arrivals where `mean` are expected; above 50 by the normal approximation. */
+  /** Number of arrivals if `mean` are expected; above 50 by the normal approximation. */
   poisson(mean: number): number {
     if (mean > 50) return Math.max(0, Math.round(mean + Math.sqrt(mean) * this.normal()));
     const limit = Math.exp(-mean);
@@ -88,7 +88,7 @@ function fnv1a(text: string): number {
   return hash;
 }
 
-/** Draws indexes in proportion to weights ≥ 0, of which at least one is above 0. */
+/** Draws indexes in proportion to weights ≥ 0, at least one of which is above 0. */
 export class WeightedIndex {
   readonly #cumulative: Float64Array;
 

@@ -8,7 +8,7 @@ export interface Step {
   /** Index in the catalogue. */
   readonly product: number;
   readonly type: EventType;
-  /** Time since the step before; 0 for the first. */
+  /** Time since the previous step; 0 for the first. */
   readonly gapMs: number;
 }
 
@@ -21,7 +21,7 @@ const TO_CART = 0.085;
 const TO_CART_SPOTLIT = 0.16;
 const CHECK_OUT = 0.42;
 
-/** A visit led by taste and season. `prices` by index in the catalogue. */
+/** A visit led by taste and season. `prices` are indexed as in the catalogue. */
 export function planVisit(market: Market, random: Random, shopper: Shopper, prices: readonly number[]): Step[] {
   const steps: Step[] = [];
   const cart = new Set<number>();
@@ -36,7 +36,7 @@ export function planVisit(market: Market, random: Random, shopper: Shopper, pric
   return steps;
 }
 
-/** A visit of somebody who came for one product only. */
+/** A visit by a customer who came for one product only. */
 export function planSpotlitVisit(random: Random, shopper: Shopper, product: number): Step[] {
   const steps: Step[] = [];
   const cart = new Set<number>();
@@ -46,7 +46,7 @@ export function planSpotlitVisit(random: Random, shopper: Shopper, product: numb
   return steps;
 }
 
-/** What is dear is thought over: 1 at 30 euros, about 0.6 at 300. */
+/** Expensive products are bought less readily: 1 at 30 euros, about 0.6 at 300. */
 function ease(price: number): number {
   return (30 / Math.max(5, price)) ** 0.22;
 }
@@ -58,7 +58,7 @@ function view(steps: Step[], cart: Set<number>, random: Random, product: number,
   steps.push({ product, type: 'add_to_cart', gapMs: pause(random, 4_000, 15_000) });
 }
 
-/** All of the cart is bought or none of it. */
+/** Either all of the cart is bought or nothing. */
 function checkOut(steps: Step[], cart: Set<number>, random: Random): void {
   if (cart.size === 0 || !random.chance(CHECK_OUT)) return;
   let gapMs = pause(random, 20_000, 40_000);

@@ -1,6 +1,6 @@
 /**
  * The demo shop: invented, seeded, and believable enough to look at. Everything in it is a function of the seed and of
- * the moment at which it was made.
+ * the time of its creation.
  */
 import type { Document, Product } from '../../schemas/records.js';
 import { createCatalogue } from './catalogue.js';
@@ -34,7 +34,7 @@ export function createShop(seed: number, nowMs: number): Shop {
   };
 }
 
-/** The shop's texts; made only when asked for. */
+/** The shop's texts; generated only on demand. */
 export function documents(shop: Shop): Document[] {
   return createDocuments(shop.seed, shop.nowMs);
 }

@@ -1,4 +1,4 @@
-/** Who shops: how often, for what, and how readily each of them buys. */
+/** The shoppers: how often each of them shops, for what, and how readily they buy. */
 import type { User } from '../../schemas/records.js';
 import { Random } from './random.js';
 
@@ -13,11 +13,11 @@ const TENANT_SHARES = [0.6, 0.28, 0.12] as const;
 
 export interface Shopper {
   readonly user: User;
-  /** How often, relative to others; 0 for an account that is switched off. */
+  /** How often, relative to others; 0 for a deactivated account. */
   readonly activity: number;
-  /** Liking per category, in the catalogue's order of categories; adds up to 1. */
+  /** Preference per category, in the catalogue's order of categories; adds up to 1. */
   readonly taste: Float64Array;
-  /** Multiplies the chance that something viewed goes into the cart. */
+  /** Multiplies the chance that a viewed product goes into the cart. */
   readonly eagerness: number;
 }
 

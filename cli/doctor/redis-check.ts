@@ -1,4 +1,4 @@
-/** Is Redis there, and will it keep what it is given. */
+/** Is Redis reachable, and does it keep its data. */
 import type { Logger } from '../../runtime/process/logger.js';
 import { openRedis, redisAddress } from '../../runtime/stores/redis/redis.js';
 import type { Settings } from '../settings.js';
@@ -9,7 +9,7 @@ export async function checkRedis({ REDIS_URL, REDIS_PASSWORD }: Settings, logger
     return [
       ok(
         'redis',
-        'REDIS_URL is not set: a private redis-server or valkey-server, or a store inside the process where neither is in PATH.',
+        'REDIS_URL is not set: a private redis-server or valkey-server, or a store inside the process if neither is in PATH.',
       ),
     ];
   return await examine('redis', async () => {

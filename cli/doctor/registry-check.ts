@@ -1,4 +1,4 @@
-/** Is the schema registry there, and would it take our schemas. */
+/** Is the schema registry reachable, and would it accept our schemas. */
 
 import { openRegistry, subjectsOf } from '../../runtime/log/writing-codec.js';
 import { incompatibilityOf } from '../../schemas/register.js';
@@ -20,6 +20,11 @@ export async function checkRegistry(settings: Settings): Promise<readonly Check[
     }
     if (problems.length > 0) return problems;
     const there = subjects.filter(({ subject }) => known.has(subject)).length;
-    return [ok('registry', `It answers; ${there} of ${subjects.length} subjects are registered, and our schemas fit.`)];
+    return [
+      ok(
+        'registry',
+        `It answers; ${there} of ${subjects.length} subjects are registered, and our schemas are compatible.`,
+      ),
+    ];
   });
 }

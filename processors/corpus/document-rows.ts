@@ -1,4 +1,4 @@
-/** Documents as rows of the changelog: key `d/<doc_id>`, language, source and terms as they are counted. */
+/** Documents as rows of the changelog: key `d/<doc_id>`, with language, source and terms as counted. */
 import type { RecordColumns } from '../../runtime/log/log.js';
 import type { Output } from '../../runtime/tasks/processor.js';
 import { AvroCursor, AvroWriter } from '../../schemas/avro-writer.js';
@@ -38,7 +38,7 @@ export class DocumentRows {
     KEY_PREFIX.copy(this.#key);
   }
 
-  /** Writes what the document is now, null when it is no more; the row counts every input record below `covers`. */
+  /** Writes the document's current state, null if it is deleted; the row includes every input record below `covers`. */
   write(document: number, covers: number, timestamp: number, out: Output): void {
     const { topic, partition, inputPartition, codec, vocabulary, kinds, documents } = this.#o;
     const id = documents.ids.bytesOf(document);
@@ -61,7 +61,7 @@ export class DocumentRows {
     out.add(topic, key, writer.long(0).finish(), { partition, timestamp });
   }
 
-  /** Takes over a row; those of other input partitions are ignored. Returns what it covers, 0 if nothing. */
+  /** Applies a row; those of other input partitions are ignored. Returns the offset it covers, 0 if none. */
   restore(batch: RecordColumns, i: number): number {
     const { codec, inputPartition, vocabulary, documents } = this.#o;
     const idStart = batch.keyStart[i]! + KEY_PREFIX.length;

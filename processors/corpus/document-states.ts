@@ -1,4 +1,4 @@
-/** What every document is counted as: its kind and its terms. Says what a change of it changes, to the last term. */
+/** How every document is counted: its kind and terms. Reports the effect of a document's change, to the last term. */
 import { capacityFor, DueSet, enlarged } from '../../runtime/tasks/state/columns.js';
 import { Interner } from '../../runtime/tasks/state/interner.js';
 import type { TermChanges } from './term-changes.js';
@@ -12,9 +12,9 @@ export class DocumentStates {
   readonly #lists = new TermLists();
   #kind = new Int32Array(1024).fill(NONE);
   #former = new Int32Array(256);
-  /** Documents that are not what they were at the last commit. */
+  /** Documents whose state differs from the last commit. */
   readonly changed = new DueSet();
-  /** Documents that are counted. */
+  /** Number of counted documents. */
   size = 0;
 
   constructor(changes: TermChanges) {
@@ -30,7 +30,7 @@ export class DocumentStates {
     return this.#lists.bytesLive;
   }
 
-  /** The document's number; given if it is new. */
+  /** The document's number; assigned if it is new. */
   obtain(bytes: Uint8Array, start: number, end: number): number {
     const document = this.ids.intern(bytes, start, end);
     const before = this.#kind.length;
@@ -38,12 +38,12 @@ export class DocumentStates {
     return document;
   }
 
-  /** -1: it is not counted. */
+  /** -1: the document is not counted. */
   kindOf(document: number): number {
     return document < this.#kind.length ? this.#kind[document]! : NONE;
   }
 
-  /** The document is now of this kind and holds terms[0..count), which ascend. Returns whether that changes anything. */
+  /** Sets the document's kind and terms[0..count), which ascend. Returns whether that changes anything. */
   set(document: number, kind: number, terms: Int32Array, count: number): boolean {
     const former = this.#kind[document]!;
     const formerCount = former === NONE ? 0 : this.#readFormer(document);
@@ -60,7 +60,7 @@ export class DocumentStates {
     return true;
   }
 
-  /** The document is no more. Returns whether it was. */
+  /** Removes the document. Returns whether it was counted. */
   remove(document: number): boolean {
     const former = this.kindOf(document);
     if (former === NONE) return false;
@@ -71,21 +71,21 @@ export class DocumentStates {
     return true;
   }
 
-  /** As set(), without telling: what is counted already. */
+  /** As set(), without reporting: it is counted already. */
   restore(document: number, kind: number, terms: Int32Array, count: number): void {
     this.#kind[document] = kind;
     this.#lists.put(document, terms, count);
   }
 
-  /** As remove(), without telling. */
+  /** As remove(), without reporting. */
   forget(document: number): void {
     this.#kind[document] = NONE;
     this.#lists.drop(document);
   }
 
-  /** The document's terms, ascending: a view that holds until the next call of anything here. */
+  /** The document's terms, ascending: a view, valid until the next call of any method here. */
   termsOf(document: number): Int32Array {
-    // First of all: it may put a larger array in the place of the old one.
+    // Must come first: it may replace the array with a larger one.
     const count = this.#readFormer(document);
     return this.#former.subarray(0, count);
   }
@@ -95,7 +95,7 @@ export class DocumentStates {
     for (let i = 0; i < count; i++) this.#changes.add(kind, this.#former[i]!, -1);
   }
 
-  /** Of two ascending lists: what only the former has goes, what only the new one has comes. Returns whether any did. */
+  /** Compares two ascending lists and reports terms that were removed and added. Returns whether there were any. */
   #exchange(kind: number, formerCount: number, terms: Int32Array, count: number): boolean {
     const former = this.#former;
     let differs = false;

@@ -3,20 +3,20 @@ import { capacityFor, enlarged } from '../../runtime/tasks/state/columns.js';
 import type { Vocabulary } from './vocabulary.js';
 import { type WordSink, Words } from './words.js';
 
-/** Of all terms of a document together: with them its changelog row is one record still. */
+/** Limit for all terms of a document together, so that its changelog row fits in one record. */
 export const DOCUMENT_BYTES_MAX = 256 * 1024;
 
 export class DocumentTerms implements WordSink {
   readonly #vocabulary: Vocabulary;
   readonly #words = new Words();
-  /** Per term: the last document that held it. */
+  /** Per term: the last document that contained it. */
   #seenIn = new Int32Array(4096);
   #document = 0;
   #bytes = 0;
-  /** The first `count` are the document's. */
+  /** The first `count` belong to the document. */
   terms = new Int32Array(256);
   count = 0;
-  /** Whether the document has more terms than it may. */
+  /** Whether the document has more terms than allowed. */
   isCut = false;
 
   constructor(vocabulary: Vocabulary) {

@@ -1,6 +1,6 @@
 /**
- * Reads one value of `documents` in place and says what is wrong with it. Fields are ranges over the batch's buffer; the
- * raw bytes are checked, because a decoder would put U+FFFD where a string is no UTF-8, and nobody would know.
+ * Reads one value of `documents` in place and reports what is wrong with it. Fields are ranges over the batch's buffer;
+ * the raw bytes are checked, because a decoder would silently replace invalid UTF-8 with U+FFFD.
  */
 import { isUtf8 } from 'node:buffer';
 import type { RecordColumns } from '../../runtime/log/log.js';
@@ -16,18 +16,18 @@ export class DocumentView {
   readonly #codec: Codec;
   readonly #partitions: number;
   readonly #cursor = new AvroCursor();
-  /** Given tags, of which there are few, and their primary subtag; null: no tag. */
+  /** The few different tags seen, and their primary subtag; null: not a tag. */
   readonly #tags = new Map<string, string | null>();
   bytes: Buffer = Buffer.alloc(0);
   textStart = 0;
   textEnd = 0;
-  /** Equal where there is none, or an empty one. */
+  /** Equal if the source is null or empty. */
   sourceStart = 0;
   sourceEnd = 0;
   /** Null: not given. */
   language: string | null = null;
 
-  /** `partitions`: of the topic, to check that each key lies where every reader expects it. */
+  /** `partitions`: of the topic, to check that each key is where every reader expects it. */
   constructor(codec: Codec, partitions: number) {
     this.#codec = codec;
     this.#partitions = partitions;
@@ -38,7 +38,7 @@ export class DocumentView {
     return wrongKey('doc_id', batch, i, this.#partitions);
   }
 
-  /** Whether a document of the batch may name no language. One that cannot be read counts, because nobody can say. */
+  /** Whether any document of the batch may lack a language. Unreadable ones count, because it is unknown. */
   someLackLanguage(batch: RecordColumns): boolean {
     for (let i = 0; i < batch.count; i++) {
       const start = batch.valueStart[i]!;
@@ -57,7 +57,7 @@ export class DocumentView {
     return false;
   }
 
-  /** Reads row i, whose value is not null and whose key is in order. Null when it is well-formed. */
+  /** Reads row i, whose value is not null and whose key is valid. Null if it is well-formed. */
   read(batch: RecordColumns, i: number): RecordProblem | null {
     const start = batch.valueStart[i]!;
     const end = batch.valueEnd[i]!;
@@ -131,7 +131,7 @@ export class DocumentView {
     if (language !== null) return null;
     return {
       code: 'invalid_language',
-      message: `language ${JSON.stringify(tag)} is no tag such as de or pt-BR; null asks to detect it`,
+      message: `language ${JSON.stringify(tag)} is not a tag such as de or pt-BR; use null to have it detected`,
     };
   }
 }
@@ -140,7 +140,7 @@ function undecodable(why: string): RecordProblem {
   return { code: 'undecodable', message: `not a Document: ${why}` };
 }
 
-/** How often U+FFFD stands in bytes[start..end): a decoder puts one for what it cannot read. */
+/** Number of U+FFFD in bytes[start..end): a decoder inserts one for what it cannot read. */
 function replacements(bytes: Buffer, start: number, end: number): number {
   const range = bytes.subarray(start, end);
   let count = 0;

@@ -1,12 +1,12 @@
-/** A kind of document: its language and its source, as a small number. What is counted is counted per kind. */
+/** A kind of document: its language and its source, as a small number. Everything is counted per kind. */
 import { Interner } from '../../runtime/tasks/state/interner.js';
 import { OTHER_SOURCE } from './terms-record.js';
 
 const SLASH = 0x2f;
 /**
- * Sources of a language that a task tells apart; the documents of further ones count as those of `other`. Somebody's
- * source will be a URL one day, and the counts of a term by source are one record: twelve tasks of 128 sources with the
- * longest names there may be still fit in.
+ * Sources of a language that a task distinguishes; the documents of further ones count as those of `other`. Sooner or
+ * later someone's source will be a URL, and the counts of a term by source are one record: twelve tasks of 128 sources
+ * with the longest possible names still fit in.
  */
 export const TASK_SOURCES_MAX = 128;
 
@@ -24,7 +24,7 @@ export class Kinds {
     return this.#names.count;
   }
 
-  /** The kind of a document named name[0..length), or that of its language's other sources; overwrites the name then. */
+  /** The kind of a document named name[0..length), or that of its language's other sources; may overwrite the name. */
   choose(name: Buffer, length: number): number {
     const known = this.#names.find(name, 0, length);
     if (known >= 0) return known;
@@ -48,7 +48,7 @@ export class Kinds {
     return kind;
   }
 
-  /** Number of its language. */
+  /** The number of the kind's language. */
   languageOf(kind: number): number {
     return this.#languageOf[kind]!;
   }

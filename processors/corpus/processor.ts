@@ -1,6 +1,6 @@
 /**
- * The two halves of the corpus application: `corpus` reads `documents` and tells the re-key hop what each commit changed,
- * `corpus-terms` adds that up per term and writes `terms`.
+ * The two halves of the corpus application: `corpus` reads `documents` and writes the changes of each commit to the
+ * re-key hop, `corpus-terms` adds them up per term and writes `terms`.
  */
 import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
 import type { Codec } from '../../schemas/codec.js';
@@ -10,9 +10,9 @@ import { type CorpusOutcome, CorpusPart } from './corpus-part.js';
 import { TermsPart } from './terms-part.js';
 
 /**
- * Raise it whenever what counts as a word or a language changes, or the shape of the state: the task then refuses old
- * state instead of mixing. (Not for another ICU, which cuts some Thai or Chinese words in another way: a document is
- * taken out as it was counted, whoever counted it.)
+ * Raise it whenever the definition of a word or a language changes, or the shape of the state: the task then refuses
+ * old state instead of mixing. (Not for another ICU, which splits some Thai or Chinese words differently: a document is
+ * removed exactly as it was counted, whichever ICU counted it.)
  */
 const CORPUS_FOLD_VERSION = 1;
 const TERMS_FOLD_VERSION = 1;
@@ -43,7 +43,7 @@ interface CorpusTermsProcessorOptions {
   readonly application: string;
   readonly topics: CorpusTopics;
   readonly codec: Codec;
-  /** How long a shard that keeps changing waits to be written, ms. */
+  /** How long a shard that keeps changing waits before it is written, ms. */
   readonly intervalMs: number;
 }
 

@@ -1,27 +1,27 @@
 /**
  * When a shard is written: after it has been quiet for 5 s, or once its first unwritten change is an interval old, and
- * never more than a few megabytes per commit: fifty languages of 256 shards would be one transaction otherwise.
+ * at most a few megabytes per commit: otherwise fifty languages of 256 shards would be one transaction.
  *
- * Times are the emitter's, told apart from the log's: while a task catches up, every record is old, and by its log time
- * each shard would look quiet at every commit.
+ * Times are the emitter's, not the log's: while a task catches up, every record is old, and by its log time each shard
+ * would look quiet at every commit.
  */
 import { capacityFor, DueSet, enlarged } from '../../runtime/tasks/state/columns.js';
 import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
 
 const QUIET_MS = 5_000;
-/** Bytes after which a commit writes no further shard. */
+/** Number of bytes after which a commit writes no further shard. */
 const COMMIT_BYTES_MAX = 2 * 1024 * 1024;
 
 export class ShardOutput {
   readonly #intervalMs: number;
-  /** Shards with changes that are not written, in order of the first one. */
+  /** Shards with unwritten changes, in order of the first one. */
   readonly #waiting = new DueSet();
   /** Per shard: input offset of the first change. */
   #since = new Float64Array(256);
   /** Per shard: when the first and the last change were noticed. */
   #firstMs = new Float64Array(256);
   #lastMs = new Float64Array(256);
-  /** Shards that changed and have not been noticed. */
+  /** Shards with changes that have not been noticed. */
   readonly #touched = new DueSet();
   #taken: number[] = [];
 
@@ -52,7 +52,7 @@ export class ShardOutput {
   }
 
   /**
-   * Writes what is ready at asOf; `write` returns the bytes. Called again before committed(), it writes the same shards.
+   * Writes the shards ready at asOf; `write` returns the bytes. Repeated before committed(), it writes the same shards.
    */
   emit(asOf: number, write: (shard: number) => number): void {
     this.#notice(asOf);
@@ -70,7 +70,7 @@ export class ShardOutput {
     }
   }
 
-  /** What emit() wrote is in the log. */
+  /** The shards that emit() wrote are in the log. */
   committed(): void {
     if (this.#taken.length === 0) return;
     const taken = new Set(this.#taken);
@@ -78,7 +78,7 @@ export class ShardOutput {
     this.#taken = [];
   }
 
-  /** Oldest offset whose change is not written once what was taken is; `position` when there is none. */
+  /** Oldest offset whose change is not written once the taken shards are; `position` if there is none. */
   oldestDue(position: number): number {
     const taken = new Set(this.#taken);
     for (const shard of this.#waiting.ids) if (!taken.has(shard)) return Math.min(this.#since[shard]!, position);
@@ -90,7 +90,7 @@ export class ShardOutput {
     into.copy('since', this.#since);
   }
 
-  /** `oldestDue` of the newest marker: whoever changed before it has been written since. */
+  /** `oldestDue` of the newest marker: shards changed before it have been written since. */
   load(from: ColumnSource, oldestDue: number): void {
     const waiting = from.take('waiting', Int32Array);
     const since = from.take('since', Float64Array);
@@ -106,7 +106,7 @@ export class ShardOutput {
     this.#touched.clear();
   }
 
-  /** At once where the change was noticed at a time that has not come: the clock was ahead then. */
+  /** At once if the change was noticed at a time still to come: the clock was ahead then. */
   #isReady(shard: number, now: number): boolean {
     const lastMs = this.#lastMs[shard]!;
     return now < lastMs || now - lastMs >= QUIET_MS || now - this.#firstMs[shard]! >= this.#intervalMs;

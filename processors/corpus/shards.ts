@@ -1,6 +1,6 @@
 /**
- * Terms of a language lie in 256 shards: FNV-1a (32 bits) of the term's UTF-8 bytes, modulo 256. How many documents the
- * language has lies in shard 0.
+ * Terms of a language are in 256 shards: FNV-1a (32 bits) of the term's UTF-8 bytes, modulo 256. The number of
+ * documents of the language is in shard 0.
  */
 export const SHARDS = 256;
 export const TOTALS_SHARD = 0;

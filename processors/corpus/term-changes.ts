@@ -1,7 +1,7 @@
 /**
- * What the documents of one commit give to and take from terms, net: the content of the re-key hop. A frequent word is
- * one number however many documents of the commit hold it, and a document that only moved a few words gives only these.
- * Kept until the commit is in the log, so that an uncommitted write can be repeated.
+ * What the documents of one commit add to and remove from terms, net: the content of the re-key hop. A frequent word is
+ * one number, however many documents of the commit contain it, and a document in which only a few words changed
+ * contributes only these. Kept until the commit is in the log, so that an uncommitted write can be repeated.
  */
 import type { Output } from '../../runtime/tasks/processor.js';
 import { capacityFor, DueSet, enlarged, IntList } from '../../runtime/tasks/state/columns.js';
@@ -11,10 +11,10 @@ import { SHARDS, TOTALS_SHARD } from './shards.js';
 import type { Vocabulary } from './vocabulary.js';
 
 const NONE = -1;
-/** A record is closed above this; the next goes on with further terms under the same key. */
+/** A record is closed above this; the next one continues with further terms under the same key. */
 const RECORD_BYTES_MAX = 256 * 1024;
 const NOTHING = Buffer.alloc(0);
-/** Places within a change, behind the term. */
+/** Positions within a change, after the term. */
 const KIND = 1;
 const DOCUMENTS = 2;
 const NEXT = 3;
@@ -32,7 +32,7 @@ export class TermChanges {
   /** Language · 256 + shard. */
   readonly #groups = new DueSet();
   #head = new Int32Array(0);
-  /** Kinds with documents gained or lost, and how many. */
+  /** Kinds that gained or lost documents, and how many. */
   readonly #moved = new DueSet();
   #movedBy = new Int32Array(64);
   readonly #sources = new IntList();
@@ -43,7 +43,7 @@ export class TermChanges {
     this.#kinds = kinds;
   }
 
-  /** `by` documents of a kind more, or fewer. */
+  /** The number of documents of a kind changes by `by`. */
   addDocuments(kind: number, by: number): void {
     if (kind >= this.#movedBy.length)
       this.#movedBy = enlarged(this.#movedBy, capacityFor(kind + 1, this.#movedBy.length));
@@ -51,7 +51,7 @@ export class TermChanges {
     this.#movedBy[kind]! += by;
   }
 
-  /** `by` documents of a kind more, or fewer, hold the term. */
+  /** The number of documents of a kind that contain the term changes by `by`. */
   add(kind: number, term: number, by: number): void {
     const slots = this.#slots;
     const changes = this.#changes;
@@ -106,7 +106,7 @@ export class TermChanges {
     }
   }
 
-  /** Chains what did not cancel out by language and shard. */
+  /** Chains the changes that did not cancel out, by language and shard. */
   #group(): void {
     const changes = this.#changes;
     this.#groups.clear();

@@ -1,7 +1,7 @@
 /**
  * The term list of every document: sorted numbers as differences in varints, about two bytes a term, end to end in
- * chunks. A list that is replaced or taken out leaves a hole; a chunk that is more hole than list moves what is left of it
- * to the newest one, so no more than half of the memory is ever lost, and no pause is longer than one chunk takes.
+ * chunks. A list that is replaced or removed leaves a hole; when more than half of a chunk is holes, its remaining
+ * lists move to the newest chunk, so at most half of the memory is wasted, and no pause is longer than one chunk takes.
  *
  * A list in its chunk: document, number of terms, then the differences, all varints.
  */
@@ -14,12 +14,12 @@ const NONE = -1;
 interface Chunk {
   readonly bytes: Uint8Array;
   used: number;
-  /** Bytes of lists that are still somebody's. */
+  /** Bytes of lists still in use. */
   live: number;
 }
 
 export class TermLists {
-  /** Null: given back. */
+  /** Null: released. */
   readonly #chunks: (Chunk | null)[] = [];
   readonly #freed: number[] = [];
   #current = NONE;
@@ -27,7 +27,7 @@ export class TermLists {
   #chunkOf = new Int32Array(1024).fill(NONE);
   #startOf = new Int32Array(1024);
   #lengthOf = new Int32Array(1024);
-  /** Where the last varint that was read ends. */
+  /** The end of the last varint read. */
   #at = 0;
 
   get bytesHeld(): number {
@@ -35,12 +35,12 @@ export class TermLists {
     return chunks + 3 * this.#chunkOf.byteLength;
   }
 
-  /** Bytes of lists, holes left out. */
+  /** Bytes of lists, excluding holes. */
   get bytesLive(): number {
     return this.#chunks.reduce((sum, chunk) => sum + (chunk?.live ?? 0), 0);
   }
 
-  /** Keeps terms[0..count), which ascend, as the document's list, in place of any former one. */
+  /** Stores terms[0..count), which ascend, as the document's list, replacing any previous one. */
   put(document: number, terms: Int32Array, count: number): void {
     this.drop(document);
     this.#reserve(document);
@@ -63,14 +63,14 @@ export class TermLists {
     this.#lengthOf[document] = at - used;
   }
 
-  /** How many terms the document has. */
+  /** Number of terms of the document. */
   countOf(document: number): number {
     const { bytes } = this.#chunks[this.#chunkOf[document]!]!;
     this.#varint(bytes, this.#startOf[document]!);
     return this.#varint(bytes, this.#at);
   }
 
-  /** Writes the document's terms, ascending, to the start of `into`, which has room for them; returns how many. */
+  /** Writes the document's terms, ascending, to the start of `into`, which has room for them; returns their number. */
   read(document: number, into: Int32Array): number {
     const { bytes } = this.#chunks[this.#chunkOf[document]!]!;
     this.#varint(bytes, this.#startOf[document]!);
@@ -91,7 +91,7 @@ export class TermLists {
     return count;
   }
 
-  /** Forgets the document's list, if it has one. */
+  /** Removes the document's list, if it has one. */
   drop(document: number): void {
     const number = document < this.#chunkOf.length ? this.#chunkOf[document]! : NONE;
     if (number === NONE) return;
@@ -120,7 +120,7 @@ export class TermLists {
     this.#freed.push(number);
   }
 
-  /** The newest chunk, with room for so many bytes. */
+  /** The newest chunk, with room for this many bytes. */
   #room(bytes: number): Chunk {
     const current = this.#current === NONE ? null : this.#chunks[this.#current]!;
     if (current !== null && current.used + bytes <= current.bytes.length) return current;

@@ -1,8 +1,11 @@
 /**
- * Documents per (language, term, source) in columns: a number per (language, term), a chain of counts by source behind
- * it, and a chain of terms per (language, shard) for emission. The documents of a language stand under the empty term.
+ * Documents per (language, term, source) in columns: a number per (language, term), a chain of its counts by source,
+ * and a chain of terms per (language, shard) for emission. The documents of a language are counted under the empty
+ * term.
  *
- * A term that no document holds any more keeps its number until the task starts again.
+ * A term that no document contains any more keeps its number until the task restarts. In the changelog it first leaves
+ * a row without counts: without it, a restore would fold earlier records into a fresh count, and subtract from it what
+ * was never added. Once none of those records can be read again, the row goes too (`emptied` knows when).
  */
 import { FreshetError } from '../../runtime/process/errors.js';
 import { capacityFor, enlarged } from '../../runtime/tasks/state/columns.js';
@@ -12,7 +15,7 @@ import { FNV_OFFSET, FNV_PRIME, fnv1a, shardOf, TOTALS_SHARD } from './shards.js
 import { Vocabulary } from './vocabulary.js';
 
 const NONE = -1;
-/** Places within a count, behind the source. */
+/** Positions within a count, after the source. */
 const DOCUMENTS = 1;
 const NEXT = 2;
 const SLASH = 0x2f;
@@ -34,13 +37,13 @@ export class TermTable {
   #firstOf = new Int32Array(256).fill(NONE);
   /** Per group: the number of the empty term, or -1. */
   #totalsOf = new Int32Array(256).fill(NONE);
-  /** Terms that have their columns. */
+  /** Number of terms that have columns. */
   #placed = 0;
   #counts = 0;
   /** Four per count, so that they lie in one cache line: source, documents, the next count of the term, nothing. */
   #cells = new Int32Array(4 * 1024);
 
-  /** Number of a group by its key. */
+  /** The number of a group by its key. */
   obtainGroup(bytes: Uint8Array, start: number, end: number): number {
     const group = this.groups.intern(bytes, start, end);
     if (group >= this.#firstOf.length) {
@@ -52,7 +55,7 @@ export class TermTable {
     return group;
   }
 
-  /** Number of a term of the group's language; of the empty term where start = end. */
+  /** The number of a term of the group's language; of the empty term if start = end. */
   obtain(group: number, bytes: Buffer, start: number, end: number): number {
     const name = this.#name;
     const { arena } = this.groups;
@@ -71,7 +74,7 @@ export class TermTable {
     return this.#place(this.names.intern(name, 0, length, hash), group, start === end);
   }
 
-  /** Number of a term by its name, `<language>/<term>`, with its group. */
+  /** The number of a term by its name, `<language>/<term>`, with its group. */
   obtainByName(bytes: Buffer, start: number, end: number): number {
     const slash = bytes.indexOf(SLASH, start);
     const isTotals = slash + 1 === end;
@@ -105,7 +108,7 @@ export class TermTable {
     return this.#groupOf[term]!;
   }
 
-  /** First term of a group, or -1; nextInGroup goes on. */
+  /** First term of a group, or -1; nextInGroup continues. */
   firstOf(group: number): number {
     return this.#firstOf[group]!;
   }
@@ -139,14 +142,14 @@ export class TermTable {
     if (sum < 0 || sum > 2 ** 31 - 1)
       throw new FreshetError(
         'internal',
-        `${this.names.stringOf(term)} would be held by ${sum} documents of source ` +
+        `${this.names.stringOf(term)} would be in ${sum} documents of source ` +
           `"${this.sources.stringOf(source)}" at offset ${offset} of the hop`,
       );
     this.#cells[cell + DOCUMENTS] = sum;
     return sum;
   }
 
-  /** Forgets the counts of a term. */
+  /** Clears the counts of a term. */
   clear(term: number): void {
     for (let cell = this.#head[term]!; cell !== NONE; cell = this.#cells[cell + NEXT]!)
       this.#cells[cell + DOCUMENTS] = 0;
@@ -158,7 +161,7 @@ export class TermTable {
     return true;
   }
 
-  /** Visits the counts of a term that are not 0. */
+  /** Visits the nonzero counts of a term. */
   visit(term: number, visit: (source: number, documents: number) => void): void {
     const cells = this.#cells;
     for (let cell = this.#head[term]!; cell !== NONE; cell = cells[cell + NEXT]!)

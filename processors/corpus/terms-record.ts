@@ -1,19 +1,21 @@
-/** What readers see of a shard: its terms, most frequent first, in columns by source; bounded in bytes and in columns. */
+/**
+ * The published record of a shard: its terms, most frequent first, in columns by source; bytes and columns are limited.
+ */
 import { AvroWriter } from '../../schemas/avro-writer.js';
 import type { TermTable } from './term-table.js';
 
-/** Columns of a record at most, the last one then holds what all other sources add up to. */
+/** The most columns a record may have; the last one then holds the sum of all other sources. */
 export const SOURCES_MAX = 64;
-/** What sources are called that are not told apart. */
+/** The name for sources that are not distinguished. */
 export const OTHER_SOURCE = 'other';
-/** Terms are left out above this; with names and framing a record stays far below the largest one allowed. */
+/** Terms are left out above this; with names and framing, a record stays far below the maximum size. */
 export const TERMS_BYTES_MAX = 400 * 1024;
 
 export class TermsRecord {
   readonly #table: TermTable;
   readonly #header = new AvroWriter();
   readonly #body = new AvroWriter();
-  /** Terms of the shard that documents hold, and how many do. */
+  /** Terms of the shard that are in at least one document, and how many they are. */
   #terms = new Int32Array(256);
   #frequency = new Float64Array(256);
   /** Per source: its documents in the shard, its column. */
@@ -26,7 +28,7 @@ export class TermsRecord {
     this.#table = table;
   }
 
-  /** The value for a shard as of asOf, a view good until the next call; null when it holds nothing any more. */
+  /** The value for a shard as of asOf, a view valid until the next call; null if it holds nothing any more. */
   encode(prefix: Uint8Array, group: number, asOf: number): Buffer | null {
     const count = this.#collect(group);
     const totals = this.#table.totalsOf(group);
@@ -64,7 +66,7 @@ export class TermsRecord {
       .finish();
   }
 
-  /** Gathers terms, frequencies and sums by source; returns the number of terms. */
+  /** Collects terms, frequencies and sums by source; returns the number of terms. */
   #collect(group: number): number {
     const table = this.#table;
     const sources = table.sources.count;
@@ -109,10 +111,10 @@ export class TermsRecord {
     return end - names.startOf(a) - (otherEnd - names.startOf(b));
   };
 
-  /** Names of the columns, by name; sets the column of every source that occurs. */
+  /** Column names, in order; sets the column of every source that occurs. */
   #chooseColumns(totals: number): string[] {
     const { sources } = this.#table;
-    // Where the language's totals are, they say which sources are large.
+    // If the language's totals are here, they say which sources are large.
     if (totals >= 0) {
       this.#sourceSum.fill(0);
       this.#table.visit(totals, this.#add);

@@ -1,7 +1,7 @@
 /**
- * Terms as small integers, in order of first sight: so frequent ones have small numbers. Like Interner, for callers that
- * have the hash already, with each term's shard. A term that no document holds any more keeps its number until the task
- * starts anew.
+ * Terms as small integers, in order of first sight, so that frequent ones have small numbers. Like Interner, for
+ * callers that already have the hash, with each term's shard. A term that no document contains any more keeps its
+ * number until the task restarts.
  */
 import { FreshetError } from '../../runtime/process/errors.js';
 import { enlarged } from '../../runtime/tasks/state/columns.js';
@@ -27,7 +27,7 @@ export class Vocabulary {
     return this.#arena.length + this.#slots.byteLength + this.#starts.byteLength;
   }
 
-  /** Number of bytes[start..start+length), whose FNV-1a is `hash`; given if it is new. */
+  /** The number of bytes[start..start+length), whose FNV-1a is `hash`; assigned if it is new. */
   intern(bytes: Buffer, start: number, length: number, hash: number): number {
     const slots = this.#slots;
     const arena = this.#arena;
@@ -49,7 +49,7 @@ export class Vocabulary {
     }
   }
 
-  /** Number of bytes[start..end), or -1. */
+  /** The number of bytes[start..end), or -1. */
   find(bytes: Buffer, start: number, end: number): number {
     const hash = fnv1a(bytes, start, end);
     const mask = this.#slots.length - 1;
@@ -95,7 +95,7 @@ export class Vocabulary {
     this.#shards = enlarged(this.#shards, slots.length >> 2);
   }
 
-  /** Where all terms lie end to end, and the range of each; for writers that copy. */
+  /** All terms end to end, and the range of each; for writers that copy. */
   get arena(): Buffer {
     return this.#arena;
   }
@@ -112,7 +112,7 @@ export class Vocabulary {
     return this.#shards[id]!;
   }
 
-  /** A view that holds until the next intern. */
+  /** A view, valid until the next intern. */
   bytesOf(id: number): Buffer {
     return this.#arena.subarray(this.#starts[id]!, this.#starts[id + 1]!);
   }
@@ -121,18 +121,18 @@ export class Vocabulary {
     return this.#arena.toString('utf8', this.#starts[id]!, this.#starts[id + 1]!);
   }
 
-  /** The bytes and where they start; the rest is cheaper to make again than to keep. */
+  /** The bytes and where they start; the rest is cheaper to rebuild than to save. */
   save(into: ColumnSink): void {
     const { buffer, byteOffset } = this.#arena;
     into.copy('bytes', new Uint8Array(buffer, byteOffset, this.#used));
     into.copy('starts', this.#starts, this.#count + 1);
   }
 
-  /** In place of nothing: what was saved, under the same numbers. */
+  /** Loads saved contents into an empty vocabulary, under the same numbers. */
   load(from: ColumnSource): void {
     const bytes = from.take('bytes', Uint8Array);
     const starts = from.take('starts', Uint32Array);
-    if (starts.at(-1) !== bytes.length) throw new FreshetError('invalid_data', 'its terms do not fit their bytes');
+    if (starts.at(-1) !== bytes.length) throw new FreshetError('invalid_data', 'its terms do not match their bytes');
     const arena = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     for (let id = 0; id + 1 < starts.length; id++) {
       const start = starts[id]!;
@@ -142,7 +142,7 @@ export class Vocabulary {
   }
 }
 
-/** The low bits choose the shard and are no better spread than that: the high ones are folded in. */
+/** The low bits choose the shard and are not well distributed within one: the high ones are folded in. */
 function slotOf(hash: number, mask: number): number {
   return ((hash ^ (hash >>> 15)) << 1) & mask;
 }

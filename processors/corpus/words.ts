@@ -1,17 +1,17 @@
 /**
  * The words of a text, from its UTF-8 bytes, without a string per word:
  *
- * - A word is a letter and all letters and combining marks behind it, in lower case (each code point by itself) and in
- *   NFC. Everything else stands between words: digits too, so a number is no word.
- * - An apostrophe (' or ’, kept as ') between two letters stays inside: don't, it's, зв'язок. Not so before a Latin vowel
- *   or h, where it marks a Romance elision: l'homme is l and homme, qu'il is qu and il, dell'anno is dell and anno. So
- *   French, Italian and Catalan articles are counted as the stopwords they are, and their nouns as themselves; English
- *   contractions begin with a consonant. (Aujourd'hui, which is one word, pays for it.)
- * - Scripts that put no spaces between words (Han, kana, Thai, Lao, Khmer, Myanmar, …) are cut by the dictionaries of
+ * - A word is a letter and all letters and combining marks that follow it, in lower case (each code point by itself)
+ *   and in NFC. Everything else separates words: digits too, so a number is not a word.
+ * - An apostrophe (' or ’, kept as ') between two letters is part of the word: don't, it's, зв'язок. But not before a
+ *   Latin vowel or h, where it marks a Romance elision: l'homme is l and homme, qu'il is qu and il, dell'anno is dell
+ *   and anno. So French, Italian and Catalan articles are counted as the stopwords they are, and their nouns as
+ *   themselves; English contractions begin with a consonant. (The price is aujourd'hui, which is one word.)
+ * - Scripts without spaces between words (Han, kana, Thai, Lao, Khmer, Myanmar, …) are split by the dictionaries of
  *   ICU, run by run, so that scripts may alternate in one text.
- * - A word of more than 64 bytes is none: it is a chain of something else.
+ * - More than 64 bytes are not a word but a chain of something else.
  *
- * The bytes of most words are folded while they are read; only what normalisation might change becomes a string.
+ * The bytes of most words are folded while they are read; only words that normalisation might change become strings.
  */
 import { isUtf8 } from 'node:buffer';
 import {
@@ -29,15 +29,15 @@ import { FNV_OFFSET, FNV_PRIME, fnv1a } from './shards.js';
 
 /** In UTF-8, folded. */
 const WORD_BYTES_MAX = 64;
-/** Folding makes a word shorter by a factor of three at the most: what is longer than this is too long in any case. */
+/** Folding makes a word shorter by at most a factor of three: anything longer than this is too long in any case. */
 const RAW_BYTES_MAX = 4 * WORD_BYTES_MAX;
 const APOSTROPHE = 0x27;
 const CURLY_APOSTROPHE = 0x2019;
 const PLANE = 0x10000;
 
-/** Takes the words one by one. */
+/** Receives the words one at a time. */
 export interface WordSink {
-  /** The word is bytes[0..length), good until the next one; `hash` is its FNV-1a. */
+  /** The word is bytes[0..length), valid until the next one; `hash` is its FNV-1a. */
   word(bytes: Buffer, length: number, hash: number): void;
 }
 
@@ -45,10 +45,10 @@ export class Words {
   readonly #kind = characters().kind;
   readonly #lower = characters().lower;
   readonly #folded = Buffer.alloc(4 * RAW_BYTES_MAX);
-  // The language makes no difference to the dictionaries; a fixed one keeps the machine's out of it.
+  // The language does not affect the dictionaries; a fixed one avoids the machine's locale.
   readonly #segmenter = new Intl.Segmenter('en', { granularity: 'word' });
 
-  /** Gives every word of bytes[start..end), which must be valid UTF-8, to the sink, in order. */
+  /** Passes every word of bytes[start..end), which must be valid UTF-8, to the sink, in order. */
   scan(bytes: Buffer, start: number, end: number, sink: WordSink): void {
     const kinds = this.#kind;
     let at = start;
@@ -111,7 +111,7 @@ export class Words {
       unsettled |= (kind & UNSETTLED) | (kind & last & COMBINING);
       last = kind;
       at += size;
-      // Anything longer is no word: what lies in the buffer then is not looked at.
+      // Anything longer is not a word, so the contents of the buffer do not matter then.
       if (length > WORD_BYTES_MAX) continue;
       const small = size < 4 && kind !== 0 ? lower[code]! : code;
       if (small < 0x80) {
@@ -163,14 +163,14 @@ export class Words {
   }
 
   #give(word: string, sink: WordSink): void {
-    // A code unit has one byte at least: what is too long for the buffer is too long for a word.
+    // A code unit takes at least one byte: a text too long for the buffer is too long for a word.
     if (word.length > WORD_BYTES_MAX) return;
     const length = this.#folded.write(word, 0, 'utf8');
     if (length <= WORD_BYTES_MAX) sink.word(this.#folded, length, fnv1a(this.#folded, 0, length));
   }
 }
 
-/** NFC comes first because a mark may belong to a capital letter, and last because only the small one may join with it. */
+/** NFC first, because a mark may belong to a capital letter; and last, because some combine only with the small one. */
 function foldedWord(raw: string): string {
   let small = '';
   for (const character of raw.normalize('NFC')) small += lowerCase(character);
@@ -194,8 +194,8 @@ function sizeOf(code: number): number {
 const shared = { words: null as Words | null };
 
 /**
- * The distinct words of a text as the corpus counts them, in order of first occurrence, however many they are. What is
- * no valid UTF-8 (in a string: a lone surrogate) separates words.
+ * The distinct words of a text as the corpus counts them, in order of first occurrence, however many there are. Invalid
+ * UTF-8 (in a string: a lone surrogate) separates words.
  */
 export function termsOf(text: Buffer | string): Set<string> {
   let bytes = typeof text === 'string' ? Buffer.from(text, 'utf8') : text;

@@ -49,13 +49,15 @@ export class CatchUp implements Backlog {
     const { log, task, held, read, prepare, onProblem } = this.#o;
     this.#stretches = stretches.filter(({ start, end }) => start < end);
     this.#gone = new Set(held.keys());
-    const visit = (batch: RecordColumns, row: number) => {
-      const reading = read(batch, row);
-      // Where there is a marker, later ones lie ahead of it and earlier ones were rejected before it.
-      if (isFirst) onProblem(batch, row, reading);
-      if (reading.key !== null) this.#note(reading.key, reading.text, batch.offsets[row]!);
-    };
-    await readStretches(log, stretches, task, signal, visit, prepare);
+    await readStretches(log, stretches, task, signal, async (batch) => {
+      await prepare(batch);
+      for (let row = 0; row < batch.count; row++) {
+        const reading = read(batch, row);
+        // Where there is a marker, later ones lie ahead of it and earlier ones were rejected before it.
+        if (isFirst) onProblem(batch, row, reading);
+        if (reading.key !== null) this.#note(reading.key, reading.text, batch.offsets[row]!);
+      }
+    });
   }
 
   get size(): number {

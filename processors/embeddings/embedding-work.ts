@@ -72,9 +72,11 @@ export class EmbeddingWork implements AwaitedWork {
       const end = await topic.stableEnd(signal);
       stretches.push({ ...place, start: (await topic.offsets()).earliest, end });
     }
-    await readStretches(log, stretches, task, signal, (batch, row) => {
-      const home = partitionOf(partitions, batch.bytes, batch.keyStart[row]!, batch.keyEnd[row]!);
-      if (own.includes(home)) this.#held.take(codec, batch, row);
+    await readStretches(log, stretches, task, signal, (batch) => {
+      for (let row = 0; row < batch.count; row++) {
+        const home = partitionOf(partitions, batch.bytes, batch.keyStart[row]!, batch.keyEnd[row]!);
+        if (own.includes(home)) this.#held.take(codec, batch, row);
+      }
     });
     return { held: this.#held.size };
   }

@@ -19,14 +19,14 @@ export function dayContribution(weight: number, ts: number, day: number, halfLif
 }
 
 /**
- * Factors 2^(−lag·day/H) for lags of 0 to 89 days. Sums are carried to the start of the entity's newest day first and
+ * Factors 2^(−lag·day/H) for lags of 0 to 89 days. Sums are first carried to the start of the entity's newest day and
  * only then to as_of, so that no half-life, however short, makes a share 0/0.
  */
 export function lagFactors(halfLifeMs: number): Float64Array {
   return Float64Array.from({ length: WINDOW_DAYS }, (_, lag) => 2 ** ((-lag * DAY_MS) / halfLifeMs));
 }
 
-/** What carries a sum from the start of a day to as_of. */
+/** The factor that carries a sum from the start of a day to as_of. */
 export function carry(day: number, asOfMs: number, halfLifeMs: number): number {
   return 2 ** ((day * DAY_MS - asOfMs) / halfLifeMs);
 }

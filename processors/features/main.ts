@@ -1,8 +1,7 @@
-/** Starts the features application: the tasks of activity and popularity that this member is given. */
-
+/** Starts the features application: the tasks of activity and popularity assigned to this member. */
 import { startAll, stopAll } from '../../runtime/process/service.js';
 import type { TaskSettings } from '../../runtime/tasks/settings.js';
-import { featureTopics } from '../../topics/features.js';
+import type { FeatureSet } from '../../topics/feature-set.js';
 import { applicationOf, type Processors, type ProcessorsOptions } from '../application.js';
 import { activityProcessor } from './activity/processor.js';
 import { Catalogue } from './catalogue/catalogue.js';
@@ -14,15 +13,18 @@ const HOUR_MS = 3_600_000;
 
 interface FeaturesOptions extends ProcessorsOptions {
   readonly settings: TaskSettings & FeatureSettings;
-  /** Version of the application: its topics, group and transactional ids carry it. */
-  readonly version: number;
+  readonly set: FeatureSet;
 }
 
-/** The features application as a service; start() resolves when the group is joined, not when tasks are restored. */
-export function createProcessors(options: FeaturesOptions): Processors {
-  const { log, codec, settings, logger, metrics, clock, version } = options;
-  const topics = featureTopics(version);
-  const application = `features.v${version}`;
+/** The processors of one version. */
+export interface FeatureProcessors extends Processors {
+  readonly set: FeatureSet;
+}
+
+/** One version of the features application as a service; start() resolves when the group is joined, not when tasks are restored. */
+export function createProcessors(options: FeaturesOptions): FeatureProcessors {
+  const { set, log, codec, settings, logger, metrics, clock } = options;
+  const { application, topics } = set;
   const { intake } = featureMetrics(metrics);
   const catalogue = new Catalogue({ log, codec, logger, clock });
   const activity = activityProcessor({
@@ -48,6 +50,7 @@ export function createProcessors(options: FeaturesOptions): Processors {
   const tasks = applicationOf(application, [activity, popularity], options);
   const services = [catalogue, tasks];
   return {
+    set,
     name: application,
     application: tasks,
     start: () => startAll(services),

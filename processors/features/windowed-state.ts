@@ -1,8 +1,8 @@
 /**
- * What every windowed fold keeps beside its sums: the partition clock, the rows per (entity, day), who is due for the
- * next emission, and the midnight sweep. Days leave memory with the partition clock, which is in the log; what readers
- * see follows the emitter's clock, which is not: so emission reads only the window of its as_of, and the sweep re-emits
- * who lost a day. Both ways a leaving day puts its entities into the sweep exactly once.
+ * State of every windowed fold in addition to its sums: the partition clock, the rows per (entity, day), the entities
+ * due for the next emission, and the midnight sweep. Days leave memory by the partition clock, which is in the log;
+ * what readers see follows the emitter's clock, which is not. So an emission reads only the window of its as_of, and
+ * the sweep re-emits entities that lost a day. Either way, a leaving day puts its entities into the sweep exactly once.
  */
 import { DueSet, IntList } from '../../runtime/tasks/state/columns.js';
 import { EntityDays } from '../../runtime/tasks/state/entity-days.js';
@@ -11,8 +11,8 @@ import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-c
 import { dayOf, WINDOW_DAYS, windowStart } from './days.js';
 
 /**
- * A sweep is spread over this time, a third of what it may take: at full speed it held live changes up for seconds
- * (p99 7 s at a million users, with the sweep over in 65 s).
+ * A sweep is spread over this time, a third of its limit: at full speed it delayed live changes by seconds (p99 7 s at
+ * a million users, with the sweep over in 65 s).
  */
 const SWEEP_MS = 300_000;
 const SWEEP_PER_COMMIT_MIN = 50;
@@ -28,7 +28,7 @@ export class WindowedState {
   #sweptDay = -1;
   #sweepDay = -1;
   #dueEmitted = 0;
-  /** Those of them that a table has changed since they were visited. */
+  /** Due entities that a table has changed since they were visited. */
   readonly #changedSince = new Set<number>();
   readonly #sweep = new IntList();
   #sweepAt = 0;
@@ -88,7 +88,7 @@ export class WindowedState {
     }
   }
 
-  /** After a commit was acknowledged. */
+  /** Call after a commit was acknowledged. */
   save(into: ColumnSink): void {
     this.rows.save(into.within('rows'));
     this.unflushed.save(into.within('unflushed'));
@@ -97,9 +97,9 @@ export class WindowedState {
   }
 
   /**
-   * In place of a fresh state; as while restoring, nothing expires until start(). `sweptDay`: of the newest marker. Who
-   * was waiting for a sweep that has finished since waits no more; an unfinished one keeps them, because their rows may
-   * have left memory already. Returns whether it has finished.
+   * Replaces a fresh state; as while restoring, nothing expires until start(). `sweptDay`: of the newest marker.
+   * Entities waiting for a sweep that has finished since no longer wait; those of an unfinished one still do, because
+   * their rows may have left memory already. Returns whether the sweep has finished.
    */
   load(from: ColumnSource, sweptDay: number): boolean {
     this.rows.load(from.within('rows'));
@@ -114,8 +114,8 @@ export class WindowedState {
   }
 
   /**
-   * A table has changed how the entity is shown. That may happen while the commit that emits its former value is on its
-   * way: then it is due once more.
+   * A table has changed how the entity is shown. If the commit that emits the previous value is in flight, the entity
+   * becomes due once more.
    */
   tableChanged(entity: number): void {
     if (!this.due.add(entity) && this.#dueEmitted > 0) this.#changedSince.add(entity);
@@ -125,7 +125,7 @@ export class WindowedState {
     return this.due.size > 0 || this.#sweepAt < this.#sweep.length || dayOf(asOf) !== this.#sweepDay;
   }
 
-  /** Visits who must be emitted at asOf: all that changed, then a paced part of the sweep. Repeatable until committed(). */
+  /** Visits the entities to emit at asOf: all changed, then a paced part of the sweep. Repeatable until committed(). */
   visitDue(asOf: number, visit: (entity: number) => void): void {
     this.#beginSweep(dayOf(asOf));
     this.#dueEmitted = this.due.size;
@@ -138,7 +138,7 @@ export class WindowedState {
     this.#sweepEmitted = end;
   }
 
-  /** How far the sweep should have come at asOf. */
+  /** Where the sweep should be at asOf. */
   #sweepEnd(asOf: number): number {
     const { length } = this.#sweep;
     if (length === 0) return 0;
@@ -148,8 +148,8 @@ export class WindowedState {
   }
 
   /**
-   * Whoever has a row in a day that left is emitted again. A clock that was set back brings days back: then it is whoever
-   * has a row in one of these, and the days leave once more when it is time.
+   * Entities with a row in a day that left are emitted again. A clock that was set back brings days back: then it is
+   * the entities with a row in one of these, and the days leave again when it is time.
    */
   #beginSweep(today: number): void {
     if (today === this.#sweepDay) return;
@@ -163,7 +163,7 @@ export class WindowedState {
     this.#sweepDay = today;
   }
 
-  /** What was visited is in the log. A table may have made others due while the commit was on its way: they stay. */
+  /** The visited entities are in the log. Others that a table made due while the commit was in flight stay. */
   committed(): void {
     if (this.#dueEmitted === this.due.size) this.due.clear();
     else this.due.dropFirst(this.#dueEmitted);

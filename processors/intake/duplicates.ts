@@ -1,7 +1,7 @@
 /**
  * Which events were seen within the duplicate horizon. A record is a duplicate if an earlier one with the same identity
- * has a partition clock not more than the horizon before this one's. Identities lie in generations of a sixth of the
- * horizon each, so that forgetting is dropping a table; each keeps the exact clock, so that the edge is exact too.
+ * has a partition clock at most the horizon before this one's. Identities are in generations of a sixth of the horizon
+ * each, so that forgetting means dropping a table; each keeps the exact clock, so that the edge is exact too.
  *
  * One clock per partition, never one for all: a shared one misses duplicates while a slow partition catches up.
  */
@@ -98,8 +98,8 @@ export class DuplicateSet {
   }
 
   /**
-   * Whether the identity was seen at a clock ≥ clockMs − horizon; remembers it at clockMs either way. Clocks never go
-   * back.
+   * Whether the identity was seen at a clock ≥ clockMs − horizon; remembers it at clockMs in either case. Clocks never
+   * go back.
    */
   seen(id: Int32Array, clockMs: number): boolean {
     let known = false;
@@ -113,7 +113,7 @@ export class DuplicateSet {
     return known;
   }
 
-  /** Only the newest generation still changes: the others, most of it all, need no copy. */
+  /** Only the newest generation still changes: the others, which are most of it, need no copy. */
   save(into: ColumnSink): void {
     for (const [i, { slots }] of this.#generations.entries()) {
       if (i === 0) into.copy('0', slots);
@@ -122,7 +122,7 @@ export class DuplicateSet {
     into.share('generations', Float64Array.from(this.#generations.flatMap(({ startMs, count }) => [startMs, count])));
   }
 
-  /** In place of an empty set of the same horizon: what was saved. */
+  /** Loads saved contents into an empty set of the same horizon. */
   load(from: ColumnSource): void {
     const generations = from.take('generations', Float64Array);
     for (let i = 0; i < generations.length / 2; i++) {

@@ -1,6 +1,6 @@
 /**
- * Reads one value of `events` in place and says what is wrong with it: shape, sizes, partition. Fields are ranges over
- * the batch's buffer, so a good event costs no allocation.
+ * Reads one value of `events` in place and reports what is wrong with it: shape, sizes, partition. Fields are ranges
+ * over the batch's buffer, so a good event costs no allocation.
  */
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { type RecordProblem, wrongId, wrongPartition } from '../../runtime/log/record-problem.js';
@@ -31,7 +31,7 @@ export class EventView {
   type = VIEW;
   ts = 0;
 
-  /** `partitions`: of the topic, to check that each key lies where every reader expects it. */
+  /** `partitions`: of the topic, to check that each key is where every reader expects it. */
   constructor(codec: Codec, partitions: number) {
     this.#codec = codec;
     this.#partitions = partitions;
@@ -97,7 +97,7 @@ export class EventView {
     );
   }
 
-  /** The key must be the user_id, and lie in the partition that murmur2 gives it. */
+  /** The key must be the user_id, and must be in the partition that murmur2 assigns to it. */
   checkKey(batch: RecordColumns, i: number, bytes: Buffer, start: number, end: number): RecordProblem | null {
     const keyStart = batch.keyStart[i]!;
     const keyEnd = batch.keyEnd[i]!;
@@ -121,6 +121,6 @@ export class EventView {
       }
     }
     const shown = JSON.stringify(bytes.toString('utf8', start, Math.min(end, start + 64)));
-    return { code: 'unknown_event_type', message: `event_type ${shown} is none of view, add_to_cart, purchase` };
+    return { code: 'unknown_event_type', message: `event_type ${shown} is not one of view, add_to_cart, purchase` };
   }
 }

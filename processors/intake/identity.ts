@@ -1,7 +1,7 @@
 /**
  * 128-bit identity of (event_id, user_id). Source: MurmurHash3_x86_128 by Austin Appleby (public domain). Two different
- * events share one with probability 2^-128 · n², far below that of a damaged disk; it is no defence against a producer
- * that forges its own event ids, who can only hide events of its own making.
+ * events collide with probability 2^-128 · n², far less likely than a disk error. It does not protect against a
+ * producer that forges event ids, but such a producer can only hide its own events.
  */
 
 /** Writes the hash of bytes[start..end) to out[0..4). */

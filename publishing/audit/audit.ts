@@ -8,6 +8,7 @@ import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events } from '../../topics/events.js';
+import type { FeatureSet } from '../../topics/feature-set.js';
 import { type CatalogueView, readCatalogue } from './catalogue.js';
 import { compareAffinity, comparePopularityRank, comparePopularityRow, type Known, type Outcome } from './compare.js';
 import { compareInteractions } from './compare-interactions.js';
@@ -25,8 +26,7 @@ export interface AuditOptions {
   readonly clock: Clock;
   readonly served: Served;
   readonly positions: SinkPositions;
-  /** Version of the features application. */
-  readonly version: number;
+  readonly set: FeatureSet;
   /** Fold settings to use until the running state provides its own. */
   readonly settings: Omit<ReferenceSettings, 'partitions'>;
   /** The bounds apply to users and to products separately. */
@@ -69,9 +69,9 @@ export class Audit {
   #recordsRead = 0;
 
   constructor(options: AuditOptions) {
-    const { log, codec, clock, version, positions, patienceMs = PATIENCE_MS } = options;
+    const { log, codec, clock, set, positions, patienceMs = PATIENCE_MS } = options;
     this.#o = options;
-    this.#passage = new Passage({ log, codec, clock, version, positions, patienceMs });
+    this.#passage = new Passage({ log, codec, clock, set, positions, patienceMs });
   }
 
   /** Reads the log up to its end at the time of the call. Errors: the log's own; call again to continue. */

@@ -8,6 +8,7 @@ import { type Service, startAll, stopAll } from '../../runtime/process/service.j
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Codec } from '../../schemas/codec.js';
+import type { FeatureSet } from '../../topics/feature-set.js';
 import type { PublishingSettings } from '../settings.js';
 import { tablePosition } from '../sinks/table-sink-store.js';
 import { Audit, type AuditOptions } from './audit.js';
@@ -25,8 +26,8 @@ interface AuditSources {
   readonly store: OnlineStore;
   readonly database: Database;
   readonly settings: PublishingSettings;
-  /** Version of the features application. */
-  readonly version: number;
+  /** The version to compare with the log. */
+  readonly set: FeatureSet;
 }
 
 const HOUR_MS = 3_600_000;
@@ -97,14 +98,14 @@ export function newSalt(): string {
 
 function common(
   sources: AuditSources,
-): Pick<AuditOptions, 'log' | 'codec' | 'clock' | 'version' | 'served' | 'positions' | 'settings'> {
-  const { log, codec, clock, store, database, settings, version } = sources;
+): Pick<AuditOptions, 'log' | 'codec' | 'clock' | 'set' | 'served' | 'positions' | 'settings'> {
+  const { log, codec, clock, store, database, settings, set } = sources;
   return {
     log,
     codec,
     clock,
-    version,
-    served: new StoredFeatures({ store, database, keyPrefix: settings.REDIS_KEY_PREFIX, version }),
+    set,
+    served: new StoredFeatures({ store, database, keyPrefix: settings.REDIS_KEY_PREFIX, set }),
     positions: { redis: (id) => store.position(id), postgres: (id) => tablePosition(database, id) },
     settings: {
       popularityHalfLifeMs: settings.POPULARITY_HALF_LIFE_H * HOUR_MS,

@@ -10,10 +10,9 @@ import type { SinkId, SinkPosition } from '../../runtime/stores/online-store.js'
 import { decodeMarker, isMarker, type Marker } from '../../runtime/tasks/marker.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events, products } from '../../topics/events.js';
-import { type FeatureTopics, featureTopics } from '../../topics/features.js';
+import type { FeatureSet } from '../../topics/feature-set.js';
 import { partitionOf } from '../../topics/partition.js';
 import { isWhole } from '../live/position-plan.js';
-import { onlineGroup, tableGroup } from '../sinks/groups.js';
 import type { CatalogueEntry } from './catalogue.js';
 import type { ReferenceSettings } from './reference.js';
 import { newestPerPartition } from './tail.js';
@@ -30,8 +29,7 @@ interface PassageOptions {
   readonly log: Log;
   readonly codec: Codec;
   readonly clock: Clock;
-  /** Version of the features application. */
-  readonly version: number;
+  readonly set: FeatureSet;
   readonly positions: SinkPositions;
   /** How long to wait without any progress before giving up, ms. */
   readonly patienceMs: number;
@@ -68,22 +66,20 @@ export class Standstill extends Error {
 
 export class Passage {
   readonly #o: PassageOptions;
-  readonly #topics: FeatureTopics;
 
   constructor(options: PassageOptions) {
     this.#o = options;
-    this.#topics = featureTopics(options.version);
   }
 
   /** The earliest of the days up to which tasks have swept; Infinity before any commit. */
   async sweptDayLeast(): Promise<number> {
-    const { activityChangelog, popularityChangelog } = this.#topics;
+    const { activityChangelog, popularityChangelog } = this.#o.set.topics;
     return leastSwept([await this.#markers(activityChangelog.name), await this.#markers(popularityChangelog.name)]);
   }
 
   /** The settings that the running state was folded with; null before the first commit. */
   async foldSettings(): Promise<Omit<ReferenceSettings, 'partitions'> | null> {
-    const [marker] = (await this.#markers(this.#topics.activityChangelog.name)).values();
+    const [marker] = (await this.#markers(this.#o.set.topics.activityChangelog.name)).values();
     if (marker === undefined) return null;
     const told = JSON.parse(marker.fingerprint) as Partial<Record<keyof ReferenceSettings, unknown>>;
     const read = (name: keyof ReferenceSettings): number => {
@@ -104,8 +100,8 @@ export class Passage {
    * log and the stores.
    */
   async passed(next: readonly number[], signal?: AbortSignal): Promise<Passed> {
-    const { log } = this.#o;
-    const topics = this.#topics;
+    const { log, set } = this.#o;
+    const { topics } = set;
     const activity = await this.#tasksPassed('activity', topics.activityChangelog.name, events.name, next, signal);
     const hop = await this.#visibleEnds(topics.productActivity.name);
     const popularity = await this.#tasksPassed(
@@ -123,7 +119,7 @@ export class Passage {
     ] as const) {
       for (const [partition, offset] of (await this.#visibleEnds(topic)).entries())
         for (const store of stores) {
-          const sink = store === 'redis' ? onlineGroup(this.#o.version) : tableGroup(this.#o.version);
+          const { sink } = set.sinks[store];
           if (offset > 0) ends.push({ store, sink, topic, partition, offset });
         }
     }

@@ -1,7 +1,8 @@
 /** What both stores serve for the given keys, read row by row as readers would. */
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
-import { affinityTable, decodeId, encodeId, Layout, popularityTable } from '../layout.js';
+import type { FeatureSet, FeatureTables } from '../../topics/feature-set.js';
+import { decodeId, Layout, type LiveKeys } from '../layout.js';
 import { type StoredInteractions, storedInteractions } from '../sinks/interactions-row.js';
 
 /** A row of Postgres; times in ms, here and below. */
@@ -74,7 +75,7 @@ interface ServedOptions {
   readonly database: Database;
   /** The setting REDIS_KEY_PREFIX. */
   readonly keyPrefix: string;
-  readonly version: number;
+  readonly set: FeatureSet;
 }
 
 /** The largest time that a Date can hold, ms. */
@@ -83,22 +84,22 @@ const TIME_MAX = 8.64e15;
 export class StoredFeatures implements Served {
   readonly #store: OnlineStore;
   readonly #database: Database;
-  readonly #version: number;
-  readonly #layout: Layout;
+  readonly #tables: FeatureTables;
+  readonly #keys: LiveKeys;
   /** Where the next partial listing of a table continues. */
   readonly #listedTo = new Map<string, string>();
 
-  constructor({ store, database, keyPrefix, version }: ServedOptions) {
+  constructor({ store, database, keyPrefix, set }: ServedOptions) {
     this.#store = store;
     this.#database = database;
-    this.#version = version;
-    this.#layout = new Layout(keyPrefix);
+    this.#tables = set.tables;
+    this.#keys = new Layout(keyPrefix).features(set);
   }
 
   async popularityRows(ids: readonly string[]): Promise<Map<string, PopularityRow>> {
     const rows = await this.#database.query<Omit<PopularityRow, 'asOf'> & { product_id: string; as_of: Date }>(
       `SELECT product_id, category, score, as_of, views, add_to_carts, purchases
-       FROM ${popularityTable(this.#version)} WHERE product_id = ANY($1::text[])`,
+       FROM ${this.#tables.popularity} WHERE product_id = ANY($1::text[])`,
       [ids],
     );
     return new Map(rows.map(({ product_id, as_of, ...row }) => [product_id, { ...row, asOf: as_of.getTime() }]));
@@ -106,7 +107,7 @@ export class StoredFeatures implements Served {
 
   async affinityRows(ids: readonly string[]): Promise<Map<string, AffinityShares>> {
     const rows = await this.#database.query<{ user_id: string; as_of: Date; scores: Record<string, number> }>(
-      `SELECT user_id, as_of, scores FROM ${affinityTable(this.#version)} WHERE user_id = ANY($1::text[])`,
+      `SELECT user_id, as_of, scores FROM ${this.#tables.affinity} WHERE user_id = ANY($1::text[])`,
       [ids],
     );
     return new Map(
@@ -122,14 +123,14 @@ export class StoredFeatures implements Served {
     seenIn: Listing['products'],
   ): Promise<Map<string, PopularityRank | 'changing'>> {
     const store = this.#store;
-    const layout = this.#layout;
+    const keys = this.#keys;
     const found = new Map<string, PopularityRank | 'changing'>();
     let open = ids;
     for (let tries = 0; tries < READ_TRIES && open.length > 0; tries++) {
       const all = (key: string) => Promise.all(open.map((id) => store.zscore(key, id)));
-      const ranks = await all(layout.popularityAll(this.#version));
-      const groups = await store.hmget(layout.popularityGroups(this.#version), open);
-      const days = await store.hmget(layout.popularityDay(this.#version), open);
+      const ranks = await all(keys.popularityAll);
+      const groups = await store.hmget(keys.popularityGroups, open);
+      const days = await store.hmget(keys.popularityDay, open);
       const rows = await Promise.all(
         open.map(async (id, i) => {
           const category = groups[i] === null ? null : decodeId(groups[i]!);
@@ -140,7 +141,7 @@ export class StoredFeatures implements Served {
           return { category, categoryRank: categoryRank!, elsewhere: others.filter((_, k) => elsewhere[k] !== null) };
         }),
       );
-      const ranksAgain = await all(layout.popularityAll(this.#version));
+      const ranksAgain = await all(keys.popularityAll);
       const again: string[] = [];
       for (const [i, id] of open.entries()) {
         const day = days[i] === null ? null : Number(days[i]);
@@ -157,13 +158,13 @@ export class StoredFeatures implements Served {
 
   async affinityHashes(ids: readonly string[]): Promise<Map<string, AffinityShares | 'changing' | 'ragged'>> {
     const store = this.#store;
-    const layout = this.#layout;
+    const keys = this.#keys;
     const found = new Map<string, AffinityShares | 'changing' | 'ragged'>();
     let open = ids;
     for (let tries = 0; tries < READ_TRIES && open.length > 0; tries++) {
-      const times = await store.hmget(layout.affinityAsOf(this.#version), open);
-      const hashes = await Promise.all(open.map((id) => store.hgetall(layout.affinityUser(this.#version, id))));
-      const timesAgain = await store.hmget(layout.affinityAsOf(this.#version), open);
+      const times = await store.hmget(keys.affinityAsOf, open);
+      const hashes = await Promise.all(open.map((id) => store.hgetall(keys.affinityUser(id))));
+      const timesAgain = await store.hmget(keys.affinityAsOf, open);
       const again: string[] = [];
       for (const [i, id] of open.entries()) {
         const shares = hashes[i]!;
@@ -183,8 +184,7 @@ export class StoredFeatures implements Served {
   }
 
   async interactions(ids: readonly string[]): Promise<Map<string, StoredInteractions | 'unreadable'>> {
-    const layout = this.#layout;
-    const texts = await Promise.all(ids.map((id) => this.#store.get(layout.interactionsUser(this.#version, id))));
+    const texts = await Promise.all(ids.map((id) => this.#store.get(this.#keys.interactionsUser(id))));
     const found = new Map<string, StoredInteractions | 'unreadable'>();
     for (const [i, id] of ids.entries()) if (texts[i] !== null) found.set(id, readInteractions(texts[i]!));
     return found;
@@ -194,9 +194,8 @@ export class StoredFeatures implements Served {
     holds: { user(id: string): boolean; product(id: string): boolean },
     depth: Depth,
   ): Promise<{ products: Map<string, Set<string>>; users: Set<string> }> {
-    const layout = this.#layout;
     const store = this.#store;
-    const version = this.#version;
+    const keys = this.#keys;
     const products = new Map<string, Set<string>>();
     const users = new Set<string>();
     const product = (id: string, category?: string) => {
@@ -207,28 +206,30 @@ export class StoredFeatures implements Served {
     };
     const user = (id: string) => holds.user(id) && users.add(id);
 
-    await this.#pages(popularityTable(version), 'product_id', depth, (id) => product(id));
-    await this.#pages(affinityTable(version), 'user_id', depth, user);
-    const best = await this.#best(layout.popularityAll(version), depth);
+    await this.#pages(this.#tables.popularity, 'product_id', depth, (id) => product(id));
+    await this.#pages(this.#tables.affinity, 'user_id', depth, user);
+    const best = await this.#best(keys.popularityAll, depth);
     for (const id of best) product(id);
-    const prefix = layout.popularityCategoryPrefix(version);
     for (const category of await this.#categories(best, depth)) {
-      for (const id of await this.#best(prefix + encodeId(category), depth)) product(id, category);
+      for (const id of await this.#best(keys.popularityCategory(category), depth)) product(id, category);
     }
     if (depth === 'all') {
-      for (const id of (await store.hgetall(layout.popularityGroups(version))).keys()) product(id);
-      for (const id of (await store.hgetall(layout.popularityDay(version))).keys()) product(id);
-      const userPrefix = layout.affinityUserPrefix(version);
-      for (const key of await store.keys(userPrefix)) user(decodeId(key.slice(userPrefix.length)));
-      for (const id of (await store.hgetall(layout.affinityAsOf(version))).keys()) user(id);
-      const itemsPrefix = layout.interactionsUserPrefix(version);
-      for (const key of await store.keys(itemsPrefix)) user(decodeId(key.slice(itemsPrefix.length)));
+      for (const id of (await store.hgetall(keys.popularityGroups)).keys()) product(id);
+      for (const id of (await store.hgetall(keys.popularityDay)).keys()) product(id);
+      for (const id of await this.#idsBehind(keys.affinityUserPrefix)) user(id);
+      for (const id of (await store.hgetall(keys.affinityAsOf)).keys()) user(id);
+      for (const id of await this.#idsBehind(keys.interactionsUserPrefix)) user(id);
     }
     return { products, users };
   }
 
   async #categoryRank(category: string | null, id: string): Promise<number | null> {
-    return category === null ? null : this.#store.zscore(this.#layout.popularityCategory(this.#version, category), id);
+    return category === null ? null : this.#store.zscore(this.#keys.popularityCategory(category), id);
+  }
+
+  /** What stands encoded behind the prefix in the names of keys. */
+  async #idsBehind(prefix: string): Promise<string[]> {
+    return (await this.#store.keys(prefix)).map((key) => decodeId(key.slice(prefix.length)));
   }
 
   async #best(key: string, depth: Depth): Promise<string[]> {
@@ -238,10 +239,9 @@ export class StoredFeatures implements Served {
 
   /** All existing categories, or those of the best products. */
   async #categories(best: readonly string[], depth: Depth): Promise<string[]> {
-    const prefix = this.#layout.popularityCategoryPrefix(this.#version);
-    if (depth === 'all') return (await this.#store.keys(prefix)).map((key) => decodeId(key.slice(prefix.length)));
+    if (depth === 'all') return this.#idsBehind(this.#keys.popularityCategoryPrefix);
     if (best.length === 0) return [];
-    const groups = await this.#store.hmget(this.#layout.popularityGroups(this.#version), best);
+    const groups = await this.#store.hmget(this.#keys.popularityGroups, best);
     const distinct = new Set(groups.filter((group) => group !== null));
     return [...distinct].slice(0, CATEGORIES_SOME).map(decodeId);
   }

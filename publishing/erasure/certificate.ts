@@ -6,7 +6,7 @@ import type { LogAdmin } from '../../runtime/log/log.js';
 import { CHECKPOINT_AGE_MS_MAX } from '../../runtime/tasks/restore.js';
 import type { Place } from '../../runtime/tasks/scan.js';
 import { deadLetters, erasures, events, lateEvents, users } from '../../topics/events.js';
-import { featureTopics } from '../../topics/features.js';
+import type { FeatureSet } from '../../topics/feature-set.js';
 import type { SubjectKind } from '../../topics/subject.js';
 import { DAY_MS } from '../../topics/topic.js';
 
@@ -75,7 +75,7 @@ interface Expiry {
   readonly kind: SubjectKind;
   /** Time of the cut, ms. */
   readonly cutMs: number;
-  readonly versions: readonly number[];
+  readonly sets: readonly FeatureSet[];
   readonly duplicateHorizonMs: number;
   readonly changelogIntervalMs: number;
   /** The rows of the changelog are already deleted. */
@@ -92,17 +92,16 @@ export async function expiring(admin: LogAdmin, expiry: Expiry): Promise<Expirin
 }
 
 async function ofUser(admin: LogAdmin, expiry: Expiry): Promise<Expiring[]> {
-  const { cutMs, versions, letters } = expiry;
-  const rows = versions.map((version) => featureTopics(version));
+  const { cutMs, sets, letters } = expiry;
   const kept = letters === null || letters === 0 ? '' : `; ${letters} rows of dead_letters stay until they are purged`;
   return [
     await byRetention(admin, 'raw events', events.name, cutMs),
     await byRetention(admin, 'late events', lateEvents.name, cutMs),
     await byRetention(admin, 'dead letters of unreadable events', deadLetters.name, cutMs, kept),
-    ...(await Promise.all(rows.map(({ activityChangelog }) => ofChangelog(admin, activityChangelog.name, expiry)))),
+    ...(await Promise.all(sets.map(({ topics }) => ofChangelog(admin, topics.activityChangelog.name, expiry)))),
     ...(await Promise.all(
-      rows.flatMap(({ affinity, interactions }) =>
-        [affinity, interactions].map(({ name }) => byCompaction(admin, 'previous values', name, cutMs)),
+      sets.flatMap(({ topics }) =>
+        [topics.affinity, topics.interactions].map(({ name }) => byCompaction(admin, 'previous values', name, cutMs)),
       ),
     )),
     await byCompaction(admin, 'previous values', users.name, cutMs),
@@ -128,15 +127,15 @@ async function ofUser(admin: LogAdmin, expiry: Expiry): Promise<Expiring[]> {
   ];
 }
 
-async function ofProduct(admin: LogAdmin, { cutMs, versions }: Expiry): Promise<Expiring[]> {
+async function ofProduct(admin: LogAdmin, { cutMs, sets }: Expiry): Promise<Expiring[]> {
   return [
     await byRetention(admin, 'raw events', events.name, cutMs),
     ...(await Promise.all(
-      versions.map((version) => byCompaction(admin, 'previous values', featureTopics(version).popularity.name, cutMs)),
+      sets.map(({ topics }) => byCompaction(admin, 'previous values', topics.popularity.name, cutMs)),
     )),
     {
       what: 'the product in interactions of its users',
-      where: `${versions.map((version) => featureTopics(version).interactions.name).join(', ')} and the online store`,
+      where: `${sets.map(({ topics }) => topics.interactions.name).join(', ')} and the online store`,
       until: iso(cutMs + 90 * DAY_MS),
       rule: "left out at each user's next emission, at the latest when its last day leaves the window",
     },

@@ -28,11 +28,6 @@ export class ErasureReader {
     this.#o = options;
   }
 
-  /** The versions of the features application that are checked. */
-  get versions(): readonly number[] {
-    return this.#o.versions;
-  }
-
   /**
    * The state of the newest erasure of the subject; waits up to `waitMs` for it to finish. Null if none was requested.
    * Errors: the log's and the stores' own.

@@ -19,7 +19,7 @@ import {
 import type { Codec } from '../../schemas/codec.js';
 import type { Erasure } from '../../schemas/records.js';
 import { events } from '../../topics/events.js';
-import { featureTopics } from '../../topics/features.js';
+import type { FeatureSet } from '../../topics/feature-set.js';
 import { partitionOf } from '../../topics/partition.js';
 import { deletedIn, featuresOf, type Subject } from '../../topics/subject.js';
 import {
@@ -43,7 +43,7 @@ export interface LookOptions {
   /** The setting REDIS_KEY_PREFIX. */
   readonly keyPrefix: string;
   /** The running versions of the features application. */
-  readonly versions: readonly number[];
+  readonly sets: readonly FeatureSet[];
   readonly duplicateHorizonMs: number;
   readonly changelogIntervalMs: number;
 }
@@ -68,8 +68,8 @@ export class Look {
   readonly #request: Erasure;
   readonly #id: Buffer;
   readonly #rows: readonly HeldRow[];
-  /** By version: the newest marker of the task that has folded the cut. */
-  readonly #markers = new Map<number, MarkerPart>();
+  /** The newest marker of the task that has folded the cut. */
+  readonly #markers = new Map<FeatureSet, MarkerPart>();
   readonly #found = new Map<string, Found>();
   readonly #applied = new Map<HeldRow, Verified>();
 
@@ -107,13 +107,13 @@ export class Look {
     for (const topic of deletedIn(kind)) if (!(await this.#findDeletion(topic))) invisible.push(topic);
     if (invisible.length > 0) return invisible.map((topic) => `topic ${topic} to show the deletion`);
     const waitsFor: string[] = [];
-    for (const version of this.#o.versions) {
-      const open = featuresOf(kind, version).filter((topic) => !this.#found.has(topic));
-      if (open.length > 0 && kind === 'user' && !(await this.#isFolded(version)))
-        waitsFor.push(`a task of version ${version} to erase the user`);
+    for (const set of this.#o.sets) {
+      const open = featuresOf(kind, set).filter((topic) => !this.#found.has(topic));
+      if (open.length > 0 && kind === 'user' && !(await this.#isFolded(set)))
+        waitsFor.push(`a task of version ${set.version} to erase the user`);
       else
         for (const topic of open)
-          if (!(await this.#findFeature(topic, version))) waitsFor.push(`topic ${topic} to show the deletion`);
+          if (!(await this.#findFeature(topic, set))) waitsFor.push(`topic ${topic} to show the deletion`);
     }
     for (const row of this.#rows) {
       const found = this.#found.get(row.topic);
@@ -144,10 +144,10 @@ export class Look {
   }
 
   /** The commit that folds the cut also writes the user's affinity; the interactions come with it or soon after. */
-  async #isFolded(version: number): Promise<boolean> {
+  async #isFolded(set: FeatureSet): Promise<boolean> {
     const { log, codec } = this.#o;
     const cut = this.#cut!;
-    const topic = featureTopics(version).activityChangelog.name;
+    const topic = set.topics.activityChangelog.name;
     const partitions = await log.partitionCount(topic);
     for (let i = 0; i < partitions; i++) {
       const changelog = { topic, partition: (cut.at.partition + i) % partitions };
@@ -156,7 +156,7 @@ export class Look {
       );
       if (marker === undefined) continue;
       if (marker.offset < cut.to) return false;
-      this.#markers.set(version, marker);
+      this.#markers.set(set, marker);
       return true;
     }
     return false;
@@ -166,13 +166,13 @@ export class Look {
    * The deletion, or else the newest record once it holds nothing from before the cut. A user who keeps buying always
    * has newer records, and the state of the request does not wait for those.
    */
-  async #findFeature(topic: string, version: number): Promise<boolean> {
+  async #findFeature(topic: string, set: FeatureSet): Promise<boolean> {
     const floor = await this.#floor(topic);
     const history = await historyOf(this.#o.log, floor, this.#id);
     const { newest, deletion } = history;
     if (newest === null && this.#subject.kind === 'product') return await this.#findNothingSince(floor);
     const isReady =
-      this.#subject.kind === 'user' ? this.#isOfAfter(topic, version, newest) : this.#isWithoutProduct(history);
+      this.#subject.kind === 'user' ? this.#isOfAfter(topic, set, newest) : this.#isWithoutProduct(history);
     if (!isReady) return false;
     const place = deletion ?? newest?.place ?? null;
     const to = (place?.offset ?? floor.offset - 1) + 1;
@@ -185,11 +185,11 @@ export class Look {
    * follows it. Affinity was written with the fold. Interactions may wait behind other users': a user who keeps buying
    * then has a record that is younger than the cut, all others get their deletion.
    */
-  #isOfAfter(topic: string, version: number, record: KeyRecord | null): boolean {
-    const { affinity } = featureTopics(version);
+  #isOfAfter(topic: string, set: FeatureSet, record: KeyRecord | null): boolean {
+    const { affinity } = set.topics;
     if (topic === affinity.name || record?.deletes === true) return true;
     const cut = this.#cut!;
-    if (this.#markers.get(version)!.oldest_due >= cut.to) return true;
+    if (this.#markers.get(set)!.oldest_due >= cut.to) return true;
     const cutMs = cut.place?.timestamp ?? this.#request.requested_at;
     return record !== null && this.#found.get(affinity.name)?.deletes === false && record.place.timestamp >= cutMs;
   }
@@ -235,14 +235,14 @@ export class Look {
   }
 
   async #certificate(): Promise<Certificate> {
-    const { log, clock, store, database, versions, duplicateHorizonMs, changelogIntervalMs } = this.#o;
+    const { log, clock, store, database, sets, duplicateHorizonMs, changelogIntervalMs } = this.#o;
     const { kind } = this.#subject;
     const cut = this.#cut!;
     const markers = [...this.#markers.values()];
     return {
       verified_at: iso(clock.now()),
       gone: [
-        ...[...this.#markers].map(([version, marker]) => this.#inTask(version, marker)),
+        ...[...this.#markers].map(([set, marker]) => this.#inTask(set, marker)),
         ...[...this.#found].flatMap(([topic, { at, to, deletes }]): Verified[] => {
           if (topic === events.name) return [];
           return [
@@ -258,7 +258,7 @@ export class Look {
       expires: await expiring(log.admin, {
         kind,
         cutMs: cut.place?.timestamp ?? this.#request.requested_at,
-        versions,
+        sets,
         duplicateHorizonMs,
         changelogIntervalMs,
         changelogDeleted: markers.every((marker) => marker.restore_from >= cut.to),
@@ -268,8 +268,8 @@ export class Look {
     };
   }
 
-  #inTask(version: number, { topic, partition, offset }: MarkerPart): Verified {
-    const isGone = this.#found.get(featureTopics(version).affinity.name)?.deletes ?? true;
+  #inTask({ topics }: FeatureSet, { topic, partition, offset }: MarkerPart): Verified {
+    const isGone = this.#found.get(topics.affinity.name)?.deletes ?? true;
     return { what: 'state per user and day', where: 'task', topic, partition, offset, left: left(isGone) };
   }
 }

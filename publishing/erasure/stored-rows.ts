@@ -2,11 +2,11 @@
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import { products, users } from '../../topics/events.js';
-import { featureTopics } from '../../topics/features.js';
+import type { FeatureSet, SinkNames } from '../../topics/feature-set.js';
 import type { Subject } from '../../topics/subject.js';
-import { affinityTable, Layout, popularityTable } from '../layout.js';
+import { Layout } from '../layout.js';
 import { isWhole } from '../live/position-plan.js';
-import { onlineGroup, PRODUCER_TABLES_GROUP, tableGroup } from '../sinks/groups.js';
+import { SHARED_TABLES } from '../sinks/groups.js';
 import { tablePosition } from '../sinks/table-sink-store.js';
 
 export interface HeldRow {
@@ -23,90 +23,86 @@ interface StoresOf {
   readonly store: OnlineStore | null;
   readonly database: Queryable | null;
   readonly keyPrefix: string;
-  readonly versions: readonly number[];
+  readonly sets: readonly FeatureSet[];
 }
 
 /** Everything that the known stores hold under the subject's id. */
-export function heldRows({ kind, id }: Subject, { store, database, keyPrefix, versions }: StoresOf): HeldRow[] {
+export function heldRows({ kind, id }: Subject, { store, database, keyPrefix, sets }: StoresOf): HeldRow[] {
   const layout = new Layout(keyPrefix);
   return kind === 'user'
     ? [
-        ...versions.flatMap((version) => userFeatures(id, version, layout, store, database)),
-        ...(database === null
-          ? []
-          : [tableRow(database, PRODUCER_TABLES_GROUP, 'user', users.name, 'users', 'user_id', id)]),
+        ...sets.flatMap((set) => userFeatures(id, set, layout, store, database)),
+        ...(database === null ? [] : [tableRow(database, SHARED_TABLES, 'user', users.name, 'users', 'user_id', id)]),
       ]
     : [
-        ...versions.flatMap((version) => productFeatures(id, version, layout, store, database)),
+        ...sets.flatMap((set) => productFeatures(id, set, layout, store, database)),
         ...(database === null
           ? []
-          : [tableRow(database, PRODUCER_TABLES_GROUP, 'product', products.name, 'catalogue', 'product_id', id)]),
+          : [tableRow(database, SHARED_TABLES, 'product', products.name, 'catalogue', 'product_id', id)]),
       ];
 }
 
 function userFeatures(
   id: string,
-  version: number,
+  set: FeatureSet,
   layout: Layout,
   store: OnlineStore | null,
   database: Queryable | null,
 ): HeldRow[] {
-  const { affinity, interactions } = featureTopics(version);
-  const topic = affinity.name;
+  const topic = set.topics.affinity.name;
+  const keys = layout.features(set);
   const isThere = async (online: OnlineStore) =>
-    (await online.hget(layout.affinityAsOf(version), id)) !== null ||
-    (await online.hgetall(layout.affinityUser(version, id))).size > 0;
-  const hasInteractions = async (online: OnlineStore) =>
-    (await online.get(layout.interactionsUser(version, id))) !== null;
+    (await online.hget(keys.affinityAsOf, id)) !== null || (await online.hgetall(keys.affinityUser(id))).size > 0;
+  const hasInteractions = async (online: OnlineStore) => (await online.get(keys.interactionsUser(id))) !== null;
   return [
     ...(store === null
       ? []
       : [
-          onlineRow(store, version, 'affinity', topic, isThere),
-          onlineRow(store, version, 'interactions', interactions.name, hasInteractions),
+          onlineRow(store, set.sinks.redis, 'affinity', topic, isThere),
+          onlineRow(store, set.sinks.redis, 'interactions', set.topics.interactions.name, hasInteractions),
         ]),
     ...(database === null
       ? []
-      : [tableRow(database, tableGroup(version), 'affinity', topic, affinityTable(version), 'user_id', id)]),
+      : [tableRow(database, set.sinks.postgres, 'affinity', topic, set.tables.affinity, 'user_id', id)]),
   ];
 }
 
 function productFeatures(
   id: string,
-  version: number,
+  set: FeatureSet,
   layout: Layout,
   store: OnlineStore | null,
   database: Queryable | null,
 ): HeldRow[] {
-  const topic = featureTopics(version).popularity.name;
+  const topic = set.topics.popularity.name;
+  const keys = layout.features(set);
   // A product enters and leaves its category's ranking together with the hash of categories, in one operation.
   const isThere = async (online: OnlineStore) =>
-    (await online.zscore(layout.popularityAll(version), id)) !== null ||
-    (await online.hget(layout.popularityGroups(version), id)) !== null ||
-    (await online.hget(layout.popularityDay(version), id)) !== null;
+    (await online.zscore(keys.popularityAll, id)) !== null ||
+    (await online.hget(keys.popularityGroups, id)) !== null ||
+    (await online.hget(keys.popularityDay, id)) !== null;
   return [
-    ...(store === null ? [] : [onlineRow(store, version, 'popularity', topic, isThere)]),
+    ...(store === null ? [] : [onlineRow(store, set.sinks.redis, 'popularity', topic, isThere)]),
     ...(database === null
       ? []
-      : [tableRow(database, tableGroup(version), 'popularity', topic, popularityTable(version), 'product_id', id)]),
+      : [tableRow(database, set.sinks.postgres, 'popularity', topic, set.tables.popularity, 'product_id', id)]),
   ];
 }
 
 function onlineRow(
   store: OnlineStore,
-  version: number,
+  { sink }: SinkNames,
   what: string,
   topic: string,
   isThere: (store: OnlineStore) => Promise<boolean>,
 ): HeldRow {
-  const position = async (partition: number) =>
-    nextOf(await store.position({ sink: onlineGroup(version), topic, partition }));
+  const position = async (partition: number) => nextOf(await store.position({ sink, topic, partition }));
   return { what, where: 'online store', topic, position, isThere: () => isThere(store) };
 }
 
 function tableRow(
   database: Queryable,
-  sink: string,
+  { sink }: SinkNames,
   what: string,
   topic: string,
   table: string,

@@ -12,6 +12,7 @@ import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
 import type { Codec } from '../../schemas/codec.js';
+import type { SinkNames } from '../../topics/feature-set.js';
 import type { KeyedTopic } from '../sinks/keyed-topic.js';
 import type { SinkStore } from '../sinks/sink-store.js';
 import type { DeadLetterWriter } from './dead-letters.js';
@@ -25,9 +26,7 @@ export interface GroupSink {
   readonly forgetsUnseen: boolean;
 }
 
-export interface MaterialiserOptions {
-  /** Names the sink in the store; its group is `<sink>-sink`. */
-  readonly sink: string;
+export interface MaterialiserOptions extends SinkNames {
   readonly sinks: readonly GroupSink[];
   readonly log: Log;
   readonly codec: Codec;
@@ -115,9 +114,9 @@ export class Materialiser implements Service {
   }
 
   async #join(): Promise<void> {
-    const { log, sink } = this.#o;
+    const { log, group } = this.#o;
     this.#membership = log.join({
-      group: `${sink}-sink`,
+      group,
       tasks: Math.max(...this.#partitions.values()),
       partitionsOf: (task) => this.#partitionsOf(task),
       onAssigned: async (assignment) => this.#assigned(assignment),

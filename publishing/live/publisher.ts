@@ -1,4 +1,7 @@
-/** Brings the live features into the stores, as one service: the version, then three groups of sinks. */
+/**
+ * Brings the live features into the stores, as one service: for each set its version and two groups of sinks, and once the
+ * groups of what has no version.
+ */
 
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
@@ -10,13 +13,14 @@ import { type Service, startAll, stopAll } from '../../runtime/process/service.j
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Codec } from '../../schemas/codec.js';
+import type { FeatureSet, SinkNames } from '../../topics/feature-set.js';
 import { Layout } from '../layout.js';
 import type { PublishingSettings } from '../settings.js';
 import { affinityOnline, affinityRows } from '../sinks/affinity.js';
 import type { OnlineSink, TableSink } from '../sinks/declaration.js';
 import { deletedOnline } from '../sinks/deleted.js';
 import { erasedOnline, erasedRows } from '../sinks/erased.js';
-import { onlineGroup, PRODUCER_TABLES_GROUP, tableGroup } from '../sinks/groups.js';
+import { SHARED_ONLINE, SHARED_TABLES } from '../sinks/groups.js';
 import { interactionsOnline } from '../sinks/interactions.js';
 import { popularityOnline, popularityRows } from '../sinks/popularity.js';
 import { onlineSinkStore } from '../sinks/sink-store.js';
@@ -41,8 +45,8 @@ export interface PublisherOptions {
   readonly metrics: Metrics;
   readonly events: EventBus;
   readonly clock: Clock;
-  /** Version of the features application. */
-  readonly version: number;
+  /** Versions of the features application. */
+  readonly sets: readonly FeatureSet[];
   /** Shorter waits for tests. */
   readonly pace?: Partial<Pick<SinkPace, 'checkMs' | 'backoffMs'>>;
 }
@@ -100,7 +104,7 @@ class LivePublisher implements Publisher {
   readonly #reconciler: Reconciler;
 
   constructor(options: PublisherOptions) {
-    const { log, codec, clock, settings, version, store, database, logger, metrics, events } = options;
+    const { log, codec, clock, settings, sets, store, database, logger, metrics, events } = options;
     const layout = new Layout(settings.REDIS_KEY_PREFIX);
     this.#o = options;
     this.#releases = new Releases(log, codec);
@@ -112,26 +116,7 @@ class LivePublisher implements Publisher {
       checkMs: options.pace?.checkMs ?? CHECK_MS,
     });
     this.#letters = new DeadLetterWriter(log, codec, clock);
-    const halfLifeMs = versionSettings('popularity', settings).half_life_ms;
-    this.#groups = [
-      this.#group(onlineGroup(version), ONLINE_PACE, [
-        this.#online(popularityOnline(version, layout, halfLifeMs)),
-        this.#online(affinityOnline(version, layout)),
-        this.#online(interactionsOnline(version, layout)),
-        this.#online(erasedOnline(layout)),
-        this.#online(deletedOnline(layout)),
-      ]),
-      this.#group(tableGroup(version), this.#tablePace(), [
-        this.#table(popularityRows(version)),
-        this.#table(affinityRows(version)),
-      ]),
-      this.#group(PRODUCER_TABLES_GROUP, this.#tablePace(), [
-        this.#table(catalogueRows),
-        this.#table(userRows),
-        this.#table(deadLetterRows),
-        this.#table(erasedRows),
-      ]),
-    ];
+    this.#groups = [...sets.flatMap((set) => this.#groupsOf(set, layout)), ...this.#sharedGroups(layout)];
     this.#applied = new Applied(this.#groups, clock);
   }
 
@@ -140,8 +125,8 @@ class LivePublisher implements Publisher {
    * store is down, it is retried in the background, as at any later time.
    */
   async start(): Promise<void> {
-    const { database, version, settings, clock } = this.#o;
-    await installLiveVersion(database, version, settings, clock.now());
+    const { database, sets, settings, clock } = this.#o;
+    for (const set of sets) await installLiveVersion(database, set, settings, clock.now());
     try {
       await this.#reconciler.look();
     } catch (error) {
@@ -170,10 +155,41 @@ class LivePublisher implements Publisher {
     return this.#groups.flatMap((group) => group.positions());
   }
 
-  #group(sink: string, pace: SinkPace, sinks: readonly GroupSink[]): Materialiser {
+  #groupsOf(set: FeatureSet, layout: Layout): Materialiser[] {
+    const halfLifeMs = versionSettings('popularity', this.#o.settings).half_life_ms;
+    return [
+      this.#group(set.sinks.redis, ONLINE_PACE, [
+        this.#online(popularityOnline(set, layout, halfLifeMs)),
+        this.#online(affinityOnline(set, layout)),
+        this.#online(interactionsOnline(set, layout)),
+      ]),
+      this.#group(set.sinks.postgres, this.#tablePace(), [
+        this.#table(popularityRows(set)),
+        this.#table(affinityRows(set)),
+      ]),
+    ];
+  }
+
+  /** Of what has no version. */
+  #sharedGroups(layout: Layout): Materialiser[] {
+    return [
+      this.#group(SHARED_ONLINE, ONLINE_PACE, [
+        this.#online(erasedOnline(layout)),
+        this.#online(deletedOnline(layout)),
+      ]),
+      this.#group(SHARED_TABLES, this.#tablePace(), [
+        this.#table(catalogueRows),
+        this.#table(userRows),
+        this.#table(deadLetterRows),
+        this.#table(erasedRows),
+      ]),
+    ];
+  }
+
+  #group(names: SinkNames, pace: SinkPace, sinks: readonly GroupSink[]): Materialiser {
     const { log, codec, clock, logger, metrics, events } = this.#o;
     return new Materialiser({
-      sink,
+      ...names,
       sinks,
       log,
       codec,

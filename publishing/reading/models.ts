@@ -7,6 +7,7 @@ import { FreshetError, isTransient } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { checksumKey } from '../../runtime/stores/versioned-keys.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { Layout } from '../layout.js';
 import { type StoredInteractions, storedInteractions } from '../sinks/interactions-row.js';
 import { rowOf } from '../versions/artefacts/factor-rows.js';
@@ -124,7 +125,8 @@ class StoredModels implements ModelReader {
     const version = await this.#interactions.version();
     if (version === null)
       throw new FreshetError('unavailable', 'No interactions are published yet: start the publisher first.');
-    const text = await this.#store.get(this.#layout.interactionsUser(version, userId));
+    const keys = this.#layout.features(featureSet(version));
+    const text = await this.#store.get(keys.interactionsUser(userId));
     return text === null ? null : storedInteractions(text);
   }
 

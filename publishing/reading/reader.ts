@@ -7,7 +7,8 @@ import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
-import { decodeId, Layout, popularityAt, popularityTable } from '../layout.js';
+import { type FeatureTables, featureSet } from '../../topics/feature-set.js';
+import { decodeId, Layout, type LiveKeys, popularityAt } from '../layout.js';
 import { utcDay, withinDay } from '../utc-day.js';
 import { type LiveArtefact, liveSettings, type VersionSettings } from '../versions/live-version.js';
 import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
@@ -17,6 +18,8 @@ import { type StopwordList, StopwordReader } from './stopword-reader.js';
 interface LiveVersion {
   readonly version: number;
   readonly halfLifeMs: number;
+  readonly keys: LiveKeys;
+  readonly tables: FeatureTables;
 }
 
 interface PopularItem {
@@ -108,7 +111,7 @@ class StoreReader implements FeatureReader {
       throw new FreshetError('state', `The pointer to the current version of ${artefact} is "${pointer}".`);
     const text = await store.get(this.#layout.versionSettings(artefact, version));
     if (text === null) throw notPublished(artefact);
-    const live = { version, halfLifeMs: (JSON.parse(text) as VersionSettings).half_life_ms };
+    const live = this.#live(version, JSON.parse(text) as VersionSettings);
     this.#versions.set(`${artefact}/${pointer}`, live);
     return live;
   }
@@ -123,10 +126,15 @@ class StoreReader implements FeatureReader {
       );
       if (row === undefined)
         throw new FreshetError('unavailable', `${PIN_SETTINGS[artefact]} is ${version}: there is no such version.`);
-      live = { version, halfLifeMs: liveSettings(row.manifest).half_life_ms };
+      live = this.#live(version, liveSettings(row.manifest));
       this.#versions.set(name, live);
     }
     return live;
+  }
+
+  #live(version: number, { half_life_ms }: VersionSettings): LiveVersion {
+    const set = featureSet(version);
+    return { version, halfLifeMs: half_life_ms, keys: this.#layout.features(set), tables: set.tables };
   }
 
   stopwords(language: string): Promise<StopwordList | null> {
@@ -138,15 +146,14 @@ class StoreReader implements FeatureReader {
   }
 
   async popular(category: string | null, limit: number): Promise<PopularList> {
-    const { version, halfLifeMs } = await this.currentVersion('popularity');
+    const { version, halfLifeMs, keys } = await this.currentVersion('popularity');
     const asOf = this.#o.clock.now();
-    const layout = this.#layout;
-    const key = category === null ? layout.popularityAll(version) : layout.popularityCategory(version, category);
+    const key = category === null ? keys.popularityAll : keys.popularityCategory(category);
     const ranked = await this.#o.store.ztop(key, limit);
     const ids = ranked.map(({ member }) => member);
     const [days, groups] = await Promise.all([
-      this.#fields(layout.popularityDay(version), ids),
-      category === null ? this.#fields(layout.popularityGroups(version), ids) : [],
+      this.#fields(keys.popularityDay, ids),
+      category === null ? this.#fields(keys.popularityGroups, ids) : [],
     ]);
     const items: PopularItem[] = [];
     for (const [i, { member, score }] of ranked.entries()) {
@@ -161,11 +168,11 @@ class StoreReader implements FeatureReader {
   }
 
   async popularity(productId: string): Promise<ProductPopularity | null> {
-    const { version, halfLifeMs } = await this.currentVersion('popularity');
+    const { version, halfLifeMs, tables } = await this.currentVersion('popularity');
     // A NUL in a parameter is an error in Postgres; no id contains one.
     if (productId.includes('\0')) return null;
     const [row] = await this.#o.database.query<PopularityRow>(
-      `SELECT score, as_of, views, add_to_carts, purchases FROM ${popularityTable(version)} WHERE product_id = $1`,
+      `SELECT score, as_of, views, add_to_carts, purchases FROM ${tables.popularity} WHERE product_id = $1`,
       [productId],
     );
     if (row === undefined) return null;
@@ -183,10 +190,10 @@ class StoreReader implements FeatureReader {
   }
 
   async affinity(userId: string): Promise<UserAffinity | null> {
-    const { version } = await this.currentVersion('affinity');
+    const { version, keys } = await this.currentVersion('affinity');
     const [asOf, scores] = await Promise.all([
-      this.#o.store.hget(this.#layout.affinityAsOf(version), userId),
-      this.#o.store.hgetall(this.#layout.affinityUser(version, userId)),
+      this.#o.store.hget(keys.affinityAsOf, userId),
+      this.#o.store.hgetall(keys.affinityUser(userId)),
     ]);
     if (asOf === null) return null;
     const numbers = [...scores].map(([category, score]) => [category, Number(score)] as const);

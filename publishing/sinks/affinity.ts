@@ -1,13 +1,13 @@
 /** Affinity: a hash category → score per user in the online store, with the time of each row; a row in Postgres. */
-import { featureTopics } from '../../topics/features.js';
-import { affinityTable, decodeId, type Layout } from '../layout.js';
+import type { FeatureSet } from '../../topics/feature-set.js';
+import { decodeId, type Layout } from '../layout.js';
 import { type AffinityRow, affinityReader } from './affinity-row.js';
 import { MS_AS_TIME, type OnlineSink, type TableSink } from './declaration.js';
 import { type KeyedTopic, problemOf } from './keyed-topic.js';
 
-function affinityTopic(version: number): KeyedTopic<AffinityRow> {
+function affinityTopic({ topics }: FeatureSet): KeyedTopic<AffinityRow> {
   return {
-    name: featureTopics(version).affinity.name,
+    name: topics.affinity.name,
     schema: 'Affinity',
     read: affinityReader(),
     idOf: (row) => row.userId,
@@ -23,14 +23,14 @@ function affinityTopic(version: number): KeyedTopic<AffinityRow> {
   };
 }
 
-export function affinityOnline(version: number, layout: Layout): OnlineSink<AffinityRow> {
-  const asOf = layout.affinityAsOf(version);
-  const prefix = layout.affinityUserPrefix(version);
+export function affinityOnline(set: FeatureSet, layout: Layout): OnlineSink<AffinityRow> {
+  const keys = layout.features(set);
+  const { affinityAsOf: asOf, affinityUserPrefix: prefix } = keys;
   return {
     kind: 'online',
-    topic: affinityTopic(version),
+    topic: affinityTopic(set),
     operations: (user, row) => {
-      const key = layout.affinityUser(version, user);
+      const key = keys.affinityUser(user);
       if (row === null)
         return [
           { op: 'del', key },
@@ -49,11 +49,11 @@ export function affinityOnline(version: number, layout: Layout): OnlineSink<Affi
   };
 }
 
-export function affinityRows(version: number): TableSink<AffinityRow> {
+export function affinityRows(set: FeatureSet): TableSink<AffinityRow> {
   return {
     kind: 'table',
-    topic: affinityTopic(version),
-    table: affinityTable(version),
+    topic: affinityTopic(set),
+    table: set.tables.affinity,
     key: 'user_id',
     columns: [
       { name: 'as_of', type: 'float8', as: MS_AS_TIME, value: (row) => row.asOf },

@@ -1,14 +1,8 @@
-/** Names of the groups of sinks. The stores keep each sink's position under these names. */
+/** Groups of sinks without a version; those of one version are named by its set (topics/feature-set.ts). */
+import { sinkNames } from '../../topics/feature-set.js';
 
-/** Features of one version in the online store. */
-export function onlineGroup(version: number): string {
-  return `features.v${version}.redis`;
-}
+/** What readers of every version pass over, in the online store: erased subjects and deleted products. */
+export const SHARED_ONLINE = sinkNames('shared.redis');
 
-/** Features of one version in Postgres. */
-export function tableGroup(version: number): string {
-  return `features.v${version}.postgres`;
-}
-
-/** Topics of producers in Postgres. */
-export const PRODUCER_TABLES_GROUP = 'tables.postgres';
+/** Topics of producers, dead letters and erased subjects in Postgres. */
+export const SHARED_TABLES = sinkNames('tables.postgres');

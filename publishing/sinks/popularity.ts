@@ -1,14 +1,14 @@
 /** Popularity: two rankings, the category and the day of each product in the online store; a row in Postgres. */
 import type { Popularity } from '../../schemas/records.js';
-import { featureTopics } from '../../topics/features.js';
-import { encodeId, type Layout, popularityTable, rankScore } from '../layout.js';
+import type { FeatureSet } from '../../topics/feature-set.js';
+import { encodeId, type Layout, rankScore } from '../layout.js';
 import { utcDay } from '../utc-day.js';
 import { MS_AS_TIME, type OnlineSink, type TableSink } from './declaration.js';
 import { type KeyedTopic, problemOf } from './keyed-topic.js';
 
-function popularityTopic(version: number): KeyedTopic<Popularity> {
+function popularityTopic({ topics }: FeatureSet): KeyedTopic<Popularity> {
   return {
-    name: featureTopics(version).popularity.name,
+    name: topics.popularity.name,
     schema: 'Popularity',
     idOf: (row) => row.product_id,
     problem: ({ category, score, as_of, views, add_to_carts, purchases }) =>
@@ -18,14 +18,13 @@ function popularityTopic(version: number): KeyedTopic<Popularity> {
 }
 
 /** `halfLifeMs` belongs to the version: it is part of every ranking's scores. */
-export function popularityOnline(version: number, layout: Layout, halfLifeMs: number): OnlineSink<Popularity> {
-  const all = layout.popularityAll(version);
-  const groups = layout.popularityGroups(version);
-  const prefix = layout.popularityCategoryPrefix(version);
-  const day = layout.popularityDay(version);
+export function popularityOnline(set: FeatureSet, layout: Layout, halfLifeMs: number): OnlineSink<Popularity> {
+  const keys = layout.features(set);
+  const { popularityAll: all, popularityGroups: groups, popularityDay: day } = keys;
+  const prefix = keys.popularityCategoryPrefix;
   return {
     kind: 'online',
-    topic: popularityTopic(version),
+    topic: popularityTopic(set),
     operations: (member, row) => {
       if (row === null)
         return [
@@ -44,11 +43,11 @@ export function popularityOnline(version: number, layout: Layout, halfLifeMs: nu
   };
 }
 
-export function popularityRows(version: number): TableSink<Popularity> {
+export function popularityRows(set: FeatureSet): TableSink<Popularity> {
   return {
     kind: 'table',
-    topic: popularityTopic(version),
-    table: popularityTable(version),
+    topic: popularityTopic(set),
+    table: set.tables.popularity,
     key: 'product_id',
     columns: [
       { name: 'category', type: 'text', value: (row) => row.category },

@@ -4,6 +4,7 @@
  */
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Database, Queryable } from '../../runtime/stores/database.js';
+import type { FeatureSet } from '../../topics/feature-set.js';
 import type { FoldSettings } from '../settings.js';
 import { lockHead } from './heads.js';
 
@@ -35,21 +36,22 @@ export function liveSettings(manifest: Readonly<Record<string, unknown>>): Versi
 }
 
 /** Tables of one version. Does nothing if they exist. */
-export async function createLiveTables(database: Queryable, version: number): Promise<void> {
+export async function createLiveTables(database: Queryable, { version }: FeatureSet): Promise<void> {
   await database.query('SELECT create_live_tables($1::integer)', [version]);
 }
 
 /**
- * Makes sure that `version` exists in Postgres; the very first version becomes current at once. Throws
+ * Makes sure that the set's version exists in Postgres; the very first version becomes current at once. Throws
  * FreshetError('settings') if a half-life differs from the one the version was created with.
  */
 export async function installLiveVersion(
   database: Database,
-  version: number,
+  set: FeatureSet,
   settings: FoldSettings,
   nowMs: number,
 ): Promise<void> {
-  await createLiveTables(database, version);
+  const { version } = set;
+  await createLiveTables(database, set);
   for (const artefact of LIVE_ARTEFACTS) {
     const wanted = versionSettings(artefact, settings);
     const made = await database.transaction(async (connection) => {

@@ -10,7 +10,7 @@ import { hasCode } from '../../runtime/process/errors.js';
 import { compareTokens, type SwitchToken } from '../../runtime/stores/switch-token.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { Release } from '../../schemas/records.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { releases } from '../../topics/releases.js';
 import type { Artefact } from '../layout.js';
 import type { CurrentHead } from './heads.js';
@@ -135,7 +135,7 @@ function releaseOf({ artefact, timeline, seq, current, manifest }: CurrentHead):
 
 /** Topics that only this version writes. */
 function topicsOf(artefact: Artefact, version: number): string[] {
-  const topics = featureTopics(version);
+  const { topics } = featureSet(version);
   return artefact === 'popularity' || artefact === 'affinity' || artefact === 'interactions'
     ? [topics[artefact].name]
     : [];

@@ -1,7 +1,7 @@
 /**
  * The log port: partitioned, ordered, transactional topics. Two implementations, `kafka/` and `embedded/`, pass the
  * same conformance suite (test/conformance/log.ts). Records cross it as columns over a buffer, never as one object
- * each: a record costs no allocation until somebody wants its contents. Errors are FreshetErrors, named by their codes.
+ * each: a record costs no allocation until somebody wants its contents. Every error is a FreshetError with a code of the closed list.
  */
 
 /** Records of one partition in offset order. Row i's key is bytes[keyStart[i]..keyEnd[i]); a start of -1 is a null. */

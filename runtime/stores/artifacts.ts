@@ -192,10 +192,7 @@ async function syncFolder(folder: string): Promise<void> {
 
 function checkName(name: string): void {
   if (!NAME.test(name) || name.length > 128)
-    throw new FreshetError(
-      'invalid_data',
-      `${JSON.stringify(name)} cannot be the name of an artefact or of its files.`,
-    );
+    throw new FreshetError('invalid_data', `${JSON.stringify(name)} cannot be a name among the artefacts.`);
 }
 
 function moveError(error: unknown, from: string, to: string): FreshetError {

@@ -1,22 +1,17 @@
 /**
- * An application: a fixed number of tasks shared out over the members of its group, each task run by whoever owns it.
- * Fencing makes every overlap harmless; what is decided here is only when to start, stop and start again.
+ * An application: a fixed number of tasks shared out over the members of its group; each task runs where it is assigned.
+ * Fencing makes every overlap harmless; this file only decides when to start, stop and restart.
  */
-
-import type { Codec } from '../../schemas/codec.js';
-import type { Assignment, Log, Membership, TopicPartition } from '../log/log.js';
-import type { Clock } from '../process/clock.js';
+import type { Assignment, Membership } from '../log/log.js';
 import { asError, FreshetError, isTransient } from '../process/errors.js';
 import type { EventBus } from '../process/events.js';
-import type { Logger } from '../process/logger.js';
-import type { Metrics } from '../process/metrics.js';
 import type { Service } from '../process/service.js';
-import type { Checkpoints } from './checkpoints.js';
 import { membershipEnded, taskFailed, taskStopped } from './events.js';
 import { taskMetrics } from './metrics.js';
 import type { Part } from './processor.js';
 import { ReachedOffsets } from './reached-offsets.js';
-import { Task, type TaskOptions } from './task.js';
+import { type AnyDeclaration, Task } from './task.js';
+import type { TaskOptions } from './task-options.js';
 
 /** More tasks than this cost more transactions than they bring. */
 export const TASKS_MAX = 12;
@@ -29,29 +24,16 @@ const REVOKE_LIMIT_MS = 5_000;
 /** The same when the process stops, a last checkpoint included. */
 const STOP_LIMIT_MS = 20_000;
 
-export interface ApplicationOptions {
+export interface ApplicationOptions
+  extends Omit<TaskOptions, 'declaration' | 'index' | 'inputs' | 'partitions' | 'isOurs' | 'onCommitted'> {
   /** Names the group and, with the processor and the task, every transactional id. */
   readonly name: string;
-  readonly processors: readonly TaskOptions['declaration'][];
-  readonly log: Log;
-  readonly codec: Codec;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
+  readonly processors: readonly AnyDeclaration[];
   readonly events: EventBus;
-  readonly clock: Clock;
-  readonly commitIntervalMs: number;
-  readonly changelogIntervalMs: number;
-  /** Null: tasks keep none. */
-  readonly checkpoints?: Checkpoints | null;
 }
 
-interface Planned {
-  readonly declaration: TaskOptions['declaration'];
-  /** Within its processor. */
-  readonly index: number;
-  readonly inputs: readonly TopicPartition[];
-  readonly partitions: number;
-}
+/** `index`: within its processor. */
+type Planned = Pick<TaskOptions<AnyDeclaration>, 'declaration' | 'index' | 'inputs' | 'partitions'>;
 
 interface Running {
   readonly stop: AbortController;
@@ -136,7 +118,7 @@ export class Application implements Service {
     this.#membership = null;
   }
 
-  async #planOf(declaration: TaskOptions['declaration']): Promise<Planned[]> {
+  async #planOf(declaration: AnyDeclaration): Promise<Planned[]> {
     const partitions = await this.#o.log.partitionCount(declaration.input);
     const tasks = Math.min(partitions, TASKS_MAX);
     const changelog = await this.#o.log.partitionCount(declaration.changelog);
@@ -254,17 +236,9 @@ export class Application implements Service {
   }
 
   #createTask(number: number): Task {
-    const { log, codec, logger, metrics, clock, commitIntervalMs, changelogIntervalMs, checkpoints } = this.#o;
     return new Task({
+      ...this.#o,
       ...this.#plan[number]!,
-      log,
-      codec,
-      logger,
-      metrics,
-      clock,
-      commitIntervalMs,
-      changelogIntervalMs,
-      checkpoints: checkpoints ?? null,
       isOurs: () => this.#isOurs(number),
       onCommitted: (positions) => this.reached.advance(positions),
     });

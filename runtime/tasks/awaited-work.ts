@@ -4,29 +4,21 @@
  * whatever ends meanwhile. What was begun and not committed is read and begun again by the next owner, so a call outside
  * may be made twice; its outcome counts once.
  */
-import type { Codec } from '../../schemas/codec.js';
-import type { Log, RecordColumns, TopicPartition } from '../log/log.js';
+import type { RecordColumns } from '../log/log.js';
 import type { RecordProblem } from '../log/record-problem.js';
-import type { Clock } from '../process/clock.js';
-import type { Logger } from '../process/logger.js';
 import type { TaskDeclaration } from './processor.js';
 import type { OutputRecord } from './rejects.js';
 import type { Stretch } from './stretches.js';
+import type { TaskOptions } from './task-options.js';
 
 export interface AwaitedDeclaration extends TaskDeclaration {
   createWork(options: AwaitedWorkOptions): AwaitedWork;
 }
 
-export interface AwaitedWorkOptions {
+export interface AwaitedWorkOptions
+  extends Pick<TaskOptions, 'inputs' | 'partitions' | 'log' | 'codec' | 'clock' | 'logger'> {
   /** Name of the task, for messages. */
   readonly task: string;
-  readonly inputs: readonly TopicPartition[];
-  /** Partition count of the input topic. */
-  readonly partitions: number;
-  readonly log: Log;
-  readonly codec: Codec;
-  readonly clock: Clock;
-  readonly logger: Logger;
   /** Makes a record a dead letter, written with the commit that passes it. */
   readonly reject: (batch: RecordColumns, row: number, problem: RecordProblem) => void;
 }

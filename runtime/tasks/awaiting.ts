@@ -5,6 +5,7 @@
  *   before it → the next commit writes it, with a marker that says how far the piece had read
  */
 import { randomUUID } from 'node:crypto';
+import type { DeadLetter } from '../../schemas/records.js';
 import type { PartitionOffsets, RecordColumns, TopicPartition } from '../log/log.js';
 import { FreshetError } from '../process/errors.js';
 import type { AwaitedDeclaration, AwaitedWork } from './awaited-work.js';
@@ -14,10 +15,10 @@ import { type Marker, markerPartOf } from './marker.js';
 import type { Output } from './processor.js';
 import { type OutputRecord, Rejects } from './rejects.js';
 import { refuseOtherState } from './restore.js';
-import type { TaskOptions } from './task.js';
+import type { InputOffset, TaskOptions } from './task-options.js';
 import type { CommitPoint, MarkerContent } from './task-writer.js';
 import { prepareBatch } from './tracked-part.js';
-import type { InputOffset, RestoredWork, Work } from './work.js';
+import type { RestoredWork, Work } from './work.js';
 
 const COMMIT_RECORDS_MAX = 2_000;
 /** Pieces that may be there before the first of them is: one slow answer holds up the commit, and not the others. */
@@ -60,21 +61,10 @@ export class Awaiting implements Work {
   constructor(task: string, options: TaskOptions, declaration: AwaitedDeclaration) {
     this.#task = task;
     this.#o = options;
-    const { inputs, partitions, log, codec, clock, logger } = options;
-    this.#rejects = new Rejects({
-      job: declaration.name,
-      encode: (letter) => codec.encode('DeadLetter', letter),
-    });
-    this.#work = declaration.createWork({
-      task,
-      inputs,
-      partitions,
-      log,
-      codec,
-      clock,
-      logger,
-      reject: (batch, row, problem) => this.#rejects.deadLetter(batch, row, problem),
-    });
+    const encode = (letter: DeadLetter) => options.codec.encode('DeadLetter', letter);
+    const rejects = new Rejects({ job: declaration.name, encode });
+    this.#rejects = rejects;
+    this.#work = declaration.createWork({ ...options, task, reject: rejects.deadLetter.bind(rejects) });
   }
 
   positions(): InputOffset[] {

@@ -65,12 +65,12 @@ export class Changelog {
     others: (batch: RecordColumns, row: number) => void = () => undefined,
   ): Promise<FoundMarker | null> {
     let newest: FoundMarker | null = null;
-    const visit = (batch: RecordColumns, row: number) => {
-      if (isMarker(batch, row))
-        newest = { marker: decodeMarker(batch, row, this.#o.codec), offset: batch.offsets[row]! };
-      else others(batch, row);
-    };
-    await readStretches(this.#o.log, [{ ...this.place, start, end }], this.#o.task, signal, visit);
+    const { task, log, codec } = this.#o;
+    await readStretches(log, [{ ...this.place, start, end }], task, signal, (batch) => {
+      for (let row = 0; row < batch.count; row++)
+        if (isMarker(batch, row)) newest = { marker: decodeMarker(batch, row, codec), offset: batch.offsets[row]! };
+        else others(batch, row);
+    });
     return newest;
   }
 }

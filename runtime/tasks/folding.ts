@@ -12,10 +12,10 @@ import { taskMetrics } from './metrics.js';
 import type { Output, Part, ProcessorDeclaration } from './processor.js';
 import { restoreTask } from './restore.js';
 import type { ColumnSink } from './state/saved-columns.js';
-import type { TaskOptions } from './task.js';
+import type { InputOffset, TaskOptions } from './task-options.js';
 import type { CommitPoint, MarkerContent } from './task-writer.js';
 import { foldBatch, partOf, prepareBatch, startParts, type TrackedPart } from './tracked-part.js';
-import type { InputOffset, RestoredWork, Work } from './work.js';
+import type { RestoredWork, Work } from './work.js';
 
 const COMMIT_RECORDS_MAX = 20_000;
 const FLUSH_ROWS_MIN = 500;
@@ -65,13 +65,11 @@ export class Folding implements Work {
 
   /** Errors: those of restoreTask. */
   async restore(changelog: Changelog, signal: AbortSignal | undefined): Promise<RestoredWork> {
-    const { log, clock, logger, metrics } = this.#o;
+    const { clock, metrics } = this.#o;
     const restored = await restoreTask({
+      ...this.#o,
       task: this.#task,
       declaration: this.#declaration,
-      log,
-      clock,
-      logger,
       signal,
       changelog,
       checkpoints: this.#checkpoints,

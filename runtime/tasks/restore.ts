@@ -18,10 +18,9 @@ import type { TaskCheckpoints } from './checkpoints.js';
 import { faultPoint } from './fault-points.js';
 import { type Marker, markerPartOf } from './marker.js';
 import { LIVE, type ProcessorDeclaration } from './processor.js';
-import { checkStopped } from './stretches.js';
+import { readStretches } from './stretches.js';
 import { foldBatch, type Patience, partOf, prepareBatch, type TrackedPart } from './tracked-part.js';
 
-export const READER_WAIT_MS = 250;
 /** Older than this it is not trusted, nor is one from the future: a clock has jumped. */
 export const CHECKPOINT_AGE_MS_MAX = 6 * 86_400_000;
 
@@ -222,35 +221,16 @@ async function startPositions(
 
 /** Reads every part up to its marker; rows beyond it are left for the live reader. Returns how many rows were read. */
 async function replay(options: RestoreOptions, parts: readonly TrackedPart[], marker: Marker): Promise<number> {
-  const endOf = (tracked: TrackedPart) => markerPartOf(marker, tracked.part.input)!.offset;
-  const behind = parts.filter((tracked) => tracked.position < endOf(tracked));
+  const { log, task, signal } = options;
+  const endOf = ({ part }: TrackedPart) => markerPartOf(marker, part.input)!.offset;
+  const stretches = parts.map((tracked) => ({ ...tracked.part.input, start: tracked.position, end: endOf(tracked) }));
   let rows = 0;
-  if (behind.length > 0) {
-    const starts = behind.map(({ part, position }) => ({ ...part.input, offset: position }));
-    const reader = options.log.reader(starts, { isolation: 'read_committed', maxWaitMs: READER_WAIT_MS });
-    try {
-      while (behind.some((tracked) => tracked.position < endOf(tracked))) {
-        checkStopped(options.task, options.signal);
-        for (const batch of await reader.poll()) {
-          const tracked = partOf(behind, batch);
-          const wanted = cutAt(batch, endOf(tracked));
-          await prepareBatch(tracked.part, wanted, options);
-          foldBatch(tracked, wanted);
-          rows += wanted.count;
-          if (tracked.position >= endOf(tracked)) reader.pause(batch);
-        }
-      }
-    } finally {
-      await reader.close();
-    }
-  }
+  await readStretches(log, stretches, task, signal, async (batch) => {
+    const tracked = partOf(parts, batch);
+    await prepareBatch(tracked.part, batch, options);
+    foldBatch(tracked, batch);
+    rows += batch.count;
+  });
   for (const tracked of parts) tracked.position = endOf(tracked);
   return rows;
-}
-
-/** The rows below an offset. */
-function cutAt(batch: RecordColumns, offset: number): RecordColumns {
-  let count = batch.count;
-  while (count > 0 && batch.offsets[count - 1]! >= offset) count--;
-  return count === batch.count ? batch : { ...batch, count, nextOffset: offset };
 }

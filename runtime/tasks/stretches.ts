@@ -5,18 +5,17 @@ import { FreshetError } from '../process/errors.js';
 
 export interface Stretch extends TopicPartition {
   readonly start: number;
-  /** Rows from here on are not visited. */
+  /** Rows from here on are left out. */
   readonly end: number;
 }
 
-/** `prepare` is awaited before the rows of a batch are visited. Throws FreshetError('state') when the signal aborts. */
+/** `take` is awaited, a batch at a time. Errors: 'state' when the signal aborts; those of the log and of `take`. */
 export async function readStretches(
   log: Log,
   stretches: readonly Stretch[],
   task: string,
   signal: AbortSignal | undefined,
-  visit: (batch: RecordColumns, row: number) => void,
-  prepare: (batch: RecordColumns) => Promise<void> = async () => undefined,
+  take: (batch: RecordColumns) => void | Promise<void>,
 ): Promise<void> {
   const open = stretches.filter(({ start, end }) => start < end);
   if (open.length === 0) return;
@@ -29,14 +28,20 @@ export async function readStretches(
       checkStopped(task, signal);
       for (const batch of await reader.poll()) {
         const { end } = open.find(({ topic, partition }) => topic === batch.topic && partition === batch.partition)!;
-        await prepare(batch);
-        for (let row = 0; row < batch.count && batch.offsets[row]! < end; row++) visit(batch, row);
+        await take(cutAt(batch, end));
         if (reader.position(batch) >= end) reader.pause(batch);
       }
     }
   } finally {
     await reader.close();
   }
+}
+
+/** The rows below an offset. */
+function cutAt(batch: RecordColumns, offset: number): RecordColumns {
+  let count = batch.count;
+  while (count > 0 && batch.offsets[count - 1]! >= offset) count--;
+  return count === batch.count ? batch : { ...batch, count, nextOffset: offset };
 }
 
 /** Ends the work of a task that is to stop. Throws FreshetError('state'). */

@@ -3,15 +3,13 @@
  * is in the log. A commit of unknown outcome is settled without a restore: memory stays, the group confirms the task, a
  * new writer ends the transaction one way or the other, and the newest marker tells which.
  */
-import type { Codec } from '../../schemas/codec.js';
-import type { Log, TransactionalWriter } from '../log/log.js';
-import type { Clock } from '../process/clock.js';
+import type { TransactionalWriter } from '../log/log.js';
 import { FreshetError, hasCode, isTransient, messageOf } from '../process/errors.js';
-import type { Logger } from '../process/logger.js';
 import type { Changelog } from './changelog.js';
 import { faultPoint } from './fault-points.js';
 import { encodeMarker, MARKER_KEY, type Marker } from './marker.js';
-import type { Output, TaskDeclaration } from './processor.js';
+import type { Output } from './processor.js';
+import type { TaskOptions } from './task-options.js';
 
 const REOPEN_TRIES = 5;
 const REOPEN_PAUSE_MS = 500;
@@ -29,17 +27,10 @@ export interface CommitPoint {
 /** What a marker says besides whose it is. */
 export type MarkerContent = Pick<Marker, 'fingerprint' | 'parts' | 'tables'>;
 
-export interface TaskWriterOptions {
+export interface TaskWriterOptions
+  extends Pick<TaskOptions, 'index' | 'declaration' | 'log' | 'codec' | 'clock' | 'logger' | 'isOurs'> {
   readonly task: string;
-  readonly index: number;
-  readonly declaration: TaskDeclaration;
   readonly changelog: Changelog;
-  readonly log: Log;
-  readonly codec: Codec;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Whether the group, asked now, still gives this task to this member; without a group it always does. */
-  readonly isOurs?: (() => Promise<boolean>) | undefined;
 }
 
 export interface Commit {

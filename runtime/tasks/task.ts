@@ -1,50 +1,27 @@
 /**
- * A task: fixed input partitions, one changelog partition, one transactional id. It reads, lets its work take what it has
- * read, and commits all that came of it together with its marker in one transaction (task-writer.ts).
+ * A task: fixed input partitions, one changelog partition, one transactional id. It reads, hands what it has read to its
+ * work, and commits the outcome together with its marker in one transaction (task-writer.ts).
  *
  *   init (fences the old owner) → restore → live: take, commit
  */
-
-import type { Codec } from '../../schemas/codec.js';
-import type { Log, LogReader, RecordColumns, TopicPartition } from '../log/log.js';
-import type { Clock } from '../process/clock.js';
-import type { Logger } from '../process/logger.js';
-import type { Metrics } from '../process/metrics.js';
+import type { LogReader, RecordColumns } from '../log/log.js';
 import type { AwaitedDeclaration } from './awaited-work.js';
 import { Awaiting } from './awaiting.js';
 import { Changelog } from './changelog.js';
-import type { Checkpoints } from './checkpoints.js';
 import { faultPoint } from './fault-points.js';
 import { Folding } from './folding.js';
 import { taskMetrics } from './metrics.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
-import { READER_WAIT_MS } from './restore.js';
+import type { InputOffset, TaskOptions } from './task-options.js';
 import { TaskWriter } from './task-writer.js';
-import type { InputOffset, Work } from './work.js';
+import type { Work } from './work.js';
 
+const READER_WAIT_MS = 250;
 /** What arrives waits for the next commit anyway, 100 ms apart by default. */
 const READER_GAP_MS = 25;
 
-export interface TaskOptions {
-  readonly declaration: ProcessorDeclaration | AwaitedDeclaration;
-  readonly index: number;
-  readonly inputs: readonly TopicPartition[];
-  /** Partition count of the input topic. */
-  readonly partitions: number;
-  readonly log: Log;
-  readonly codec: Codec;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  readonly clock: Clock;
-  readonly commitIntervalMs: number;
-  readonly changelogIntervalMs: number;
-  /** Without them it is restored from the changelog. */
-  readonly checkpoints?: Checkpoints | null;
-  /** Whether the group, asked now, still gives this task to this member; without a group it always does. */
-  readonly isOurs?: () => Promise<boolean>;
-  /** Called after every commit with the next input offset of each partition. */
-  readonly onCommitted: (positions: readonly InputOffset[]) => void;
-}
+/** The two kinds of work: folds, and outcomes that are awaited. */
+export type AnyDeclaration = ProcessorDeclaration | AwaitedDeclaration;
 
 export class Task {
   readonly name: string;
@@ -56,7 +33,7 @@ export class Task {
   #signal: AbortSignal | undefined;
   #committedAt = 0;
 
-  constructor(options: TaskOptions) {
+  constructor(options: TaskOptions<AnyDeclaration>) {
     const { declaration, index, log, codec, clock } = options;
     this.#o = options;
     this.name = `${declaration.application}.${declaration.name}-${index}`;

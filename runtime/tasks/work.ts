@@ -2,15 +2,11 @@
  * What a task does with the records of its inputs. The task around it (task.ts) reads, commits, and comes back after an
  * end; its work says what a commit holds and where reading goes on.
  */
-import type { RecordColumns, TopicPartition } from '../log/log.js';
+import type { RecordColumns } from '../log/log.js';
 import type { Changelog } from './changelog.js';
 import type { Output, Part } from './processor.js';
+import type { InputOffset } from './task-options.js';
 import type { CommitPoint, MarkerContent } from './task-writer.js';
-
-/** An input partition and the next offset of it. */
-export interface InputOffset extends TopicPartition {
-  readonly offset: number;
-}
 
 export interface Work {
   /** The folded parts; none of awaited work. */

@@ -1,4 +1,4 @@
-/** The gate before every route: name, origin, token, role and rate, in this order; refused unless everything says yes. */
+/** The gate before every route: host name, origin, token, role and rate, in this order; all must pass. */
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type AccessClass, FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from '../limits.js';
@@ -9,9 +9,9 @@ import { type Principal, type Tokens, tokenOf } from './tokens.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What the route does, for roles and rates; `open` needs no token. Every route must say. */
+    /** The route's class, for roles and rates; `open` needs no token. Every route must declare it. */
     access?: AccessClass | 'open';
-    /** The route is opened by people in a browser, which asks for the token only when challenged. */
+    /** People open the route in a browser, which only asks for the token when challenged. */
     page?: boolean;
   }
   interface FastifyRequest {
@@ -33,7 +33,7 @@ interface GuardOptions {
   readonly tokens: Tokens | null;
 }
 
-/** Adds the gate; call before any route is declared. */
+/** Adds the gate; must be called before any route is declared. */
 export async function addGuard(app: FastifyInstance, { listenHost, tokens }: GuardOptions): Promise<void> {
   app.decorateRequest('principal', null);
   app.addHook('onRoute', (route) => {
@@ -43,7 +43,7 @@ export async function addGuard(app: FastifyInstance, { listenHost, tokens }: Gua
   const enter = tokens === null ? null : await tokenGate(app, tokens);
   app.addHook('onRequest', async (request, reply) => {
     checkHost(request, listenHost);
-    // A path without a route tells a stranger nothing either.
+    // An unknown path must not reveal anything without a token either.
     const access = request.is404 ? 'read' : request.routeOptions.config.access;
     if (access === undefined) throw new Error(`${request.method} ${request.routeOptions.url} names no access class`);
     if (enter !== null && access !== 'open') await enter(request, reply, access);
@@ -55,12 +55,12 @@ function checkHost(request: FastifyRequest, listenHost: string): void {
   if (!isAllowedHost(host, listenHost))
     throw new Problem(
       403,
-      `This server does not answer under the name ${JSON.stringify((host ?? '').slice(0, 100))}: call it by the name in HOST, or as localhost from this machine.`,
+      `This server does not answer under the name ${JSON.stringify((host ?? '').slice(0, 100))}: use the name in HOST, or localhost on this machine.`,
     );
   if (!SAFE_METHODS.has(request.method) && !isOwnOrigin(origin, host!))
     throw new Problem(
       403,
-      'Writes from pages of another origin are refused: send them from a program or our own page.',
+      'Writes from pages of another origin are refused: send them from a program or from our own page.',
     );
 }
 
@@ -94,7 +94,7 @@ async function authenticate(
   const token = tokenOf(request.headers.authorization);
   const principal = token === null ? null : tokens.find(token);
   if (principal !== null) return principal;
-  // Only failures are counted, and a right token always enters: nobody can lock others out from a shared address.
+  // Only failures are counted, and a valid token always passes: no one can lock out others at a shared address.
   const failed = await failures(request);
   if (failed.isExceeded) throw tooMany('Too many requests without a valid token', failed.ttlInSeconds);
   const challenge = request.routeOptions.config.page
@@ -104,8 +104,8 @@ async function authenticate(
   throw new Problem(
     401,
     token === null
-      ? 'This needs a token: send the header "Authorization: Bearer <token>" (in a browser the token is the password).'
-      : 'The token is not known here: ask whoever runs this server for one.',
+      ? 'A token is required: send the header "Authorization: Bearer <token>" (in a browser the token is the password).'
+      : 'The token is not known: ask the operator of this server for one.',
   );
 }
 

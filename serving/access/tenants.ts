@@ -1,6 +1,6 @@
 /**
  * Tenant scope of users: a token reaches the users of its own tenant and those that no tenant has claimed. The table
- * `users` follows its topic within about a second, so of two tenants claiming a new id in the same second the later wins.
+ * `users` follows its topic within about a second: if two tenants claim a new id in that second, the later one wins.
  */
 import type { Queryable } from '../../runtime/stores/database.js';
 import { Problem } from '../problem.js';
@@ -15,14 +15,14 @@ export class Tenants {
     this.#database = database;
   }
 
-  /** Those of the ids that belong to another tenant. Without tokens there are no tenants to keep apart. */
+  /** The ids that belong to another tenant. Without tokens there are no tenants to separate. */
   async foreign(principal: Principal | null, userIds: readonly string[]): Promise<ReadonlySet<string>> {
     if (principal === null || userIds.length === 0) return new Set();
     const rows = await this.#database.query<{ user_id: string; tenant_id: string }>(TENANTS_SQL, [[...userIds]]);
     return new Set(rows.filter((row) => row.tenant_id !== principal.tenant).map((row) => row.user_id));
   }
 
-  /** Throws the 404 that an unknown user gets: whether another tenant has this user is nobody's business. */
+  /** Throws the same 404 as for an unknown user: whether another tenant has this user must not be revealed. */
   async requireVisible(principal: Principal | null, userId: string): Promise<void> {
     if ((await this.foreign(principal, [userId])).size > 0) throw unknownUser(userId);
   }
@@ -44,7 +44,7 @@ export function foreignUser(userId: string): string {
   return `User ${JSON.stringify(userId)} belongs to another tenant than your token.`;
 }
 
-/** Null when the token may put a user into this tenant, else the sentence of the refusal. */
+/** Null if the token may assign a user to this tenant, else the sentence of the refusal. */
 export function refuseTenant(principal: Principal | null, tenantId: string): string | null {
   if (principal === null || principal.tenant === tenantId) return null;
   return `Your token belongs to tenant ${JSON.stringify(principal.tenant)}: "tenant_id" must be that tenant.`;

@@ -1,4 +1,4 @@
-/** Bearer tokens. Only their SHA-256 is ever known here; comparison takes the same time whichever matches. */
+/** Bearer tokens. Only their SHA-256 is kept here; a comparison takes the same time whichever token matches. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { FreshetError, messageOf } from '../../runtime/process/errors.js';
@@ -7,18 +7,18 @@ import { type AccessToken, type ServingSettings, servingSettings } from '../sett
 import { isLoopback } from './hosts.js';
 import type { TokenRole } from './roles.js';
 
-/** Who sends a request. */
+/** The sender of a request. */
 export interface Principal {
-  /** Names the token without giving it away: the start of its SHA-256. */
+  /** Identifies the token without revealing it: the start of its SHA-256. */
   readonly id: string;
   readonly role: TokenRole;
   readonly tenant: string;
 }
 
 /**
- * The tokens of a deployment, the file read anew at each start; null where none are set. Throws
- * FreshetError('settings') for wrong tokens, and when there are none although others can reach HOST. `localToken`: what
- * commands of whoever owns the data folder come with; it lets them in as an admin where tokens are asked for.
+ * The tokens of a deployment; the file is read at each start; null if none are set. Throws FreshetError('settings') for
+ * invalid tokens, and for none although HOST is reachable from other machines. `localToken`: used by commands of the
+ * owner of the data folder; where tokens are required, it gives them the role admin.
  */
 export function loadTokens(settings: ServingSettings, localToken?: string): Tokens | null {
   if (settings.API_TOKENS !== undefined && settings.API_TOKENS_FILE !== undefined)
@@ -28,11 +28,11 @@ export function loadTokens(settings: ServingSettings, localToken?: string): Toke
     if (isLoopback(settings.HOST)) return null;
     throw new FreshetError(
       'settings',
-      `HOST is ${settings.HOST}, which others can reach, but no tokens are set: set API_TOKENS or API_TOKENS_FILE, or HOST=127.0.0.1.`,
+      `HOST is ${settings.HOST}, which other machines can reach, but no tokens are set: set API_TOKENS or API_TOKENS_FILE, or HOST=127.0.0.1.`,
     );
   }
   if (list.length === 0)
-    throw new FreshetError('settings', 'The list of API tokens is empty, so nobody could enter: add one or unset it.');
+    throw new FreshetError('settings', 'The list of API tokens is empty, so no one could log in: add one or unset it.');
   if (localToken === undefined) return new Tokens(list);
   const sha256 = createHash('sha256').update(localToken, 'utf8').digest('hex');
   return new Tokens([...list, { sha256, role: 'admin', tenant: 'local' }]);
@@ -62,7 +62,7 @@ export class Tokens {
     }));
   }
 
-  /** Who holds this token; null where nobody does. */
+  /** The principal of this token; null if the token is unknown. */
   find(token: string): Principal | null {
     const digest = createHash('sha256').update(token, 'utf8').digest();
     let found: Principal | null = null;
@@ -72,8 +72,8 @@ export class Tokens {
 }
 
 /**
- * The token of an Authorization header: `Bearer <token>`, or `Basic` with the token as its password, because that is
- * the one way in which a browser can open the page. Null where there is none.
+ * The token of an Authorization header: `Bearer <token>`, or `Basic` with the token as its password, because a browser
+ * can open the page in no other way. Null if there is none.
  */
 export function tokenOf(authorization: string | undefined): string | null {
   const match = /^(bearer|basic) +(\S+) *$/i.exec(authorization ?? '');

@@ -1,8 +1,8 @@
 /**
- * What models answer: similar products, recommendations, search. A request takes one version of each model it needs at
- * its beginning and asks no other. What one model cannot say now the other one, or popularity, says instead where that
- * is an answer; where it is not, a 503 says what is missing. Products that were deleted since the version was made are
- * passed over: where too few are left, the model is asked for more.
+ * Answers from models: similar products, recommendations, search. A request takes one version of each model that it
+ * needs when it starts, and uses no other. If one model cannot answer, the other one or popularity answers instead
+ * where that makes sense; where it does not, a 503 says what is missing. Products deleted since the version was made
+ * are skipped: if too few are left, the model is asked for more.
  */
 import type { ModelReader } from '../../publishing/reading/models.js';
 import type { FeatureReader } from '../../publishing/reading/reader.js';
@@ -20,17 +20,17 @@ import type { Lease, Slot } from './slot.js';
 type ModelArtefact = 'als' | 'faiss' | 'popularity';
 
 export interface ModelAnswer {
-  /** Of what the answer mainly comes from: als (recommendations), faiss (similar, search), popularity (a fallback). */
+  /** Of the main source of the answer: als (recommendations), faiss (similar, search), popularity (a fallback). */
   readonly version: number;
   readonly items: readonly Scored[];
   readonly fallback?: 'popularity';
-  /** Every version that was read. */
+  /** Every version that was used. */
   readonly reads: Readonly<Partial<Record<ModelArtefact, number>>>;
 }
 
 /** Limits are 1 to 1000. */
 export interface ModelAnswers {
-  /** Never a 404: who is unknown gets popular products. */
+  /** Never a 404: an unknown user gets popular products. */
   recommendations(userId: string, limit: number, includeSeen: boolean): Promise<ModelAnswer>;
   /** Null: no model knows the product. */
   similar(productId: string, limit: number): Promise<ModelAnswer | null>;
@@ -42,7 +42,7 @@ interface AnswersOptions {
   readonly faiss: Slot<Pick<FaissVersion, 'model' | 'search' | 'similar' | 'close'>>;
   readonly reader: Pick<ModelReader, 'userFactors' | 'purchasedOf' | 'deletedOf'>;
   readonly readers: Pick<FeatureReader, 'popular' | 'stopwords' | 'stopwordLanguages'>;
-  /** Turns queries into vectors; opened with the first one. */
+  /** Turns queries into vectors; opened at the first query. */
   readonly embedder: () => Promise<Pick<Embedder, 'model' | 'embed'>>;
   readonly clock: Pick<Clock, 'elapsed'>;
 }
@@ -50,7 +50,7 @@ interface AnswersOptions {
 const POPULAR_MAX = 1_000;
 const POPULAR_AGE_MS = 5_000;
 const RETRY_S = 1;
-/** How many times as many candidates are asked for when too many of the last ones were deleted. */
+/** Factor by which the number of candidates grows when too many of the last ones were deleted. */
 const ROUND_FACTOR = 4;
 
 export function createAnswers(options: AnswersOptions): ModelAnswers {
@@ -83,7 +83,7 @@ class Answers implements ModelAnswers {
       });
       return { version: lease.version, items, reads: { als: lease.version } };
     } catch (error) {
-      // Its index is being started again, or the version was taken away under us: popular products are an answer too.
+      // Its index is restarting, or the version was removed meanwhile: popular products are an answer too.
       if (!isTransient(error)) throw error;
       return await this.#popular(limit, leftOut);
     } finally {
@@ -142,7 +142,7 @@ class Answers implements ModelAnswers {
       if (embedder.model !== model.model) throw otherModel(version, model.model, embedder.model);
       const [vector, popularity] = await Promise.all([
         this.#words.searchedFor(query).then((text) => embedder.embed([text])),
-        // Without it, what fits best stands first.
+        // Without popularity, the best match ranks first.
         this.#popularity.get().catch(() => ({ scores: new Map<string, number>(), best: 0 })),
       ]);
       const { items } = await inRounds(limit, candidates(limit), async (wanted) => {
@@ -158,7 +158,7 @@ class Answers implements ModelAnswers {
     }
   }
 
-  /** Before interactions are published nobody is known to have bought anything. */
+  /** Until interactions are published, no purchases are known. */
   async #purchased(userId: string): Promise<ReadonlySet<string>> {
     try {
       return await this.#o.reader.purchasedOf(userId);
@@ -168,7 +168,7 @@ class Answers implements ModelAnswers {
     }
   }
 
-  /** While the online store is away nobody is known to be deleted: what a model says is still an answer. */
+  /** While the online store is unavailable no deletions are known: the model's answer is still useful. */
   async #deletedOf(ids: readonly string[]): Promise<ReadonlySet<string>> {
     try {
       return await this.#o.reader.deletedOf(ids);
@@ -199,8 +199,8 @@ interface Round {
 }
 
 /**
- * Asks with more candidates each time until `limit` items are left or the models have given all. It ends: no index gives
- * more than NEIGHBOURS_MAX.
+ * Asks for more candidates each time until `limit` items are left or the models have no more. It terminates: no index
+ * returns more than NEIGHBOURS_MAX.
  */
 async function inRounds<T extends Round>(limit: number, first: number, ask: (wanted: number) => Promise<T>) {
   for (let wanted = first; ; wanted *= ROUND_FACTOR) {
@@ -219,11 +219,11 @@ function without(list: readonly Scored[], deleted: ReadonlySet<string>): readonl
 
 interface Said {
   readonly list: readonly Scored[] | null;
-  /** Why it could not say anything now. */
+  /** Why there is no list now. */
   readonly error: Error | null;
 }
 
-/** Throws what no waiting will cure. */
+/** Throws errors that waiting does not resolve. */
 function listOf(result: PromiseSettledResult<readonly Scored[] | null>): Said {
   if (result.status === 'fulfilled') return { list: result.value, error: null };
   if (!isTransient(result.reason)) throw result.reason;
@@ -243,13 +243,13 @@ async function popularityOf(readers: Pick<FeatureReader, 'popular'>): Promise<Po
 function unpublished(what: string, artefact: string): Problem {
   return new Problem(
     503,
-    `There is no index for ${what} yet, or it is still being loaded: "freshet versions list ${artefact}" shows what is published, "freshet snapshot ${artefact}" makes the first version.`,
+    `There is no index for ${what} yet, or it is still loading: "freshet versions list ${artefact}" shows the published versions, "freshet snapshot ${artefact}" makes the first one.`,
     { retryAfterS: 5 },
   );
 }
 
 function restarting(cause: unknown): Problem {
-  return new Problem(503, 'The search index is busy or being started again. Try again in a second.', {
+  return new Problem(503, 'The search index is busy or restarting. Try again in a second.', {
     cause,
     retryAfterS: RETRY_S,
   });
@@ -258,7 +258,7 @@ function restarting(cause: unknown): Problem {
 function otherModel(version: number, indexed: string, own: string): Problem {
   return new Problem(
     503,
-    `Version ${version} of the index was made with the model ${indexed}, and this process has ${own}: vectors of two models cannot be compared. Set EMBEDDING_MODEL_DIR alike everywhere, or run "freshet snapshot faiss" once products are embedded anew.`,
+    `Version ${version} of the index was made with the model ${indexed}, but this process has ${own}: vectors of two models cannot be compared. Use the same EMBEDDING_MODEL_DIR everywhere, or run "freshet snapshot faiss" after products have been embedded again.`,
     { retryAfterS: 60 },
   );
 }

@@ -1,15 +1,15 @@
 /**
- * How lists of products become one.
+ * Merges lists of products into one.
  *
  * similar (CombSUM of Fox and Shaw 1994, each half of it 0 to 1):
  *   score = ½ · max(0, cosine of the texts) + ½ · max(0, cosine of the behaviour)
- * where a product that is not among one list's candidates counts 0 there. A product that only one of the two models
- * knows is compared by that one alone.
+ * where a product that is missing from one list's candidates counts 0 there. A product that only one of the two models
+ * knows is compared by that model alone.
  *
  * search:
  *   score = 0.9 · max(0, cosine of query and product) + 0.1 · ln(1 + S) / ln(1 + S_best)
- * with S the product's popularity, 0 for all but the 1,000 most popular ones, and S_best the largest there is: so
- * popularity decides among products that fit about equally well, and lifts nothing that does not fit.
+ * with S the product's popularity, 0 for all but the 1,000 most popular ones, and S_best the largest popularity: so
+ * popularity orders products that match about equally well, but does not lift a product that does not match.
  */
 export interface Scored {
   readonly product_id: string;
@@ -33,9 +33,9 @@ export function blendSimilar(
 }
 
 export interface Popularity {
-  /** Of the most popular products. */
+  /** Scores of the most popular products. */
   readonly scores: ReadonlyMap<string, number>;
-  /** The largest of them; 0: there are none. */
+  /** The largest score; 0 if there are none. */
   readonly best: number;
 }
 
@@ -49,12 +49,12 @@ export function blendSearch(found: readonly Scored[], { scores, best: most }: Po
   return best(sums, limit);
 }
 
-/** How many candidates each list gives, so that what is asked for can be chosen from more. */
+/** Number of candidates per list, so that there are more to choose from than requested. */
 export function candidates(limit: number): number {
   return Math.min(Math.max(3 * limit, 60), 2_000);
 }
 
-/** Of equals the id that comes first, so that the same question gets the same answer. */
+/** On ties the lower id comes first, so that the same request gets the same answer. */
 function best(sums: ReadonlyMap<string, number>, limit: number): Scored[] {
   return [...sums]
     .map(([product_id, score]) => ({ product_id, score }))

@@ -1,7 +1,7 @@
 /**
- * A published recommendation model, for serving: its products in the two indexes of its folder (snapshotters/als/layout.ts
- * says which), each in a process of its own, which checks the files before it loads them. The users' factors stay in the
- * stores.
+ * A published recommendation model, for serving: its products in the two indexes of its folder (named in
+ * snapshotters/als/layout.ts), each in its own process, which verifies the files before it loads them. The users'
+ * factors stay in the stores.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,14 +19,14 @@ import type { Scored } from './blend.js';
 
 export interface FactorVersion {
   readonly count: number;
-  /** Processes of the indexes, to look at. */
+  /** The processes of the indexes, for inspection. */
   readonly indexes: readonly OpenIndex[];
   /**
-   * The products with the largest inner product with a user's factors, those of `leftOut` aside; at most `limit`, best
-   * first. Errors: 'invalid_data' for another number of factors; those of VectorIndex.search.
+   * The products with the largest inner product with a user's factors, without those of `leftOut`; at most `limit`,
+   * best first. Throws 'invalid_data' for a wrong number of factors, and as VectorIndex.search does.
    */
   recommend(factors: Float32Array, limit: number, leftOut: ReadonlySet<string>): Promise<Scored[]>;
-  /** The products with the largest cosine with this one, itself aside; null: the model does not know it. */
+  /** The products with the largest cosine with this one, without itself; null: the model does not know it. */
   similar(productId: string, limit: number): Promise<Scored[] | null>;
   close(): Promise<void>;
 }
@@ -40,8 +40,8 @@ const manifestSchema = z.object({
 });
 
 /**
- * Errors: 'invalid_data' when a file is missing, or is not what the manifest says; 'unavailable' when a process ended
- * while it loaded.
+ * Throws 'invalid_data' when a file is missing or does not match the manifest; 'unavailable' when a process ended while
+ * loading.
  */
 export async function openFactorVersion(folder: string, options: OpenFactorsOptions): Promise<FactorVersion> {
   const manifest = await readManifest(folder);
@@ -57,9 +57,9 @@ export async function openFactorVersion(folder: string, options: OpenFactorsOpti
       const index = await openIndex({ ...options, path: mark.path, verify: [mark, ...others] });
       opened.push(index);
       if (index.count === factors.rows && index.dimension === dimension) return index;
-      throw new FreshetError('invalid_data', `${mark.path} and ${items.path} are of different models.`);
+      throw new FreshetError('invalid_data', `${mark.path} and ${items.path} belong to different models.`);
     };
-    // One after the other: so little is loaded at a time beside what serves meanwhile.
+    // One after the other, so that little is loaded at a time while another version is serving.
     const products = await openOne(PRODUCTS_INDEX, factors.factors + 1, [items]);
     const neighbours = await openOne(NEIGHBOURS_INDEX, factors.factors, []);
     return new OpenVersion({ lengthMax: manifest.figures.indexes.length_max, ids, factors, products, neighbours });
@@ -74,8 +74,8 @@ async function readManifest(folder: string): Promise<z.infer<typeof manifestSche
     return manifestSchema.parse(JSON.parse(await readFile(join(folder, MANIFEST_FILE), 'utf8')));
   } catch (cause) {
     const hint =
-      'Versions from before indexes were part of them cannot be served: "freshet snapshot als" makes a new one.';
-    throw new FreshetError('invalid_data', `${folder} holds no model with indexes that can be read. ${hint}`, {
+      'Versions made before they included indexes cannot be served: run "freshet snapshot als" to make a new one.';
+    throw new FreshetError('invalid_data', `${folder} contains no model with readable indexes. ${hint}`, {
       cause,
     });
   }
@@ -93,7 +93,7 @@ async function openItems(path: string): Promise<OpenFactors> {
 interface Parts {
   readonly lengthMax: number;
   readonly ids: IdTable;
-  /** Where a product's own factors are read from. */
+  /** The source of a product's own factors. */
   readonly factors: OpenFactors;
   readonly products: OpenIndex;
   readonly neighbours: OpenIndex;
@@ -129,7 +129,7 @@ class OpenVersion implements FactorVersion {
     const position = ids.positionOf(productId);
     if (position < 0) return null;
     const own = await factors.row(position);
-    // Nobody has told it anything: it is near to nothing.
+    // It has no interactions, so it is near to nothing.
     if (lengthOf(own) === 0) return null;
     return this.#nearest(neighbours, directionOf(own), limit + 1, limit, (id) => id === productId, 1);
   }

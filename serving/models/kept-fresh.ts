@@ -1,6 +1,6 @@
 /**
- * A value that many requests use and that may be some seconds old: the first one waits for it, later ones get what there
- * is while it is asked for anew. A failure leaves the last good one standing.
+ * A value that many requests use and that may be some seconds old: the first request waits for it, later ones get the
+ * current value while it is reloaded. If a reload fails, the last good value stays.
  */
 import type { Clock } from '../../runtime/process/clock.js';
 
@@ -17,7 +17,7 @@ export class KeptFresh<T> {
     this.#maxAgeMs = maxAgeMs;
   }
 
-  /** Errors: those of the load, only where nothing has been loaded yet. */
+  /** Throws the error of the load, but only if no load has succeeded yet. */
   get(): Promise<T> {
     const held = this.#held;
     if (held === null) return this.#reload();

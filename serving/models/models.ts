@@ -1,4 +1,4 @@
-/** The models that serving answers from, kept at the current versions: each is loaded beside the one before it. */
+/** The models that serving uses, kept at the current versions: each is loaded while the previous one still serves. */
 import { type CurrentFolder, CurrentFolders } from '../../publishing/reading/current-folder.js';
 import { createModelReader } from '../../publishing/reading/models.js';
 import type { PublishingSettings } from '../../publishing/settings.js';
@@ -33,7 +33,7 @@ interface Models extends Service {
   readonly answers: ModelAnswers;
 }
 
-/** A search that is not answered by then is given up: a crash of its process costs no more. */
+/** A search is abandoned after this time: a crash of its process delays requests no longer. */
 const SEARCH_MS_MAX = 1_000;
 
 /** start() waits for no model: until one is loaded, answers say so. */
@@ -52,7 +52,7 @@ export function createModels(options: ModelsOptions): Models {
   follow('faiss', faiss, (folder) => openFaissVersion(folder, searching));
 
   let embedder: Promise<Embedder> | null = null;
-  // An embedder of its own: the one that embeds products may have a thousand of them before a query.
+  // A separate embedder: the one that embeds products may have a thousand of them ahead of a query.
   const queries = () => {
     embedder ??= openEmbedder({ modelFolder: settings.EMBEDDING_MODEL_DIR ?? null, threads: 1, logger, metrics });
     embedder.catch(() => {

@@ -1,8 +1,8 @@
 /**
- * Which words of a query are searched for. A word is dropped where any current language has it as a stopword with
- * confidence of at least 0.7: queries are too short to tell their language ("coffee grinder" is Danish to the detector of
- * the corpus, which takes 143 MiB besides), and the surest stopwords of one language seldom carry a product in another.
- * A query of nothing else is searched for as it stands.
+ * Selects the words of a query to search for. A word is dropped if any current language has it as a stopword with a
+ * confidence of at least 0.7: queries are too short to detect their language (the detector of the corpus, which also
+ * takes 143 MiB, considers "coffee grinder" Danish), and the surest stopwords of one language rarely matter to products
+ * in another. A query of stopwords only is searched for unchanged.
  */
 import { termsOf } from '../../processors/corpus/words.js';
 import type { FeatureReader } from '../../publishing/reading/reader.js';
@@ -20,7 +20,7 @@ export class QueryWords {
     this.#stopwords = new KeptFresh(() => surest(readers), clock, MAX_AGE_MS);
   }
 
-  /** The query without stopwords; as it is where they cannot be had. Throws nothing. */
+  /** The query without stopwords; unchanged if they are unavailable. Never throws. */
   async searchedFor(query: string): Promise<string> {
     try {
       return withoutStopwords(query, await this.#stopwords.get());
@@ -35,7 +35,7 @@ export function withoutStopwords(query: string, stopwords: ReadonlySet<string>):
   return termsOf(kept).size === 0 ? query : kept.replace(/\s+/g, ' ').trim();
 }
 
-/** As the corpus writes its words. */
+/** Normalised as the corpus normalises its words. */
 function isStopword(word: string, stopwords: ReadonlySet<string>): boolean {
   const terms = [...termsOf(word)];
   return terms.length > 0 && terms.every((term) => stopwords.has(term));

@@ -1,6 +1,6 @@
 /**
- * The version that requests are answered from, and its end: the next one takes its place between two requests, and the
- * one before is closed when the last request that took it has let it go. No request waits for either.
+ * The version that answers requests. The next one replaces it between two requests, and the old one is closed when the
+ * last request that uses it has released it. No request waits for either.
  */
 export interface Closable {
   close(): Promise<void>;
@@ -11,7 +11,7 @@ interface Held<T> {
   readonly model: T;
 }
 
-/** Taken for one request; to be released once, whatever becomes of it. */
+/** Taken for one request; must be released once, whatever happens to the request. */
 export interface Lease<T> extends Held<T> {
   release(): void;
 }
@@ -26,7 +26,7 @@ export class Slot<T extends Closable> {
   readonly #closing = new Set<Promise<void>>();
   readonly #onError: (error: unknown) => void;
 
-  /** `onError`: told when a version that nobody needs any more could not be closed. */
+  /** `onError`: called when a version that is no longer used could not be closed. */
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError;
   }
@@ -35,7 +35,7 @@ export class Slot<T extends Closable> {
     return this.#entry?.version ?? null;
   }
 
-  /** Null: there is none yet. */
+  /** Null if there is none yet. */
   take(): Lease<T> | null {
     const entry = this.#entry;
     if (entry === null) return null;
@@ -50,13 +50,13 @@ export class Slot<T extends Closable> {
     return { version: entry.version, model: entry.model, release };
   }
 
-  /** From now on requests get this one. */
+  /** From now on requests get this version. */
   put(version: number, model: T): void {
     this.#retire();
     this.#entry = { version, model, users: 0 };
   }
 
-  /** Ends all of them, also those that are in use. */
+  /** Closes all versions, including those in use. */
   async close(): Promise<void> {
     this.#retire();
     for (const entry of [...this.#retired]) this.#end(entry);

@@ -1,4 +1,4 @@
-/** One raw record as JSON, whatever stands in it: what cannot be decoded is shown as base64, with the reason. */
+/** One raw record as JSON, whatever it contains: what cannot be decoded is shown as base64, with the reason. */
 import type { RecordColumns } from '../../runtime/log/log.js';
 import type { Codec, SchemaName } from '../../schemas/codec.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
@@ -8,10 +8,10 @@ export interface RawRecord {
   readonly offset: number;
   /** Log time, ISO 8601. */
   readonly timestamp: string;
-  /** Null also when the key is not UTF-8; then key_base64 holds it. */
+  /** Also null when the key is not UTF-8; then key_base64 has it. */
   readonly key: string | null;
   readonly key_base64?: string;
-  /** The fields as the schema names them, times in ms. Null deletes. Missing when it could not be decoded. */
+  /** The fields as named in the schema, times in ms. Null deletes. Missing if it could not be decoded. */
   readonly value?: unknown;
   readonly value_base64?: string;
   readonly error?: string;
@@ -20,7 +20,7 @@ export interface RawRecord {
 const MARKER_KEY = '!marker';
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Row `row` of the columns. Never throws for what the record holds. */
+/** Row `row` of the columns. Never throws because of a record's contents. */
 export function decodeRecord(topic: TopicDeclaration, codec: Codec, columns: RecordColumns, row: number): RawRecord {
   const { bytes } = columns;
   const key = keyFrom(bytes, columns.keyStart[row]!, columns.keyEnd[row]!);
@@ -61,7 +61,7 @@ function valueFrom(
   }
 }
 
-/** Bytes as base64, all else as it is. */
+/** Bytes as base64, everything else unchanged. */
 function plain(value: unknown): unknown {
   if (Buffer.isBuffer(value)) return value.toString('base64');
   if (Array.isArray(value)) return value.map(plain);

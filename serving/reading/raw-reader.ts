@@ -1,6 +1,6 @@
 /**
- * Reads a few records of a topic for a person or a command in another terminal. Keeps nothing between requests: the
- * answer says where the next one goes on.
+ * Reads a few records of a topic for a person or a command in another terminal. It keeps nothing between requests: the
+ * answer says where the next one continues.
  */
 import type { Log, LogReader, RecordColumns } from '../../runtime/log/log.js';
 import { RAW_BYTES_MAX, READ_MS_MAX } from '../limits.js';
@@ -13,13 +13,13 @@ export interface Position {
 interface RawReadOptions {
   /** Most rows. */
   readonly limit: number;
-  /** With nothing to read, how long to wait for the first record, ms. */
+  /** If there is nothing to read, how long to wait for the first record, ms. */
   readonly waitMs: number;
   /** Ends the read early, with what it has. */
   readonly isOver: () => boolean;
 }
 
-/** One row of columns, handed over at once: the buffer belongs to the reader. */
+/** One row of columns, for immediate use: the buffer belongs to the reader. */
 type OnRow = (columns: RecordColumns, row: number) => void;
 
 interface Unread {
@@ -30,8 +30,8 @@ interface Unread {
 const POLL_MS_MAX = 250;
 
 /**
- * Hands up to `limit` rows (or about RAW_BYTES_MAX bytes) to `onRow`, by turns from all partitions, each in its order.
- * Returns where to read on. Errors: OffsetOutOfRangeError, and the log's own.
+ * Passes up to `limit` rows (or about RAW_BYTES_MAX bytes) to `onRow`, taking turns between all partitions, each in its
+ * order. Returns where to continue. Throws 'offset_out_of_range', and the log's own errors.
  */
 export async function readRaw(
   log: Log,
@@ -49,7 +49,7 @@ export async function readRaw(
   let bytes = 0;
   const full = () => rows >= options.limit || bytes >= RAW_BYTES_MAX;
   const isBehind = () => [...next].some(([partition, offset]) => offset < ends.get(partition)!);
-  // What lies in the log already is read without waiting, but not for ever if the log stops answering.
+  // Records already in the log are read without waiting, but not for ever if the log stops answering.
   const goesOn = () => (isBehind() ? isWithin(READ_MS_MAX + options.waitMs) : rows === 0 && isWithin(options.waitMs));
   if (!goesOn()) return start.map((position) => ({ ...position }));
 
@@ -61,7 +61,7 @@ export async function readRaw(
         await prepare(columns);
         unread.push({ columns, row: 0 });
       }
-      // An answer may hold several columns of one partition: the later ones wait for the earlier.
+      // An answer may have several columns of one partition: the later ones wait for the earlier.
       for (
         let turn = unread;
         turn.length > 0 && !full();
@@ -87,7 +87,7 @@ export async function readRaw(
   return [...next].map(([partition, offset]) => ({ partition, offset }));
 }
 
-/** Up to the first row that was not handed out, else past the columns. */
+/** Up to the first row that was not passed on, else past the columns. */
 function advance(next: Map<number, number>, unread: readonly Unread[]): void {
   const cut = new Set<number>();
   for (const { columns, row } of unread) {

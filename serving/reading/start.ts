@@ -1,4 +1,4 @@
-/** Where a read of raw records begins, from its query. */
+/** The start of a read of raw records, from its query. */
 import type { Log } from '../../runtime/log/log.js';
 import { Problem } from '../problem.js';
 import type { Position } from './raw-reader.js';
@@ -10,14 +10,14 @@ export interface StartQuery {
   readonly positions?: string;
 }
 
-/** Throws Problem(400) for a query that contradicts itself or names partitions or offsets that are not there. */
+/** Throws Problem(400) for a query that contradicts itself or names partitions or offsets that do not exist. */
 export async function startPositions(log: Log, topic: string, query: StartQuery): Promise<Position[]> {
   const { partition, offset, from, positions } = query;
   const ways = [offset, from, positions].filter((way) => way !== undefined).length;
   if (ways > 1 || (positions !== undefined && partition !== undefined))
-    throw new Problem(400, 'Say in one way where to begin: "from", or "partition" and "offset", or "positions".');
+    throw new Problem(400, 'Give the start in one way: "from", or "partition" and "offset", or "positions".');
   if (offset !== undefined && partition === undefined)
-    throw new Problem(400, '"offset" needs "partition": offsets count within a partition.');
+    throw new Problem(400, '"offset" needs "partition": an offset belongs to a partition.');
   const partitions = await log.partitionCount(topic);
   if (positions !== undefined || offset !== undefined) {
     const wanted = positions === undefined ? [{ partition: partition!, offset: offset! }] : parsePositions(positions);
@@ -51,7 +51,7 @@ async function checkPosition(log: Log, topic: string, partitions: number, positi
   if (offset < earliest || offset > highWatermark)
     throw new Problem(
       410,
-      `Partition ${partition} of ${topic} holds the offsets ${earliest} to ${highWatermark}, not ${offset}: begin there, or with from=beginning.`,
+      `Partition ${partition} of ${topic} has the offsets ${earliest} to ${highWatermark}, not ${offset}: start with one of these, or with from=beginning.`,
     );
 }
 

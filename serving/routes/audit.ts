@@ -1,4 +1,4 @@
-/** What the auditor has found, and comparisons asked for: what is served against a recount from the raw log. */
+/** The auditor's findings, and comparisons on request: served values against a recount from the raw log. */
 import { randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { Fields } from '../../ingest/fields.js';
@@ -12,7 +12,7 @@ import { answers, json } from './shapes.js';
 
 const SALT_LENGTH_MAX = 64;
 
-/** `audits`: null where this process does not have the stores, or none is set. Differences name ids of all tenants. */
+/** `audits`: null if this process has no stores. Differences name ids of all tenants. */
 export function addAuditRoutes(app: FastifyInstance, audits: Audits | null): void {
   app.get(
     '/v1/audit',
@@ -22,7 +22,7 @@ export function addAuditRoutes(app: FastifyInstance, audits: Audits | null): voi
         {
           operationId: 'audit',
           tag: 'operation',
-          summary: 'What the auditor of this process compares, and what it found the last time.',
+          summary: 'What the auditor of this process compares, and its latest findings.',
         },
         { response: answers({ 200: json('Audit', 'Off where AUDIT_SAMPLE is 0 or nothing is published here.') }, []) },
       ),
@@ -43,12 +43,12 @@ export function addAuditRoutes(app: FastifyInstance, audits: Audits | null): voi
         {
           operationId: 'postVerification',
           tag: 'operation',
-          summary: 'Compares a sample of what is served with a recount from the raw log; one at a time.',
+          summary: 'Compares a sample of served values with a recount from the raw log; one at a time.',
         },
         {
           body: { content: { 'application/json': { schema: { $ref: 'VerificationRequest#' } } } },
           response: answers(
-            { 202: json('Verification', 'Begun; Location tells where it stands.') },
+            { 202: json('Verification', 'Started; Location shows its progress.') },
             [400, 409, 413, 415],
           ),
         },
@@ -57,7 +57,7 @@ export function addAuditRoutes(app: FastifyInstance, audits: Audits | null): voi
     (request, reply) => {
       const wanted = orBadRequest(() => readRequest(request.body));
       const begun = orUnavailable(audits).begin(wanted);
-      if (begun === null) throw new Problem(409, 'A verification is running already: wait until it is done.');
+      if (begun === null) throw new Problem(409, 'A verification is already running: wait until it is done.');
       return reply.code(202).header('location', `/v1/verifications/${begun.verification_id}`).send(begun);
     },
   );
@@ -67,16 +67,16 @@ export function addAuditRoutes(app: FastifyInstance, audits: Audits | null): voi
     {
       config: access('raw'),
       schema: described(
-        { operationId: 'verification', tag: 'operation', summary: 'How far a verification has come, and its report.' },
+        { operationId: 'verification', tag: 'operation', summary: 'Progress of a verification, and its report.' },
         {
-          params: parameters({ id: { ...text, description: 'As answered when it was begun.' } }, ['id']),
+          params: parameters({ id: { ...text, description: 'As returned when it was started.' } }, ['id']),
           response: answers({ 200: json('Verification', 'The report is null until it is done.') }, [404]),
         },
       ),
     },
     (request) => {
       const found = orUnavailable(audits).get(request.params.id);
-      if (found === null) throw new Problem(404, 'No verification has this id, or this process has forgotten it.');
+      if (found === null) throw new Problem(404, 'No verification has this id, or this process no longer keeps it.');
       return found;
     },
   );

@@ -1,4 +1,4 @@
-/** PUT and DELETE of what has one current state: products, documents, users. */
+/** PUT and DELETE of records with one current state: products, documents, users. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { documentInput, type InputKind, productInput, readWithId, userInput } from '../../ingest/records.js';
 import type { SharedWriter } from '../../ingest/shared-writer.js';
@@ -21,11 +21,11 @@ interface CatalogueRoutes {
 
 interface Kind<T> {
   readonly input: InputKind<T>;
-  /** In the path and in sentences. */
+  /** In the path and in messages. */
   readonly plural: string;
   readonly singular: string;
   readonly shape: ShapeName;
-  /** Refuses writes that the caller may not do; `value` is null on DELETE. Throws Problem. */
+  /** Refuses writes that the caller may not make; `value` is null on DELETE. Throws Problem. */
   readonly authorize: (request: FastifyRequest, id: string, value: T | null) => Promise<void>;
 }
 
@@ -75,7 +75,7 @@ function add<T>(app: FastifyInstance, options: CatalogueRoutes, kind: Kind<T>): 
         {
           operationId: `put${name}`,
           tag: 'writes',
-          summary: `Sets a ${singular}: the whole of it, replacing what was there.`,
+          summary: `Sets a ${singular}: all fields, replacing the earlier state.`,
         },
         {
           params,
@@ -101,14 +101,14 @@ function add<T>(app: FastifyInstance, options: CatalogueRoutes, kind: Kind<T>): 
         {
           operationId: `delete${name}`,
           tag: 'writes',
-          summary: `Deletes a ${singular}. Deleting what is not there is no error.`,
+          summary: `Deletes a ${singular}. Deleting one that does not exist is not an error.`,
         },
         { params, response: answers({ 202: json('Accepted', 'Written to the log.') }, [400, 415]) },
       ),
     },
     async (request, reply) => {
       const id = idOf('id', request.params.id);
-      if (request.body !== undefined) throw new Problem(400, 'DELETE takes no body: the path says it all.');
+      if (request.body !== undefined) throw new Problem(400, 'DELETE takes no body: the path is enough.');
       await kind.authorize(request, id, null);
       await writer.write([{ topic: input.topic, key: Buffer.from(id), value: null }]);
       return reply.code(202).send({ accepted: 1 });

@@ -1,4 +1,4 @@
-/** How routes are declared: what they do, who may call them, what they take and answer; all of it shows in OpenAPI. */
+/** How routes are declared: what they do, who may call them, their input and output; all of it is in OpenAPI. */
 import type { FastifySchema } from 'fastify';
 import type { AccessClass } from '../limits.js';
 
@@ -9,13 +9,13 @@ interface RouteText {
   readonly description?: string;
 }
 
-/** A route's schema for OpenAPI and for checking its parameters. */
+/** A route's schema, for OpenAPI and for checking its parameters. */
 export function described(route: RouteText, schema: Omit<FastifySchema, 'tags'>): FastifySchema {
   const { tag, ...texts } = route;
   return { ...schema, ...texts, tags: [tag] };
 }
 
-/** A route whose body, ids and sentences are checked in its own code (ingest/), its schema being documentation. */
+/** A route whose body, ids and messages are checked by its own code (ingest/); its schema is documentation. */
 export const CHECKS_ITSELF = { validatorCompiler: () => () => true } as const;
 
 export function access(name: AccessClass | 'open'): { access: AccessClass | 'open' } {

@@ -1,4 +1,4 @@
-/** Requests to forget a user or a product, and what has become of them. */
+/** Requests to forget a user or a product, and their state. */
 import type { FastifyInstance } from 'fastify';
 import type { Eraser } from '../../ingest/eraser.js';
 import { Fields } from '../../ingest/fields.js';
@@ -38,9 +38,9 @@ function addRequest(app: FastifyInstance, { eraser, clock, tenants }: ErasureRou
         {
           operationId: 'postErasure',
           tag: 'operation',
-          summary: 'Forgets a user, or takes a product out of every list.',
+          summary: 'Forgets a user, or removes a product from every list.',
           description:
-            'The request and its effect are one transaction. What a user did before it is dropped from every feature of that user; what comes after it counts anew. Location names where the certificate will be.',
+            'The request and its effect are one transaction. Earlier actions of a user are dropped from every feature of that user; later ones count normally. Location names the address of the certificate.',
         },
         {
           body: { content: { 'application/json': { schema: { $ref: 'ErasureRequest#' } } } },
@@ -68,15 +68,15 @@ function addStatus(app: FastifyInstance, { erasures, tenants, stopping }: Erasur
         {
           operationId: 'erasure',
           tag: 'operation',
-          summary: 'What has become of the newest erasure of a subject; once it is done, its certificate.',
+          summary: 'State of the newest erasure of a subject; once it is done, its certificate.',
           description:
-            'Told from the log and the stores at the moment of the request: it also answers for requests of other processes.',
+            'Read from the log and the stores at the time of the request: it also covers requests to other processes.',
         },
         {
           params: parameters({ subject: { ...text, description: 'user:<id> or product:<id>, percent-encoded.' } }, [
             'subject',
           ]),
-          querystring: parameters({ wait_ms: count(0, RAW_WAIT_MS_MAX, 0, 'How long to wait for its end.') }),
+          querystring: parameters({ wait_ms: count(0, RAW_WAIT_MS_MAX, 0, 'How long to wait for its end, ms.') }),
           response: answers({ 200: json('Erasure', 'What is gone, what expires when, what stays.') }, [400, 404]),
         },
       ),
@@ -86,7 +86,7 @@ function addStatus(app: FastifyInstance, { erasures, tenants, stopping }: Erasur
       if (subject.kind === 'user') await tenants.requireVisible(request.principal, subject.id);
       const status = await erasures.status(subject, request.query.wait_ms, stopping);
       if (status === null)
-        throw new Problem(404, `No erasure of ${subject.kind} ${JSON.stringify(subject.id)} was asked for.`);
+        throw new Problem(404, `No erasure of ${subject.kind} ${JSON.stringify(subject.id)} was requested.`);
       return status;
     },
   );
@@ -94,7 +94,7 @@ function addStatus(app: FastifyInstance, { erasures, tenants, stopping }: Erasur
 
 function subjectOf(key: string): Subject {
   const subject = parseSubject(key);
-  if (subject === null) throw new Problem(400, 'Name the subject as user:<id> or product:<id>.');
+  if (subject === null) throw new Problem(400, 'Give the subject as user:<id> or product:<id>.');
   return { kind: subject.kind, id: idOf('subject', subject.id) };
 }
 
@@ -105,7 +105,7 @@ function readErasure(body: unknown): { subject: Subject; reason: string | null }
   const reason = fields.has('reason') && fields.any('reason') !== null ? fields.text('reason') : null;
   fields.end();
   if ((userId === null) === (productId === null))
-    throw new InputError('Give either "user_id" or "product_id": one request forgets one of them.');
+    throw new InputError('Give either "user_id" or "product_id": a request forgets one of them.');
   return {
     subject: userId !== null ? { kind: 'user', id: userId } : { kind: 'product', id: productId! },
     reason,

@@ -1,4 +1,4 @@
-/** POST /v1/events: the door through which events come in. */
+/** POST /v1/events: the entry point of events. */
 import type { FastifyInstance } from 'fastify';
 import { eventInput } from '../../ingest/records.js';
 import type { SharedWriter } from '../../ingest/shared-writer.js';
@@ -16,7 +16,7 @@ interface EventRoutes {
 
 const event = { $ref: 'Event#' };
 
-/** Duplicates, late events and times ahead are accepted: which of them count is decided once, by the log's order and time. */
+/** Duplicates, late and future events are accepted: the log's order and time decide once which of them count. */
 export async function addEventRoutes(app: FastifyInstance, { writer, codec }: EventRoutes): Promise<void> {
   await app.register(async (scope) => {
     parseNdjsonBodies(scope);
@@ -29,8 +29,8 @@ export async function addEventRoutes(app: FastifyInstance, { writer, codec }: Ev
           {
             operationId: 'postEvents',
             tag: 'writes',
-            summary: 'Takes one event, an array of events, or one event per line.',
-            description: `Accepted means written to the log by all in-sync replicas. At most ${RECORDS_PER_REQUEST_MAX} events and 1 MiB in one request. A request that failed may be repeated: an event_id counts once.`,
+            summary: 'Accepts one event, an array of events, or one event per line.',
+            description: `Accepted means written to the log by all in-sync replicas. At most ${RECORDS_PER_REQUEST_MAX} events and 1 MiB in one request. A failed request may be repeated: an event_id counts once.`,
           },
           {
             body: {
@@ -40,7 +40,7 @@ export async function addEventRoutes(app: FastifyInstance, { writer, codec }: Ev
               },
             },
             response: answers(
-              { 202: json('Receipt', 'How many were accepted, and why others were not.') },
+              { 202: json('Receipt', 'How many were accepted, and why the others were not.') },
               [400, 413, 415],
             ),
           },

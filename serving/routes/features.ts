@@ -34,7 +34,7 @@ export function addFeatureRoutes(app: FastifyInstance, { readers, tenants, metri
         {
           querystring: parameters({
             category: { ...id, description: 'Only products of this category.' },
-            limit: count(1, 1000, 20, 'Most items.'),
+            limit: count(1, 1000, 20, 'Maximum number of items.'),
           }),
           response: answers({ 200: json('Popular', 'Scores as of the moment of the answer.') }, [400]),
         },
@@ -62,7 +62,7 @@ export function addFeatureRoutes(app: FastifyInstance, { readers, tenants, metri
         { operationId: 'productPopularity', tag: 'features', summary: 'Popularity of one product, with its counts.' },
         {
           params: pathId('id', 'The product_id'),
-          response: answers({ 200: json('ProductPopularity', 'The score and when it was computed for.') }, [400, 404]),
+          response: answers({ 200: json('ProductPopularity', 'The score, and the time it is valid for.') }, [400, 404]),
         },
       ),
     },
@@ -92,7 +92,7 @@ export function addFeatureRoutes(app: FastifyInstance, { readers, tenants, metri
     {
       ...read,
       schema: described(
-        { operationId: 'userAffinity', tag: 'features', summary: 'What a user is interested in, by category.' },
+        { operationId: 'userAffinity', tag: 'features', summary: 'Interests of a user, by category.' },
         {
           params: pathId('id', 'The user_id'),
           response: answers({ 200: json('UserAffinity', 'Shares of interest.') }, [400, 404]),

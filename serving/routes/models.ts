@@ -1,5 +1,4 @@
-/** What models answer: recommendations, similar products, search. */
-
+/** Answers of models: recommendations, similar products, search. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Tenants } from '../access/tenants.js';
@@ -19,7 +18,7 @@ interface ModelRoutes {
 }
 
 const QUERY_LENGTH_MAX = 512;
-const limit = count(1, 1000, 20, 'Most items.');
+const limit = count(1, 1000, 20, 'Maximum number of items.');
 
 export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics }: ModelRoutes): void {
   const read = { config: access('read'), handlerTimeout: READ_MS_MAX };
@@ -41,13 +40,13 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
           tag: 'features',
           summary: 'Products for a user, best first, without those the user has bought.',
           description:
-            'Scores are inner products of factors, comparable within one user. Who is unknown, or has no factors yet, gets popular products with their popularity, marked "fallback"; so does everybody while the model cannot be asked.',
+            'Scores are inner products of factors, comparable within one user. A user who is unknown, or has no factors yet, gets popular products with their popularity, marked "fallback"; so does every user while the model is unavailable.',
         },
         {
           params: pathId('id', 'The user_id'),
           querystring: parameters({
             limit,
-            include_seen: { type: 'boolean', default: false, description: 'Also products the user has bought.' },
+            include_seen: { type: 'boolean', default: false, description: 'Include products that the user bought.' },
           }),
           response: answers({ 200: json('Recommendations', 'Never a 404 for an unknown user.') }, [400]),
         },
@@ -69,9 +68,9 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
         {
           operationId: 'similar',
           tag: 'features',
-          summary: 'Products like this one, nearest first, itself left out.',
+          summary: 'Products like this one, nearest first, without itself.',
           description:
-            'Half by text, half by who looks at both: the cosines of both models, 0 below 0, averaged. A product that only one model knows is compared by that one.',
+            'Half by text, half by behaviour: the average of the cosines of both models, negative ones counted as 0. A product that only one model knows is compared by that model.',
         },
         {
           params: pathId('id', 'The product_id'),
@@ -100,13 +99,13 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
         {
           operationId: 'search',
           tag: 'features',
-          summary: 'Products that fit a query, best first.',
+          summary: 'Products that match a query, best first.',
           description:
-            'The query is embedded by the model of the index, without its surest stopwords. Score: 0.9 · cosine (0 below 0) + 0.1 · ln(1 + popularity) / ln(1 + largest popularity).',
+            'The query is embedded by the model of the index, without its surest stopwords. Score: 0.9 · cosine (negative: 0) + 0.1 · ln(1 + popularity) / ln(1 + largest popularity).',
         },
         {
           querystring: parameters(
-            { q: { ...text, minLength: 1, maxLength: QUERY_LENGTH_MAX, description: 'What is looked for.' }, limit },
+            { q: { ...text, minLength: 1, maxLength: QUERY_LENGTH_MAX, description: 'Words to find.' }, limit },
             ['q'],
           ),
           response: answers({ 200: json('ModelItems', 'Scores are 0 to 1.') }, [400]),
@@ -115,7 +114,7 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
     },
     async (request, reply) => {
       const query = request.query.q.trim();
-      if (query === '') throw new Problem(400, 'Query parameter "q" is empty: give some words.');
+      if (query === '') throw new Problem(400, 'Query parameter "q" is empty: give at least one word.');
       return told(request, reply, await models.search(query, request.query.limit));
     },
   );

@@ -23,8 +23,8 @@ export function addOperationRoutes(app: FastifyInstance, options: OperationRoute
     {
       config: access('open'),
       schema: described(
-        { operationId: 'live', tag: 'health', summary: 'The process answers.' },
-        { response: { 200: json('Live', 'It does.') } },
+        { operationId: 'live', tag: 'health', summary: 'The process is running.' },
+        { response: { 200: json('Live', 'It is.') } },
       ),
     },
     () => ({ status: 'live' }),
@@ -36,7 +36,7 @@ export function addOperationRoutes(app: FastifyInstance, options: OperationRoute
       config: access('open'),
       schema: described(
         { operationId: 'ready', tag: 'health', summary: 'Stores are reachable and owned tasks restored.' },
-        { response: { 200: json('Ready', 'Ready.'), 503: json('Ready', 'Not yet; `waiting` says for what.') } },
+        { response: { 200: json('Ready', 'Ready.'), 503: json('Ready', 'Not yet; `waiting` says why.') } },
       ),
     },
     (_request, reply) => {
@@ -69,8 +69,8 @@ export function addOperationRoutes(app: FastifyInstance, options: OperationRoute
       config: access('read'),
       handlerTimeout: READ_MS_MAX,
       schema: described(
-        { operationId: 'overview', tag: 'operation', summary: 'How the whole is doing: the figures of the page.' },
-        { response: answers({ 200: json('Overview', 'Lags count records.') }, []) },
+        { operationId: 'overview', tag: 'operation', summary: 'State of the system: the figures of the page.' },
+        { response: answers({ 200: json('Overview', 'Lags are in records.') }, []) },
       ),
     },
     async () => {
@@ -85,7 +85,7 @@ export function addOperationRoutes(app: FastifyInstance, options: OperationRoute
       config: access('read'),
       schema: described(
         { operationId: 'access', tag: 'operation', summary: 'What the caller may do here.' },
-        { response: answers({ 200: json('Access', 'Everything, where no tokens are asked for.') }, []) },
+        { response: answers({ 200: json('Access', 'Everything, if no tokens are required.') }, []) },
       ),
     },
     (request) => {

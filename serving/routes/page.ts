@@ -29,7 +29,7 @@ interface PageFile {
   readonly type: string;
   readonly body: Buffer;
   readonly etag: string;
-  /** Seconds a browser may keep it without asking; 0: it asks every time, which the ETag makes cheap. */
+  /** Seconds for which a browser may cache it without asking; 0: it asks every time, which the ETag makes cheap. */
   readonly maxAgeS: number;
 }
 

@@ -1,4 +1,4 @@
-/** Runs of jobs: asking for one, and what has become of it. */
+/** Runs of jobs: requesting one, and its state. */
 import type { FastifyInstance } from 'fastify';
 import { Fields } from '../../ingest/fields.js';
 import type { Run, Runs } from '../../jobs/runs.js';
@@ -28,13 +28,13 @@ export function addRunRoutes(app: FastifyInstance, runs: Runs): void {
         {
           operationId: 'postRun',
           tag: 'operation',
-          summary: 'Asks for a run of a job; a dry run publishes nothing and tells what would change.',
-          description: 'Answers once the run is queued. Location tells where it stands.',
+          summary: 'Requests a run of a job; a dry run publishes nothing and reports what would change.',
+          description: 'Answers once the run is queued. Location shows the state of the run.',
         },
         {
           params,
           body: { content: { 'application/json': { schema: { $ref: 'RunRequest#' } } } },
-          response: answers({ 202: json('RunReceipt', 'Asked for.') }, [400, 404, 413, 415]),
+          response: answers({ 202: json('RunReceipt', 'Requested.') }, [400, 404, 413, 415]),
         },
       ),
     },
@@ -63,8 +63,8 @@ export function addRunRoutes(app: FastifyInstance, runs: Runs): void {
         { operationId: 'jobRuns', tag: 'operation', summary: 'The latest runs of a job, newest first.' },
         {
           params,
-          querystring: parameters({ limit: count(1, RUNS_MAX, RUNS_DEFAULT, 'Most runs.') }),
-          response: answers({ 200: json('RunList', 'Ended ones and those under way.') }, [400, 404]),
+          querystring: parameters({ limit: count(1, RUNS_MAX, RUNS_DEFAULT, 'Maximum number of runs.') }),
+          response: answers({ 200: json('RunList', 'Both ended and running ones.') }, [400, 404]),
         },
       ),
     },
@@ -80,16 +80,16 @@ export function addRunRoutes(app: FastifyInstance, runs: Runs): void {
       config: access('read'),
       handlerTimeout: READ_MS_MAX,
       schema: described(
-        { operationId: 'run', tag: 'operation', summary: 'How far a run has come; once it has ended, its result.' },
+        { operationId: 'run', tag: 'operation', summary: 'Progress of a run; once it has ended, its result.' },
         {
-          params: parameters({ id: { ...text, description: 'As answered when it was asked for.' } }, ['id']),
+          params: parameters({ id: { ...text, description: 'As returned when it was requested.' } }, ['id']),
           response: answers({ 200: json('Run', 'The result is null until it has ended.') }, [404]),
         },
       ),
     },
     async (request) => {
       const { id } = request.params;
-      // A NUL in a parameter is an error to Postgres; no id holds one.
+      // Postgres rejects NUL in a parameter; no id contains one.
       const found = id.includes('\0') ? null : await runs.get(id);
       if (found === null) throw new Problem(404, 'No run has this id.');
       return answerOf(found);

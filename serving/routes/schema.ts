@@ -1,4 +1,4 @@
-/** Pieces that shapes, parameters and answers are made of, as JSON schemas. */
+/** Building blocks for shapes, parameters and answers, as JSON schemas. */
 import { ID_BYTES_MAX } from '../../topics/ids.js';
 
 export type Schema = Readonly<Record<string, unknown>>;
@@ -34,7 +34,7 @@ export function count(min: number, max: number, otherwise: number, description: 
   return { type: 'integer', minimum: min, maximum: max, default: otherwise, description };
 }
 
-/** Parameters of a path or query; unknown ones are refused, so that a slip of the pen is told. */
+/** Parameters of a path or query; unknown ones are refused, so that typing errors are reported. */
 export function parameters(properties: Readonly<Record<string, Schema>>, required: readonly string[] = []): Schema {
   return { type: 'object', properties, required: [...required], additionalProperties: false };
 }

@@ -1,4 +1,4 @@
-/** The shapes of requests and answers as JSON schemas: what /openapi.json shows, and what tests hold answers against. */
+/** Shapes of requests and answers as JSON schemas: shown by /openapi.json, and checked against answers in tests. */
 import {
   array,
   givenTime,
@@ -36,19 +36,19 @@ const problem = {
 
 const PROBLEMS: Readonly<Record<number, string>> = {
   400: 'The request is wrong; the detail says how.',
-  401: 'No token, or one that is not known. Only where tokens are set.',
+  401: 'No token, or an unknown one. Only if tokens are set.',
   403: 'Not for this token, under this name, or from this origin.',
-  404: 'Nothing under this id.',
-  409: 'Not now: something that excludes it is under way.',
-  410: 'The offsets are not in the log (any more).',
+  404: 'Nothing has this id.',
+  409: 'Not now: it conflicts with something in progress.',
+  410: 'The offsets are not, or no longer, in the log.',
   413: 'The body, or a record in it, is too large.',
-  415: 'The body has a type that this route does not take.',
-  429: 'Too many requests for this token in this minute. Only where tokens are set.',
-  503: 'Something needed does not answer now; Retry-After says when to try again.',
+  415: 'This route does not accept the type of the body.',
+  429: 'Too many requests with this token in this minute. Only if tokens are set.',
+  503: 'A required service does not answer now; Retry-After says when to try again.',
 };
 const ALWAYS = [401, 403, 429, 503];
 
-/** The answers of a route: its own and the problems it may give besides those that every route may give. */
+/** The answers of a route: its own, and its problems in addition to those that every route may return. */
 export function answers(own: Readonly<Record<number, Schema>>, problems: readonly number[]): Record<number, unknown> {
   const all: Record<number, unknown> = {};
   for (const status of [...problems, ...ALWAYS]) {
@@ -61,7 +61,7 @@ export function answers(own: Readonly<Record<number, Schema>>, problems: readonl
   return all;
 }
 
-/** An answer in JSON by the name of its shape. */
+/** A JSON answer, by the name of its shape. */
 export function json(name: ShapeName, description: string): Schema {
   return { description, content: { 'application/json': { schema: { $ref: `${name}#` } } } };
 }
@@ -158,7 +158,7 @@ const affinityShape = {
 const scoredItems = array(object({ product_id: text, score: number }));
 const answered = {
   request_id: { ...text, description: 'Also in the header X-Request-Id.' },
-  version: { ...integer, description: 'The header X-Versions names all that were read.' },
+  version: { ...integer, description: 'The header X-Versions names all versions that were used.' },
   items: scoredItems,
 };
 
@@ -177,13 +177,13 @@ const rawRecordsShape = {
           key: { type: ['string', 'null'] },
           key_base64: text,
           value: { description: 'Fields by the schema of the topic, times in ms; null deletes.' },
-          value_base64: { type: 'string', description: 'What could not be decoded.' },
+          value_base64: { type: 'string', description: 'The bytes, if they could not be decoded.' },
           error: text,
         },
         ['key_base64', 'value', 'value_base64', 'error'],
       ),
     ),
-    next: { ...array(position), description: 'Where to read on: give it back as `positions=<partition>:<offset>,…`.' },
+    next: { ...array(position), description: 'Where to continue: pass it as `positions=<partition>:<offset>,…`.' },
   }),
 };
 
@@ -239,7 +239,7 @@ const erasureShape = {
     requested_at: time,
     reason: { type: ['string', 'null'] },
     cut: {
-      description: 'The record that is the cut: its offset, not its time. Null where the log no longer holds it.',
+      description: 'The record at the cut: its offset decides, not its time. Null if it is no longer in the log.',
       anyOf: [object({ topic: text, partition: integer, offset: integer, at: time }), { type: 'null' }],
     },
     waits_for: { ...array(text), description: 'In words; empty when done.' },
@@ -258,7 +258,7 @@ const erasureShape = {
                 left: { type: 'string', enum: ['nothing', 'only what came after the cut'] },
               }),
             ),
-            description: 'What was looked at: everything of the partition below the offset has been applied there.',
+            description: 'What was checked: all records of the partition below the offset have been applied there.',
           },
           not_checked: array(text),
           expires: array(object({ what: text, where: text, until: nullableTime, rule: text })),
@@ -308,7 +308,7 @@ const reportShape = object({
     }),
   ),
   largest_relative_error: number,
-  behind: { ...nullableText, description: 'Why nothing could be compared.' },
+  behind: { ...nullableText, description: 'Why the comparison was not possible.' },
 });
 const nullableReport: Schema = { anyOf: [reportShape, { type: 'null' }] };
 
@@ -347,8 +347,8 @@ export const SHAPES = [
     $id: 'KeyedRecord',
     ...object(
       {
-        key: { ...nullableId, description: "The value's id; needed only where the value is null." },
-        value: { description: 'A record of the topic as the PUT and POST routes take it; null deletes the key.' },
+        key: { ...nullableId, description: "The value's id; only needed if the value is null." },
+        value: { description: 'A record of the topic as the PUT and POST routes accept it; null deletes the key.' },
       },
       ['key'],
     ),
@@ -380,7 +380,7 @@ export const SHAPES = [
     $id: 'Access',
     ...object({
       role: { ...nullableText, description: 'Null without tokens.' },
-      may: { ...array(text), description: 'Classes of routes this token may use.' },
+      may: { ...array(text), description: 'Classes of routes that this token may use.' },
     }),
   },
   { $id: 'Live', ...object({ status: { type: 'string', const: 'live' } }) },

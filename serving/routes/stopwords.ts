@@ -1,5 +1,4 @@
-/** Stopwords of one language, as the current version has them. */
-
+/** Stopwords of one language, from the current version. */
 import type { FastifyInstance } from 'fastify';
 import { primaryLanguage } from '../../processors/corpus/language.js';
 import { hasCode } from '../../runtime/process/errors.js';
@@ -25,8 +24,8 @@ export function addStopwordRoutes(app: FastifyInstance, { readers, metrics }: St
       config: access('read'),
       handlerTimeout: READ_MS_MAX,
       schema: described(
-        { operationId: 'stopwordLanguages', tag: 'features', summary: 'Languages that have stopwords now.' },
-        { response: answers({ 200: json('StopwordLanguages', 'In order; empty before the first version.') }, []) },
+        { operationId: 'stopwordLanguages', tag: 'features', summary: 'Languages that currently have stopwords.' },
+        { response: answers({ 200: json('StopwordLanguages', 'Sorted; empty before the first version.') }, []) },
       ),
     },
     async () => ({ languages: [...(await readers.stopwordLanguages())] }),
@@ -62,15 +61,15 @@ export function addStopwordRoutes(app: FastifyInstance, { readers, metrics }: St
   );
 }
 
-/** As the corpus files its documents: pt-BR counts as pt. Throws the 400 for what is no tag. */
+/** As the corpus classifies documents: pt-BR counts as pt. Throws the 400 for an invalid tag. */
 function languageOf(tag: string): string {
   const language = primaryLanguage(tag);
   if (language === null)
-    throw new Problem(400, `${JSON.stringify(tag)} is no language tag: give one such as en or pt-BR.`);
+    throw new Problem(400, `${JSON.stringify(tag)} is not a language tag: use one such as en or pt-BR.`);
   return language;
 }
 
-/** Throws the 503 that says what to do where there is no version, other than one of the stores not answering. */
+/** Throws a 503 that says what to do if there is no version; not to be confused with a store that does not answer. */
 async function published(readers: StopwordRoutes['readers'], language: string) {
   try {
     return await readers.stopwords(language);
@@ -78,7 +77,7 @@ async function published(readers: StopwordRoutes['readers'], language: string) {
     if (hasCode(error, 'unavailable') && (await readers.stopwordLanguages()).length === 0)
       throw new Problem(
         503,
-        'No stopwords are published yet, or FEATURE_VERSION_STOPWORDS names a version that is not there: "freshet snapshot stopwords" makes one once documents are in, "freshet versions list stopwords" shows those there are.',
+        'No stopwords are published yet, or FEATURE_VERSION_STOPWORDS names a version that does not exist: "freshet snapshot stopwords" makes one from the documents, "freshet versions list stopwords" lists the versions.',
         { cause: error, retryAfterS: 5 },
       );
     throw error;

@@ -1,4 +1,4 @@
-/** Topics as they lie in the log: what they are, their records, and records of the public ones from another terminal. */
+/** Topics as they are in the log: configuration and records, and writing to the public ones from elsewhere. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { InputError } from '../../ingest/input-error.js';
 import { type Input, inputKinds, readKeyed, userInput } from '../../ingest/records.js';
@@ -6,7 +6,6 @@ import type { SharedWriter } from '../../ingest/shared-writer.js';
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
-import { allTopics } from '../../topics/all.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
 import { foreignUser, refuseTenant, type Tenants } from '../access/tenants.js';
 import { parseNdjsonBodies, readRecords, receipt } from '../bodies.js';
@@ -27,6 +26,7 @@ import { array, count, parameters } from './schema.js';
 import { answers, json } from './shapes.js';
 
 interface TopicRoutes {
+  readonly topics: readonly TopicDeclaration[];
   readonly log: Log;
   readonly codec: Codec;
   readonly writer: SharedWriter;
@@ -39,7 +39,7 @@ interface TopicRoutes {
 const topicName = parameters({ name: { type: 'string', description: 'The name of the topic.' } }, ['name']);
 
 export async function addTopicRoutes(app: FastifyInstance, options: TopicRoutes): Promise<void> {
-  const declared = new Map(allTopics().map((topic) => [topic.name, topic]));
+  const declared = new Map(options.topics.map((topic) => [topic.name, topic]));
   addList(app, options, declared);
   addRead(app, options, declared);
   await app.register(async (scope) => {
@@ -63,7 +63,7 @@ function addList(app: FastifyInstance, { log }: TopicRoutes, declared: Declared)
       config: access('operate'),
       schema: described(
         { operationId: 'topics', tag: 'operation', summary: 'All topics with their partitions and offsets.' },
-        { response: answers({ 200: json('Topics', 'In the order in which data meets them.') }, []) },
+        { response: answers({ 200: json('Topics', 'In the order in which data passes through them.') }, []) },
       ),
     },
     async () => {
@@ -108,21 +108,21 @@ function addRead(app: FastifyInstance, options: TopicRoutes, declared: Declared)
           tag: 'operation',
           summary: 'Committed records of a topic, decoded.',
           description:
-            'Begins at `from`, at `offset` of one `partition`, or at `positions`; the answer says where to read on. Records of all tenants are shown.',
+            'Starts at `from`, at `offset` of one `partition`, or at `positions`; the answer says where to continue. Shows records of all tenants.',
         },
         {
           params: topicName,
           querystring: parameters({
-            partition: { type: 'integer', minimum: 0, description: 'Only this partition; without it all.' },
+            partition: { type: 'integer', minimum: 0, description: 'Only this partition; default: all.' },
             offset: { type: 'integer', minimum: 0, description: 'First offset; needs `partition`.' },
             from: { type: 'string', enum: ['beginning', 'end'], description: 'Default: beginning.' },
             positions: {
               type: 'string',
               pattern: '^\\d{1,9}:\\d{1,16}(,\\d{1,9}:\\d{1,16})*$',
-              description: 'Exactly these: `<partition>:<offset>,…`, as in `next` of the answer before.',
+              description: 'Exactly these: `<partition>:<offset>,…`, as in `next` of the previous answer.',
             },
-            limit: count(1, RAW_RECORDS_MAX, RAW_RECORDS_DEFAULT, 'Most records.'),
-            wait_ms: count(0, RAW_WAIT_MS_MAX, 0, 'With nothing to read, how long to wait for a record.'),
+            limit: count(1, RAW_RECORDS_MAX, RAW_RECORDS_DEFAULT, 'Maximum number of records.'),
+            wait_ms: count(0, RAW_WAIT_MS_MAX, 0, 'How long to wait for a record if there is none, ms.'),
           }),
           response: answers({ 200: json('RawRecords', 'In offset order within each partition.') }, [400, 404, 410]),
         },
@@ -131,7 +131,7 @@ function addRead(app: FastifyInstance, options: TopicRoutes, declared: Declared)
     async (request) => {
       const topic = declaredTopic(declared, request.params.name);
       if (running >= RAW_READS_MAX)
-        throw new Problem(503, `${RAW_READS_MAX} reads of raw records are under way: try again in a moment.`, {
+        throw new Problem(503, `${RAW_READS_MAX} reads of raw records are in progress: try again in a moment.`, {
           retryAfterS: 1,
         });
       running++;
@@ -167,7 +167,7 @@ function addWrite(app: FastifyInstance, options: TopicRoutes, declared: Declared
         {
           operationId: 'postTopicRecords',
           tag: 'writes',
-          summary: 'Writes records to a topic of producers, checked by its schema.',
+          summary: 'Writes records to a producers’ topic, checked against its schema.',
           description: `For \`freshet produce\`. At most ${RECORDS_PER_REQUEST_MAX} records and 1 MiB in one request.`,
         },
         {
@@ -179,7 +179,7 @@ function addWrite(app: FastifyInstance, options: TopicRoutes, declared: Declared
             },
           },
           response: answers(
-            { 202: json('Receipt', 'How many were accepted, and why others were not.') },
+            { 202: json('Receipt', 'How many were accepted, and why the others were not.') },
             [400, 404, 413, 415],
           ),
         },
@@ -209,7 +209,7 @@ function writable(): string {
   return [...inputKinds.keys()].join(', ');
 }
 
-/** Refuses users of other tenants; whom they belong to is looked up once for the whole request. */
+/** Refuses users of other tenants; their tenants are looked up once for the whole request. */
 async function userCheck(request: FastifyRequest, tenants: Tenants): Promise<(input: Input) => void> {
   const { principal } = request;
   if (principal === null) return () => undefined;

@@ -1,4 +1,4 @@
-/** Shapes around versions: what is published, which version is current, the runs that make them. */
+/** Shapes of versions: what is published, which version is current, the runs that make versions. */
 import { array, integer, nullableText, nullableTime, number, object, type Schema, text, time } from './schema.js';
 
 const versionNumber: Schema = { type: 'integer', minimum: 1 };
@@ -7,7 +7,7 @@ const share: Schema = {
   type: 'number',
   minimum: 0,
   maximum: 1,
-  description: 'Of requests, that the candidate answers.',
+  description: 'Share of requests that the candidate answers.',
 };
 const anything: Schema = { type: 'object', additionalProperties: true };
 const head = {
@@ -15,7 +15,7 @@ const head = {
   current: nullableVersion,
   candidate: nullableVersion,
   share,
-  pinned: { ...nullableVersion, description: 'The version that stays current whatever is published.' },
+  pinned: { ...nullableVersion, description: 'The version that stays current, whatever else is published.' },
 };
 
 const stopwordsShape = {
@@ -25,7 +25,7 @@ const stopwordsShape = {
     language: { ...text, description: 'Primary tag, lower case.' },
     words: {
       type: 'object',
-      description: 'Word to confidence that it is a stopword.',
+      description: 'From a word to the confidence that it is a stopword.',
       additionalProperties: { type: 'number', minimum: 0, maximum: 1 },
     },
   }),
@@ -41,8 +41,8 @@ const versionsShape = {
         state: { type: 'string', enum: ['staged', 'verified', 'shadow', 'canary', 'current', 'retired', 'failed'] },
         created_at: time,
         activated_at: nullableTime,
-        reaped: { type: 'boolean', description: 'Its data is gone: it can be looked at, not switched to.' },
-        reason: { ...nullableText, description: 'Why it failed, or had to give way.' },
+        reaped: { type: 'boolean', description: 'Its data was deleted: it can be listed, but not switched to.' },
+        reason: { ...nullableText, description: 'Why it failed or was replaced.' },
         manifest: { ...anything, description: 'Inputs, settings, counts, checks and their figures, files.' },
       }),
     ),
@@ -55,9 +55,9 @@ const allVersionsShape = {
     artefacts: array(
       object({
         ...head,
-        activated_at: { ...nullableTime, description: 'Since when the current one is.' },
-        count: { ...integer, description: 'How many versions are known.' },
-        job: { ...nullableText, description: 'The job that makes the next version; null where none does.' },
+        activated_at: { ...nullableTime, description: 'When the current version became current.' },
+        count: { ...integer, description: 'Number of known versions.' },
+        job: { ...nullableText, description: 'The job that makes the next version; null if there is none.' },
       }),
     ),
   }),
@@ -75,7 +75,7 @@ const runShape = {
     started_at: nullableTime,
     finished_at: nullableTime,
     progress: {
-      description: 'While it runs: what it is at.',
+      description: 'While it runs: its current phase.',
       anyOf: [object({ phase: text, done: number, total: { type: ['number', 'null'] } }), { type: 'null' }],
     },
     result: {
@@ -94,7 +94,7 @@ export const VERSION_SHAPES = [
   allVersionsShape,
   { $id: 'Rollback', ...object({ to: nullableVersion, reason: nullableText }, ['to', 'reason']) },
   { $id: 'Promotion', ...object({ version: nullableVersion }, ['version']) },
-  { $id: 'Pin', ...object({ version: { ...nullableVersion, description: 'Null lets the pinned one go.' } }) },
+  { $id: 'Pin', ...object({ version: { ...nullableVersion, description: 'Null unpins the version.' } }) },
   { $id: 'RunRequest', ...object({ dry_run: { type: 'boolean', default: false } }, ['dry_run']) },
   { $id: 'RunReceipt', ...object({ run_id: text }) },
   runShape,

@@ -1,4 +1,4 @@
-/** Versions of what is published: which there are, which is current, and switching between them. */
+/** Published versions: listing them, showing the current one, and switching between them. */
 import type { FastifyInstance } from 'fastify';
 import { Fields } from '../../ingest/fields.js';
 import { InputError } from '../../ingest/input-error.js';
@@ -14,7 +14,7 @@ import { orBadRequest } from './ids.js';
 import { parameters, text } from './schema.js';
 import { answers, json } from './shapes.js';
 
-/** Every artefact, with the job that makes its versions; null: its application does, as it runs. */
+/** Every artefact, with the job that makes its versions; null: its application makes them as it runs. */
 const JOB_OF: Readonly<Record<Artefact, string | null>> = {
   popularity: null,
   affinity: null,
@@ -40,7 +40,7 @@ export function addVersionRoutes(app: FastifyInstance, { versions, runs }: Versi
       handlerTimeout: READ_MS_MAX,
       schema: described(
         { operationId: 'allVersions', tag: 'operation', summary: 'Which version of each artefact is current.' },
-        { response: answers({ 200: json('AllVersions', 'What has a version, or a job that makes one.') }, []) },
+        { response: answers({ 200: json('AllVersions', 'Artefacts with a version, or a job that makes one.') }, []) },
       ),
     },
     async () => {
@@ -65,7 +65,7 @@ export function addVersionRoutes(app: FastifyInstance, { versions, runs }: Versi
 
   addSwitch(app, {
     name: 'rollback',
-    summary: 'Back to the version that was current before, or to the one named.',
+    summary: 'Goes back to the previously current version, or to the one given.',
     shape: 'Rollback',
     act: (artefact, body) => {
       const fields = new Fields(body ?? {}, 'a rollback');
@@ -81,7 +81,7 @@ export function addVersionRoutes(app: FastifyInstance, { versions, runs }: Versi
   });
   addSwitch(app, {
     name: 'promote',
-    summary: 'Makes a version current: the one named, or the newest verified one.',
+    summary: 'Makes a version current: the one given, or the newest verified one.',
     shape: 'Promotion',
     act: (artefact, body) => {
       const fields = new Fields(body ?? {}, 'a promotion');
@@ -92,12 +92,12 @@ export function addVersionRoutes(app: FastifyInstance, { versions, runs }: Versi
   });
   addSwitch(app, {
     name: 'pin',
-    summary: 'Keeps a version current whatever is published, until null is pinned.',
+    summary: 'Keeps a version current, whatever else is published, until null is pinned.',
     shape: 'Pin',
     act: (artefact, body) => {
       const fields = new Fields(body, 'a pin');
       if (fields.any('version') === undefined)
-        throw new InputError('"version" is missing: give a version to stay with, or null to let it go.');
+        throw new InputError('"version" is missing: give a version to pin, or null to unpin.');
       const version = optional(fields, 'version') ?? null;
       fields.end();
       return () => versions.pin(artefact, version);
@@ -115,7 +115,7 @@ interface Switch {
   readonly name: 'rollback' | 'promote' | 'pin';
   readonly summary: string;
   readonly shape: string;
-  /** Reads the body (throws InputError), answers what is then to be done. */
+  /** Reads the body (throws InputError) and returns the action to run. */
   readonly act: (artefact: Artefact, body: unknown) => () => Promise<VersionList>;
 }
 
@@ -130,7 +130,7 @@ function addSwitch(app: FastifyInstance, { name, summary, shape, act }: Switch):
         {
           params: PARAMS,
           body: { content: { 'application/json': { schema: { $ref: `${shape}#` } } } },
-          response: answers({ 200: json('Versions', 'As they are now.') }, [400, 404, 409, 413, 415]),
+          response: answers({ 200: json('Versions', 'The versions, as they now are.') }, [400, 404, 409, 413, 415]),
         },
       ),
     },
@@ -154,12 +154,12 @@ function artefactOf(name: string): Artefact {
   return found;
 }
 
-/** A version's number; undefined where the field is missing or null. Throws InputError. */
+/** The number of a version; undefined if the field is missing or null. Throws InputError. */
 function optional(fields: Fields, name: string): number | undefined {
   const value = fields.any(name);
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > VERSION_MAX)
-    throw new InputError(`"${name}" must be the number of a version: a whole number from 1 on.`);
+    throw new InputError(`"${name}" must be the number of a version: a whole number ≥ 1.`);
   return value;
 }
 

@@ -1,4 +1,4 @@
-/** Sending an event oneself, and watching what it does: how long until it is readable, and how far the product moves. */
+/** Sends an event and watches its effect: how long until it is readable, and how far the product moves. */
 import { ApiError, call, poll } from './api.js';
 import { liveChart } from './charts.js';
 import { count, score, shortTime, splitId } from './format.js';
@@ -9,13 +9,13 @@ const LOOK_MS = 40;
 const LOOK_MS_MAX = 20_000;
 const CROWD = 50;
 const TOAST_MS = 6_000;
-/** Which count of the product an event raises, and how it is told. */
+/** The count of the product that each event increments, and the wording for it. */
 const COUNTS = { view: 'views', add_to_cart: 'add_to_carts', purchase: 'purchases' };
 const DONE = { view: 'Viewed', add_to_cart: 'Put into the cart', purchase: 'Bought' };
 
 /**
- * `user()`: who acts; `items()`, `course(id)`: the ranking as it stands; `onWatch(id)`: another product is looked at;
- * `onReadable(id)`: an own event has arrived.
+ * `user()`: the acting user; `items()`, `course(id)`: the current ranking; `onWatch(id)`: another product is watched;
+ * `onReadable(id)`: an event sent from here can be read.
  */
 export function startActing({ user, items, course, onWatch, onReadable }) {
   const form = byId('act');
@@ -56,7 +56,7 @@ export function startActing({ user, items, course, onWatch, onReadable }) {
     send('purchase');
   }
 
-  /** Something to look at before anybody has chosen: not the first, which cannot rise. */
+  /** A product to watch until one is chosen: not the first, which cannot rise. */
   function watchFirst() {
     if (watched === null && items().length > 0) choose(items()[Math.min(7, items().length - 1)].product_id);
   }
@@ -105,17 +105,17 @@ export function startActing({ user, items, course, onWatch, onReadable }) {
     }
   }
 
-  /** The ranking follows within a second: then the place is told too. */
+  /** The ranking follows within a second: then report the place too. */
   function tellPlace(id, placeBefore, mine) {
     setTimeout(() => {
       const place = placeOf(id);
       if (mine !== turn || place === 0) return;
       const from = placeBefore > 0 && placeBefore !== place ? `from place ${placeBefore} ` : '';
-      tell(`${outcome.textContent} ${from ? `It went ${from}to ${place}.` : `It holds place ${place}.`}`);
+      tell(`${outcome.textContent} ${from ? `It moved ${from}to ${place}.` : `It is in place ${place}.`}`);
     }, 1_500);
   }
 
-  /** Where the panel is out of sight (on a phone), the same words pass by at the bottom of the screen. */
+  /** If the panel is out of sight (on a phone), the same text appears at the bottom of the screen. */
   function tell(text) {
     setText(outcome, text);
     const { top, bottom } = outcome.getBoundingClientRect();
@@ -148,7 +148,7 @@ async function popularity(id) {
   }
 }
 
-/** Looks until the count has been reached; null when that takes too long. */
+/** Polls until the count has been reached; null when that takes too long. */
 async function seen(id, field, wanted, began) {
   while (performance.now() - began < LOOK_MS_MAX) {
     const now = await popularity(id);

@@ -12,10 +12,10 @@ export class ApiError extends Error {
 }
 
 let token = sessionStorage.getItem(TOKEN_KEY);
-let askForToken = () => Promise.reject(new ApiError(401, 'A token is needed.'));
+let askForToken = () => Promise.reject(new ApiError(401, 'A token is required.'));
 let asking = null;
 
-/** `ask(wasRefused)` resolves with the token a person has given. */
+/** `ask(wasRefused)` resolves with the token that a person has entered. */
 export function onTokenNeeded(ask) {
   askForToken = ask;
 }
@@ -52,7 +52,7 @@ async function send(path, method, body, used, timeoutMs) {
   }
 }
 
-/** All calls that were refused wait for one and the same question. */
+/** All refused calls wait for the same dialog. */
 async function renewToken(wasRefused) {
   asking ??= askForToken(wasRefused).finally(() => {
     asking = null;
@@ -61,7 +61,7 @@ async function renewToken(wasRefused) {
   sessionStorage.setItem(TOKEN_KEY, token);
 }
 
-/** Runs `step` again and again, `intervalMs` apart, one at a time; rests while nobody looks at the page. */
+/** Runs `step` repeatedly, `intervalMs` apart, one at a time; pauses while the page is hidden. */
 export function poll(step, intervalMs) {
   let timer;
   let running = false;

@@ -1,4 +1,4 @@
-/** Puts the parts of the page together. Each polls for itself; none waits for another. */
+/** Assembles the page. Each part polls for itself; none waits for another. */
 import { startActing } from './act.js';
 import { startFound } from './found.js';
 import { startOverview } from './overview.js';

@@ -1,7 +1,7 @@
-/** Live line charts that take their colours from the style sheet, also when the theme changes. */
+/** Live line charts that take their colours from the style sheet, even when the theme changes. */
 import uPlot from './uPlot.esm.js';
 
-/** The window grows with what there is to show. */
+/** The window grows with the data. */
 const WINDOW_SECONDS_MIN = 60;
 const WINDOW_SECONDS_MAX = 300;
 const POINTS_MAX = 1200;
@@ -18,8 +18,8 @@ function color(name) {
 
 /**
  * Draws into `element`. `series`: [{ label, color: '--css-variable', fill? }]; `format` turns a value into text;
- * `legend`: a list that shows the newest values, or those under the pointer;
- * `zoom`: the scale follows the values instead of beginning at 0. Returns { push(atMs, values), restart(points) }.
+ * `legend`: a list that shows the newest values, or those under the pointer; `zoom`: the scale follows the values
+ * instead of starting at 0. Returns { push(atMs, values), restart(points) }.
  */
 export function liveChart(
   element,
@@ -87,7 +87,7 @@ export function liveChart(
     return [now - span, now];
   }
 
-  /** A single peak, ten times what is usual, may leave the picture: the rest is worth more. */
+  /** A single peak, ten times the usual value, may be cut off: the rest matters more. */
   function top(max) {
     const sorted = data[1].filter((value) => value !== null).sort((a, b) => a - b);
     const usual = sorted[sorted.length >> 1] ?? max;
@@ -100,10 +100,10 @@ export function liveChart(
   }
 
   return {
-    /** Null for a value that is not known. */
+    /** Null for an unknown value. */
     push(atMs, values) {
       const last = data[0].at(-1);
-      // A page that slept has a hole in its line, not a bridge over it.
+      // After the page slept, the line has a gap instead of bridging it.
       if (last !== undefined && atMs / 1000 - last > 10)
         append(
           (atMs + last * 1000) / 2000,
@@ -113,7 +113,7 @@ export function liveChart(
       plot.setData(data);
       showValues(plot.cursor.idx);
     },
-    /** Begins anew with these points, oldest first: [atMs, values]. */
+    /** Starts over with these points, oldest first: [atMs, values]. */
     restart(points) {
       for (const column of data) column.length = 0;
       for (const [atMs, values] of points) append(atMs / 1000, values);
@@ -137,7 +137,7 @@ function legendItem(list, { label, color: name }) {
   return value;
 }
 
-/** Room for a single purchase to show, and for noise to stay small. */
+/** Enough range to show a single purchase, and to keep noise small. */
 function around(min, max) {
   const [low, high] = [min ?? 0, max ?? 1];
   const span = Math.max(high - low, 0.02 * high, 8);
@@ -153,7 +153,7 @@ function gradient(plot, tint) {
   return fill;
 }
 
-/** Local time; seconds only where they say something. */
+/** Local time; with seconds only where they matter. */
 function timeOfDay(second) {
   const text = new Date(second * 1000).toLocaleTimeString('en-GB');
   return second % 60 === 0 ? text.slice(0, 5) : text.slice(5);

@@ -1,11 +1,11 @@
-/** A question before what changes things for everybody. */
+/** A question before an action that affects everyone. */
 import { byId, setText } from './page.js';
 
 let last = Promise.resolve();
 
 /**
- * Resolves with true on yes; Escape and Cancel are no. `what` asks, `why` says what will happen, `yes` is on the button.
- * One question at a time: that a dialog was closed is told a moment after it is gone.
+ * Resolves with true on yes; Escape and Cancel mean no. `what` asks, `why` says what will happen, `yes` is on the
+ * button. One question at a time: the close event of a dialog arrives a moment after it is gone.
  */
 export function confirmed(question) {
   last = last.then(() => ask(question));

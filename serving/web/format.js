@@ -3,26 +3,26 @@
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const oneDigit = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
-/** What stands where there is nothing to show. */
+/** Shown where there is no value. */
 export const NOTHING = '–';
 
 export function count(value) {
   return Number.isFinite(value) ? whole.format(value) : NOTHING;
 }
 
-/** One digit behind the point, none from 1,000 on. */
+/** One decimal, none from 1,000 on. */
 export function score(value) {
   if (!Number.isFinite(value)) return NOTHING;
   return Math.abs(value) < 1000 ? oneDigit.format(value) : whole.format(value);
 }
 
-/** A change with its sign; what rounds to nothing is shown as nothing. */
+/** A change with its sign; one that rounds to zero is shown as nothing. */
 export function change(value) {
   if (!Number.isFinite(value) || Math.abs(value) < 0.05) return NOTHING;
   return (value > 0 ? '+' : '−') + score(Math.abs(value));
 }
 
-/** A short time: 182 ms, 1.4 s, 3 min, never broken over two lines. */
+/** A short time: 182 ms, 1.4 s, 3 min, never broken across lines. */
 export function shortTime(ms) {
   if (!Number.isFinite(ms)) return NOTHING;
   if (ms < 1000) return `${Math.round(ms)}\u00a0ms`;
@@ -47,7 +47,7 @@ export function longTime(seconds) {
     .join(' ');
 }
 
-/** An id in three pieces, the middle one telling what it is: garden- cedar-planter -12. Other ids are all middle. */
+/** An id in three pieces, the middle one being the telling one: garden- cedar-planter -12. Other ids are all middle. */
 export function splitId(id, category) {
   const match = /^(.+?)(-\d+)?$/s.exec(id);
   if (match === null) return ['', id, ''];
@@ -59,8 +59,8 @@ export function splitId(id, category) {
 }
 
 /**
- * Shares (adding up to 1) in tenths of a percent that add up to exactly 100.0: each is rounded down, and those that lost
- * most by it get the tenths that are left.
+ * Shares (adding up to 1) in tenths of a percent that add up to exactly 100.0: each is rounded down, and those that
+ * lost most get the remaining tenths.
  */
 export function percentages(shares) {
   const sum = shares.reduce((total, share) => total + share, 0);
@@ -85,7 +85,7 @@ const dayAndTime = new Intl.DateTimeFormat('en-GB', {
   second: '2-digit',
 });
 
-/** Day and time where the reader is. */
+/** Day and time in the reader's time zone. */
 export function dateTime(iso) {
   const date = new Date(iso);
   return Number.isNaN(date.getTime()) ? '' : dayAndTime.format(date);

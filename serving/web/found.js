@@ -1,4 +1,4 @@
-/** What models find: products for the user of the page, products like the one that is watched, and what a query names. */
+/** Results of the models: products for the current user, products like the watched one, and matches of a query. */
 import { ApiError, call, poll } from './api.js';
 import { count, score, splitId } from './format.js';
 import { byId, element, setText } from './page.js';
@@ -8,9 +8,9 @@ const INTERVAL_MS = 4_000;
 const TYPING_MS = 250;
 const MODEL_INTERVAL_MS = 30_000;
 
-/** Said wherever results of the stand-in for a model are shown: it must not be taken for one. */
+/** Shown with all results of the model-free replacement: they must not be mistaken for those of a model. */
 export const LEXICAL =
-  'No embedding model is set: texts are compared by their letters, so synonyms do not meet. Set EMBEDDING_MODEL_DIR for meaning.';
+  'No embedding model is set: texts are compared by their letters, so synonyms do not match. Set EMBEDDING_MODEL_DIR to compare their meaning.';
 
 /** `settings`: of a version of the index. */
 export function isLexical({ model }) {
@@ -91,7 +91,7 @@ export function startFound({ onChoose }) {
       lists.similar,
       path,
       () => asked.product === product,
-      ({ version }) => `Half by text, half by who looks at both. Index version ${version}.`,
+      ({ version }) => `Half by text, half by behaviour. Index version ${version}.`,
     );
   }
 
@@ -99,7 +99,7 @@ export function startFound({ onChoose }) {
     const { query } = asked;
     if (query === '') {
       lists.search.show([]);
-      lists.search.note('Type what you look for; titles and descriptions are compared with it.');
+      lists.search.note('Type what you are looking for; it is compared with titles and descriptions.');
       return null;
     }
     return show(
@@ -112,7 +112,7 @@ export function startFound({ onChoose }) {
 
   async function show(list, path, isAsked, noteOf) {
     const answer = await call(path).catch((error) => error);
-    // The answer to a question that is no longer asked is left alone.
+    // Ignore the answer to an outdated request.
     if (!isAsked()) return;
     room.classList.toggle('stale', answer instanceof ApiError && answer.status === 0);
     if (answer instanceof Error) {
@@ -128,7 +128,7 @@ export function startFound({ onChoose }) {
 function recommendedNote({ version, fallback, items }) {
   if (fallback !== undefined)
     return 'Popular products: the model does not know this user yet, or there is none so far. It learns with its next version.';
-  return `The ${count(items.length)} that fit best, without what was bought. Model version ${version}.`;
+  return `The ${count(items.length)} that match best, without purchased products. Model version ${version}.`;
 }
 
 function foundList(name, onChoose) {

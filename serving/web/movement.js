@@ -1,14 +1,14 @@
-/** What has moved since a minute ago: places, scores, and the recent course of each product. Pure. */
+/** Changes since a minute ago: places, scores, and the recent scores of each product. Pure. */
 
 const MINUTE_MS = 60_000;
 const KEEP_MS = 125_000;
 const SPARK_MS_MIN = 20_000;
 
-/** Remembers rankings of one list (one category) as they were polled. */
+/** Keeps the rankings of one list (one category) as they were polled. */
 export class RankingMemory {
   #snapshots = [];
 
-  /** `items` best first. Forgets what is older than two minutes. */
+  /** `items` best first. Drops rankings older than two minutes. */
   add(atMs, items) {
     const places = new Map(items.map(({ product_id, score }, index) => [product_id, { place: index + 1, score }]));
     this.#snapshots.push({ atMs, places });
@@ -21,15 +21,15 @@ export class RankingMemory {
     return this.#snapshots.findLast(({ atMs }) => atMs <= newest.atMs - MINUTE_MS) ?? this.#snapshots[0];
   }
 
-  /** Seconds that `moves` looks back: 60 once the page has been open for so long. */
+  /** Seconds that `moves` looks back: 60 once the page has been open that long. */
   get spanSeconds() {
     if (this.#snapshots.length === 0) return 0;
     return Math.round((this.#snapshots.at(-1).atMs - this.#minuteAgo().atMs) / 1000);
   }
 
   /**
-   * The newest ranking with what has changed: `move` in places (up is positive, null where the product was not in the
-   * list) and `gain` in score (null likewise).
+   * The newest ranking with its changes: `move` in places (up is positive; null if the product was not in the list) and
+   * `gain` in score (null likewise).
    */
   moves() {
     const newest = this.#snapshots.at(-1);
@@ -53,8 +53,8 @@ export class RankingMemory {
 }
 
 /**
- * Points of a small line over the time that is remembered, as the `points` of a polyline; '' while there is nothing to
- * draw. The scale is the line's own, but never finer than a twentieth of its score: noise must not look like a rise.
+ * A small line over the stored time, as the `points` of a polyline; '' while there is nothing to draw. Each line has
+ * its own scale, but never finer than a twentieth of its score: noise must not look like a rise.
  */
 export function sparkline(course, nowMs, width, height) {
   if (course.length < 2) return '';

@@ -1,4 +1,4 @@
-/** The figures of the whole: state, rate, freshness, lag, intake, and what it runs on. */
+/** The figures of the system: state, rate, freshness, lag, intake, and its components. */
 import { call, poll } from './api.js';
 import { liveChart } from './charts.js';
 import { count, longTime, score, shortTime } from './format.js';
@@ -28,7 +28,7 @@ const COLORS = {
 /** One answer that is missing may be chance; the second is a state. */
 const MISSES = 2;
 
-/** What the parts call themselves, and what people call them. */
+/** Names of the components in the API, and the names that people use. */
 const PARTS = {
   embedded: 'embedded log',
   kafka: 'Kafka',
@@ -67,7 +67,7 @@ export function startOverview() {
       call('/v1/overview').catch(() => null),
       readiness?.status === 'ready' ? readiness : call('/health/ready', { accept: [503] }).catch(() => null),
     ]);
-    // The flood of a start (a history loaded, a log caught up with) would press everything after it flat.
+    // The flood at a start (a loaded history, a log being caught up) would flatten everything after it.
     if (readiness?.status === 'waiting' && health?.status === 'ready')
       for (const chart of [flow, freshness, lag]) chart.restart([]);
     readiness = overview === null ? null : health;

@@ -1,13 +1,13 @@
-/** The page's elements by id, and the few things all its parts do with them. */
+/** The page's elements by id, and the few functions that all its parts share. */
 
-/** Throws where index.html and the scripts disagree, so that it shows at once. */
+/** Throws if index.html and the scripts disagree, so that it is noticed at once. */
 export function byId(id) {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`index.html has no #${id}`);
   return element;
 }
 
-/** Writes text only where it differs: screen readers and selections are not disturbed for nothing. */
+/** Writes text only if it differs: screen readers and selections are not disturbed needlessly. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -21,7 +21,7 @@ export function element(name, className, ...children) {
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
-/** Lets elements glide from where they were to where `change` has put them. */
+/** Animates elements from their old position to the one that `change` gives them. */
 export function glide(elements, change) {
   const before = calm.matches ? null : new Map(elements.map((one) => [one, one.getBoundingClientRect().top]));
   change();

@@ -5,18 +5,18 @@ import { RankingMemory, sparkline } from './movement.js';
 import { byId, element, glide, setText } from './page.js';
 
 const SHOWN = 20;
-/** More than are shown, so that a newcomer's way up is known. */
+/** More than are shown, so that the rise of a newcomer is known. */
 const ASKED = 100;
 const INTERVAL_MS = 1_000;
-/** Rows do not change places under a pointer that is on its way to a button. */
+/** Rows do not swap places under a pointer that is moving towards a button. */
 const HOLD_MS = 900;
 const SPARK_WIDTH = 96;
 const SPARK_HEIGHT = 24;
 
 /**
- * `onChoose(item)`: a product was clicked; `onBuy(item)`: its Buy button was; `onItems(items)`: a new ranking is there.
- * Returns { items(): all that were polled last, course(id): its recent scores, watch(id): marks its row, flash(id): lets
- * the row light up, refresh() }.
+ * `onChoose(item)`: a product was clicked; `onBuy(item)`: its Buy button was clicked; `onItems(items)`: a new ranking
+ * has arrived. Returns { items(): all items of the last poll, course(id): its recent scores, watch(id): marks its row,
+ * flash(id): highlights the row, refresh() }.
  */
 export function startRanking({ onChoose, onBuy, onItems }) {
   const body = byId('ranking-rows');
@@ -51,7 +51,7 @@ export function startRanking({ onChoose, onBuy, onItems }) {
     const asked = category;
     const query = asked === '' ? '' : `&category=${encodeURIComponent(asked)}`;
     const answer = await call(`/v1/popular?limit=${ASKED}${query}`).catch(() => null);
-    // The answer to a question that is no longer asked is left alone.
+    // Ignore the answer to an outdated request.
     if (asked !== category) return refresh();
     body.classList.toggle('stale', answer === null);
     if (answer === null) return;
@@ -84,7 +84,7 @@ export function startRanking({ onChoose, onBuy, onItems }) {
     for (const item of shown) rows.get(item.product_id)?.show(moves.get(item.product_id), top, memory);
   }
 
-  /** Moves as few rows as possible: a moved row loses its focus, which is given back. */
+  /** Moves as few rows as possible: a moved row loses its focus, which is then restored. */
   function arrange(shown) {
     const focused = document.activeElement;
     for (const [index, item] of shown.entries()) {

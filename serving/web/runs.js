@@ -1,14 +1,14 @@
-/** Runs that make versions: asking for one, watching it, telling what came of it. */
+/** Runs that make versions: requesting one, watching it, reporting its result. */
 import { ApiError, call } from './api.js';
 import { count, shortTime } from './format.js';
 import { byId, element, setText } from './page.js';
 
 const LOOK_MS = 300;
-/** Nobody has to be there to take a run. */
+/** There may be no process to take a run. */
 const UNTAKEN_MS = 10_000;
 const PHASES = { capture: 'Reading topics', build: 'Building', check: 'Checking', publish: 'Publishing' };
 
-/** `onEnd()`: a run has ended. Returns { offer(job, allowed) }: what is to be run, null for nothing. */
+/** `onEnd()`: a run has ended. Returns { offer(job, allowed) }: the job that can be run, null for none. */
 export function startRuns({ onEnd }) {
   const room = byId('run');
   const text = byId('run-text');
@@ -34,7 +34,7 @@ export function startRuns({ onEnd }) {
     enable();
   }
 
-  /** A run of somebody else that is under way shows here too. */
+  /** Also shows a run in progress that someone else requested. */
   async function resume(name) {
     const answer = await call(`/v1/jobs/${name}/runs?limit=1`).catch(() => null);
     const newest = answer?.runs[0];
@@ -44,7 +44,7 @@ export function startRuns({ onEnd }) {
   async function begin(dryRun) {
     const name = job;
     for (const button of buttons) button.disabled = true;
-    open(dryRun ? 'Asking what would change …' : 'Asking for a new version …');
+    open(dryRun ? 'Checking what would change …' : 'Requesting a new version …');
     try {
       const { run_id } = await call(`/v1/jobs/${name}/runs`, { method: 'POST', body: { dry_run: dryRun } });
       if (name === job) await watch(run_id);
@@ -66,7 +66,7 @@ export function startRuns({ onEnd }) {
         show(run, waitedMs);
         if (run.finished_at !== null) break;
       } else if (run.status !== 0 && run.status < 500 && waitedMs > UNTAKEN_MS) {
-        // Just asked for, it may not be known yet; later on it never will.
+        // Just after the request it may not be known yet; later on it never will be.
         setText(text, run.message);
         break;
       }
@@ -93,7 +93,7 @@ export function startRuns({ onEnd }) {
   function enable() {
     for (const button of buttons) {
       button.disabled = !allowed || watched !== null;
-      button.title = allowed ? '' : 'Your token may not ask for runs.';
+      button.title = allowed ? '' : 'Your token may not request runs.';
     }
   }
 
@@ -118,7 +118,7 @@ function waiting(status, waitedMs) {
   if (status !== 'queued') return 'Starting …';
   return waitedMs < UNTAKEN_MS
     ? 'Waiting for its turn …'
-    : 'Nobody has taken the run yet: another one is under way, or no process has the snapshotter’s role.';
+    : 'The run has not started yet: another run is in progress, or no process has the snapshotter role.';
 }
 
 function phase({ phase: name, done, total }) {
@@ -131,7 +131,7 @@ function ended({ status, dry_run, result }) {
   if (status !== 'succeeded') return `The run ${status === 'failed' ? 'failed' : `was ${status}`}: ${reason(result)}`;
   if (dry_run) return `Nothing was published${took}. This would change:`;
   const isPinnedOut = result.version_state === 'verified';
-  return `Version ${result.version} ${isPinnedOut ? 'waits, since another one is pinned' : 'is published'}${took}.`;
+  return `Version ${result.version} ${isPinnedOut ? 'waits because another version is pinned' : 'is published'}${took}.`;
 }
 
 function reason(result) {

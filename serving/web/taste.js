@@ -34,7 +34,7 @@ export function startTaste({ onUser }) {
     input.value = id;
     for (const bar of bars.values()) bar.remove();
     bars.clear();
-    setText(note, 'Looking …');
+    setText(note, 'Loading …');
     onUser(id);
     refresh();
   }
@@ -49,7 +49,7 @@ export function startTaste({ onUser }) {
       if (error instanceof ApiError && error.status === 404) {
         for (const bar of bars.values()) bar.remove();
         bars.clear();
-        setText(note, `Nothing is known of ${asked} yet. View or buy something as this user and watch.`);
+        setText(note, `Nothing is known about ${asked} yet. View or buy something as this user and watch.`);
       } else setText(note, error.message);
     }
   }
@@ -86,7 +86,7 @@ function makeBar(name) {
   return element('li', '', element('span', 'name', name), element('span', 'bar'), element('span', 'value'));
 }
 
-/** An id nobody has had before. */
+/** An id that has never been used. */
 function newGuest() {
   return `guest-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
 }

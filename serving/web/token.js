@@ -1,17 +1,17 @@
-/** Asks for a token when the server wants one. */
+/** Asks for a token when the server requires one. */
 import { onTokenNeeded } from './api.js';
 import { byId, setText } from './page.js';
 
 export function startTokens() {
   const dialog = byId('token-dialog');
   const input = byId('token');
-  // There is nothing to see without a token: Escape must not leave an empty page behind.
+  // Nothing can be shown without a token: Escape must not leave an empty page behind.
   dialog.addEventListener('cancel', (event) => event.preventDefault());
   onTokenNeeded(
     (wasRefused) =>
       new Promise((resolve) => {
         if (wasRefused)
-          setText(byId('token-why'), 'The server does not know this token. Check it, or ask whoever runs the server.');
+          setText(byId('token-why'), 'The server does not know this token. Check it, or ask the server’s operator.');
         byId('token-form').addEventListener(
           'submit',
           () => {

@@ -1,4 +1,4 @@
-/** Versions of what is published: which is current, and switching between them. */
+/** Published versions: the current one, and switching between them. */
 import { call, poll } from './api.js';
 import { confirmed } from './confirm.js';
 import { count, dateTime } from './format.js';
@@ -7,12 +7,12 @@ import { byId, element, setText } from './page.js';
 import { startRuns } from './runs.js';
 
 const INTERVAL_MS = 3_000;
-/** A switch answers once readers see it. */
+/** A switch is answered once readers see it. */
 const SWITCH_MS_MAX = 20_000;
 const SHOWN = 8;
 const STATES = { verified: 'ready', retired: 'retired', failed: 'failed', staged: 'being staged' };
 
-/** `onSwitch(artefact)`: another version of it is current. */
+/** `onSwitch(artefact)`: another version of it has become current. */
 export function startVersions({ onSwitch }) {
   const list = byId('artefacts');
   const body = byId('version-rows');
@@ -23,7 +23,7 @@ export function startVersions({ onSwitch }) {
   let offered = '';
   let may = null;
   let busy = false;
-  /** Counts switches: an answer from before one is not shown after it. */
+  /** Counts switches: an answer from before a switch is not shown after it. */
   let switches = 0;
   const runs = startRuns({ onEnd: () => refresh() });
   const refresh = poll(update, INTERVAL_MS);
@@ -120,7 +120,7 @@ const DEEDS = {
   promote: (artefact, version) => ({
     question: {
       what: `Make version ${version} of ${artefact} current?`,
-      why: 'Every reader sees it at once and wholly. You can go back the same way.',
+      why: 'Every reader sees all of it at once. You can go back the same way.',
       yes: 'Promote',
     },
     path: 'promote',
@@ -129,7 +129,7 @@ const DEEDS = {
   rollback: (artefact, version) => ({
     question: {
       what: `Roll ${artefact} back?`,
-      why: `Readers leave version ${version} for the one that was current before it. Nothing is built, nothing is lost.`,
+      why: `Readers go from version ${version} back to the one that was current before it. Nothing is built, nothing is lost.`,
       yes: 'Roll back',
     },
     path: 'rollback',
@@ -137,8 +137,8 @@ const DEEDS = {
   }),
   pin: (artefact, version) => ({
     question: {
-      what: `Stay with version ${version} of ${artefact}?`,
-      why: 'New versions are still made, but none becomes current until you let go of this one.',
+      what: `Pin version ${version} of ${artefact}?`,
+      why: 'New versions are still made, but none becomes current until you unpin this one.',
       yes: 'Pin',
     },
     path: 'pin',
@@ -146,7 +146,7 @@ const DEEDS = {
   }),
   unpin: (artefact, version) => ({
     question: {
-      what: `Let go of version ${version} of ${artefact}?`,
+      what: `Unpin version ${version} of ${artefact}?`,
       why: 'It stays current until the next version is published.',
       yes: 'Unpin',
     },
@@ -245,9 +245,9 @@ function button(act, text, version, why) {
   return made;
 }
 
-/** Why it failed or had to give way. */
+/** Why it failed or was replaced. */
 function reasonOf(state, reason) {
-  return reason === null ? '' : element('p', 'faint', `${state === 'failed' ? 'Failed' : 'Gave way'}: ${reason}`);
+  return reason === null ? '' : element('p', 'faint', `${state === 'failed' ? 'Failed' : 'Replaced'}: ${reason}`);
 }
 
 function countsOf({ counts = {} }) {
@@ -258,7 +258,7 @@ function countsOf({ counts = {} }) {
   return element('span', '', text);
 }
 
-/** How good a model or an index is, by its own figures. */
+/** The quality of a model or an index, by its own figures. */
 function qualityOf({ settings = {}, figures = {} }) {
   const { recall_at_10: recall, evaluation } = figures;
   const said = [];
@@ -272,12 +272,12 @@ function qualityOf({ settings = {}, figures = {} }) {
   return said.length === 0 ? '' : element('ul', 'quality', ...said.map((text) => element('li', '', text)));
 }
 
-/** The stand-in for a model must not be taken for one. */
+/** The model-free replacement must not be mistaken for a model. */
 function warningOf({ settings = {} }) {
   return isLexical(settings) ? element('p', 'loud', LEXICAL) : '';
 }
 
-/** How many checks passed; what each found is behind it. */
+/** How many checks passed; their sentences are behind it. */
 function checksOf({ checks = [] }) {
   if (checks.length === 0) return element('span', 'faint', '');
   const passed = checks.filter((check) => check.passed).length;

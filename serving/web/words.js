@@ -1,4 +1,4 @@
-/** Stopwords of one language: the surest ones, with how sure each is. */
+/** Stopwords of one language: the surest ones, with their confidence. */
 import { call, poll } from './api.js';
 import { count } from './format.js';
 import { byId, element, setText } from './page.js';
@@ -59,7 +59,7 @@ export function startWords() {
     const shown = Math.min(SHOWN, all.length);
     setText(
       note,
-      `The ${count(shown)} surest of ${count(all.length)} words, from version ${version}. Sure is what is frequent, short, and at home in documents of every source.`,
+      `The ${count(shown)} surest of ${count(all.length)} words, from version ${version}. The surest words are frequent, short, and used in documents of every source.`,
     );
   }
 }

@@ -1,13 +1,13 @@
 /**
- * What a model must be before it is published. Limits:
+ * Checks that a model must pass before it is published. Limits:
  *
  *   finite         every factor is a number.
- *   ndcg           NDCG@10 on held-out interactions above that of plain popularity. Asked only from 200 users and 50
- *                  products on: of fewer, chance decides.
+ *   ndcg           NDCG@10 on held-out interactions above that of plain popularity. Only checked from 200 users and 50
+ *                  products on: with fewer, chance decides.
  *   distribution   at most 5 % of the users and of the products have no factor at all, and no row is longer than 1,000
  *                  times the median one.
  *   users, products   at least half as many as in the last version.
- *   ndcg_before    NDCG@10 at least half of the last version's, where both asked 200 users.
+ *   ndcg_before    NDCG@10 at least half of the last version's, if both evaluated 200 users.
  */
 import type { Check, Manifest } from '../../publishing/versions/manifest.js';
 import type { Distribution } from './distribution.js';
@@ -26,7 +26,7 @@ interface Checked {
   readonly previous: PreviousFigures | null;
 }
 
-/** Of the version that is current now; null where its manifest does not say. */
+/** Figures of the current version; null if its manifest does not state them. */
 export interface PreviousFigures {
   readonly version: number;
   readonly users: number | null;
@@ -65,13 +65,13 @@ function checkFinite(users: Distribution, products: Distribution): Check {
   const sentence =
     figure === 0
       ? 'All factors are finite.'
-      : `${figure} values of the factors are no numbers: raise ALS_REGULARIZATION or lower ALS_ALPHA.`;
+      : `${figure} values of the factors are not numbers: raise ALS_REGULARIZATION or lower ALS_ALPHA.`;
   return { name: 'finite', passed: figure === 0, figure, sentence };
 }
 
 function checkNdcg({ asked, candidates, model, popularity, leadError }: Evaluation): Check {
   const figure = model.ndcg - popularity.ndcg;
-  const told = `NDCG@10 ${text(model.ndcg)}, popularity alone ${text(popularity.ndcg)} (${asked} users asked)`;
+  const told = `NDCG@10 ${text(model.ndcg)}, popularity alone ${text(popularity.ndcg)} (${asked} users evaluated)`;
   if (asked < ASKED_MIN || candidates < CANDIDATES_MIN) {
     const sentence = `${told}: not judged below ${ASKED_MIN} users and ${CANDIDATES_MIN} products.`;
     return { name: 'ndcg', passed: true, figure, sentence };
@@ -80,8 +80,8 @@ function checkNdcg({ asked, candidates, model, popularity, leadError }: Evaluati
   const lead = `${text(figure)} ± ${text(leadError)}`;
   const sentence = passed
     ? `${told}: a lead of ${lead}.`
-    : `${told}, a lead of ${lead}: the model is no better than a list of what is popular. Are the interactions of ` +
-      'users mixed up, or too few? More of them, other ALS_FACTORS, ALS_ALPHA or ALS_REGULARIZATION may help.';
+    : `${told}, a lead of ${lead}: the model is no better than a list of popular products. Are the interactions of ` +
+      'users mixed up, or too few? More interactions, or other values of ALS_FACTORS, ALS_ALPHA or ALS_REGULARIZATION may help.';
   return { name: 'ndcg', passed, figure, sentence };
 }
 
@@ -101,7 +101,7 @@ function checkCount(name: 'users' | 'products', now: number, before: number | nu
   const compared = `${now} ${name}, ${before ?? 'an unknown number of'} in version ${version}`;
   const sentence = passed
     ? `${compared}.`
-    : `${compared}: less than half. Was a part of the events lost, or ALS_INTERACTIONS_MIN raised? If it is meant, ` +
+    : `${compared}: less than half. Were some events lost, or ALS_INTERACTIONS_MIN raised? If this is intended, ` +
       'remove the current version or lower ALS_INTERACTIONS_MIN.';
   return { name, passed, figure, sentence };
 }
@@ -110,14 +110,14 @@ function checkNdcgBefore({ asked, model }: Evaluation, previous: PreviousFigures
   const { version, ndcg, asked: askedBefore } = previous;
   const comparable = ndcg !== null && ndcg > 0 && asked >= ASKED_MIN && (askedBefore ?? 0) >= ASKED_MIN;
   if (!comparable) {
-    const sentence = `NDCG@10 is not compared with version ${version}: one of the two asked fewer than ${ASKED_MIN} users.`;
+    const sentence = `NDCG@10 is not compared with version ${version}: one of the two evaluated fewer than ${ASKED_MIN} users.`;
     return { name: 'ndcg_before', passed: true, figure: null, sentence };
   }
   const figure = model.ndcg / ndcg;
   const passed = figure >= KEPT_MIN;
   const sentence =
     `NDCG@10 ${text(model.ndcg)}, in version ${version} ${text(ndcg)}` +
-    (passed ? '.' : ': less than half. Look at what has changed in the events.');
+    (passed ? '.' : ': less than half. Check what has changed in the events.');
   return { name: 'ndcg_before', passed, figure, sentence };
 }
 

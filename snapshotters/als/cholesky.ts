@@ -1,6 +1,6 @@
 /** Small dense matrices in float64: n × n, row by row. */
 
-/** L with L Lᵀ = a, lower triangular; only a's lower half is read. Null: a is not positive definite, or not finite. */
+/** L with L Lᵀ = a, lower triangular; reads only a's lower half. Null: a is not positive definite, or not finite. */
 export function cholesky(a: Float64Array, n: number): Float64Array | null {
   const l = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {

@@ -1,11 +1,11 @@
-/** What can be told of factors without knowing what they are good for. */
+/** Statistics of factors that need no knowledge of their purpose. */
 import type { Places, SidePlace } from './model-memory.js';
 
 export interface Distribution {
   readonly rows: number;
   /** Values that are NaN or infinite. */
   readonly notFinite: number;
-  /** Rows of zeros only. */
+  /** Rows of only zeros. */
   readonly zeroRows: number;
   /** Lengths of the rows. */
   readonly norm: { readonly min: number; readonly median: number; readonly p99: number; readonly max: number };

@@ -1,13 +1,14 @@
 /**
- * How good a model is at the one interaction of each user that it has not seen.
+ * How well a model predicts the one interaction of each user that it has not seen.
  *
- * Split: of every user with at least two pairs that take part, the pair with the latest `last_ts` is held out (of equal
- * ones the product whose id comes last in byte order). The model is trained on all other pairs, of all users.
- * Asked: those users; of more than ASKED_MAX an evenly spaced part, in byte order of their ids.
- * Candidates: all products that take part, less those of the user's other pairs.
- * Rank: how many candidates score as high as the held-out product or higher, itself left out: ties count against it.
- * NDCG@10: 1 / log2(rank + 2) for a rank below 10, else 0 (one relevant product, so the ideal is 1). Recall@20: 1 for a
- * rank below 20, else 0. Both are means over the users asked.
+ * Split: for every user with at least two eligible pairs, the pair with the latest `last_ts` is held out (on a tie, the
+ * product whose id comes last in byte order). The model is trained on all other pairs, of all users.
+ * Evaluated: those users; if more than ASKED_MAX, an evenly spaced subset, in byte order of their ids.
+ * Candidates: all eligible products except those of the user's other pairs.
+ * Rank: the number of candidates that score as high as the held-out product or higher, excluding itself: ties count
+ * against it.
+ * NDCG@10: 1 / log2(rank + 2) for a rank below 10, otherwise 0 (one relevant product, so the ideal is 1). Recall@20: 1
+ * for a rank below 20, otherwise 0. Both are means over the evaluated users.
  * Popularity: the same users and candidates, scored by the sum of a product's weights in the training pairs.
  */
 import type { KernelHost } from './kernel-host.js';
@@ -35,7 +36,7 @@ export interface Evaluation {
   readonly leadError: number;
 }
 
-/** Chooses the users to be asked and writes them and their held-out products where `evaluate` looks for them. */
+/** Chooses the users to evaluate and writes them and their held-out products where `evaluate` looks for them. */
 export function chooseAsked(
   memory: ArrayBufferLike,
   places: Places,
@@ -53,7 +54,7 @@ export function chooseAsked(
   return { heldOut: candidates.length, asked };
 }
 
-/** Of a model trained without the held-out pairs, whose factors are finite. */
+/** Evaluates a model trained without the held-out pairs, whose factors are finite. */
 export async function evaluate(
   host: KernelHost,
   places: Places,
@@ -90,7 +91,7 @@ export async function evaluate(
   };
 }
 
-/** Sums of weights of training pairs, per product. */
+/** Sums of training weights per product. */
 function popularityOf(memory: ArrayBufferLike, { products }: Places): Float64Array {
   const u32 = new Uint32Array(memory);
   const f32 = new Float32Array(memory);
@@ -145,7 +146,7 @@ function qualityOf(ranks: Uint32Array): Quality {
   return { ndcg: gain / n, recall: found / n };
 }
 
-/** Of the mean; 0 for fewer than two values. */
+/** Standard error of the mean; 0 for fewer than two values. */
 function standardError(values: Float64Array): number {
   const n = values.length;
   if (n < 2) return 0;

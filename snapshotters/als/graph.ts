@@ -1,4 +1,4 @@
-/** A graph in place of a flat index file, where it finds enough of what exact search finds. */
+/** Replaces a flat index file with a graph, if the graph finds enough of what exact search finds. */
 import { rename, rm } from 'node:fs/promises';
 import { buildIndex } from '../../runtime/models/faiss/build-index.js';
 import { planBuild } from '../../runtime/models/faiss/build-plan.js';
@@ -10,31 +10,31 @@ import type { VectorIndex } from '../../runtime/models/faiss/vector-index.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 
 /**
- * Of a node, twice as many as an index of texts has: users' queries lie far from most products, and with 32 the best ones
- * were not found at any width (0.91 at 1536, with 64 0.96 at 768), for a tenth more time to build.
+ * Links per node, twice as many as in an index of texts: users' queries are far from most products, and with 32 the
+ * best ones were not found at any width (0.91 at 1536, with 64 0.96 at 768), at the cost of a tenth more build time.
  */
 const LINKS = 64;
-/** Of the ten nearest of every query, mean share that a graph must find. */
+/** Mean share of each query's ten nearest that a graph must find. */
 export const RECALL_MIN = 0.95;
-/** Widths of a search: the first that reaches RECALL_MIN is taken. */
+/** Search widths: the first that reaches RECALL_MIN is used. */
 const EF_SEARCH = [96, 192, 384, 768, 1536] as const;
 const SEARCH_MS_MAX = 300_000;
 
 export interface Graph {
-  /** Null: none of them was enough, or there is no FAISS here; the flat file is as it was. */
+  /** Null: none was enough, or FAISS is not installed; the flat file is unchanged. */
   readonly ef_search: number | null;
-  /** Recall@10 by efSearch, in order; empty: there is no FAISS here. */
+  /** Recall@10 by efSearch, in order; empty: FAISS is not installed. */
   readonly tried: readonly { readonly ef_search: number; readonly recall_at_10: number }[];
 }
 
 export interface GraphOptions {
   readonly engine?: EngineChoice;
-  /** For tests, as is recallMin. */
+  /** For tests, like recallMin. */
   readonly efSearch?: readonly number[];
   readonly recallMin?: number;
 }
 
-/** Errors: 'invalid_data' for a file that is not flat or not whole; 'unavailable' when a process of FAISS ended. */
+/** Errors: 'invalid_data' for a file that is not flat or not complete; 'unavailable' if a process of FAISS ended. */
 export async function tryGraph(flat: string, sample: Sample, options: GraphOptions): Promise<Graph> {
   const { engine = 'auto', efSearch = EF_SEARCH, recallMin = RECALL_MIN } = options;
   const exact = await using(flat, engine, async (index) =>
@@ -45,7 +45,7 @@ export async function tryGraph(flat: string, sample: Sample, options: GraphOptio
   if (exact === null) return { ef_search: null, tried: [] };
   const { dimension, count, truth } = exact;
   const graph = `${flat}.graph`;
-  // With one thread it is the same graph every time.
+  // With one thread, the graph is the same every time.
   const plan = { ...planBuild('hnsw', { vectors: flat, out: graph, dimension, count }), links: LINKS };
   await buildIndex({ plan, threads: 1 });
   const tried: { ef_search: number; recall_at_10: number }[] = [];

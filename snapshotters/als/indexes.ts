@@ -1,6 +1,6 @@
 /**
- * The index files of a model (layout.ts says which), made here, where nobody waits for an answer: serving only opens
- * them. From HNSW_FROM products on they are graphs where FAISS is there and a graph finds enough.
+ * The index files of a model (described in layout.ts), built here, where no request waits: serving only opens them.
+ * From HNSW_FROM products on they are graphs, if FAISS is installed and a graph finds enough.
  */
 import { join } from 'node:path';
 import type { FactorSource } from '../../publishing/versions/artefacts/factor-file.js';
@@ -11,22 +11,24 @@ import { FreshetError } from '../../runtime/process/errors.js';
 import { type Graph, type GraphOptions, tryGraph } from './graph.js';
 import { directionOf, lengthOf, NEIGHBOURS_INDEX, PRODUCTS_INDEX, productVector, userVector } from './layout.js';
 
-/** Queries that a graph's recall is measured by. */
+/** Queries that measure a graph's recall. */
 const SAMPLE = 400;
 
 export interface IndexesOptions extends GraphOptions {
-  /** Where the files go. */
+  /** Target folder of the files. */
   readonly folder: string;
   readonly users: FactorSource;
   readonly products: FactorSource;
-  /** From so many products on a graph is tried; for tests. */
+  /** From this many products on, a graph is tried; for tests. */
   readonly graphFrom?: number;
   readonly progress?: (done: number, total: number) => void;
 }
 
 export interface MadeIndexes {
   readonly files: readonly string[];
-  /** Of the manifest. `length_max` is M of layout.ts, which serving needs; a graph of null: so few are searched exactly. */
+  /**
+   * For the manifest. `length_max` is M of layout.ts, which serving needs; a null graph: few enough to search exactly.
+   */
   readonly figures: {
     readonly length_max: number;
     readonly products: Graph | null;
@@ -34,13 +36,13 @@ export interface MadeIndexes {
     readonly sample: number;
     readonly seconds: number;
   };
-  /** A line for people. */
+  /** A line for the summary. */
   readonly summary: string;
 }
 
 /**
- * The same factors give the same files, byte for byte. Errors: 'invalid_data' when all products' factors are 0, or one is
- * not finite; 'unavailable' when a process of FAISS ended; those of the disk.
+ * The same factors give the same files, byte for byte. Errors: 'invalid_data' if all products' factors are 0, or one is
+ * not finite; 'unavailable' if a process of FAISS ended; those of the disk.
  */
 export async function makeIndexes(options: IndexesOptions): Promise<MadeIndexes> {
   const { folder, users, products, graphFrom = HNSW_FROM, progress } = options;
@@ -48,14 +50,15 @@ export async function makeIndexes(options: IndexesOptions): Promise<MadeIndexes>
   const { rows, factors } = products;
   let lengthMax = 0;
   for (let row = 0; row < rows; row++) lengthMax = Math.max(lengthMax, lengthOf(factorsOf(products, row)));
-  if (lengthMax === 0) throw new FreshetError('invalid_data', 'No product has a factor: there is nothing to search.');
+  if (lengthMax === 0)
+    throw new FreshetError('invalid_data', 'All factors of the products are 0: there is nothing to search.');
 
   const graphOf = (name: string, sample: Sample) =>
     rows < graphFrom ? null : tryGraph(join(folder, name), sample, options);
   progress?.(0, 2);
   const productAt = (row: number) => productVector(factorsOf(products, row), lengthMax);
   await writeFlat(join(folder, PRODUCTS_INDEX), rows, factors + 1, productAt);
-  // Recommendations ask with users, who are none of the rows.
+  // Recommendations query with users, which are not rows of the index.
   const asked = samplePositions(users.rows, SAMPLE);
   const ofUsers = vectorsAt(asked, factors + 1, (row) => userVector(factorsOf(users, row)));
   const found = await graphOf(PRODUCTS_INDEX, { positions: asked.map(() => -1), vectors: ofUsers });
@@ -107,10 +110,10 @@ function summaryOf(products: Graph | null, neighbours: Graph | null, seconds: nu
   const told = (graph: Graph | null) => {
     if (graph === null) return 'searched exactly';
     if (graph.tried.length === 0)
-      return 'searched exactly, as FAISS’s native module is not here ("npm run setup:native")';
+      return 'searched exactly, as FAISS’s native module is not installed ("npm run setup:native")';
     const { ef_search, recall_at_10: recall } = graph.tried.at(-1)!;
     const reached = `recall@10 ${recall.toFixed(4)} with efSearch ${ef_search}`;
-    return graph.ef_search === null ? `searched exactly (of a graph ${reached})` : `a graph, ${reached}`;
+    return graph.ef_search === null ? `searched exactly (a graph had ${reached})` : `a graph, ${reached}`;
   };
   return `Indexes in ${seconds.toFixed(1)} s: recommendations ${told(products)}; similar products ${told(neighbours)}.`;
 }

@@ -1,7 +1,7 @@
 /**
  * The newest record of every user of `interactions.v<n>`, as pairs in typed arrays. Ids are interned in order of first
- * sight; what is made of the capture must not depend on that order. A record that cannot be used takes the user's pairs
- * away and is remembered until a better one of the same user comes.
+ * sight; the results must not depend on that order. An invalid record removes the user's pairs and is remembered until
+ * a valid one of the same user arrives.
  */
 
 import type { RecordColumns } from '../../runtime/log/log.js';
@@ -14,14 +14,14 @@ import type { Capture } from '../snapshotter.js';
 import { packColumns, unpackColumns } from './packed-columns.js';
 import { COUNT_MAX, PairStore, pairList, USER_PAIRS_MAX } from './pair-store.js';
 
-/** Far more than anybody's events of 90 days weigh; float32 has room for its products with alpha. */
+/** Far more than any user's events of 90 days weigh; float32 has room for its products with alpha. */
 const WEIGHT_MAX = 1e9;
 
-/** Of so many users it is kept what is wrong; of the others, that something is. */
+/** For this many users the problem is kept as text; for the others, only that there is one. */
 const REFUSALS_TOLD = 100;
 
 interface CaptureBounds {
-  /** Most bytes that it may hold. */
+  /** Most bytes it may use. */
   readonly bytes: number;
 }
 
@@ -32,14 +32,14 @@ export class InteractionsCapture implements Capture {
   readonly #codec: Codec;
   readonly #bounds: CaptureBounds;
   readonly #cursor = new AvroCursor();
-  /** By user; '' where it is not kept what is wrong. */
+  /** By user; '' if the problem itself is not kept. */
   readonly #refused = new Map<number, string>();
   readonly #startedMs = performance.now();
-  /** The pairs of the record that is being read, in its order, with their last times, and in order of these. */
+  /** The pairs of the record being read, in its order, with their last times, and sorted by these. */
   readonly #read = pairList();
   readonly #sorted = pairList();
   readonly #lastTs = new Float64Array(USER_PAIRS_MAX);
-  /** Per product the record in which it was last seen. */
+  /** Per product, the record in which it was last seen. */
   #seenIn = new Uint32Array(1024);
   #records = 0;
 
@@ -48,7 +48,7 @@ export class InteractionsCapture implements Capture {
     this.#bounds = bounds;
   }
 
-  /** Users whose newest record cannot be used, and what is wrong with one of them. */
+  /** Users whose newest record is invalid, and what is wrong with one of them. */
   get refused(): { readonly count: number; readonly first: string | null } {
     let first: string | null = null;
     for (const text of this.#refused.values()) if (text !== '' && (first === null || text < first)) first = text;
@@ -59,14 +59,14 @@ export class InteractionsCapture implements Capture {
     return this.users.bytesHeld + this.products.bytesHeld + this.pairs.bytesHeld + this.#seenIn.byteLength;
   }
 
-  /** Since the capture began in this process. */
+  /** Time since the capture began in this process. */
   get seconds(): number {
     return (performance.now() - this.#startedMs) / 1000;
   }
 
   add(batch: RecordColumns, row: number): void {
     const { bytes, keyStart, keyEnd, valueStart, valueEnd } = batch;
-    // Without a key there is no user; compacted topics hold no such record.
+    // Without a key there is no user; compacted topics contain no such record.
     if (keyStart[row]! < 0) return;
     const user = this.users.intern(bytes, keyStart[row]!, keyEnd[row]!);
     this.#refused.delete(user);
@@ -85,7 +85,7 @@ export class InteractionsCapture implements Capture {
     if ((++this.#records & 0xff) === 0) this.#checkBytes();
   }
 
-  /** Lets go of everything but the ids. */
+  /** Frees everything but the ids. */
   releasePairs(): void {
     this.pairs.clear();
     this.#seenIn = new Uint32Array(0);
@@ -115,7 +115,7 @@ export class InteractionsCapture implements Capture {
     return packColumns(columns);
   }
 
-  /** Errors: FreshetError 'invalid_data' when the bytes are not what `save` gave. */
+  /** Errors: FreshetError 'invalid_data' if the bytes do not come from `save`. */
   restore(bytes: Buffer): void {
     const columns = unpackColumns(bytes);
     this.users.load(columns.within('users'));
@@ -136,7 +136,7 @@ export class InteractionsCapture implements Capture {
       this.pairs.write(user, list);
     }
     if (at !== products.length || weights.length !== at || counts.length !== at)
-      throw new FreshetError('invalid_data', 'its pairs do not fit its users');
+      throw new FreshetError('invalid_data', 'its pairs do not match its users');
     const refused = JSON.parse(Buffer.from(columns.take('refused', Uint8Array)).toString('utf8')) as [number, string][];
     for (const [user, text] of refused) this.#refused.set(user, text);
   }
@@ -174,13 +174,13 @@ export class InteractionsCapture implements Capture {
         const weight = cursor.double();
         const count = cursor.long();
         this.#lastTs[list.length] = cursor.long();
-        // How many of them were purchases says nothing more: their weight has it.
+        // The number of purchases adds nothing: the weight includes it.
         cursor.long();
         const name = () => `product ${JSON.stringify(this.products.stringOf(product))}`;
         if (!(weight >= 0 && weight <= WEIGHT_MAX))
           return `${name()} has the weight ${weight}: it must be 0 to ${WEIGHT_MAX}`;
         if (!(count >= 1)) return `${name()} has the count ${count}: it must be 1 or more`;
-        if (this.#seen(product, record)) return `${name()} comes twice`;
+        if (this.#seen(product, record)) return `${name()} appears twice`;
         list.products[list.length] = product;
         list.weights[list.length] = weight;
         list.counts[list.length] = Math.min(count, COUNT_MAX);
@@ -190,7 +190,7 @@ export class InteractionsCapture implements Capture {
     return null;
   }
 
-  /** Whether the product was already in this record; from now on it was. */
+  /** Whether the product was already in this record; marks it as seen. */
   #seen(product: number, record: number): boolean {
     if (product >= this.#seenIn.length) {
       const grown = new Uint32Array(Math.max(product + 1, this.#seenIn.length * 2));
@@ -202,7 +202,7 @@ export class InteractionsCapture implements Capture {
     return before === record;
   }
 
-  /** By last interaction; of the same time, by the bytes of the product's id. */
+  /** By last interaction; ties by the bytes of the product's id. */
   #sort(): void {
     const from = this.#read;
     const to = this.#sorted;
@@ -231,7 +231,7 @@ export class InteractionsCapture implements Capture {
   }
 }
 
-/** How many items the next block of an Avro array has; 0: it has ended. */
+/** Number of items in the next block of an Avro array; 0: the array has ended. */
 function blockOf(cursor: AvroCursor): number {
   const count = cursor.long();
   if (count >= 0) return count;

@@ -1,6 +1,6 @@
 /**
- * Who runs the kernel: threads over one shared memory where there is WASM with SIMD, else plain loops in this thread.
- * The first 64 bytes of the memory belong to the threads.
+ * Runs the kernel: threads over one shared memory if there is WASM with SIMD, otherwise plain loops in this thread. The
+ * first 64 bytes of the memory belong to the threads.
  */
 import { Worker } from 'node:worker_threads';
 import { FreshetError, messageOf } from '../../runtime/process/errors.js';
@@ -14,7 +14,7 @@ import type { WasmMemory, WasmModule } from './web-assembly.js';
 export const RESERVED_BYTES = 64;
 /** Addresses are 32 bits. */
 export const MEMORY_BYTES_MAX = 2 ** 32 - 2 ** 16;
-/** Plain loops let others have a turn after so long. */
+/** Plain loops yield to other work after this long. */
 const TURN_MS = 50;
 
 interface HostOptions {
@@ -23,7 +23,7 @@ interface HostOptions {
   /** Address of `threads` times SCRATCH_ROWS rows of `width` bytes. */
   readonly scratch: number;
   readonly width: number;
-  /** 'plain' also where there is WASM; for tests. */
+  /** 'plain' even if there is WASM; for tests. */
   readonly kernel?: 'plain';
 }
 
@@ -36,7 +36,7 @@ export interface KernelHost {
   close(): Promise<void>;
 }
 
-/** Errors: FreshetError 'unavailable' when the system has no such memory. */
+/** Errors: FreshetError 'unavailable' if the system cannot provide the memory. */
 export function openKernelHost(options: HostOptions): KernelHost {
   const module = options.kernel === 'plain' ? null : compileKernel();
   try {
@@ -44,7 +44,7 @@ export function openKernelHost(options: HostOptions): KernelHost {
     return new ThreadHost(options, module, sharedMemory(options.bytes));
   } catch (error) {
     const mib = Math.ceil(options.bytes / 2 ** 20);
-    throw new FreshetError('unavailable', `no ${mib} MiB of memory for the model can be had: ${messageOf(error)}`);
+    throw new FreshetError('unavailable', `${mib} MiB of memory for the model are not available: ${messageOf(error)}`);
   }
 }
 

@@ -1,13 +1,13 @@
 /**
- * What is searched of a version: its products' factors x as two index files in FAISS's format, rows in the order of
+ * The searchable part of a version: its products' factors x as two index files in FAISS's format, rows in the order of
  * item_factors.bin.
  *
- *   products.faiss     [x / M, √(1 − |x|²/M²)], M the largest |x|: of these vectors of length 1 the inner product with
+ *   products.faiss     [x / M, √(1 − |x|²/M²)], M the largest |x|: for these vectors of length 1 the inner product with
  *                      [u / |u|, 0] is u·x / (|u|·M), so the nearest ones are the products with the largest u·x
  *                      (Bachrach et al., RecSys 2014), and a graph of cosines finds them
  *   neighbours.faiss   x / |x|, for cosines between products
  *
- * Either is flat or a graph; a graph holds its vectors in order too, so that it can be searched exactly without FAISS.
+ * Either is flat or a graph; a graph also holds its vectors in order, so that it can be searched exactly without FAISS.
  */
 export const PRODUCTS_INDEX = 'products.faiss';
 export const NEIGHBOURS_INDEX = 'neighbours.faiss';
@@ -20,7 +20,7 @@ export function productVector(x: Float32Array, lengthMax: number): Float32Array 
   return vector;
 }
 
-/** What asks products.faiss for a user with the factors u, which are not all 0. */
+/** The query to products.faiss for a user with the factors u, which are not all 0. */
 export function userVector(u: Float32Array): Float32Array {
   const vector = new Float32Array(u.length + 1);
   vector.set(directionOf(u));

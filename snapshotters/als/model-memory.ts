@@ -1,9 +1,10 @@
 /**
- * The one memory of a model: factors of both sides, the whitened copy of the side that is fixed, and the pairs twice, by
- * user and by product. In both, the held-out pair of a user stands last in its row, so that "all but the held-out pairs"
- * is the same columns with earlier ends.
+ * The single memory of a model: factors of both sides, the whitened copy of the fixed side, and the pairs twice, by
+ * user and by product. In both, a user's held-out pair is last in its row, so that "all but the held-out pairs" is the
+ * same columns with earlier ends.
  *
- *   bytes ≈ 4·width·(users + products + max(users, products)) + 16·pairs + 12·(users + products)      width: factors, padded
+ *   bytes ≈ 4·width·(users + products + max(users, products)) + 16·pairs + 12·(users + products)      width: factors,
+ * padded
  */
 import { FreshetError } from '../../runtime/process/errors.js';
 import { FACTORS_STEP, SCRATCH_ROWS } from './kernel.js';
@@ -16,9 +17,9 @@ import type { Captured, Selection, Side } from './selection.js';
 export interface SidePlace {
   readonly count: number;
   readonly factors: number;
-  /** u32, count + 1: where a row's pairs begin; the next one's begin is its end. */
+  /** u32, count + 1: where a row's pairs begin, and so where the previous row's end. */
   readonly starts: number;
-  /** u32, count: where a row's pairs end when held-out ones are left out. */
+  /** u32, count: where a row's pairs end without the held-out ones. */
   readonly trainEnds: number;
   /** u32: rows of the other side. */
   readonly pairs: number;
@@ -50,7 +51,7 @@ interface Sizes {
   readonly pairs: number;
   readonly factors: number;
   readonly threads: number;
-  /** Most users that the evaluation asks. */
+  /** Most users that the evaluation covers. */
   readonly asked: number;
 }
 
@@ -63,7 +64,7 @@ function widthOf(factors: number): number {
   return Math.ceil(factors / FACTORS_STEP) * FACTORS_STEP * 4;
 }
 
-/** Errors: FreshetError 'settings' when it would be more than the kernel can address. */
+/** Errors: FreshetError 'settings' if it would exceed what the kernel can address. */
 export function placesFor(sizes: Sizes): Places {
   const width = widthOf(sizes.factors);
   const square = (width * width) / 4;
@@ -102,13 +103,15 @@ export function placesFor(sizes: Sizes): Places {
     throw new FreshetError(
       'settings',
       `a model of ${sizes.users} users, ${sizes.products} products and ${sizes.pairs} pairs with ${sizes.factors} ` +
-        `factors takes ${gib} GiB; the kernel's memory ends at 4. Lower ALS_FACTORS or raise ALS_INTERACTIONS_MIN.`,
+        `factors takes ${gib} GiB; the kernel is limited to 4 GiB. Lower ALS_FACTORS or raise ALS_INTERACTIONS_MIN.`,
     );
   }
   return { ...places, bytes };
 }
 
-/** Puts the pairs of a selection in their places; the memory must be zero there. Weights are multiplied by `alpha`. */
+/**
+ * Writes the pairs of a selection into their places; the memory must be zero there. Weights are multiplied by `alpha`.
+ */
 export function fillPairs(
   memory: ArrayBufferLike,
   { users, products }: Places,
@@ -135,7 +138,7 @@ function fillUsers(
   for (let row = 0; row < count; row++) {
     pairs.read(ids[row]!, list);
     const kept = keptOf(list.products, list.length, products);
-    // The last interaction is held out, unless nothing would be left.
+    // The last interaction is held out, unless no other would remain.
     const trained = kept.length > 1 ? kept.length - 1 : kept.length;
     const byProduct = kept.subarray(0, trained).sort((a, b) => rowOf(a) - rowOf(b));
     u32[users.starts / 4 + row] = at;
@@ -155,7 +158,7 @@ function fillUsers(
   }
 }
 
-/** Positions in a user's list whose products take part, in the list's order. */
+/** Positions in a user's list whose products are eligible, in the list's order. */
 function keptOf(ids: Uint32Array, length: number, { rows }: Side): Uint32Array {
   const kept = new Uint32Array(length);
   let count = 0;
@@ -163,7 +166,7 @@ function keptOf(ids: Uint32Array, length: number, { rows }: Side): Uint32Array {
   return kept.subarray(0, count);
 }
 
-/** The users' pairs once more by product: in each row those to train with by user, then the held-out ones by user. */
+/** The users' pairs again, by product: in each row first the training pairs by user, then the held-out ones by user. */
 function turn(u32: Uint32Array, f32: Float32Array, users: SidePlace, products: SidePlace): void {
   const trained = new Uint32Array(products.count);
   const held = new Uint32Array(products.count);

@@ -1,10 +1,11 @@
-/** From captured pairs to a trained and judged model in memory. */
+/** From captured pairs to a trained and evaluated model in memory. */
 import { FreshetError } from '../../runtime/process/errors.js';
 import { type Distribution, distributionOf } from './distribution.js';
 import { ASKED_MAX, chooseAsked, type Evaluation, evaluate } from './evaluation.js';
 import { type KernelHost, openKernelHost } from './kernel-host.js';
 import { fillPairs, type Places, placesFor } from './model-memory.js';
 import { type Captured, type Selection, select } from './selection.js';
+import { SOURCE } from './source.js';
 import { train } from './train.js';
 
 export interface ModelSettings {
@@ -27,7 +28,7 @@ export interface Model {
   readonly evaluation: Evaluation;
   readonly users: Distribution;
   readonly products: Distribution;
-  /** What took how long. */
+  /** Time taken by each step. */
   readonly seconds: { readonly prepare: number; readonly train: number; readonly evaluate: number };
 }
 
@@ -40,8 +41,8 @@ interface ModelOptions {
 }
 
 /**
- * Trains twice: without the held-out pairs, for the figures, and with all, which is what stays in memory. Whoever calls
- * closes the host. Errors: FreshetError 'invalid_data' when nobody takes part, 'settings' when it does not fit.
+ * Trains twice: without the held-out pairs, for the figures, and with all pairs, which is what stays in memory. The
+ * caller closes the host. Errors: FreshetError 'invalid_data' if no user is eligible, 'settings' if it does not fit.
  */
 export async function makeModel(o: ModelOptions): Promise<Model> {
   const { settings, captured } = o;
@@ -78,7 +79,7 @@ export async function makeModel(o: ModelOptions): Promise<Model> {
 function nobodyLeft({ pairs }: Captured, { users, products }: Selection, minimum: number): FreshetError {
   const captured =
     pairs.pairs === 0
-      ? 'interactions.v1 holds no pair of a user and a product'
+      ? `${SOURCE} holds no pair of a user and a product`
       : `of ${users.leftOut} users and ${products.leftOut} products none is left with ${minimum} interactions or more`;
   return new FreshetError(
     'invalid_data',
@@ -97,7 +98,7 @@ function refuseTooLarge({ bytes }: Places, bytesMax: number, factors: number): v
   );
 }
 
-/** Seconds since it was last asked. */
+/** Seconds since the previous call. */
 function stopwatch(): () => number {
   let last = performance.now();
   return () => {

@@ -1,6 +1,6 @@
 /**
- * The operations of a model, each in pieces that any thread may take. What a piece computes depends on nothing but its number, so the
- * outcome is the same bits for any number of threads. Plain objects: they travel as messages.
+ * The operations of a model, in pieces that any thread may take. The result of a piece depends only on its number, so the
+ * outcome is bit for bit the same for any number of threads. Plain objects: they are sent as messages.
  */
 import type { Kernel } from './kernel.js';
 
@@ -36,11 +36,11 @@ export type Operation =
     }
   | {
       readonly kind: 'rank';
-      /** u32: the users who are asked, and for each the product that was held out. */
+      /** u32: the evaluated users, and for each the product that was held out. */
       readonly asked: number;
       readonly held: number;
       readonly count: number;
-      /** u32 per user asked: products that stand before the held-out one. */
+      /** u32 per evaluated user: products ranked ahead of the held-out one. */
       readonly out: number;
       readonly width: number;
       readonly users: number;
@@ -51,11 +51,11 @@ export type Operation =
       readonly pairs: number;
     };
 
-/** The Gram matrix is summed in so many parts, always. */
+/** The Gram matrix is always summed in this many parts. */
 export const GRAM_PARTS = 32;
-/** Rows per piece; a multiple of four. Small, as the first rows have the most pairs. */
+/** Rows per piece; a multiple of four. Small, because the first rows have the most pairs. */
 const ROWS = 32;
-/** Products that are ranked for all users of a piece before the next ones, so that they stay near. A multiple of four. */
+/** Products ranked for all users of a piece before the next block, to stay in cache. A multiple of four. */
 const RANK_BLOCK = 256;
 
 export function piecesOf(operation: Operation): number {
@@ -101,13 +101,13 @@ function rank(
   const row = (i: number) => users + words[asked / 4 + i]! * width;
   const threshold = (i: number) => kernel.score(row(i), items + words[held / 4 + i]! * width, width);
   for (let i = from; i < to; i++) {
-    // The held-out product is ahead of itself; those of the other pairs are no candidates.
+    // The held-out product counts as ahead of itself; products of the other pairs are not candidates.
     let ownAhead = 1;
     const user = words[asked / 4 + i]!;
     const limit = threshold(i);
     for (let at = words[starts / 4 + user]!; at < words[ends / 4 + user]!; at++)
       if (kernel.score(row(i), items + words[pairs / 4 + at]! * width, width) >= limit) ownAhead++;
-    // Below 0 until the products are counted: u32 wraps around and back.
+    // Negative until the products are counted: u32 wraps around and back.
     words[out / 4 + i] = -ownAhead;
   }
   for (let first = 0; first < itemCount; first += RANK_BLOCK) {

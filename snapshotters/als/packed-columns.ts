@@ -28,7 +28,7 @@ export function packColumns({ entries }: SavedColumns): Buffer {
   return Buffer.concat(pieces);
 }
 
-/** Errors: FreshetError 'invalid_data' when the bytes are not what `packColumns` gave. */
+/** Errors: FreshetError 'invalid_data' if the bytes do not come from `packColumns`. */
 export function unpackColumns(bytes: Buffer): SavedColumns {
   if (bytes.length < MAGIC.length + 4 || !bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw damaged();
   const count = bytes.readUInt32LE(MAGIC.length);
@@ -50,5 +50,5 @@ export function unpackColumns(bytes: Buffer): SavedColumns {
 }
 
 function damaged(): FreshetError {
-  return new FreshetError('invalid_data', 'these are not the bytes of a capture of interactions');
+  return new FreshetError('invalid_data', 'these bytes are not a capture of interactions');
 }

@@ -1,18 +1,18 @@
 /**
- * Pairs of user and product in typed arrays: 9 bytes each, in segments, so that growing never copies what is there. A
- * user's pairs lie together, oldest last interaction first; written again they take their old place where they fit.
+ * Pairs of user and product in typed arrays: 9 bytes each, in segments, so that growing never copies existing data. A
+ * user's pairs are contiguous, oldest last interaction first; rewritten pairs reuse their old place if they fit.
  */
 const SEGMENT_BITS = 16;
 const SEGMENT = 2 ** SEGMENT_BITS;
 const MASK = SEGMENT - 1;
-/** No user has more. */
+/** The most pairs a user may have. */
 export const USER_PAIRS_MAX = SEGMENT - 1;
 /** Counts are only compared with a minimum: from here on they are "enough". */
 export const COUNT_MAX = 255;
 const PAIR_BYTES = 9;
-/** Of what is used, at most so much may be gaps before they are closed. */
+/** Gaps may take at most this share of the used space before they are closed. */
 const GAPS_SHARE_MAX = 1 / 4;
-/** And at least twice what was left over when they were closed last. */
+/** And must be at least twice as large as after the last time they were closed. */
 const GAPS_GROWTH = 2;
 
 interface Segment {
@@ -21,7 +21,7 @@ interface Segment {
   readonly counts: Uint8Array;
 }
 
-/** Pairs of one user on their way in; the arrays are at least `length` long. */
+/** Pairs of one user as input or output; the arrays are at least `length` long. */
 interface PairList {
   length: number;
   products: Uint32Array;
@@ -38,7 +38,7 @@ export class PairStore {
   #lengths = new Uint16Array(1024);
   #rooms = new Uint16Array(1024);
 
-  /** Pairs that count. */
+  /** Live pairs. */
   get pairs(): number {
     return this.#pairs;
   }
@@ -62,7 +62,7 @@ export class PairStore {
     into.counts.set(segment.counts.subarray(at, at + length));
   }
 
-  /** In place of the user's former pairs; none takes them away. */
+  /** Replaces the user's previous pairs; an empty list removes them. */
   write(user: number, list: PairList): void {
     this.#reserveUser(user);
     this.#pairs += list.length - this.#lengths[user]!;
@@ -81,7 +81,7 @@ export class PairStore {
     if (gaps > this.#gapsMax && gaps > this.#used * GAPS_SHARE_MAX) this.#close();
   }
 
-  /** Forgets everything. */
+  /** Removes everything. */
   clear(): void {
     this.#segments = [];
     this.#used = 0;
@@ -122,7 +122,7 @@ export class PairStore {
     this.#rooms = grown(this.#rooms, new Uint16Array(size));
   }
 
-  /** Moves every user's pairs together, in the order in which they lie; a segment is let go once it is empty. */
+  /** Moves all users' pairs together, in their current order; a segment is freed once it is empty. */
   #close(): void {
     const order = Float64Array.from(this.#lengths.keys()).filter((user) => this.#rooms[user]! > 0);
     order.sort((a, b) => this.#starts[a]! - this.#starts[b]!);

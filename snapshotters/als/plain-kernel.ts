@@ -1,4 +1,6 @@
-/** The kernel without WASM: the same steps in plain loops, 8 to 10 times slower. Oracle of the other one, and fallback. */
+/**
+ * The kernel without WASM: the same steps in plain loops, 8 to 10 times slower. Oracle for the other one, and fallback.
+ */
 import { type Kernel, SCRATCH_ROWS } from './kernel.js';
 
 const TINY = 1e-20;

@@ -1,8 +1,9 @@
 /**
- * Who takes part: users with at least `minimum` interactions (raw counts over all their products), then products with at
- * least `minimum` over the users that are left; one pass each, so a user may be left with fewer. Whoever has no pair left
- * takes no part either. Rows are in order of their pairs, most first (long rows are begun first, and often used rows lie
- * together), of equal ones by the bytes of their ids: the order in which they were captured makes no difference.
+ * Selects the eligible users and products: users with at least `minimum` interactions (raw counts over all their
+ * products), then products with at least `minimum` over the remaining users; one pass each, so a user may end up with
+ * fewer. A user or product without pairs is left out too. Rows are in descending order of their pairs (long rows start
+ * first, and frequently used rows are close together), ties by the bytes of their ids: the order in which they were
+ * captured makes no difference.
  */
 import type { Interner } from '../../runtime/tasks/state/interner.js';
 import { COUNT_MAX, type PairStore, pairList } from './pair-store.js';
@@ -12,10 +13,10 @@ export interface Side {
   readonly ids: Uint32Array;
   /** Row, per id in the capture; -1: left out. */
   readonly rows: Int32Array;
-  /** Rows in the order of the bytes of their ids. */
+  /** Rows in byte order of their ids. */
   readonly byName: Uint32Array;
   readonly count: number;
-  /** Of those with pairs in the capture. */
+  /** Only those with pairs in the capture are counted. */
   readonly leftOut: number;
 }
 
@@ -23,7 +24,7 @@ export interface Selection {
   readonly users: Side;
   readonly products: Side;
   readonly pairs: number;
-  /** Captured, before anything was left out. */
+  /** All captured pairs, before anything was left out. */
   readonly pairsCaptured: number;
 }
 
@@ -95,7 +96,7 @@ function sideOf(names: Interner, pairCounts: Uint32Array, seen: number): Side {
   return { ids, rows, byName, count, leftOut: seen - count };
 }
 
-/** By bytes; the first six stand beside as a number, which decides nearly always. */
+/** By bytes; the first six are also kept as a number, which nearly always decides. */
 function sortByName(names: Interner, ids: Uint32Array): void {
   const heads = new Float64Array(names.count);
   const { arena } = names;

@@ -1,7 +1,7 @@
 /**
- * A recommendation model from the topic `interactions.v1`: factors of users and products as files, the index files that
- * products are searched by, and figures of a model that has not seen everybody's last interaction. The same captured
- * records give the same files.
+ * A recommendation model from the topic `interactions.v1`: factors of users and products as files, the index files to
+ * search products, and figures of a model that has not seen each user's last interaction. The same captured records
+ * give the same files.
  */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,6 @@ import {
 import type { Check } from '../../publishing/versions/manifest.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Interner } from '../../runtime/tasks/state/interner.js';
-import { featureTopics } from '../../topics/features.js';
 import { counted } from '../counted.js';
 import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { checkModel, previousFigures } from './checks.js';
@@ -25,16 +24,16 @@ import { evaluationFigures, MODEL_CARD_FILE, modelCard, writeModelCard } from '.
 import type { SidePlace } from './model-memory.js';
 import type { Side } from './selection.js';
 import { type AlsSettings, alsSettings } from './settings.js';
+import { SOURCE } from './source.js';
 
-const TOPIC = featureTopics(1).interactions.name;
 const MIB = 2 ** 20;
-/** Of the memory that a snapshot may take: saving a capture takes its size twice more for a moment. */
+/** Share of a snapshot's memory: saving a capture briefly takes twice its size more. */
 const CAPTURE_SHARE = 1 / 3;
 
 export const snapshotter: Snapshotter<InteractionsCapture, readonly [typeof alsSettings]> = {
   name: 'als',
   artefact: 'als',
-  topics: [TOPIC],
+  topics: [SOURCE],
   settings: [alsSettings],
 
   createCapture(codec, settings) {
@@ -46,12 +45,12 @@ export const snapshotter: Snapshotter<InteractionsCapture, readonly [typeof alsS
     if (count > 0) {
       throw new FreshetError(
         'invalid_data',
-        `${TOPIC} holds ${count === 1 ? 'a record' : `records of ${count} users`} that cannot be used. ${first}. Replay ` +
+        `${SOURCE} holds ${count === 1 ? 'a record' : `records of ${count} users`} that cannot be used. ${first}. Replay ` +
           'the features, or send the events of these users anew. The current version stays.',
       );
     }
     const model = await makeModel({
-      // Capture and model are held side by side while pairs move from one to the other.
+      // Capture and model coexist while pairs move from one to the other.
       settings: modelSettings(context.settings, context.settings.SNAPSHOT_MEMORY_MB * MIB - capture.bytesHeld),
       captured: capture,
       onCopied: () => capture.releasePairs(),
@@ -105,7 +104,7 @@ async function publishable(
   progress('write', 1, 2);
   await writeFactors(join(folder, ITEM_FACTORS_FILE), sources.products);
   progress('write', 2, 2);
-  // Factors that nobody will search need no indexes, and may be none that can be indexed.
+  // Factors that will not be searched need no indexes, and may not be indexable.
   const indexes = checks.every(({ passed }) => passed)
     ? await makeIndexes({ folder, ...sources, progress: (done, total) => progress('indexes', done, total) })
     : null;
@@ -138,7 +137,7 @@ async function publishable(
   };
 }
 
-/** Rows in the order of their ids' bytes, without the padding. */
+/** Rows in byte order of their ids, without the padding. */
 export function sourceOf(
   names: Interner,
   side: Side,
@@ -168,10 +167,10 @@ function summaryOf(
   const { users, products, pairs, pairsCaptured } = selection;
   const { model, popularity, asked } = evaluation;
   const kernel =
-    host.kind === 'wasm' ? `WASM SIMD, ${counted(host.threads, 'thread')}` : 'plain loops: no WASM SIMD here';
+    host.kind === 'wasm' ? `WASM SIMD, ${counted(host.threads, 'thread')}` : 'plain loops: WASM SIMD not available';
   const quality = ({ ndcg, recall }: typeof model) => `NDCG@10 ${ndcg.toFixed(4)}, recall@20 ${recall.toFixed(4)}`;
   return [
-    `Source: topic ${TOPIC} connected, ${counted(pairsCaptured, 'pair')} in ${captureSeconds.toFixed(1)} s.`,
+    `Source: topic ${SOURCE} connected, ${counted(pairsCaptured, 'pair')} in ${captureSeconds.toFixed(1)} s.`,
     `Left out with fewer than ${settings.ALS_INTERACTIONS_MIN} interactions: ${counted(users.leftOut, 'user')}, ` +
       `${counted(products.leftOut, 'product')}.`,
     `Trained twice on ${counted(pairs, 'pair')} in ${seconds.train.toFixed(1)} s (${kernel}, ` +

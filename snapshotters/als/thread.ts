@@ -1,4 +1,4 @@
-/** One thread of the kernel: takes pieces of an operation until none is left, says so, and waits for the next operation. */
+/** One thread of the kernel: takes pieces of an operation until none is left, reports that, and waits for the next. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Operation, runPiece } from './operations.js';
 import { wasmKernel } from './wasm-kernel.js';
@@ -19,7 +19,7 @@ export interface ThreadOperation {
 const { module, memory, scratch } = workerData as ThreadData;
 const kernel = wasmKernel(module, memory);
 const words = new Uint32Array(memory.buffer);
-/** The first word counts the pieces that were taken. */
+/** The first word counts the pieces taken. */
 const taken = new Int32Array(memory.buffer, 0, 1);
 
 parentPort!.on('message', ({ operation, pieces }: ThreadOperation) => {

@@ -1,4 +1,4 @@
-/** Alternating least squares over a model's memory: factors from a seed, then both sides by turns. */
+/** Alternating least squares over a model's memory: factors from a seed, then both sides in turn. */
 import { FreshetError } from '../../runtime/process/errors.js';
 import { cholesky, inverseOfLower } from './cholesky.js';
 import type { KernelHost } from './kernel-host.js';
@@ -8,11 +8,11 @@ import { SeededNumbers } from './seeded-numbers.js';
 
 /** Steps of conjugate gradient per row and half step. */
 export const STEPS = 3;
-/** Factors begin between 0 and this. */
+/** Factors start between 0 and this. */
 const START_MAX = 0.01;
 /**
- * λ is at least so much of the Gram matrix's trace: below it float32 cannot tell a matrix that lacks a direction (fewer
- * rows than factors) from one that is not positive definite.
+ * λ is at least this share of the Gram matrix's trace: below it, float32 cannot distinguish a matrix that lacks a
+ * direction (fewer rows than factors) from one that is not positive definite.
  */
 const REGULARIZATION_SHARE_MIN = 1e-7;
 
@@ -22,13 +22,13 @@ interface TrainOptions {
   /** λ > 0, added once, whatever the number of pairs. */
   readonly regularization: number;
   readonly seed: number;
-  /** Leaves the held-out pairs out. */
+  /** Trains without the held-out pairs. */
   readonly withoutHeld: boolean;
   readonly steps?: number;
   readonly onIteration?: (done: number) => void;
 }
 
-/** The same memory, options and seed give the same bits. Errors: FreshetError 'invalid_data' when factors overflow. */
+/** The same memory, options and seed give the same bits. Errors: FreshetError 'invalid_data' if factors overflow. */
 export async function train(host: KernelHost, places: Places, o: TrainOptions): Promise<void> {
   const { users, products } = places;
   const numbers = new SeededNumbers(o.seed);
@@ -41,7 +41,7 @@ export async function train(host: KernelHost, places: Places, o: TrainOptions): 
   }
 }
 
-/** Padding stays 0, and 0 it stays through every step. */
+/** Padding is 0 and stays 0 through every step. */
 function start(host: KernelHost, { width }: Places, side: SidePlace, factors: number, numbers: SeededNumbers): void {
   const f32 = new Float32Array(host.memory);
   for (let row = 0; row < side.count; row++) {
@@ -64,7 +64,7 @@ async function halfStep(
   if (!writeTriangles(host.memory, places, o.regularization)) {
     throw new FreshetError(
       'invalid_data',
-      `the factors have left the range of numbers in iteration ${iteration}: raise ALS_REGULARIZATION or lower ALS_ALPHA.`,
+      `the factors overflowed in iteration ${iteration}: raise ALS_REGULARIZATION or lower ALS_ALPHA.`,
     );
   }
   await host.run({ kind: 'whiten', ...rows, matrix: whiten, out: whitened });
@@ -74,7 +74,7 @@ async function halfStep(
     count: solved.count,
     width,
     starts: solved.starts,
-    // Without a column of its own, a row ends where the next one begins.
+    // Without a column of ends, a row ends where the next one begins.
     ends: o.withoutHeld ? solved.trainEnds : solved.starts + 4,
     pairs: solved.pairs,
     weights: solved.weights,

@@ -1,4 +1,4 @@
-/** What is used of the global WebAssembly, which neither the language's nor Node's types declare. */
+/** The parts of the global WebAssembly that we use, which neither the language's types nor Node's declare. */
 export interface WasmModule {
   readonly [Symbol.toStringTag]: string;
 }
@@ -10,7 +10,7 @@ export interface WasmMemory {
 interface WasmApi {
   validate(bytes: Uint8Array): boolean;
   readonly Module: new (bytes: Uint8Array) => WasmModule;
-  /** In pages of 64 KiB. Throws RangeError when the system does not give them. */
+  /** In pages of 64 KiB. Throws RangeError if the system cannot provide them. */
   readonly Memory: new (pages: {
     initial: number;
     maximum: number;
@@ -22,5 +22,5 @@ interface WasmApi {
   ) => { readonly exports: Readonly<Record<string, unknown>> };
 }
 
-/** Undefined where Node was started without it. */
+/** Undefined if Node was started without it. */
 export const webAssembly = (globalThis as unknown as { WebAssembly?: WasmApi }).WebAssembly;

@@ -1,15 +1,15 @@
 /**
- * What an index must be before it is published.
+ * Checks that an index must pass before it is published.
  *
- *   recall      of the ten nearest others as many are found as FAISS_RECALL_MIN asks for
- *   neighbours  as many products stand first in a search with their own vector
- *   records     at most one in a hundred could not be read
- *   vectors     at most one in a hundred is left out for NaN, infinity, nothing but zeros, or another dimension
- *   models      at least half of the products have vectors of the model that is indexed
- *   dimension   one that serving can ask with: that of the last version, unless the model is another one
+ *   recall      of the ten nearest neighbours, at least the share FAISS_RECALL_MIN is found
+ *   neighbours  at least the same share of products come first in a search with their own vector
+ *   records     at most one in a hundred was unreadable
+ *   vectors     at most one in a hundred is left out for NaN, infinity, only zeros, or another dimension
+ *   models      at least half of the products have vectors of the indexed model
+ *   dimension   one that serving can query with: that of the last version, unless the model has changed
  *   count       at least half of the last version's products
  *
- * FAISS_CHANGE_ALLOWED lets the last three pass, for the run that is meant to bring such a change.
+ * FAISS_CHANGE_ALLOWED lets the last three pass, for a run that is meant to make such a change.
  */
 import type { Check } from '../../publishing/versions/manifest.js';
 import type { Measured } from '../../runtime/models/faiss/recall.js';
@@ -35,14 +35,14 @@ export function checkRecall({ recall, selfFirst }: Measured, sample: number, set
       passed: recall >= least,
       figure: recall,
       sentence:
-        `recall@10 is ${recall.toFixed(4)} on ${counted(sample, 'product')}, at least ${least} is asked for.` +
+        `recall@10 is ${recall.toFixed(4)} on ${counted(sample, 'product')}, at least ${least} is required.` +
         (recall >= least ? '' : ' Raise FAISS_EF_SEARCH or FAISS_NPROBE, or set FAISS_INDEX=flat.'),
     },
     {
       name: 'neighbours',
       passed: selfFirst >= least,
       figure: selfFirst,
-      sentence: `${percent(selfFirst)} of ${counted(sample, 'product')} stand first in a search with their own vector.`,
+      sentence: `${percent(selfFirst)} of ${counted(sample, 'product')} come first in a search with their own vector.`,
     },
   ];
 }
@@ -53,7 +53,7 @@ export function checkRecords(refused: { readonly count: number; readonly first: 
   const sentence =
     count === 0
       ? 'All records of embeddings could be read.'
-      : `${counted(count, 'record')} of embeddings could not be read (the first: ${first}); their products are missing, or as they were before.`;
+      : `${counted(count, 'record')} of embeddings could not be read (the first: ${first}); their products are missing or out of date.`;
   return { name: 'records', passed, figure: count, sentence };
 }
 
@@ -64,7 +64,7 @@ export function checkVectors(
   const { unusable, first, otherDimensions } = lost;
   const total = unusable + otherDimensions;
   const parts = [
-    ...(unusable > 0 ? [`${thousands(unusable)} with NaN, infinity or nothing but zeros (the first: ${first})`] : []),
+    ...(unusable > 0 ? [`${thousands(unusable)} with NaN, infinity or only zeros (the first: ${first})`] : []),
     ...(otherDimensions > 0 ? [`${thousands(otherDimensions)} of another dimension`] : []),
   ];
   return {
@@ -74,11 +74,11 @@ export function checkVectors(
     sentence:
       total === 0
         ? `All ${counted(count, 'vector')} are finite and of one dimension.`
-        : `${counted(total, 'vector')} left out: ${parts.join(', ')}; at most ${percent(LOST_SHARE_MAX)} may be.`,
+        : `${counted(total, 'vector')} left out: ${parts.join(', ')}; at most ${percent(LOST_SHARE_MAX)} is allowed.`,
   };
 }
 
-/** `others`: products whose vectors are of other models; they are not in the index. */
+/** `others`: products with vectors from other models; they are not in the index. */
 export function checkModels(model: string, products: number, others: number, settings: CheckSettings): Check {
   return {
     name: 'models',
@@ -86,18 +86,18 @@ export function checkModels(model: string, products: number, others: number, set
     figure: others,
     sentence:
       others === 0
-        ? `All vectors are of ${model}.`
-        : `${counted(others, 'product')} of ${thousands(products)} left out: embedded by another model than ${model}. They come in once they are embedded again.`,
+        ? `All vectors are from ${model}.`
+        : `${counted(others, 'product')} of ${thousands(products)} left out: embedded by a model other than ${model}. They are included once they are embedded again.`,
   };
 }
 
-/** `before`: the last version; null: there is none. */
+/** `before`: the last version; null if there is none. */
 export function checkChanges(now: Indexed, before: Indexed | null, settings: CheckSettings): Check[] {
   if (before === null) return [];
   const allowed = settings.FAISS_CHANGE_ALLOWED;
   const least = Math.ceil(before.count * COUNT_KEPT_MIN);
   const sameModel = now.model === before.model;
-  const hint = ' If that is meant, run it once with FAISS_CHANGE_ALLOWED=true.';
+  const hint = ' If this is intended, run it once with FAISS_CHANGE_ALLOWED=true.';
   const fewer = now.count < least;
   const other = sameModel && now.dimension !== before.dimension;
   return [
@@ -105,7 +105,7 @@ export function checkChanges(now: Indexed, before: Indexed | null, settings: Che
       name: 'count',
       passed: allowed || !fewer,
       figure: now.count,
-      sentence: `${counted(now.count, 'product')}, ${thousands(before.count)} in the last version; at least ${thousands(least)} are asked for.${fewer && !allowed ? hint : ''}`,
+      sentence: `${counted(now.count, 'product')}, ${thousands(before.count)} in the last version; at least ${thousands(least)} are required.${fewer && !allowed ? hint : ''}`,
     },
     {
       name: 'dimension',

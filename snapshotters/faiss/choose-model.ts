@@ -1,17 +1,17 @@
-/** Vectors of different models mean different things by the same numbers: one index holds one model. */
+/** Vectors of different models cannot be compared, so one index holds one model. */
 import type { ModelGroup } from './embeddings-capture.js';
 
 export interface ChosenModel {
   readonly group: ModelGroup;
-  /** Products whose newest vector is of another model. */
+  /** Products whose newest vector is from another model. */
   readonly otherModels: number;
-  /** Products with a vector of this model, but with another number of dimensions. */
+  /** Products with a vector from this model, but with another number of dimensions. */
   readonly otherDimensions: number;
 }
 
 /**
- * The model that most products have; of equals the one with the newest vector, then by name. So while a new model is
- * rolled out the old one is indexed until half of the products are embedded anew.
+ * The model that most products have; on a tie the one with the newest vector, then by name. So while a new model is
+ * rolled out, the old one is indexed until half of the products have been embedded again.
  */
 export function chooseModel(groups: readonly ModelGroup[]): ChosenModel | null {
   const total = groups.reduce((sum, { products }) => sum + products, 0);

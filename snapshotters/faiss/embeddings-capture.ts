@@ -1,6 +1,6 @@
 /**
- * The newest vector of every product in `embeddings`. Per product a few numbers stay in memory, its vector lies in a spool
- * on disk. Nothing is judged here but whether a record can be read: which model is indexed is decided when all are there.
+ * The newest vector of every product in `embeddings`. A few numbers per product stay in memory; its vector is in a
+ * spool on disk. The capture only checks that records can be read: the model to index is chosen once all are there.
  */
 
 import type { RecordColumns } from '../../runtime/log/log.js';
@@ -22,13 +22,13 @@ const MODELS_MAX = 1000;
 const MODEL_BYTES_MAX = 1024;
 
 interface CaptureOptions {
-  /** Where the spool lies. */
+  /** Folder of the spool. */
   readonly folder: string;
-  /** For what is kept per product. */
+  /** Memory for the per-product data. */
   readonly memoryBytes: number;
 }
 
-/** Products that have vectors of one model and one dimension. */
+/** Products with vectors of one model and one dimension. */
 export interface ModelGroup {
   readonly model: string;
   readonly dimension: number;
@@ -56,7 +56,7 @@ export class EmbeddingsCapture implements Capture {
     this.#o = options;
   }
 
-  /** Records that could not be read, and what was wrong with the first of them. */
+  /** Number of unreadable records, and what was wrong with the first of them. */
   get refused(): { readonly count: number; readonly first: string | null } {
     return { count: this.#refused, first: this.#firstRefusal };
   }
@@ -66,7 +66,7 @@ export class EmbeddingsCapture implements Capture {
     return this.#spool?.end ?? 0;
   }
 
-  /** What there is, by model and dimension. */
+  /** The captured products, by model and dimension. */
   groups(): ModelGroup[] {
     const groups = new Map<string, { model: string; dimension: number; products: number; newestMs: number }>();
     for (let row = 0; row < this.#ids.count; row++) {
@@ -85,7 +85,7 @@ export class EmbeddingsCapture implements Capture {
     return [...groups.values()];
   }
 
-  /** Rows of a group, in the order of their products' bytes. */
+  /** Rows of a group, in byte order of their products. */
   rowsOf({ model, dimension }: Pick<ModelGroup, 'model' | 'dimension'>): Int32Array {
     const wanted = this.#models.indexOf(model);
     const rows = new Int32Array(this.#ids.count);
@@ -104,13 +104,13 @@ export class EmbeddingsCapture implements Capture {
     return this.#ids.stringOf(row);
   }
 
-  /** Reads the vector of a row, whose length must fit. */
+  /** Reads the vector of a row into an array of matching length. */
   readVector(row: number, into: Float32Array): void {
     const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
     this.#spool!.read(this.#places[row]!, bytes);
   }
 
-  /** Once built, nothing of it is needed any more. */
+  /** Frees everything once the index is built. */
   discard(): void {
     this.#spool?.remove();
     this.#spool = null;
@@ -140,7 +140,7 @@ export class EmbeddingsCapture implements Capture {
     return columnsToBytes(said, columns.entries);
   }
 
-  /** Errors: FreshetError 'invalid_data' when the bytes are not what `save` gave, or the spool is gone. */
+  /** Errors: FreshetError 'invalid_data' if the bytes do not come from `save`, or the spool is gone. */
   restore(bytes: Buffer): void {
     const { said, columns } = columnsFrom<Said>(bytes);
     this.#ids.load(columns.within('ids'));
@@ -149,7 +149,7 @@ export class EmbeddingsCapture implements Capture {
     this.#modelOf = columns.take('models', Uint16Array);
     this.#times = columns.take('times', Float64Array);
     if (this.#places.length !== this.#ids.count)
-      throw new FreshetError('invalid_data', 'its columns do not fit its ids');
+      throw new FreshetError('invalid_data', 'its columns do not match its ids');
     this.#models.push(...said.models);
     this.#refused = said.refused;
     this.#firstRefusal = said.first_refusal;
@@ -168,7 +168,7 @@ export class EmbeddingsCapture implements Capture {
     try {
       value = this.#read(bytes, valueStart[i]!, valueEnd[i]!);
       if (bytes.compare(value.bytes, value.idStart, value.idEnd, from, to) !== 0)
-        throw new RangeError('its product_id is another one than its key');
+        throw new RangeError('its product_id differs from its key');
     } catch (error) {
       if (!(error instanceof SchemaError || error instanceof RangeError)) throw error;
       this.#refuse(bytes, from, to, error.message);
@@ -200,7 +200,7 @@ export class EmbeddingsCapture implements Capture {
   #rowOf(bytes: Buffer, start: number, end: number): number {
     const row = this.#ids.intern(bytes, start, end);
     if (row < this.#places.length) return row;
-    // Columns of a savepoint are as long as they were full.
+    // Columns restored from a savepoint are only as long as their content.
     const length = Math.max(1024, row * 2);
     this.#places = grown(this.#places, new Float64Array(length).fill(NO_VECTOR));
     this.#lengths = grown(this.#lengths, new Int32Array(length));
@@ -239,13 +239,13 @@ export class EmbeddingsCapture implements Capture {
   }
 
   #modelIndex(bytes: Buffer, start: number, end: number): number {
-    if (start === end || end - start > MODEL_BYTES_MAX) throw new RangeError('it does not name its model');
+    if (start === end || end - start > MODEL_BYTES_MAX) throw new RangeError('it does not name a model');
     const model = bytes.toString('utf8', start, end);
-    // A handful of models: most often the one that came last.
+    // A handful of models: most often the same as the previous one.
     const known = this.#models.indexOf(model);
     if (known >= 0) return known;
     if (this.#models.length === MODELS_MAX)
-      throw new RangeError(`it is of yet another model than ${MODELS_MAX} others`);
+      throw new RangeError(`it uses one more model than the ${MODELS_MAX} allowed`);
     return this.#models.push(model) - 1;
   }
 
@@ -263,7 +263,7 @@ interface Said {
   readonly spool: { readonly name: string; readonly end: number } | null;
 }
 
-/** A record as ranges over its bytes. */
+/** A record as byte ranges. */
 interface Vector {
   readonly bytes: Buffer;
   readonly idStart: number;

@@ -1,6 +1,7 @@
 /**
- * A published version of the index, for serving: its products by id, its vectors in a process of their own, which checks
- * the folder against its manifest before it loads them. The next version is opened beside it and takes over between two requests.
+ * A published version of the index, for serving: its products by id, its vectors in a separate process, which checks
+ * the folder against its manifest before loading them. The next version is opened alongside it and takes over between
+ * two requests.
  */
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,25 +15,25 @@ import { FreshetError } from '../../runtime/process/errors.js';
 import { IdTable } from './id-table.js';
 import { IDS_FILE, INDEX_FILE } from './layout.js';
 
-/** A product and how near it is: the cosine of the two vectors, −1 to 1. */
+/** A product and its similarity: the cosine of the two vectors, −1 to 1. */
 interface Neighbour {
   readonly product_id: string;
   readonly score: number;
 }
 
 export interface FaissVersion {
-  /** Only vectors of this model may be asked with. */
+  /** Only vectors of this model may be used as queries. */
   readonly model: string;
   readonly dimension: number;
   readonly count: number;
-  /** The index, to look at its process. */
+  /** The index, to inspect its process. */
   readonly index: OpenIndex;
   /**
-   * The nearest products, at most `limit` (≥ 1), nearest first. A vector of any length but 0 will do. Errors:
+   * The nearest products, at most `limit` (≥ 1), nearest first. The vector may have any length except 0. Errors:
    * 'invalid_data' for a wrong dimension or numbers that are not finite; those of VectorIndex.search.
    */
   search(vector: Float32Array, limit: number): Promise<Neighbour[]>;
-  /** The nearest other products; null: the version does not hold this one. */
+  /** The nearest other products; null if the version does not contain this one. */
   similar(productId: string, limit: number): Promise<Neighbour[] | null>;
   close(): Promise<void>;
 }
@@ -47,8 +48,8 @@ const manifestSchema = z.object({
 });
 
 /**
- * Errors: 'invalid_data' when a file is missing, or is not what the manifest says; 'settings' when this machine cannot
- * search its kind; 'unavailable' when the index process ended while loading.
+ * Errors: 'invalid_data' if a file is missing or does not match the manifest; 'settings' if this machine cannot search
+ * this kind of index; 'unavailable' if the index process ended while loading.
  */
 export async function openFaissVersion(folder: string, options: OpenVersionOptions): Promise<FaissVersion> {
   const manifest = await readManifest(folder);
@@ -101,7 +102,7 @@ class OpenVersion implements FaissVersion {
 
   async search(vector: Float32Array, limit: number): Promise<Neighbour[]> {
     const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
-    if (length === 0) throw new FreshetError('invalid_data', 'A vector of nothing but zeros is near to nothing.');
+    if (length === 0) throw new FreshetError('invalid_data', 'A vector of only zeros is not near anything.');
     return this.#nearest(
       vector.map((value) => value / length),
       limit,
@@ -127,9 +128,10 @@ class OpenVersion implements FaissVersion {
     await this.#parts.handle.close();
   }
 
-  /** One more than asked for, because one of them may be the product itself. */
+  /** One more than requested, because one of them may be the product itself. */
   async #nearest(vector: Float32Array, limit: number, own: number): Promise<Neighbour[]> {
-    if (!Number.isInteger(limit) || limit < 1) throw new FreshetError('invalid_data', `A limit of ${limit} is none.`);
+    if (!Number.isInteger(limit) || limit < 1)
+      throw new FreshetError('invalid_data', `A limit of ${limit} is not valid.`);
     const k = Math.min(limit + (own < 0 ? 0 : 1), this.count, NEIGHBOURS_MAX);
     const { positions, scores } = await this.index.search(vector, 1, k);
     const neighbours: Neighbour[] = [];
@@ -146,7 +148,7 @@ async function readManifest(folder: string): Promise<z.infer<typeof manifestSche
   try {
     return manifestSchema.parse(JSON.parse(await readFile(join(folder, MANIFEST_FILE), 'utf8')));
   } catch (error) {
-    throw new FreshetError('invalid_data', `${folder} holds no version of the index that can be read.`, {
+    throw new FreshetError('invalid_data', `${folder} contains no readable version of the index.`, {
       cause: error,
     });
   }

@@ -1,6 +1,6 @@
 /**
- * Which product stands at which position. Positions are in the order of the ids' bytes, so the table is its own directory:
- * a product is found by halving, and a million of them cost their bytes and four more each.
+ * Which product is at which position. Positions are in byte order of the ids, so the table is its own directory: a
+ * product is found by binary search, and a million of them take their bytes plus four each.
  */
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
@@ -20,12 +20,12 @@ export class IdTable {
   }
 
   /**
-   * Takes over the UTF-8 of the ids, end to end, and where each ends. Errors: 'invalid_data' when an end lies before its
-   * beginning or beyond the bytes, or ids are not in order; `path` is named then.
+   * Takes over the UTF-8 of the ids, end to end, and where each ends. Errors: 'invalid_data', naming `path`, if an end
+   * is before its beginning or past the bytes, or ids are not in order.
    */
   static async of(bytes: Buffer, ends: Uint32Array, path: string): Promise<IdTable> {
     for (let position = 0, before = 0, start = 0; position < ends.length; position++) {
-      // Whoever serves meanwhile is not held up.
+      // Lets requests be served in between.
       if (position % IDS_AT_ONCE === IDS_AT_ONCE - 1) await setImmediate();
       const end = ends[position]!;
       const isWhole = end >= start && end <= bytes.length;
@@ -37,7 +37,7 @@ export class IdTable {
     return new IdTable(bytes, ends);
   }
 
-  /** Errors: 'invalid_data' when it is damaged, not in order, or has not `count` lines. */
+  /** Errors: 'invalid_data' if it is damaged, not in order, or does not have `count` lines. */
   static async read(path: string, count: number): Promise<IdTable> {
     const text = await readFile(path);
     const bytes = Buffer.allocUnsafe(text.length);
@@ -65,7 +65,7 @@ export class IdTable {
     return this.#bytes.toString('utf8', this.#start(position), this.#ends[position]!);
   }
 
-  /** -1: there is no such product. */
+  /** -1: no such product. */
   positionOf(id: string): number {
     const wanted = Buffer.from(id);
     let low = 0;
@@ -85,15 +85,15 @@ export class IdTable {
   }
 }
 
-/** Puts the id of a line into `into` and returns its length. */
+/** Decodes the id of a line into `into` and returns its length. */
 function idOfLine(text: Buffer, start: number, end: number, into: Buffer, at: number, path: string): number {
   if (end - start < 2 || text[start] !== 0x22 || text[end - 1] !== 0x22)
-    throw damaged(path, 'a line is no JSON string');
+    throw damaged(path, 'a line is not a JSON string');
   if (!text.subarray(start, end).includes(0x5c)) return text.copy(into, at, start + 1, end - 1);
   try {
     return into.write(JSON.parse(text.toString('utf8', start, end)) as string, at);
   } catch {
-    throw damaged(path, 'a line is no JSON string');
+    throw damaged(path, 'a line is not a JSON string');
   }
 }
 
@@ -101,7 +101,7 @@ function damaged(path: string, what: string): FreshetError {
   return new FreshetError('invalid_data', `${path} is damaged: ${what}.`);
 }
 
-/** Writes a table; ids come in the order of their bytes. */
+/** Writes a table; ids must arrive in byte order. */
 export class IdTableWriter {
   readonly #file: FileHandle;
   #text = '';

@@ -1,4 +1,4 @@
-/** What a version of the index consists of. */
+/** The files of a version of the index. */
 
 /** FAISS's own format; Python's faiss opens it. */
 export const INDEX_FILE = 'index.faiss';

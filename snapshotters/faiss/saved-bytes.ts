@@ -1,4 +1,4 @@
-/** Columns and a few words as bytes, and back: a length, JSON that names the columns, then the columns end to end. */
+/** Columns and a JSON header as bytes, and back: a length, JSON that names the columns, then the columns end to end. */
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { NumberColumn } from '../../runtime/tasks/state/columns.js';
 import { SavedColumns } from '../../runtime/tasks/state/saved-columns.js';
@@ -25,7 +25,7 @@ export function columnsToBytes(said: unknown, columns: ReadonlyMap<string, Numbe
   return Buffer.concat([length, head, ...pieces.map(({ bytes }) => bytes)]);
 }
 
-/** Errors: FreshetError 'invalid_data' when they are other bytes. */
+/** Errors: FreshetError 'invalid_data' if the bytes have another format. */
 export function columnsFrom<T>(bytes: Buffer): { said: T; columns: SavedColumns } {
   try {
     let at = 4 + bytes.readUInt32LE();
@@ -33,13 +33,13 @@ export function columnsFrom<T>(bytes: Buffer): { said: T; columns: SavedColumns 
     if (head.form !== FORM) throw new Error(`it has the form ${String(head.form)}`);
     const columns = new Map<string, NumberColumn>();
     for (const { name, kind, bytes: length } of head.columns) {
-      if (at + length > bytes.length) throw new Error('it is cut short');
-      // A copy: columns begin at a multiple of their items' size.
+      if (at + length > bytes.length) throw new Error('it is truncated');
+      // A copy: columns must be aligned to their item size.
       const copy = Uint8Array.from(bytes.subarray(at, at + length));
       columns.set(name, new KINDS[kind](copy.buffer));
       at += length;
     }
-    if (at !== bytes.length) throw new Error('something follows its end');
+    if (at !== bytes.length) throw new Error('there are bytes after its end');
     return { said: head.said as T, columns: new SavedColumns(columns) };
   } catch (error) {
     throw new FreshetError('invalid_data', 'These are not the bytes of a capture of embeddings.', { cause: error });

@@ -3,8 +3,8 @@
  *
  *   capture ─► one model chosen ─► flat index file + ids ─► exact answers for a sample ─► index of its kind ─► recall
  *
- * The flat file is what everything else is made of and measured by; where the index is flat, it is the index. No vector is
- * kept twice in a version. FAISS itself runs in processes of its own.
+ * Everything else is built from the flat file and measured against it; if the index is flat, the file is the index. A
+ * version holds each vector once. FAISS itself runs in separate processes.
  */
 import { open, rename, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -39,7 +39,7 @@ import { type WrittenVectors, writeVectors } from './vectors-file.js';
 const TOPIC = 'embeddings';
 const FLAT_FILE = 'vectors.tmp';
 const SAMPLE = 400;
-/** Comparisons that exact answers without FAISS may take: some seconds. */
+/** Comparisons allowed for exact answers without FAISS: a few seconds. */
 const EXACT_COMPARISONS_MAX = 2e7;
 const SAMPLE_MIN = 20;
 const SEARCH_MS_MAX = 300_000;
@@ -50,7 +50,7 @@ type FaissSnapshotter = Snapshotter<EmbeddingsCapture, readonly [typeof faissSet
 
 export const snapshotter: FaissSnapshotter = createFaissSnapshotter();
 
-/** `engine`: for tests; a machine takes the native module where it has one. */
+/** `engine`: for tests; by default the native module if it is installed. */
 export function createFaissSnapshotter(engine: EngineChoice = 'auto'): FaissSnapshotter {
   return {
     name: 'faiss',
@@ -95,7 +95,7 @@ async function build(
 }
 
 interface ExactAnswers extends Truth {
-  /** Who gave them, and can search and build here. */
+  /** The engine that computed them, and can search and build here. */
   readonly engine: Engine;
 }
 
@@ -121,15 +121,15 @@ async function exact(
 }
 
 interface Made extends Measured {
-  /** efSearch or nprobe as it stands in the file; null: flat. */
+  /** efSearch or nprobe as stored in the file; null: flat. */
   readonly breadth: number | null;
   readonly lists: number | null;
-  /** What was tried, in order. */
+  /** The values tried, in order. */
   readonly tried: readonly { readonly breadth: number; readonly recall: number }[];
   readonly buildSeconds: number;
 }
 
-/** Leaves index.faiss in the folder, and the flat file nowhere. */
+/** Leaves index.faiss in the folder, and removes the flat file. */
 async function make(
   kind: IndexKind,
   flat: string,
@@ -142,7 +142,7 @@ async function make(
   const started = performance.now();
   if (kind === 'flat') {
     await rename(flat, path);
-    // Held against our own code where that takes a moment: FAISS and BLAS could both be wrong in the same way.
+    // Checked against our own code if that is quick: FAISS and BLAS could both be wrong in the same way.
     const small = (await readIndexFile(path)).count <= HNSW_FROM;
     const measured = await measuredAt(path, truth, small ? 'exact' : engine);
     return { ...measured, breadth: null, lists: null, tried: [], buildSeconds: 0 };
@@ -255,7 +255,7 @@ function reportOf(outcome: Outcome, { settings, previous }: BuildContext<FaissSe
   };
 }
 
-/** What the last version says of itself; null where it does not. */
+/** The figures in the last version's manifest; null if they are missing. */
 function indexedBy(manifest: Manifest | null): Indexed | null {
   const count = manifest?.counts['products'];
   const model = manifest?.settings['model'];
@@ -276,7 +276,9 @@ function summaryOf(
     `Source: topic ${TOPIC} connected, ${counted(products, 'product')} with a vector.`,
     `Model: ${group.model}, ${group.dimension} dimensions.`,
     ...(otherModels > 0
-      ? [`WARNING: ${counted(otherModels, 'product')} left out, embedded by another model: ${names}. Embed them again.`]
+      ? [
+          `WARNING: ${counted(otherModels, 'product')} left out because embedded by another model: ${names}. Embed them again.`,
+        ]
       : []),
     ...(capture.refused.count > 0 ? [checkRecords(capture.refused, products).sentence] : []),
     ...(written.unusable + chosen.otherDimensions > 0

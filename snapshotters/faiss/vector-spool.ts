@@ -1,6 +1,7 @@
 /**
- * Vectors on disk while a topic is read: each has a place for as long as its product has a vector, a place given back goes
- * to the next vector of its size. So memory does not grow with them, and the file only with how many live at once.
+ * Vectors on disk while a topic is read: each has a place for as long as its product has a vector, and a freed place
+ * goes to the next vector of its size. So memory does not grow with the vectors, and the file only with the number
+ * alive at once.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -21,7 +22,7 @@ import { FreshetError } from '../../runtime/process/errors.js';
 
 const BUFFER_BYTES = 1 << 20;
 const SUFFIX = '.vectors';
-/** A spool that nobody has written to for so long belongs to a run that will not come back. */
+/** A spool not written to for this long belongs to a run that will not resume. */
 const STALE_MS = 86_400_000;
 
 export class VectorSpool {
@@ -41,7 +42,7 @@ export class VectorSpool {
     this.#written = written;
   }
 
-  /** A new one; removes those that were left behind. */
+  /** Creates a spool; removes abandoned ones. */
   static create(folder: string): VectorSpool {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     removeStale(folder);
@@ -49,7 +50,7 @@ export class VectorSpool {
     return new VectorSpool(folder, name, openSync(join(folder, name), 'wx+', 0o600), 0);
   }
 
-  /** One that was synced at `end` bytes. Errors: 'invalid_data' when it is gone, or shorter. */
+  /** Reopens a spool that was synced at `end` bytes. Errors: 'invalid_data' if it is gone, or shorter. */
   static reopen(folder: string, name: string, end: number): VectorSpool {
     const path = join(folder, name);
     try {
@@ -65,7 +66,7 @@ export class VectorSpool {
     }
   }
 
-  /** Bytes that it takes on disk once written. */
+  /** Bytes it takes on disk once written. */
   get end(): number {
     return this.#written + this.#buffered;
   }
@@ -78,7 +79,7 @@ export class VectorSpool {
     return place;
   }
 
-  /** Writes over what lies at a place, which is of the same size. */
+  /** Overwrites a place with bytes of the same size. */
   replace(place: number, bytes: Buffer, start: number, end: number): void {
     if (place >= this.#written) bytes.copy(this.#buffer, place - this.#written, start, end);
     else writeWhole(this.#fd, bytes.subarray(start, end), place);
@@ -90,7 +91,7 @@ export class VectorSpool {
     else free.push(place);
   }
 
-  /** Errors: 'internal' when the file has become shorter. */
+  /** Errors: 'internal' if the file has become shorter. */
   read(place: number, into: Uint8Array): void {
     if (place >= this.#written) {
       this.#buffer.copy(into, 0, place - this.#written, place - this.#written + into.length);
@@ -103,7 +104,7 @@ export class VectorSpool {
     }
   }
 
-  /** Everything is on disk when it returns. Places given back are forgotten by who reopens it: they stay empty. */
+  /** Everything is on disk when it returns. After a reopen, freed places are no longer known: they stay empty. */
   sync(): void {
     this.#flush();
     fdatasyncSync(this.#fd);
@@ -139,7 +140,7 @@ function writeWhole(fd: number, bytes: Buffer, at: number): void {
 function removeStale(folder: string): void {
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
-    // Another process may be quicker.
+    // Another process may have removed it first.
     const touchedMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY;
     if (name.endsWith(SUFFIX) && Date.now() - touchedMs > STALE_MS) rmSync(path, { force: true });
   }

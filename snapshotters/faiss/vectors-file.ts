@@ -1,9 +1,9 @@
-/** From the capture to a flat index file and its table of ids: rows in the order of the products, each of length 1. */
+/** From the capture to a flat index file and its table of ids: rows in order of the products, each of length 1. */
 import { FlatWriter } from '../../runtime/models/faiss/flat-writer.js';
 import type { EmbeddingsCapture, ModelGroup } from './embeddings-capture.js';
 import { IdTableWriter } from './id-table.js';
 
-/** Embedders divide by the length themselves; what is further off than rounding was made by something else. */
+/** Embedders normalize vectors themselves; a larger deviation than rounding has another cause. */
 const NORM_TOLERANCE = 1e-3;
 const PROGRESS_ROWS = 1_000;
 
@@ -12,9 +12,9 @@ export interface WrittenVectors {
   /** Products left out: a number of their vector was NaN or infinite, or all were 0. */
   readonly unusable: number;
   readonly firstUnusable: string | null;
-  /** Products whose vector had another length than 1, and was brought to it. */
+  /** Products whose vector had another length and was scaled to 1. */
   readonly scaled: number;
-  /** Lengths as they came. */
+  /** Lengths before scaling. */
   readonly norm: { readonly least: number; readonly most: number };
 }
 
@@ -63,7 +63,7 @@ export async function writeVectors(
   return { count, unusable, firstUnusable, scaled, norm: { least: count === 0 ? 0 : least, most } };
 }
 
-/** Not finite where a number is not; sums are doubles, so that no finite vector overflows. */
+/** Not finite if a number is not; sums are doubles, so that no finite vector overflows. */
 function lengthOf(vector: Float32Array): number {
   let squares = 0;
   for (let i = 0; i < vector.length; i++) squares += vector[i]! * vector[i]!;

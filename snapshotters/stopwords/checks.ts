@@ -1,20 +1,21 @@
 /**
- * What a list must be before it is published. The checks of the list itself are absolute; those against the last version
- * are for settled languages, of at least ten times the documents that a list is made from: a language that has just
- * begun may change as it likes.
+ * Checks that a list must pass before it is published. The checks of the list itself are absolute. Those against the
+ * last version apply to settled languages, which have at least ten times the documents that a list requires: a language
+ * that has just begun may change freely.
  *
  *   documents     at least 60 % of the last version's.
- *   sources       at least 60 % of the last version's, where it had four or more.
- *   distribution  stability index of the confidences ≤ 0.1 and what chance adds for lists of these sizes; 35 of the 50
- *                 surest words are still among the 50 surest. Not where documents became 1.5 times as many: a corpus
- *                 that is being loaded.
+ *   sources       at least 60 % of the last version's, if it had four or more.
+ *   distribution  stability index of the confidences ≤ 0.1 plus what chance adds for lists of these sizes; 35 of the 50
+ *                 top words are still among the top 50. Skipped if documents became 1.5 times as many: a corpus
+ *                 is being loaded.
  *   languages     no settled language is lost.
  *
- * Tried on the bench's manuals, stories and sayings in de, en, fr, nl, ru and tr: with a tenth of the documents gone, or
- * a fifth of them replaced, the index is at most 0.012 and the overlap at least 0.86 from 1,000 documents on (0.08 and
- * 0.80 from 200). A list is so robust that half the sources can go without harm to it: documents and sources tell that.
+ * Tested on the bench's manuals, stories and sayings in de, en, fr, nl, ru and tr: with a tenth of the documents gone,
+ * or a fifth of them replaced, the index is at most 0.012 and the overlap at least 0.86 from 1,000 documents on (0.08
+ * and 0.80 from 200). A list is so robust that half the sources can go without harming it: the checks of documents and
+ * sources detect that.
  *
- * STOPWORDS_CHANGE_ALLOWED lets changes against the last version pass, for the run that is meant to bring them.
+ * STOPWORDS_CHANGE_ALLOWED lets changes against the last version pass, for a run that is meant to make them.
  */
 import type { Word } from '../../publishing/versions/artefacts/words.js';
 import type { Check } from '../../publishing/versions/manifest.js';
@@ -22,7 +23,7 @@ import { counted, thousands } from '../counted.js';
 import { type Comparison, stabilityByChance } from './comparison.js';
 import type { StopwordSettings } from './settings.js';
 
-/** A shorter list is none: the language is left out. */
+/** A shorter list is not published: the language is left out. */
 export const WORDS_MIN = 10;
 const CONFIDENCE_RANGE_MIN = 0.05;
 const SETTLED_FACTOR = 10;
@@ -43,13 +44,13 @@ export interface CheckedList {
   readonly language: string;
   readonly documents: number;
   readonly words: number;
-  /** Words whose figures cannot be: outside 0..1, not finite, in more documents than there are. */
+  /** Words with impossible figures: outside 0..1, not finite, in more documents than exist. */
   readonly strange: number;
-  /** Largest confidence less the smallest. */
+  /** Largest confidence minus the smallest. */
   readonly range: number;
 }
 
-/** What a list was made of. */
+/** Size of the input of a list. */
 export interface Basis {
   readonly documents: number;
   readonly sources: number;
@@ -57,7 +58,7 @@ export interface Basis {
 
 export interface ComparedList extends Comparison {
   readonly basis: Basis;
-  /** Null: the last version does not say. */
+  /** Null: the last version does not state it. */
   readonly basisBefore: Basis | null;
 }
 
@@ -79,14 +80,14 @@ export function checkedList(language: string, documents: number, words: readonly
   return { language, documents, words: words.length, strange, range: words.length === 0 ? 0 : most - least };
 }
 
-/** Records of the topic that could not be read: their words would be missing. */
+/** Unreadable records of the topic: their words would be missing. */
 export function checkRecords(refused: { readonly count: number; readonly first: string | null }): Check {
   const { count, first } = refused;
   const sentence =
     count === 0
       ? 'All records of terms could be read.'
       : `${counted(count, 'record')} of terms could not be read (the first: ${first}). Their words would be missing; ` +
-        'look at who writes the topic, and replay the corpus.';
+        'check what writes the topic, and replay the corpus.';
   return { name: 'records', passed: count === 0, figure: count, sentence };
 }
 
@@ -104,7 +105,7 @@ export function checkLists(lists: readonly CheckedList[], { STOPWORDS_WORDS_MAX:
       sentence:
         outside.length === 0
           ? `${counted(total, 'word')} in ${counted(lists.length, 'language')}, each of ${bounds}.`
-          : `A list has ${bounds}, but ${named(outside, ({ words }) => thousands(words))}: this is a fault of the build.`,
+          : `A list must have ${bounds}, but ${named(outside, ({ words }) => thousands(words))}: this is a bug in the build.`,
     },
     {
       name: 'range',
@@ -112,9 +113,9 @@ export function checkLists(lists: readonly CheckedList[], { STOPWORDS_WORDS_MAX:
       figure: strange.reduce((sum, list) => sum + list.strange, 0),
       sentence:
         strange.length === 0
-          ? 'All confidences lie within 0 and 1, all figures are possible.'
-          : `Figures that cannot be, ${named(strange, (list) => counted(list.strange, 'word'))}: this is a fault of the ` +
-            'build, or the documents were counted wrong: verify the corpus.',
+          ? 'All confidences are between 0 and 1, all figures are possible.'
+          : `Impossible figures, ${named(strange, (list) => counted(list.strange, 'word'))}: this is a bug in the ` +
+            'build, or the documents were counted wrongly: verify the corpus.',
     },
     {
       name: 'variety',
@@ -123,19 +124,19 @@ export function checkLists(lists: readonly CheckedList[], { STOPWORDS_WORDS_MAX:
       sentence:
         flat.length === 0
           ? `In every language the confidences span ${CONFIDENCE_RANGE_MIN} or more.`
-          : `All words are as good as equally sure, ${named(flat, ({ range }) => `a span of ${range.toFixed(3)}`)}: are ` +
+          : `All words have nearly the same confidence, ${named(flat, ({ range }) => `a span of ${range.toFixed(3)}`)}: are ` +
             'the documents copies of one text?',
     },
   ];
 }
 
-/** Only where there is a last version that can be read. */
+/** Only if there is a last version that can be read. */
 export function checkChanges(
   compared: readonly ComparedList[],
   lost: readonly Lost[],
   { STOPWORDS_DOCUMENTS_MIN, STOPWORDS_CHANGE_ALLOWED: allowed }: CheckSettings,
 ): Check[] {
-  // Where the last version does not say how many documents it had, it is taken for settled.
+  // If the last version does not state its number of documents, it counts as settled.
   const isSettled = ({ basisBefore }: Lost) =>
     basisBefore === null || basisBefore.documents >= SETTLED_FACTOR * STOPWORDS_DOCUMENTS_MIN;
   const settled = compared.filter(isSettled);
@@ -145,7 +146,7 @@ export function checkChanges(
   const judged = (name: string, figure: number | null, good: string, found: string | null): Check => {
     const advice = allowed
       ? 'STOPWORDS_CHANGE_ALLOWED lets it pass.'
-      : 'Was a source cut off, or are documents marked with another language? If it is meant, run once with ' +
+      : 'Was a source cut off, or are documents marked with another language? If this is intended, run once with ' +
         'STOPWORDS_CHANGE_ALLOWED=true.';
     return { name, passed: allowed || found === null, figure, sentence: found === null ? good : `${found}. ${advice}` };
   };
@@ -163,7 +164,7 @@ export function checkChanges(
   const shifted = comparable.filter((list) => list.stability > limitOf(list) || list.overlap < OVERLAP_MIN);
   const shift = (list: ComparedList) =>
     `stability index ${list.stability.toFixed(2)}, at most ${limitOf(list).toFixed(2)}; ` +
-    `${Math.round(100 * list.overlap)} % of the surest words kept, at least ${100 * OVERLAP_MIN} %`;
+    `${Math.round(100 * list.overlap)} % of the top words kept, at least ${100 * OVERLAP_MIN} %`;
   const names = lost.map(({ language }) => language).join(', ');
   return [
     kept('documents', settled),
@@ -171,23 +172,23 @@ export function checkChanges(
     judged(
       'distribution',
       comparable.length === 0 ? null : Math.max(...comparable.map(({ stability }) => stability)),
-      `${counted(comparable.length, 'settled language')} compared: confidences and surest words are like the last version's.`,
-      shifted.length === 0 ? null : `Another list than the last version's, ${named(shifted, shift)}`,
+      `${counted(comparable.length, 'settled language')} compared: confidences and top words are similar to the last version's.`,
+      shifted.length === 0 ? null : `A different list from the last version's, ${named(shifted, shift)}`,
     ),
     judged(
       'languages',
       lost.length,
-      lost.length === 0 ? 'No language is lost.' : `Lost, but none that was settled: ${names}.`,
+      lost.length === 0 ? 'No language is lost.' : `Lost, but none of them settled: ${names}.`,
       gone.length === 0
         ? null
         : `Lost languages, ${named(gone, ({ basisBefore }) =>
-            basisBefore === null ? 'of the last version' : `${counted(basisBefore.documents, 'document')} then`,
+            basisBefore === null ? 'of the last version' : `${counted(basisBefore.documents, 'document')} before`,
           )}`,
     ),
   ];
 }
 
-/** What is there of what was there before; 1 where that is not known. */
+/** The share of the last version's number that remains; 1 if that is unknown. */
 function keptOf({ basis, basisBefore }: ComparedList, what: keyof Basis): number {
   return basisBefore === null || basisBefore[what] === 0 ? 1 : basis[what] / basisBefore[what];
 }

@@ -1,11 +1,11 @@
-/** How a language's list differs from the one before it. */
+/** How a language's list differs from the previous one. */
 import type { LanguageWords, Word } from '../../publishing/versions/artefacts/words.js';
 import { CONFIDENCE_BINS, histogramOf } from './figures.js';
 
-/** A confidence that moved by less is the same: documents come and go all day. */
+/** A confidence that changed by less counts as unchanged: documents are added and removed all the time. */
 const CHANGE_MIN = 0.01;
 const LARGEST_SHOWN = 5;
-/** Words that are compared for overlap. */
+/** Words compared for overlap. */
 const TOP_COMPARED = 50;
 
 export interface Change {
@@ -26,11 +26,11 @@ export interface Comparison {
   readonly wordsAfter: number;
   /** Population stability index of the confidences; see `stabilityIndex`. */
   readonly stability: number;
-  /** Share of the 50 surest words before that are among the 50 surest now, 0..1. */
+  /** Share of the previous top 50 words that are among the top 50 now, 0..1. */
   readonly overlap: number;
 }
 
-/** Both lists surest first. */
+/** Both lists by descending confidence. */
 export function compare(before: LanguageWords, after: LanguageWords): Comparison {
   const former = new Map(before.words.map(({ word, confidence }) => [word, confidence]));
   const now = new Set(after.words.map(({ word }) => word));
@@ -61,8 +61,8 @@ export function compare(before: LanguageWords, after: LanguageWords): Comparison
 
 /**
  * Population stability index: Σ (a − b)·ln(a/b) over the bins' shares a and b, the symmetric form of the
- * Kullback-Leibler divergence; half a word is added to every bin so that an empty one stays finite. Below 0.1 nothing has
- * changed, above 0.25 much has (Siddiqi, "Credit risk scorecards", 2006).
+ * Kullback-Leibler divergence; half a word is added to every bin so that an empty one stays finite. Below 0.1 nothing
+ * has changed, above 0.25 much has (Siddiqi, "Credit risk scorecards", 2006).
  */
 export function stabilityIndex(before: readonly number[], after: readonly number[]): number {
   const share = (bins: readonly number[], bin: number) =>
@@ -75,8 +75,8 @@ export function stabilityIndex(before: readonly number[], after: readonly number
 }
 
 /**
- * What the index comes to by chance between two lists of these sizes: (bins − 1)·(1/n + 1/m), its expectation when both
- * are samples of one distribution (Yurdakul, "Statistical properties of population stability index", 2018).
+ * The index expected by chance between two lists of these sizes: (bins − 1)·(1/n + 1/m), its expectation if both are
+ * samples of one distribution (Yurdakul, "Statistical properties of population stability index", 2018).
  */
 export function stabilityByChance(before: number, after: number): number {
   return (CONFIDENCE_BINS - 1) * (1 / Math.max(1, before) + 1 / Math.max(1, after));

@@ -1,38 +1,40 @@
 /**
- * How surely a word is a stopword, 0 to 1, from document frequencies by source alone; no list of words goes in. Three
- * things speak for a word t of a language, added up as natural logarithms:
+ * How likely a word is a stopword, 0 to 1, from document frequencies by source alone; no list of words is used. Three
+ * terms contribute for a word t of a language, added up as natural logarithms:
  *
- *   share     p(t,s) = (df(t,s) + μ·p(t)) / (n(s) + μ), its share of all (document, word) pairs of source s, drawn towards
- *             its share p(t) of all sources by as much as μ pairs (Dirichlet smoothing: Zhai and Lafferty, "A study of
+ *   share     p(t,s) = (df(t,s) + μ·p(t)) / (n(s) + μ), its share of all (document, word) pairs of source s, pulled
+ * towards
+ *             its share p(t) over all sources by as much as μ pairs (Dirichlet smoothing: Zhai and Lafferty, "A study
+ * of
  *             smoothing methods for language models applied to information retrieval", 2004). A small source has little
- *             to say.
+ *             influence.
  *   spread    D(t) = Σ w(s)·ln(p̄(t)/p(t,s)) ≥ 0, with p̄(t) = Σ w(s)·p(t,s) and w(s) ∝ N(s)/(N(s) + W): the
- *             Kullback-Leibler divergence of the sources' weights from where the word stands. A stopword is frequent
- *             everywhere, a word of the matter in one place. (For stopwords: Lo, He and Ounis, "Automatically building
+ *             Kullback-Leibler divergence of the sources' weights from the word's distribution. A stopword is frequent
+ *             everywhere, a subject word in one place. (For stopwords: Lo, He and Ounis, "Automatically building
  *             a stopword list for an information retrieval system", 2005; as a measure of dispersion: Gries,
  *             "Frequency, dispersion, association, and keyness", 2024.) With one source it is 0.
- *   length    l(t), in code points, in units of the language's mean length of a running word: what is said often is
+ *   length    l(t), in code points, relative to the language's mean length of a running word: frequent words are
  *             short (Zipf, "The psycho-biology of language", 1935).
  *
  *   x(t) = ln p̄(t) − 2·D(t) − 2·l(t)          confidence = 1 / (1 + e^(−0.55·(x + 10)))
  *
  * The last step makes it a probability (Platt, "Probabilistic outputs for support vector machines", 1999): of words
- * around c some c of 1 are on lists that people made. The six figures were chosen on German, English and French texts of
- * three kinds, and rounded; other languages and kinds are what test/bench/stopwords.ts reports.
+ * with a confidence around c, about c of 1 are on lists that people made. The six constants were chosen on German,
+ * English and French texts of three kinds, and rounded; test/bench/stopwords.ts reports on other languages and kinds.
  */
 
 /** Documents of one language by term and source. */
 export interface LanguageTerms {
   /** Names of the columns, each once, in any order. */
   readonly sources: readonly string[];
-  /** Documents by source. */
+  /** Documents per source. */
   readonly totals: Float64Array;
   readonly terms: readonly string[];
-  /** Documents that hold the term, terms × sources, row by row. */
+  /** Documents that contain the term, terms × sources, row by row. */
   readonly documents: Float64Array;
 }
 
-/** What stands in one document only says nothing yet. */
+/** A word in only one document says nothing yet. */
 const WORD_DOCUMENTS_MIN = 2;
 const SHARE_PRIOR_PAIRS = 200;
 const SOURCE_HALF_WEIGHT_DOCUMENTS = 20;
@@ -80,7 +82,7 @@ export function confidences({ sources, totals, terms, documents }: LanguageTerms
   return confidence;
 }
 
-/** Documents that hold the term, over all sources. */
+/** Documents that contain the term, over all sources. */
 export function documentFrequency(documents: Float64Array, width: number, term: number): number {
   let sum = 0;
   for (let at = term * width; at < (term + 1) * width; at++) sum += documents[at]!;
@@ -88,33 +90,33 @@ export function documentFrequency(documents: Float64Array, width: number, term: 
 }
 
 /**
- * Inverse document frequency, smoothed: ln((N + 1)/(df + 1)) + 1, as scikit-learn's TfidfTransformer has it by default;
- * 6 decimals.
+ * Inverse document frequency, smoothed: ln((N + 1)/(df + 1)) + 1, the default of scikit-learn's TfidfTransformer; 6
+ * decimals.
  */
 export function inverseDocumentFrequency(documents: number, frequency: number): number {
   return rounded(Math.log((documents + 1) / (frequency + 1)) + 1);
 }
 
-/** Floating-point sums depend on their order: it is that of the names, whatever order the columns are in. */
+/** Floating-point sums depend on their order: they run in order of the names, however the columns are ordered. */
 function byName(sources: readonly string[]): number[] {
   return sources.map((_, column) => column).sort((a, b) => (sources[a]! < sources[b]! ? -1 : 1));
 }
 
-/** Pairs of document and term by source. Sums of whole numbers: exact in any order. */
+/** Pairs of document and term per source. Sums of integers: exact in any order. */
 function pairsOf(documents: Float64Array, width: number): Float64Array {
   const pairs = new Float64Array(width);
   for (let at = 0; at < documents.length; at++) pairs[at % width]! += documents[at]!;
   return pairs;
 }
 
-/** Sources of a few documents weigh less than others; adding up to 1 unless there are no documents at all. */
+/** Sources with few documents weigh less than others; weights add up to 1 unless there are no documents at all. */
 function weightsOf(totals: Float64Array): Float64Array {
   const weights = totals.map((documents) => documents / (documents + SOURCE_HALF_WEIGHT_DOCUMENTS));
   const sum = [...weights].sort((a, b) => a - b).reduce((total, weight) => total + weight, 0);
   return sum === 0 ? weights : weights.map((weight) => weight / sum);
 }
 
-/** Of a running word: every term counts by its share. Summed from the smallest up, so in an order of its own. */
+/** Mean length of a running word: each term counts by its share. Summed from the smallest up, a fixed order. */
 function meanLength(terms: { readonly share: number; readonly length: number }[]): number {
   terms.sort((a, b) => a.share - b.share || a.length - b.length);
   let sum = 0;

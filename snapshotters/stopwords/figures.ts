@@ -1,4 +1,4 @@
-/** What is told of a language's list: how many words, how sure, how frequent. */
+/** Figures of a language's list: number of words, confidence, frequency. */
 import type { Word } from '../../publishing/versions/artefacts/words.js';
 
 export const CONFIDENCE_BINS = 10;
@@ -9,18 +9,18 @@ const DECILES = Array.from({ length: 11 }, (_, tenth) => tenth / 10);
 export interface LanguageFigures {
   readonly documents: number;
   readonly sources: number;
-  /** Terms that were looked at. */
+  /** Terms that were considered. */
   readonly candidates: number;
   readonly words: number;
-  /** Words by tenth of confidence: [0, 0.1), … [0.9, 1]. */
+  /** Number of words per tenth of confidence: [0, 0.1), … [0.9, 1]. */
   readonly confidence: readonly number[];
   /** Document frequency: least, nine deciles, most. */
   readonly document_frequency: readonly number[];
-  /** The surest words. */
+  /** The words with the highest confidence. */
   readonly top: readonly string[];
 }
 
-/** `words`: surest first. */
+/** `words`: by descending confidence. */
 export function figuresOf(
   words: readonly Word[],
   about: Pick<LanguageFigures, 'documents' | 'sources' | 'candidates'>,
@@ -41,7 +41,7 @@ export function figuresOf(
   };
 }
 
-/** Words by tenth of confidence; what is no number from 0 to 1 is in none. */
+/** Number of words per tenth of confidence; values that are not numbers from 0 to 1 are in none. */
 export function histogramOf(words: readonly Pick<Word, 'confidence'>[]): number[] {
   const bins = new Array<number>(CONFIDENCE_BINS).fill(0);
   for (const { confidence } of words) {

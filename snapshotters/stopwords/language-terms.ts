@@ -1,7 +1,7 @@
 /**
- * The shards of a language put together: its most frequent terms in columns that all shards share. The records are not
- * one cut: a term may have been counted a moment later than the totals, so a source has at least as many documents as
- * its most frequent term.
+ * Merges the shards of a language: its most frequent terms in columns that all shards share. The records are not one
+ * cut: a term may have been counted a moment later than the totals, so a source has at least as many documents as its
+ * most frequent term.
  */
 import { TOTALS_SHARD } from '../../processors/corpus/shards.js';
 import { OTHER_SOURCE, SOURCES_MAX } from '../../processors/corpus/terms-record.js';
@@ -17,7 +17,7 @@ export interface LanguageCandidates extends LanguageTerms {
 export function languageCandidates(shards: readonly Terms[], candidates: number): LanguageCandidates {
   const sources = columnsOf(shards);
   const columns = new Map(sources.map((name, column) => [name, column]));
-  // What a shard does not name on its own is part of the last column, there or here.
+  // A source that a shard does not name belongs to the last column, in the shard or here.
   const columnOf = (name: string) => columns.get(name) ?? columns.get(OTHER_SOURCE)!;
 
   const totals = new Float64Array(sources.length);
@@ -41,8 +41,8 @@ export function languageCandidates(shards: readonly Terms[], candidates: number)
 }
 
 /**
- * Names that mean the same in every shard. A shard with as many columns as there may be has put its smaller sources
- * together in the last one, and which these are differs from shard to shard: only what all such shards name stays.
+ * Names that mean the same in every shard. A shard with the maximum number of columns has merged its smaller sources
+ * into the last one, and these differ from shard to shard: only names that all such shards have are kept.
  */
 function columnsOf(shards: readonly Terms[]): string[] {
   const folding = shards.filter(({ sources }) => sources.length === SOURCES_MAX && sources.at(-1) === OTHER_SOURCE);

@@ -1,6 +1,6 @@
 /**
- * The words of the version that is current, language by language beside those of a new build: both files are in order of
- * language. A file that is missing or damaged ends the comparison and nothing else.
+ * The words of the current version, read language by language alongside those of a new build: both files are in order
+ * of language. A missing or damaged file ends the comparison and nothing else.
  */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { FreshetError, messageOf } from '../../runtime/process/errors.js';
 import type { BuildContext } from '../snapshotter.js';
 import type { Basis } from './checks.js';
 
-/** What is used of a former manifest; whatever does not look like it is not used. */
+/** The parts of a previous manifest that are used; parts that do not match this shape are ignored. */
 const formerFigures = z.object({
   languages: z.record(z.string(), z.object({ documents: z.number(), sources: z.number() })),
 });
@@ -36,22 +36,22 @@ export class PreviousWords {
     return this.#previous.version;
   }
 
-  /** What is wrong with the file, as far as it was read; null: nothing. */
+  /** What is wrong with the file, as far as it was read; null if nothing. */
   get damage(): string | null {
     return this.#damage;
   }
 
-  /** Languages that were passed over: the new build lacks them. */
+  /** Languages that were skipped: the new build lacks them. */
   get lost(): readonly string[] {
     return this.#lost;
   }
 
-  /** What a language's list was made of then; null: not known. */
+  /** The size of the language's input then; null if unknown. */
   basisOf(language: string): Basis | null {
     return Object.hasOwn(this.#bases, language) ? this.#bases[language]! : null;
   }
 
-  /** The former words of a language; null: it had none. Languages must be asked for in order. */
+  /** The previous words of a language; null if it had none. Languages must be requested in order. */
   async take(language: string): Promise<LanguageWords | null> {
     for (;;) {
       this.#ahead ??= await this.#next();
@@ -67,7 +67,7 @@ export class PreviousWords {
     await this.#words.return(undefined);
   }
 
-  /** Passes over what is left. */
+  /** Skips the rest. */
   async end(): Promise<void> {
     for (let rest = this.#ahead ?? (await this.#next()); rest !== null; rest = await this.#next())
       this.#lost.push(rest.language);
@@ -92,7 +92,7 @@ export class PreviousWords {
     const mark = manifest.files.find(({ name }) => name === WORDS_FILE);
     const { size } = await stat(path);
     if (size !== mark?.bytes)
-      throw new FreshetError('invalid_data', `${WORDS_FILE} has ${size} bytes, its manifest says ${mark?.bytes}`);
+      throw new FreshetError('invalid_data', `${WORDS_FILE} has ${size} bytes, but its manifest says ${mark?.bytes}`);
     yield* wordsOfLines(linesOf(path));
   }
 }

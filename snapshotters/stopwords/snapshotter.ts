@@ -1,6 +1,6 @@
 /**
- * Stopwords from the topic `terms`: per language with enough documents a list of words with a confidence, language by
- * language into stopwords.jsonl, never all of them in memory. The same captured records give the same bytes.
+ * Stopwords from the topic `terms`: for each language with enough documents a list of words with a confidence, written
+ * language by language to stopwords.jsonl, never all in memory. The same captured records give the same bytes.
  */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,10 +30,10 @@ import { type LeftOut, summaryOf } from './summary.js';
 import { LANGUAGES_MAX, TermsCapture } from './terms-capture.js';
 
 const TOPIC = 'terms';
-/** Of the memory that a snapshot may take: saving a capture doubles it for a moment, and a language is taken apart. */
+/** Share of a snapshot's memory: saving a capture doubles it briefly, and a language must be decoded. */
 const CAPTURE_SHARE = 1 / 4;
 const MIB = 2 ** 20;
-/** Of a list that is new. */
+/** Basis of a list that is new. */
 const NO_BASIS = { documents: 0, sources: 0 };
 
 type OwnSettings = StopwordSettings & CorpusSettings;
@@ -72,7 +72,7 @@ export const snapshotter: Snapshotter<TermsCapture, readonly [typeof stopwordSet
   },
 };
 
-/** Surest first; equal ones by name. */
+/** By descending confidence, ties by name. */
 function wordsOf(candidates: LanguageCandidates, settings: StopwordSettings): Word[] {
   const width = candidates.sources.length;
   const words: Word[] = [];
@@ -91,7 +91,7 @@ function wordsOf(candidates: LanguageCandidates, settings: StopwordSettings): Wo
   return words.slice(0, settings.STOPWORDS_WORDS_MAX);
 }
 
-/** One build under way. */
+/** One build in progress. */
 class Building {
   readonly #capture: TermsCapture;
   readonly #context: BuildContext<OwnSettings>;
@@ -110,19 +110,19 @@ class Building {
     this.#previous = context.previous === null ? null : new PreviousWords(context.previous);
   }
 
-  /** The lines of a language; empty when it is left out. Languages come in order. */
+  /** The lines of a language; empty if it is left out. Languages arrive in order. */
   async language(language: string): Promise<string> {
     const { settings } = this.#context;
     const found = languageCandidates(this.#capture.shards(language), candidatesMax(settings.STOPWORDS_WORDS_MAX));
     this.#documents += found.count;
     if (language === UNKNOWN_LANGUAGE) return this.#leave(language, found.count, 'their language is not known');
     if (found.count < settings.STOPWORDS_DOCUMENTS_MIN)
-      return this.#leave(language, found.count, `${thousands(settings.STOPWORDS_DOCUMENTS_MIN)} are asked for`);
+      return this.#leave(language, found.count, `${thousands(settings.STOPWORDS_DOCUMENTS_MIN)} are required`);
     this.#candidates += found.terms.length;
     this.#candidateLanguages++;
     const words = wordsOf(found, settings);
     if (words.length < WORDS_MIN)
-      return this.#leave(language, found.count, `${counted(words.length, 'word')} found, ${WORDS_MIN} make a list`);
+      return this.#leave(language, found.count, `${counted(words.length, 'word')} found, ${WORDS_MIN} are required`);
     const basis = { documents: found.count, sources: found.sources.length };
     this.#figures[language] = figuresOf(words, { ...basis, candidates: found.terms.length });
     this.#lists.push(checkedList(language, found.count, words));
@@ -136,7 +136,7 @@ class Building {
     const { settings } = this.#context;
     for (const [language, documents] of this.#capture.dropped) {
       this.#documents += documents;
-      this.#leave(language, documents, `the memory or ${thousands(LANGUAGES_MAX)} languages were full`);
+      this.#leave(language, documents, `the limit of memory or of ${thousands(LANGUAGES_MAX)} languages was reached`);
     }
     if (this.#lists.length === 0) throw nothingToPublish(this.#leftOut, settings);
     const previous = await this.#finishPrevious();
@@ -182,7 +182,7 @@ class Building {
     };
   }
 
-  /** Closes what it reads. */
+  /** Closes the files it reads. */
   async close(): Promise<void> {
     await this.#previous?.close();
   }
@@ -208,7 +208,7 @@ class Building {
 function nothingCaptured({ TERMS_INTERVAL_S }: CorpusSettings): FreshetError {
   return new FreshetError(
     'invalid_data',
-    `The topic ${TOPIC} holds no documents, so there is nothing to make stopwords of. Send documents first; they are ` +
+    `The topic ${TOPIC} holds no documents, so there is nothing to build stopwords from. Send documents first; they are ` +
       `counted within ${counted(TERMS_INTERVAL_S, 'second')} by a running corpus processor. The current version stays.`,
   );
 }

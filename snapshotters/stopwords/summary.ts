@@ -1,5 +1,4 @@
-/** What a run says for itself, in lines for people; all that a dry run leaves behind. */
-
+/** A run's summary, as lines for people; the only output of a dry run. */
 import { counted, thousands } from '../counted.js';
 import type { Change, Comparison } from './comparison.js';
 
@@ -16,10 +15,10 @@ interface SummaryFacts {
   readonly topic: string;
   readonly records: number;
   readonly seconds: number;
-  /** Documents of all languages, also of those left out. */
+  /** Documents of all languages, including those left out. */
   readonly documents: number;
   readonly languagesSeen: number;
-  /** Terms looked at, and in how many languages. */
+  /** Terms considered, and in how many languages. */
   readonly candidates: number;
   readonly candidateLanguages: number;
   readonly leftOut: readonly LeftOut[];
@@ -56,13 +55,12 @@ function leftOutLines(leftOut: readonly LeftOut[]): string[] {
 }
 
 function previousLines(previous: SummaryFacts['previous']): string[] {
-  if (previous === null) return ['There is no version to compare with: every word is new.'];
+  if (previous === null) return ['There is no previous version: every word is new.'];
   const { version, damage, compared, lost } = previous;
-  if (damage !== null)
-    return [`Version ${version} cannot be compared with, its files are missing or damaged: ${damage}`];
+  if (damage !== null) return [`Version ${version} cannot be compared; its files are missing or damaged: ${damage}`];
   const sum = (of: (comparison: Comparison) => number) => compared.reduce((total, one) => total + of(one), 0);
   const lines = [
-    `Against version ${version}: ${counted(
+    `Compared with version ${version}: ${counted(
       sum(({ added }) => added),
       'word',
     )} added, ${thousands(sum(({ removed }) => removed))} removed, ${thousands(
@@ -77,7 +75,7 @@ function previousLines(previous: SummaryFacts['previous']): string[] {
         `changed; most: ${one.largest.map(changeText).join(', ')}`,
     );
   if (moved.length > LANGUAGES_SHOWN) lines.push(`  and ${counted(moved.length - LANGUAGES_SHOWN, 'more language')}`);
-  if (lost.length > 0) lines.push(`  languages that are no longer there: ${lost.join(', ')}`);
+  if (lost.length > 0) lines.push(`  languages no longer present: ${lost.join(', ')}`);
   return lines;
 }
 

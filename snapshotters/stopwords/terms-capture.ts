@@ -1,8 +1,8 @@
 /**
- * The newest records of `terms`, cut down to what stopwords can be made of: per language and shard the most frequent
- * terms (see candidates.ts), as the bytes of a smaller record of the same schema. Memory is bounded three times: terms
- * per shard, languages, and bytes in all. Past a bound the language with the fewest documents goes, as far as its
- * records have shown by then; that it went, and with how many documents, is remembered.
+ * The newest records of `terms`, reduced to what stopwords can be built from: per language and shard the most frequent
+ * terms (see candidates.ts), as the bytes of a smaller record of the same schema. Memory has three limits: terms per
+ * shard, languages, and total bytes. Past a limit, the language with the fewest documents seen so far is dropped; its
+ * name and number of documents are remembered.
  */
 import { SHARDS } from '../../processors/corpus/shards.js';
 import type { RecordColumns } from '../../runtime/log/log.js';
@@ -12,7 +12,7 @@ import { avroType, type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Terms } from '../../schemas/records.js';
 import type { Capture } from '../snapshotter.js';
 
-/** Far more than people write documents in; tags of two and three letters allow 18,252. */
+/** Far more than the languages that people write documents in; two- and three-letter tags allow 18,252. */
 export const LANGUAGES_MAX = 500;
 const KEY = /^([a-z]{2,3})\/(0|[1-9]\d{0,2})$/;
 const SAVED = Buffer.from('TERMSCP1', 'latin1');
@@ -27,11 +27,11 @@ export interface CaptureBounds {
 interface Captured {
   readonly shards: Map<number, Buffer>;
   bytes: number;
-  /** Documents as far as they are known: those of shard 0, or of the most frequent word so far. */
+  /** Documents as far as known: those of shard 0, or of the most frequent word so far. */
   documents: number;
 }
 
-/** A record cut down, and what it tells of its language. */
+/** A trimmed record, and what it says about its language. */
 interface Trimmed {
   readonly body: Buffer;
   readonly language: string;
@@ -56,17 +56,17 @@ export class TermsCapture implements Capture {
     this.#bounds = bounds;
   }
 
-  /** Languages that were captured, in order. */
+  /** The captured languages, in order. */
   get languages(): string[] {
     return [...this.#languages.keys()].sort();
   }
 
-  /** Languages that did not fit, by name, and the documents that they had shown. */
+  /** Languages that did not fit, by name, and the number of documents seen from them. */
   get dropped(): ReadonlyMap<string, number> {
     return new Map([...this.#dropped].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
-  /** Records that could not be read, and what was wrong with the first of them. */
+  /** Number of unreadable records, and what was wrong with the first of them. */
   get refused(): { readonly count: number; readonly first: string | null } {
     return { count: this.#refused, first: this.#firstRefusal };
   }
@@ -77,17 +77,17 @@ export class TermsCapture implements Capture {
     return records;
   }
 
-  /** Since the capture began in this process. */
+  /** Time since the capture began in this process. */
   get seconds(): number {
     return (performance.now() - this.#startedMs) / 1000;
   }
 
-  /** Bytes held. */
+  /** Bytes in use. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** The records of a language by shard, cut down. */
+  /** The trimmed records of a language by shard. */
   shards(language: string): Terms[] {
     const shards = [...(this.#languages.get(language)?.shards ?? [])].sort(([a], [b]) => a - b);
     return shards.map(([, body]) => avroType('Terms').fromBuffer(body) as Terms);
@@ -109,31 +109,31 @@ export class TermsCapture implements Capture {
     return Buffer.concat(pieces);
   }
 
-  /** Errors: FreshetError 'invalid_data' when the bytes are not what `save` gave. */
+  /** Errors: FreshetError 'invalid_data' if the bytes do not come from `save`. */
   restore(bytes: Buffer): void {
-    if (!bytes.subarray(0, SAVED.length).equals(SAVED)) throw damaged('it begins with something else');
+    if (!bytes.subarray(0, SAVED.length).equals(SAVED)) throw damaged('its header is wrong');
     let head: Buffer | null = null;
     for (let at = SAVED.length; at < bytes.length; ) {
       const start = at + 4;
       const end = start > bytes.length ? start : start + bytes.readUInt32LE(at);
-      if (end > bytes.length) throw damaged('it is cut short');
-      // A copy: a view would keep the whole of the saved bytes alive.
+      if (end > bytes.length) throw damaged('it is truncated');
+      // A copy: a view would keep all of the saved bytes alive.
       if (head === null) head = bytes.subarray(start, end);
       else this.#put(this.#trim(Buffer.from(bytes.subarray(start, end)), 0, end - start));
       at = end;
     }
-    if (head === null) throw damaged('it is cut short');
+    if (head === null) throw damaged('it is truncated');
     const said = JSON.parse(head.toString()) as { refused: number; first_refusal: string; dropped: [string, number][] };
     this.#refused = said.refused;
     this.#firstRefusal = said.first_refusal;
     for (const [language, documents] of said.dropped) this.#dropped.set(language, documents);
   }
 
-  /** What is wrong with the record; null: it was taken. A `start` below 0 is a null value. */
+  /** What is wrong with the record; null: it was captured. A `start` below 0 is a null value. */
   #take(key: string, bytes: Buffer, start: number, end: number): string | null {
     const [, language, number] = KEY.exec(key) ?? [];
     const shard = Number(number);
-    if (language === undefined || shard >= SHARDS) return 'its key is no language/shard';
+    if (language === undefined || shard >= SHARDS) return 'its key is not language/shard';
     if (start < 0) {
       this.#remove(language, shard);
       return null;
@@ -141,7 +141,7 @@ export class TermsCapture implements Capture {
     try {
       const trimmed = this.#read(bytes, start, end);
       if (trimmed.language !== language || trimmed.shard !== shard)
-        return `its value is that of ${trimmed.language}/${trimmed.shard}`;
+        return `its value belongs to ${trimmed.language}/${trimmed.shard}`;
       this.#put(trimmed);
       return null;
     } catch (error) {
@@ -157,7 +157,7 @@ export class TermsCapture implements Capture {
     return this.#trim(rewritten, 0, rewritten.length);
   }
 
-  /** Cuts a record down to its first terms without decoding the others. Errors: RangeError. */
+  /** Reduces a record to its first terms without decoding the others. Errors: RangeError. */
   #trim(bytes: Buffer, start: number, end: number): Trimmed {
     const cursor = this.#cursor.reset(bytes, start, end);
     const language = cursor.string();
@@ -176,7 +176,7 @@ export class TermsCapture implements Capture {
       for (; left > 0 && kept < this.#bounds.termsPerShard; left--, kept++) {
         cursor.bytesStart();
         const next = sumOf(cursor);
-        if (next > frequency) throw new RangeError('its terms are not in order of their documents');
+        if (next > frequency) throw new RangeError('its terms are not ordered by documents');
         frequency = next;
         documents = Math.max(documents, frequency);
       }
@@ -237,7 +237,7 @@ export class TermsCapture implements Capture {
   }
 }
 
-/** How many items the next block of an Avro array has; 0: it has ended. */
+/** Number of items in the next block of an Avro array; 0: the array has ended. */
 function blockOf(cursor: AvroCursor): number {
   const count = cursor.long();
   if (count >= 0) return count;
@@ -259,5 +259,5 @@ function withLength(bytes: Buffer): [Buffer, Buffer] {
 }
 
 function damaged(what: string): FreshetError {
-  return new FreshetError('invalid_data', `These are not the bytes of a capture of terms: ${what}.`);
+  return new FreshetError('invalid_data', `These bytes are not a capture of terms: ${what}.`);
 }

@@ -8,6 +8,7 @@ import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { taskMetrics } from '../../runtime/tasks/metrics.js';
 import { Codec } from '../../schemas/codec.js';
+import { corpusSet } from '../../topics/corpus.js';
 import { peakMemoryMib, stopwatch } from './cpu.js';
 import { input, tell } from './worker.js';
 
@@ -30,7 +31,7 @@ const logger = createLogger('warn');
 const reporting = openReporting(logger);
 const log = await openKafkaLog(settings, logger);
 const spent = stopwatch();
-const corpus = createCorpus({ log, codec: new Codec(), settings, ...reporting, clock: systemClock });
+const corpus = createCorpus({ set: corpusSet(1), log, codec: new Codec(), settings, ...reporting, clock: systemClock });
 await corpus.start();
 const telling = setInterval(async () => {
   const { values } = await taskMetrics(reporting.metrics).position.get();

@@ -1,7 +1,7 @@
 /** The corpus application on real Kafka, on the same cores: documents lie in the log, then its members come. */
 import type { Log } from '../../runtime/log/log.js';
 import { Codec } from '../../schemas/codec.js';
-import { corpusTopics } from '../../topics/corpus.js';
+import { corpusSet } from '../../topics/corpus.js';
 import { documents } from '../../topics/events.js';
 import type { Figure } from './bench.js';
 import type { CorpusMemberInput, CorpusPositions } from './corpus-kafka-worker.js';
@@ -58,7 +58,11 @@ async function run(
     say(`folding them with ${members} members`);
     await reached(workers, 'corpus', await workEnds(place.log, documents.name));
     const foldSeconds = (performance.now() - started) / 1000;
-    const last = await reached(workers, 'corpus-terms', await workEnds(place.log, corpusTopics(1).termChanges.name));
+    const last = await reached(
+      workers,
+      'corpus-terms',
+      await workEnds(place.log, corpusSet(1).topics.termChanges.name),
+    );
     const seconds = (performance.now() - started) / 1000;
     const cpuSeconds = last.reduce((sum, { cpuSeconds: spent }) => sum + spent, 0);
     const broker = place.pid === null ? 0 : (cpuSecondsOf(place.pid) ?? 0) - brokerBefore;

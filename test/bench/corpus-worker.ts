@@ -8,7 +8,7 @@ import type { RecordColumns } from '../../runtime/log/log.js';
 import { RecordBatchBuilder, walkBatches } from '../../runtime/log/record-batch.js';
 import { LIVE, type Output, type Part } from '../../runtime/tasks/processor.js';
 import { Codec } from '../../schemas/codec.js';
-import { corpusTopics } from '../../topics/corpus.js';
+import { corpusSet } from '../../topics/corpus.js';
 import { documents } from '../../topics/events.js';
 import { benchDocuments } from './corpus-texts.js';
 import { peakMemoryMib, stopwatch } from './cpu.js';
@@ -42,7 +42,7 @@ export interface CorpusDone {
 const FETCH_BYTES = 1024 * 1024;
 const COMMIT_MS = 100;
 const START = Date.UTC(2026, 0, 1);
-const topics = corpusTopics(1);
+const topics = corpusSet(1).topics;
 
 class BatchOutput implements Output {
   readonly bytesOut: Record<string, number> = {};

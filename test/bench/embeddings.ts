@@ -21,13 +21,14 @@ import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Product } from '../../schemas/records.js';
 import { applyTopics } from '../../topics/apply.js';
-import { embeddingsChangelog, embeddings as embeddingsTopic } from '../../topics/embeddings.js';
+import { embeddingsSet } from '../../topics/embeddings.js';
 import { deadLetters, products as productsTopic } from '../../topics/events.js';
 import { fetchMiniLm } from '../support/minilm.js';
 import type { Bench, BenchOptions, Figure, Report } from './bench.js';
 import { peakMemoryMib, stopwatch } from './cpu.js';
 
 const PRODUCTS = 10_000;
+const SET = embeddingsSet(1);
 const ROUNDS = 5;
 const ROUND_TEXTS = 512;
 /** As the application asks for them. */
@@ -154,7 +155,7 @@ async function application(
   const embedder = await open(modelFolder);
   options.say(`the application with ${embedder.model}`);
   try {
-    const topics = [productsTopic, embeddingsTopic, embeddingsChangelog, deadLetters];
+    const topics = [productsTopic, ...Object.values(SET.topics), deadLetters];
     await applyTopics(log.admin, topics, { kind: log.kind });
     await write(log, products);
     const full = await pass(log, embedder, products.length, products.length);
@@ -216,6 +217,7 @@ async function pass(log: Log, embedder: Embedder, embeds: number, records: numbe
   const { metrics, ...reporting } = openReporting(silentLogger);
   const spent = stopwatch();
   const service = createEmbeddings({
+    set: SET,
     log,
     embedder,
     metrics,

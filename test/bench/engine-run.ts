@@ -1,7 +1,7 @@
 /** One run of the engine over one load on one fresh broker: fed first, folded by a process of its own, then verified. */
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import type { LoadOptions } from '../support/load.js';
 import type { Figure } from './bench.js';
 import { cpuSecondsOf } from './cpu.js';
@@ -46,7 +46,7 @@ export async function runEngine(
   const brokerAfter = place.pid === null ? null : cpuSecondsOf(place.pid);
   say('holding every product and user against the reference');
   const written = new Map<string, number>();
-  for (const { name } of Object.values(featureTopics(1)))
+  for (const { name } of Object.values(featureSet(1).topics))
     written.set(name, await readAll(place.log, name, () => undefined));
   return {
     ...done,

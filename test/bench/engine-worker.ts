@@ -8,7 +8,7 @@ import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { taskMetrics } from '../../runtime/tasks/metrics.js';
 import { Codec } from '../../schemas/codec.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { peakMemoryMib, stopwatch } from './cpu.js';
 import { workEnds } from './feed.js';
 import { input, tell } from './worker.js';
@@ -44,7 +44,7 @@ const processors = createProcessors({
   metrics,
   events,
   clock: systemClock,
-  version: 1,
+  set: featureSet(1),
 });
 const { reached } = processors.application;
 
@@ -52,7 +52,7 @@ const spent = stopwatch();
 await processors.start();
 await reached.waitFor(ends);
 const affinitySeconds = spent().seconds;
-await reached.waitFor(await workEnds(log, featureTopics(1).productActivity.name));
+await reached.waitFor(await workEnds(log, featureSet(1).topics.productActivity.name));
 const { seconds, cpuSeconds } = spent();
 const commits = (await taskMetrics(metrics).commits.get()).values.reduce((sum, { value }) => sum + value, 0);
 tell({ kind: 'done', affinitySeconds, seconds, cpuSeconds, memoryMib: peakMemoryMib(), commits } satisfies EngineDone);

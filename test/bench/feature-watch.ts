@@ -2,7 +2,7 @@
 import type { Log, LogReader } from '../../runtime/log/log.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { Codec } from '../../schemas/codec.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 
 export type WatchedFeature = 'popularity' | 'affinity' | 'interactions';
 export const WATCHED: readonly WatchedFeature[] = ['popularity', 'affinity', 'interactions'];
@@ -31,7 +31,7 @@ export class FeatureWatch {
 
   /** From the ends of now on. */
   static async begin(log: Log, seen: Seen): Promise<FeatureWatch> {
-    const topics = featureTopics(1);
+    const topics = featureSet(1).topics;
     const features = new Map(WATCHED.map((feature) => [topics[feature].name, feature]));
     const start: { topic: string; partition: number; offset: number }[] = [];
     for (const topic of features.keys())

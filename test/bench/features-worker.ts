@@ -10,7 +10,7 @@ import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { createLogger } from '../../runtime/process/logger.js';
 import { Codec } from '../../schemas/codec.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { SkewedClock } from '../support/manual-clock.js';
 import { peakMemoryMib } from './cpu.js';
 import { workEnds } from './feed.js';
@@ -63,7 +63,7 @@ const processors = createProcessors({
   settings,
   ...openReporting(logger),
   clock,
-  version: 1,
+  set: featureSet(1),
   ...(checkpointFolder === null ? {} : { checkpointFolder }),
 });
 const { application } = processors;
@@ -83,7 +83,7 @@ async function answer(request: FeaturesRequest): Promise<void> {
   switch (request.kind) {
     case 'catch-up':
       await application.reached.waitFor(await workEnds(log, 'events'));
-      await application.reached.waitFor(await workEnds(log, featureTopics(1).productActivity.name));
+      await application.reached.waitFor(await workEnds(log, featureSet(1).topics.productActivity.name));
       return tell({ kind: 'caught-up' });
     case 'skew':
       clock.skewMs = request.ms;
@@ -91,7 +91,7 @@ async function answer(request: FeaturesRequest): Promise<void> {
     case 'standing': {
       const ends = [
         ...(await workEnds(log, 'events')),
-        ...(await workEnds(log, featureTopics(1).productActivity.name)),
+        ...(await workEnds(log, featureSet(1).topics.productActivity.name)),
       ];
       const behind = ends.reduce((sum, end) => sum + Math.max(0, end.offset - application.reached.of(end)), 0);
       const stateHashes = request.hashes ? application.parts().map((part) => part.stateHash()) : [];

@@ -2,12 +2,14 @@
  * Probes: events of products that nobody else touches, sent one by one and looked for in the stores, so that the time
  * from "about to be sent" to "readable" is seen from outside.
  */
-import { Layout, popularityTable } from '../../publishing/layout.js';
+
+import { Layout } from '../../publishing/layout.js';
 import type { LogWriter } from '../../runtime/log/log.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Event } from '../../schemas/records.js';
+import { featureSet } from '../../topics/feature-set.js';
 
 export interface ProbeTargets {
   readonly writer: LogWriter;
@@ -21,7 +23,8 @@ interface Waiting {
 
 const ONLINE_POLL_MS = 2;
 const TABLE_POLL_MS = 5;
-const SELECT = `SELECT product_id FROM ${popularityTable(1)} WHERE product_id = ANY($1)`;
+const SET = featureSet(1);
+const SELECT = `SELECT product_id FROM ${SET.tables.popularity} WHERE product_id = ANY($1)`;
 
 /** Sends probes and collects how long each took to be readable, ms. */
 export class Probes {
@@ -29,7 +32,7 @@ export class Probes {
   readonly tableMs: number[] = [];
   readonly #targets: ProbeTargets;
   readonly #codec = new Codec();
-  readonly #day = new Layout().popularityDay(1);
+  readonly #day = new Layout().features(SET).popularityDay;
   readonly #waitingOnline = new Map<string, Waiting>();
   readonly #waitingTable = new Map<string, Waiting>();
   readonly #loops: Promise<void>[];

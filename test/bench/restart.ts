@@ -9,7 +9,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { allTopics } from '../../topics/all.js';
 import { declaredState, partitionsOf } from '../../topics/apply.js';
 import { events as eventsTopic } from '../../topics/events.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { load } from '../support/load.js';
 import type { Bench, BenchOptions, Figure, Report } from './bench.js';
 import type { FeaturesInput, FeaturesReady, FeaturesRequest, FeaturesStanding } from './features-worker.js';
@@ -177,7 +177,7 @@ async function feedDated(place: BrokerPlace, options: DatedLoad): Promise<void> 
 
 /** Resolves when a whole changelog interval has brought nothing new. */
 async function flushed({ log }: BrokerPlace): Promise<void> {
-  const { activityChangelog, popularityChangelog } = featureTopics(1);
+  const { activityChangelog, popularityChangelog } = featureSet(1).topics;
   const size = async () => {
     let ends = 0;
     for (const { name: topic } of [activityChangelog, popularityChangelog])

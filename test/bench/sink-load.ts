@@ -17,7 +17,8 @@ import { createLogger } from '../../runtime/process/logger.js';
 import { Codec } from '../../schemas/codec.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
-import { featureTopics } from '../../topics/features.js';
+import type { SinkNames } from '../../topics/feature-set.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { categoryId, productId, userId } from '../support/load.js';
 import { Random, Zipf } from '../support/random.js';
 
@@ -29,8 +30,8 @@ const PRODUCT_ZIPF = 1.05;
 /** Rows are made once and written again and again: making them is no part of what is measured. */
 const ROWS = 400_000;
 
-export const POPULARITY = featureTopics(1).popularity.name;
-export const AFFINITY = featureTopics(1).affinity.name;
+export const POPULARITY = featureSet(1).topics.popularity.name;
+export const AFFINITY = featureSet(1).topics.affinity.name;
 
 const logger = createLogger('warn');
 
@@ -167,10 +168,10 @@ export async function endsNow(log: Log): Promise<(TopicPartition & { readonly of
 }
 
 /** Sinks of one store, as the publisher runs them. */
-export function sinksOf(log: Log, sink: string, sinks: readonly GroupSink[], pace: SinkPace): Materialiser {
+export function sinksOf(log: Log, names: SinkNames, sinks: readonly GroupSink[], pace: SinkPace): Materialiser {
   const codec = new Codec();
   return new Materialiser({
-    sink,
+    ...names,
     sinks,
     log,
     codec,

@@ -2,6 +2,7 @@
  * Feature topics into the stores by the sinks themselves: what a row costs, how far Postgres falls behind at a steady
  * rate and above it, and what its tables look like afterwards.
  */
+
 import { Layout } from '../../publishing/layout.js';
 import type { Materialiser } from '../../publishing/live/materialise.js';
 import { ONLINE_PACE, TABLE_PACE } from '../../publishing/live/publisher.js';
@@ -11,6 +12,7 @@ import { popularityOnline, popularityRows } from '../../publishing/sinks/popular
 import { onlineSinkStore } from '../../publishing/sinks/sink-store.js';
 import { tableSinkStore } from '../../publishing/sinks/table-sink-store.js';
 import type { Database } from '../../runtime/stores/database.js';
+import { featureSet, sinkNames } from '../../topics/feature-set.js';
 import type { BenchOptions, Figure, Report } from './bench.js';
 import { stopwatch } from './cpu.js';
 import { percentile } from './percentiles.js';
@@ -20,6 +22,7 @@ import { CATEGORIES_PER_USER, endsNow, type LogPlace, openLogPlace, RowWriter, s
 const USERS = 200_000;
 const PRODUCTS = 100_000;
 const HALF_LIFE_MS = 14 * 86_400_000;
+const SET = featureSet(1);
 const BACKLOG = 200_000;
 const WRITE_ROWS = 2_000;
 /** Events per second, each of which changes a product and a user: the aim's rate, and what is above it. */
@@ -49,10 +52,10 @@ async function redisReport({ log }: LogPlace, { say }: BenchOptions): Promise<Re
   say('sinks into Redis');
   const redis = await openRedisStore();
   const layout = new Layout('bench:');
-  const [popularity, affinity] = [popularityOnline(1, layout, HALF_LIFE_MS), affinityOnline(1, layout)];
+  const [popularity, affinity] = [popularityOnline(SET, layout, HALF_LIFE_MS), affinityOnline(SET, layout)];
   const sinks = sinksOf(
     log,
-    'bench.redis',
+    sinkNames('bench.redis'),
     [
       { topic: popularity.topic, store: onlineSinkStore(redis.store, popularity), forgetsUnseen: true },
       { topic: affinity.topic, store: onlineSinkStore(redis.store, affinity), forgetsUnseen: true },
@@ -71,10 +74,10 @@ async function postgresReport({ log }: LogPlace, rows: RowWriter, { say }: Bench
   say('sinks into Postgres');
   const { database, close } = await openDatabase();
   await migrateUp(database);
-  const [popularity, affinity] = [popularityRows(1), affinityRows(1)];
+  const [popularity, affinity] = [popularityRows(SET), affinityRows(SET)];
   const sinks = sinksOf(
     log,
-    'bench.postgres',
+    sinkNames('bench.postgres'),
     [
       { topic: popularity.topic, store: tableSinkStore(database, popularity), forgetsUnseen: true },
       { topic: affinity.topic, store: tableSinkStore(database, affinity), forgetsUnseen: true },

@@ -1,4 +1,5 @@
 /** Rows per second into every store, through the sinks' own fenced batches, and reads per second out of the online ones. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ import { silentLogger } from '../../runtime/process/logger.js';
 import { openLocalStore } from '../../runtime/stores/local/local-store.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Popularity } from '../../schemas/records.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { categoryId, productId, userId } from '../support/load.js';
 import { Random } from '../support/random.js';
 import type { Bench, BenchOptions, Figure, Report } from './bench.js';
@@ -31,6 +33,7 @@ const REDIS_ENTRIES_MIN = 150_000;
 const READS = 5_000;
 const READS_AT_ONCE = 32;
 const HALF_LIFE_MS = 14 * 86_400_000;
+const SET = featureSet(1);
 
 export const stores: Bench = {
   name: 'stores',
@@ -78,17 +81,15 @@ async function localReport(options: BenchOptions): Promise<Report> {
 
 async function online(store: OnlineStore, options: BenchOptions, aim?: Figure['aim']): Promise<Figure[]> {
   const layout = new Layout('bench:');
-  const popularity = onlineSinkStore(store, popularityOnline(1, layout, HALF_LIFE_MS));
-  const affinity = onlineSinkStore(store, affinityOnline(1, layout));
+  const keys = layout.features(SET);
+  const popularity = onlineSinkStore(store, popularityOnline(SET, layout, HALF_LIFE_MS));
+  const affinity = onlineSinkStore(store, affinityOnline(SET, layout));
   const users = options.users ?? USERS;
   return [
     ...(await write('popularity', popularity, popularityChanges(options), { perRow: ENTRIES_PER_PRODUCT, aim })),
     ...(await write('affinity', affinity, affinityChanges(options), { perRow: CATEGORIES_PER_USER + 1, aim })),
-    await read('top 20', async () => void (await store.ztop(layout.popularityAll(1), 20))),
-    await read(
-      'affinity of a user',
-      async (i) => void (await store.hgetall(layout.affinityUser(1, userId(i % users)))),
-    ),
+    await read('top 20', async () => void (await store.ztop(keys.popularityAll, 20))),
+    await read('affinity of a user', async (i) => void (await store.hgetall(keys.affinityUser(userId(i % users))))),
   ];
 }
 
@@ -97,8 +98,8 @@ async function postgresReport(options: BenchOptions): Promise<Report> {
   const place = await openDatabase();
   try {
     await migrateUp(place.database);
-    const popularity = tableSinkStore(place.database, popularityRows(1));
-    const affinity = tableSinkStore(place.database, affinityRows(1));
+    const popularity = tableSinkStore(place.database, popularityRows(SET));
+    const affinity = tableSinkStore(place.database, affinityRows(SET));
     const figures = [
       ...(await write('popularity', popularity, popularityChanges(options))),
       ...(await write('affinity', affinity, affinityChanges(options))),

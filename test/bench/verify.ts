@@ -3,7 +3,7 @@
 import type { Log } from '../../runtime/log/log.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Affinity, Popularity } from '../../schemas/records.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { compareAffinity, comparePopularity, Differences } from '../faults/harness/differences.js';
 import { Reference } from '../support/reference.js';
 import { rawEvents, readAll } from './feed.js';
@@ -20,7 +20,7 @@ export interface Verdict {
 export async function verify(log: Log, version = 1): Promise<Verdict> {
   const codec = new Codec();
   const reference = new Reference(await rawEvents(log, 'events', codec));
-  const topics = featureTopics(version);
+  const topics = featureSet(version).topics;
   const popularity = await newest<Popularity>(log, topics.popularity.name, 'Popularity', codec);
   const affinity = await newest<Affinity>(log, topics.affinity.name, 'Affinity', codec);
   const differences = new Differences();

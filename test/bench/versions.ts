@@ -22,6 +22,7 @@ import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore, StoreOperation } from '../../runtime/stores/online-store.js';
 import { artifactsFolder } from '../../runtime/stores/settings.js';
 import { Codec } from '../../schemas/codec.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { categoryId, productId } from '../support/load.js';
 import { Random } from '../support/random.js';
 import type { Bench, BenchOptions, Figure, Report } from './bench.js';
@@ -216,6 +217,7 @@ async function staging(store: OnlineStore, { say, seed, products = PRODUCTS }: B
   const layout = new Layout(KEY_PREFIX);
   const seconds: number[] = [];
   for (const version of [7, 8, 9]) {
+    const keys = layout.features(featureSet(version));
     const random = new Random(seed);
     const rows = Array.from({ length: count }, (_, i) => ({ id: productId(i), score: 1_000 * random.unit() }));
     const place = { store, clock: systemClock } as Parameters<typeof StagingBatches.open>[0];
@@ -225,9 +227,9 @@ async function staging(store: OnlineStore, { say, seed, products = PRODUCTS }: B
       const operations: StoreOperation[] = [];
       for (const [i, { id, score }] of rows.slice(from, from + PRODUCTS_PER_BATCH).entries())
         operations.push(
-          { op: 'zadd', key: layout.popularityAll(version), member: id, score },
-          { op: 'hset', key: layout.popularityGroups(version), field: id, value: categoryId((from + i) % CATEGORIES) },
-          { op: 'hset', key: layout.popularityDay(version), field: id, value: '20000' },
+          { op: 'zadd', key: keys.popularityAll, member: id, score },
+          { op: 'hset', key: keys.popularityGroups, field: id, value: categoryId((from + i) % CATEGORIES) },
+          { op: 'hset', key: keys.popularityDay, field: id, value: '20000' },
         );
       await batches.send(operations);
     }

@@ -1,4 +1,4 @@
-/** The embedded log keeps the contract of the log port. */
+/** The embedded log keeps the contract of the log port, I3, I4 and I7 among it: the suite's tests of these names. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -193,7 +193,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
     });
 
     describe('plain writing and reading', () => {
-      test('keys go to their murmur2 partition, in order, with offsets from 0 without gaps', async () => {
+      test('I7: keys go to their murmur2 partition, in order, with offsets from 0 without gaps', async () => {
         const topic = await makeTopic('order');
         const writer = await makeWriter(topic);
         for (let i = 0; i < 3000; i++) writer.add(topic, bytes(`key-${i % 97}`), bytes(String(i)));
@@ -329,7 +329,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         for (const row of rows) assert.equal(row.value, `${row.key!.slice(1)}:${filler}`);
       });
 
-      test('a record up to 512 KiB is written whole, a larger one is refused and leaves the buffer unchanged', async () => {
+      test('I7: a record up to 512 KiB is written whole, a larger one is refused and leaves the buffer unchanged', async () => {
         const topic = await makeTopic('size', { partitions: 1 });
         const large = Buffer.alloc(RECORD_BYTES_MAX - 1024, 7);
         const tooLarge = Buffer.alloc(RECORD_BYTES_MAX + 1);
@@ -607,7 +607,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
     });
 
     describe('transactions', () => {
-      test('a commit shows everything in all partitions and topics, a discard nothing', async () => {
+      test('I4: a commit shows everything in all partitions and topics, a discard nothing', async () => {
         const first = await makeTopic('atomic-a');
         const second = await makeTopic('atomic-b', { partitions: 2 });
         const writer = await makeTransactional(unique('id'), first, second);
@@ -695,7 +695,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         assert.equal((await readRows(readTopic(topic, 1), 1))[0]!.value, 'after');
       });
 
-      test('a newer writer of the same id fences the older one permanently', async () => {
+      test('I3: a newer writer of the same id fences the older one permanently', async () => {
         const topic = await makeTopic('fence', { partitions: 2 });
         const id = unique('id');
         const old = await makeTransactional(id, topic);
@@ -723,7 +723,7 @@ export function logConformance(name: string, open: () => Promise<OpenedLog>, opt
         );
       });
 
-      test('a writer fenced before its first commit is fenced too; other ids are not affected', async () => {
+      test('I3: a writer fenced before its first commit is fenced too; other ids are not affected', async () => {
         const topic = await makeTopic('fence-early', { partitions: 1 });
         const id = unique('id');
         const old = await makeTransactional(id, topic);

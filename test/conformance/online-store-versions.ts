@@ -194,7 +194,7 @@ export function versionConformance({ store, place, bound }: VersionSuite): void 
     await store().discard([]);
   });
 
-  test('a reader sees one version during switches', async () => {
+  test('I22: a reader sees one version during switches', async () => {
     const { keys, stage, read } = await set();
     const fields = Array.from({ length: 200 }, (_, i) => `f${i}`);
     for (const version of [1, 2]) await stage(version, { a: fields, b: fields });

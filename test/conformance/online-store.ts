@@ -94,7 +94,7 @@ export function onlineStoreConformance(name: string, open: () => Promise<OpenedS
         await cleaner.mustWrite(...keys.slice(i, i + 10_000).map((key) => ({ op: 'del', key }) as const));
     };
 
-    describe('fencing', () => {
+    describe('I5: fencing', () => {
       test('an unknown sink has no position; taking over increments the epoch', async () => {
         const id = sink();
         assert.equal(await store.position(id), null);

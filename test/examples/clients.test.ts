@@ -25,7 +25,7 @@ const python = typeof found === 'string' ? { missing: found } : await pythonPack
 const noPython = 'missing' in python && python.missing;
 if (noPython && isRequired('kafka')) throw new Error(noPython);
 
-describe('examples', { skip: typeof found === 'string' && found }, () => {
+describe('I21: examples', { skip: typeof found === 'string' && found }, () => {
   const stage = found as Stage;
   let folder: string;
   let freshet: RunningFreshet;

@@ -36,7 +36,7 @@ const WAIT_MS_MAX = 120_000;
 
 const found = await openStage();
 
-describe('docker-compose.yml', { skip: typeof found === 'string' && found }, () => {
+describe('I21: docker-compose.yml', { skip: typeof found === 'string' && found }, () => {
   const stage = found as Stage;
   const running = new Map<string, Begun>();
   let folder: string;

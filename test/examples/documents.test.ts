@@ -73,7 +73,7 @@ const python =
     : await pythonPackages(join(projectRoot, 'examples', 'python', 'requirements.txt'));
 if ('missing' in python && isRequired('kafka')) throw new Error(python.missing);
 
-describe('documents', { skip: typeof found === 'string' && found }, () => {
+describe('I21: documents', { skip: typeof found === 'string' && found }, () => {
   const stage = found as Stage;
   let folder: string;
   let onKafka: RunningFreshet;

@@ -41,7 +41,7 @@ function rank(example: string): number {
 
 const examples = [...new Set(await examplesOf([]))].sort((a, b) => rank(a) - rank(b));
 
-describe('examples of --help', () => {
+describe('I21: examples of --help', () => {
   let folder: string;
   let freshet: RunningFreshet | null = null;
   let settings: Record<string, string>;

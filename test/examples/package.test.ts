@@ -23,7 +23,7 @@ const TSCONFIG = {
   include: ['*.ts'],
 };
 
-describe('the package', () => {
+describe('I21: the package', () => {
   let folder: string;
   let project: string;
   let files: string[];

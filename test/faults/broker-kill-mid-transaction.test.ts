@@ -1,6 +1,6 @@
 /**
- * I1, I4: kill -9 of the broker in the middle of a task's transaction, at each of its steps, and a start on the same data.
- * The transaction ends one way or the other, the task finds out which, and nobody restores from scratch.
+ * I1, I4: kill -9 of the broker in the middle of a task's transaction, at each of its steps, and a start on the same
+ * data. The transaction either commits or aborts, the task finds out which, and no task restores from scratch.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,16 +8,16 @@ import { API } from '../support/services/fault-proxy.js';
 import { isFull, report, seed } from './harness/report.js';
 import { Scene } from './harness/scene.js';
 
-/** What has happened when the broker dies: nothing but the opening; all is written; the end is asked for and answered by nobody. */
+/** State when the broker dies: only opened; everything written; the end requested but not answered. */
 const STEPS = [
   { api: API.Produce, fault: 'lose-request' },
   { api: API.EndTxn, fault: 'lose-request' },
   { api: API.EndTxn, fault: 'lose-answer' },
 ] as const;
-/** A broker that was killed takes seconds to come back: a sample has one of them. */
+/** A killed broker takes seconds to restart, so a sample includes only one kill. */
 const KILLS = isFull ? STEPS : [STEPS[seed % STEPS.length]!];
 
-test('the broker is killed in the middle of a transaction: no task restores, nothing lost, nothing double', {
+test('the broker is killed in the middle of a transaction: no task restores, nothing lost or duplicated', {
   timeout: 180_000,
 }, async (t) => {
   const scene = await Scene.open(t, { proxy: true });

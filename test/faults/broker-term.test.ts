@@ -1,6 +1,6 @@
 /**
  * The broker is restarted in order (TERM) under load, on the same data: members keep their tasks, tasks their memory.
- * Nobody restores from scratch, nothing is lost and nothing counts twice.
+ * No task restores from scratch, nothing is lost and nothing counts twice.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,11 +8,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { isFull, report } from './harness/report.js';
 import { Scene } from './harness/scene.js';
 
-/** How long the broker stays away, ms; the last is longer than any single request is waited for. */
+/** How long the broker stays down, ms; the last is longer than the time-out of any single request. */
 const ABSENCES_MS = isFull ? [0, 0, 15_000] : [0];
 const COMMITS_BETWEEN = 40;
 
-test('a broker restarted in order under load: no task restores, nothing lost, nothing double', {
+test('a broker restarted in order under load: no task restores, nothing lost or duplicated', {
   timeout: 120_000,
 }, async (t) => {
   const scene = await Scene.open(t);

@@ -1,6 +1,6 @@
 /**
- * I1, I2: checkpoints cut in half, emptied, or with a bit turned by the disk while the process was down: noticed before any
- * of it is used, thrown away with a sentence, and the state comes from the changelog.
+ * I1, I2: checkpoints cut in half, emptied, or with a bit flipped by the disk while the process was down: detected
+ * before any of their content is used, discarded with an explanation, and the state is restored from the changelog.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
@@ -17,8 +17,8 @@ const random = new Random(seed);
 const DAMAGES: Readonly<Record<string, (path: string) => Promise<void>>> = {
   'cut in half': async (path) => truncate(path, Math.floor((await readFile(path)).length / 2)),
   emptied: (path) => truncate(path, 0),
-  'cut by its last byte': async (path) => truncate(path, (await readFile(path)).length - 1),
-  'a bit turned': async (path) => {
+  'cut by one byte': async (path) => truncate(path, (await readFile(path)).length - 1),
+  'a bit flipped': async (path) => {
     const bytes = await readFile(path);
     const at = random.below(bytes.length);
     bytes[at] = bytes[at]! ^ (1 << random.below(8));
@@ -26,7 +26,7 @@ const DAMAGES: Readonly<Record<string, (path: string) => Promise<void>>> = {
   },
 };
 
-test('a damaged checkpoint is noticed and healed', { timeout: 180_000 }, async (t) => {
+test('a damaged checkpoint is detected and replaced', { timeout: 180_000 }, async (t) => {
   const scene = await Scene.open(t);
   if (scene === null) return;
   const folder = await mkdtemp(join(tmpdir(), 'freshet-disk-'));
@@ -49,7 +49,7 @@ test('a damaged checkpoint is noticed and healed', { timeout: 180_000 }, async (
     member = start();
     await member.holds(scene.tasks);
     const discarded = member.lines.filter(({ event }) => event === 'checkpoint_discarded').map(({ task }) => task!);
-    assert.deepEqual(discarded.sort(), scene.taskNames.toSorted(), `${how}: every one was thrown away`);
+    assert.deepEqual(discarded.sort(), scene.taskNames.toSorted(), `${how}: every one was discarded`);
     for (const { event, from } of member.lines)
       if (event === 'task_restored') assert.equal(from, 'changelog', `${how}: and none was used`);
   }

@@ -1,7 +1,7 @@
 /**
  * The emitter's wall clock jumps, the log's does not: two hours ahead and back, over midnight and back, behind the log.
- * No as_of falls below the partition clock, nothing is lost or NaN, nothing is emitted for ever, nothing waits until the
- * clock has come back to where it was.
+ * No as_of falls below the partition clock, nothing is lost or NaN, nothing is emitted endlessly, and nothing waits
+ * until the clock has caught up.
  */
 
 import assert from 'node:assert/strict';
@@ -20,7 +20,7 @@ import type { Affinity, Event, Interactions, Popularity } from '../../schemas/re
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
 import { events } from '../../topics/events.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { feed, readAll } from '../bench/feed.js';
 import { verify } from '../bench/verify.js';
 import { agrees } from '../support/agreement.js';
@@ -38,7 +38,7 @@ const MIDNIGHT = NOON + 12 * HOUR_MS;
 /** The day that leaves the window at MIDNIGHT. */
 const LEAVING = MIDNIGHT - 90 * DAY_MS;
 const USERS = 12;
-/** Far above what the load needs, far below what a loop would make. */
+/** Far more than the load needs, far less than an endless loop would produce. */
 const COMMITS_MAX = 500;
 
 interface Stage {
@@ -46,7 +46,7 @@ interface Stage {
   readonly emitter: SkewedClock;
   /** One event of every user, `age` before the log's now. */
   send(ageMs?: number): Promise<void>;
-  /** Runs until nothing is left to do. Throws where that takes more commits than there can be work for. */
+  /** Runs until nothing is left to do. Throws if that takes more commits than there can be work for. */
   settle(): Promise<void>;
 }
 
@@ -82,7 +82,7 @@ async function onStage(now: number, work: (stage: Stage) => Promise<void>): Prom
       const running = driver.run().finally(() => {
         isSettled = true;
       });
-      // Where it never settles, closing the driver ends it.
+      // If it never settles, closing the driver ends it.
       running.catch(() => undefined);
       while (!isSettled) {
         assert.ok((await commitsOf(driver)) <= commitsMax, `more than ${COMMITS_MAX} commits`);
@@ -102,7 +102,7 @@ async function commitsOf(driver: Driver): Promise<number> {
   return (await taskMetrics(driver.metrics).commits.get()).values.reduce((sum, { value }) => sum + value, 0);
 }
 
-/** Every number that was ever written is one, and above 0. */
+/** Every number ever written is finite and above 0. */
 async function nothingIsOdd(driver: Driver): Promise<void> {
   const numbers: number[] = [];
   for (const { value } of await driver.records<Affinity>(driver.topics.affinity.name))
@@ -115,14 +115,14 @@ async function nothingIsOdd(driver: Driver): Promise<void> {
   for (const number of numbers) assert.ok(Number.isFinite(number) && number > 0, `${number}`);
 }
 
-/** The newest rows of all keys, every user having sent something, were computed for no time before the log's. */
+/** After every user has sent something, the newest rows of all keys were computed for times not before the log's. */
 async function noneIsOlder(driver: Driver, atLeast: number): Promise<void> {
   for (const topic of [driver.topics.affinity, driver.topics.popularity])
     for (const [key, { as_of }] of await driver.table<{ as_of: number }>(topic.name))
       assert.ok(as_of >= atLeast, `${topic.name} of ${key}: as_of ${as_of} is before the log's ${atLeast}`);
 }
 
-test('two hours ahead and back: nothing waits for the clock to come back to where it was', () =>
+test('two hours ahead and back: nothing waits for the clock to catch up', () =>
   onStage(NOON, async ({ driver, emitter, send, settle }) => {
     await send(3 * DAY_MS);
     await settle();
@@ -136,7 +136,7 @@ test('two hours ahead and back: nothing waits for the clock to come back to wher
     await settle();
     await noneIsOlder(driver, driver.clock.now() - 10_000);
     await agrees(driver, ['popularity', 'affinity']);
-    // The changelog goes on too, and so do the interactions, at their own pace.
+    // The changelog continues too, and so do the interactions, at their own pace.
     driver.clock.advance(11 * MINUTE_MS);
     await send();
     await settle();
@@ -194,7 +194,7 @@ test('behind the log at midnight: the log moves the day, once', () =>
 
 for (const restarted of [false, true]) {
   const how = restarted ? ', with a restart in between' : '';
-  test(`over midnight and back${how}: what came back counts again, and leaves at the true midnight`, () =>
+  test(`over midnight and back${how}: the returned day counts again, and leaves at the true midnight`, () =>
     onStage(MIDNIGHT - HOUR_MS, async ({ driver, emitter, send, settle }) => {
       await send(MIDNIGHT - HOUR_MS - LEAVING - 1);
       await send(DAY_MS);
@@ -221,12 +221,12 @@ for (const restarted of [false, true]) {
       driver.clock.advance(12 * MINUTE_MS);
       await settle();
       const { oldestAsOf } = await agrees(driver);
-      assert.ok(oldestAsOf >= MIDNIGHT, 'everybody had the day that left');
+      assert.ok(oldestAsOf >= MIDNIGHT, 'every user had the day that left');
       await nothingIsOdd(driver);
     }));
 }
 
-test('ten years ahead and back: what was emptied is there again', () =>
+test('ten years ahead and back: emptied rows are restored', () =>
   onStage(NOON, async ({ driver, emitter, send, settle }) => {
     await send(DAY_MS);
     await settle();
@@ -244,7 +244,7 @@ test('ten years ahead and back: what was emptied is there again', () =>
     await nothingIsOdd(driver);
   }));
 
-test('two hours ahead and back over Kafka, which takes no record from more than an hour ahead: no task ends for good', {
+test('two hours ahead and back over Kafka, which rejects records from more than an hour ahead: no task ends for good', {
   timeout: 120_000,
 }, async (t) => {
   const broker = await startBroker();
@@ -261,7 +261,7 @@ test('two hours ahead and back over Kafka, which takes no record from more than 
     const clock = new SkewedClock(systemClock);
     const reporting = openReporting(silentLogger);
     const codec = new Codec();
-    const processors = createProcessors({ log, codec, settings, ...reporting, clock, version: 1 });
+    const processors = createProcessors({ log, codec, settings, ...reporting, clock, set: featureSet(1) });
     await processors.start();
     try {
       let fed = 0;
@@ -282,7 +282,7 @@ test('two hours ahead and back over Kafka, which takes no record from more than 
       await eventually('the first are counted', async () => (await counted()) === fed);
       clock.skewMs = 2 * HOUR_MS;
       await more();
-      // Whether they can be written while the clock is wrong is the broker's business.
+      // Whether they can be written while the clock is wrong is up to the broker.
       const failures = async () => (await taskMetrics(reporting.metrics).failures.get()).values.length;
       await eventually('something happens', async () => (await failures()) > 0 || (await counted()) === fed);
       clock.skewMs = 0;
@@ -302,7 +302,7 @@ test('two hours ahead and back over Kafka, which takes no record from more than 
 /** Counted events of all products. */
 async function viewsOf(log: Log, codec: Codec): Promise<number> {
   const counts = new Map<string, number>();
-  await readAll(log, featureTopics(1).popularity.name, ({ key, value }) => {
+  await readAll(log, featureSet(1).topics.popularity.name, ({ key, value }) => {
     const { views, add_to_carts, purchases } = codec.decode('Popularity', value!) as Popularity;
     counts.set(key!, views + add_to_carts + purchases);
   });

@@ -1,6 +1,6 @@
 /**
- * I2: compacted topics on a real broker: offsets that are missing, batches that were emptied, and at the end nothing but
- * aborted transactions and their control records. Readers reach the end from wherever they start, and tasks restore.
+ * I2: compacted topics on a real broker: missing offsets, emptied batches, and at the end only aborted transactions and
+ * their control records. Readers reach the end from any starting point, and tasks restore.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -13,24 +13,24 @@ import { fetch } from '../../runtime/log/kafka/wire/fetch.js';
 import type { Isolation, Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { declaredState } from '../../topics/apply.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { eventually, type Row, rowsOf } from '../conformance/log-rows.js';
 import { foreignClient } from '../support/services/kafka-tools.js';
 import { report } from './harness/report.js';
 import { Scene } from './harness/scene.js';
 
 const SEGMENT_MS = 100;
-/** Whatever is no longer the newest of its key goes as soon as its segment is closed, deletions and markers too. */
+/** Records superseded by a newer one of their key go once their segment is closed, deletions and markers too. */
 const COMPACTED_AT_ONCE = {
   'segment.ms': String(SEGMENT_MS),
   'min.cleanable.dirty.ratio': '0.01',
   'delete.retention.ms': '0',
   'min.compaction.lag.ms': '0',
 };
-/** Places in a record batch. */
+/** Positions in a record batch. */
 const BATCH = { length: 8, lastOffsetDelta: 23, records: 57, overhead: 12 } as const;
 
-test('readers reach the end of a topic with holes, emptied batches and aborted records, from wherever they start', {
+test('readers reach the end of a topic with holes, emptied batches and aborted records, from any starting point', {
   timeout: 120_000,
 }, async (t) => {
   const scene = await Scene.open(t);
@@ -50,7 +50,7 @@ test('readers reach the end of a topic with holes, emptied batches and aborted r
   const note = async () => {
     for (const row of await readFrom(log, topic, 0, 'read_committed')) written.set(row.offset, row);
   };
-  // Its only batch will be emptied and kept: the broker remembers the producer by it.
+  // Its only batch will be emptied and kept, because the broker remembers the producer by it.
   await write(log, topic, ['k0', 'k1', 'k2']);
   await note();
   for (let round = 0; round < 6; round++) {
@@ -77,7 +77,7 @@ test('readers reach the end of a topic with holes, emptied batches and aborted r
   const newest = new Map([...written.values()].map((row) => [row.key, row.offset]));
   for (let from = 0; from <= end; from++) {
     const rows = await readFrom(log, topic, from, 'read_committed');
-    // The cleaner goes on meanwhile: what was there before may be gone, what is there afterwards was there.
+    // The cleaner continues meanwhile: records seen before may be gone, records seen afterwards existed before.
     const after = await readFrom(log, topic, 0, 'read_committed');
     const offsets = rows.map(({ offset }) => offset);
     const since = (all: readonly Row[]) => all.map(({ offset }) => offset).filter((offset) => offset >= from);
@@ -85,14 +85,14 @@ test('readers reach the end of a topic with holes, emptied batches and aborted r
     assert.deepEqual(
       offsets.filter((offset) => !before.includes(offset)),
       [],
-      `from ${from}: what is not there`,
+      `from ${from}: missing records`,
     );
     assert.deepEqual(
       still.filter((offset) => !offsets.includes(offset)),
       [],
-      `from ${from}: passed over`,
+      `from ${from}: skipped records`,
     );
-    for (const row of rows) assert.deepEqual(row, written.get(row.offset), 'what is left is as it was');
+    for (const row of rows) assert.deepEqual(row, written.get(row.offset), 'the remaining records are unchanged');
     for (const [key, offset] of newest)
       assert.ok(offset < from || offsets.includes(offset), `from ${from}: the newest of ${key} is there`);
     left = after;
@@ -103,7 +103,7 @@ test('tasks restore from changelogs with holes and aborted ends', { timeout: 120
   const scene = await Scene.open(t);
   if (scene === null) return;
   const { log } = scene;
-  const { activityChangelog, popularityChangelog, popularity, affinity } = featureTopics(1);
+  const { activityChangelog, popularityChangelog, popularity, affinity } = featureSet(1).topics;
   for (const declaration of [activityChangelog, popularityChangelog, popularity, affinity]) {
     const partitions = await log.partitionCount(declaration.name);
     await log.admin.deleteTopic(declaration.name);
@@ -124,7 +124,7 @@ test('tasks restore from changelogs with holes and aborted ends', { timeout: 120
   await first.kill();
   for (const { name } of [activityChangelog, popularityChangelog])
     await transaction(scene.broker.address, name, await log.partitionCount(name), 'abort');
-  // In a folder of its own: it knows nothing but the log.
+  // In a separate folder: it has only the log.
   const second = scene.start({ name: 'two' });
   await second.holds(scene.tasks);
   await scene.committed(50);
@@ -133,7 +133,7 @@ test('tasks restore from changelogs with holes and aborted ends', { timeout: 120
   await second.stop();
 });
 
-/** One batch, by a producer of its own. */
+/** One batch, by a separate producer. */
 async function write(log: Log, topic: string, keys: readonly string[]): Promise<void> {
   const writer = await log.writer([topic]);
   for (const key of keys) writer.add(topic, Buffer.from(key), Buffer.from(`of ${key}`), { partition: 0 });
@@ -178,7 +178,7 @@ async function readFrom(log: Log, topic: string, offset: number, isolation: Isol
   return rows;
 }
 
-/** The batches of partition 0 as they lie in the log. */
+/** The batches of partition 0 as stored in the log. */
 async function batchesOf(brokers: string, topic: string): Promise<{ records: number }[]> {
   const { seeds, ...options } = connectionOptions(loadSettings({ KAFKA_BROKERS: brokers }), silentLogger);
   const cluster = await Cluster.open(seeds, options);

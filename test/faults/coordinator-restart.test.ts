@@ -1,7 +1,7 @@
 /**
- * I4: the coordinator of a transaction restarts, or hands over to another broker, in the middle of it. What one broker
- * cannot show by itself: a cluster that plays answers as coordinators do while they load, move and finish what was
- * before. Requests are repeated where that is safe, every commit takes effect once, and what cannot be known is said.
+ * I4: the coordinator of a transaction restarts, or hands over to another broker, in the middle of it. A single broker
+ * cannot show this, so a simulated cluster answers as coordinators do while they load, move and finish earlier work.
+ * Requests are repeated if safe, every commit takes effect once, and unknown outcomes are reported as such.
  */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -46,7 +46,7 @@ describe('the coordinator restarts', () => {
     };
     return { writer, commit };
   };
-  /** What readers see in both partitions, which must be the same. */
+  /** The records readers see in both partitions, which must be the same. */
   const committed = async (rows: number) => {
     const values = await Promise.all(
       [0, 1].map(async (partition) => {
@@ -94,10 +94,10 @@ describe('the coordinator restarts', () => {
     assert.deepEqual(await committed(expected), ['1', '2', '3', '4']);
     assert.equal(kafka.transactions.ended.committed, expected);
     const nodes = new Set(kafka.transactions.asked.filter(({ api }) => api === API.EndTxn).map(({ node }) => node));
-    assert.deepEqual([...nodes].sort(), [1, 2], 'both have been asked');
+    assert.deepEqual([...nodes].sort(), [1, 2], 'both have received requests');
   });
 
-  test('the end was written before the coordinator said it could not: the repetition is told so, committed once', async () => {
+  test('the end was written before the coordinator said it could not: the repetition learns this, committed once', async () => {
     const { commit } = await begin();
     kafka.transactions.answer(API.EndTxn, [CoordinatorNotAvailable], true);
     await commit('1');
@@ -126,7 +126,7 @@ describe('the coordinator restarts', () => {
     await writer.close();
   });
 
-  test('a broker that has just started knows no topics yet: waited for, committed once, nothing stops', async () => {
+  test('a broker that has just started has no topics yet: waited for, committed once, nothing stops', async () => {
     const { commit } = await begin();
     await commit('1');
     const reader = log.reader([{ topic: TOPIC, partition: 0, offset: 0 }], { maxWaitMs: 20 });

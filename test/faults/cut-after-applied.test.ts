@@ -1,6 +1,6 @@
 /**
- * I1, I4: the connection is cut when the broker has done what it was asked and before its answer arrives, at every
- * request of a transaction. Whoever asked cannot know; everything counts once all the same, and no task starts anew.
+ * I1, I4: the connection is cut after the broker has carried out a request and before its answer arrives, at every
+ * request of a transaction. The sender cannot know the outcome; still, everything counts once, and no task starts over.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -11,7 +11,7 @@ import { Scene } from './harness/scene.js';
 const TASKS = ['features.v1.activity-0', 'features.v1.popularity-1'];
 const ROUNDS = 3;
 
-test('cut after it was applied, each request of a transaction: nothing lost, nothing double', {
+test('cut after it was applied, each request of a transaction: nothing lost or duplicated', {
   timeout: 120_000,
 }, async (t) => {
   const scene = await Scene.open(t, { proxy: true });
@@ -27,12 +27,12 @@ test('cut after it was applied, each request of a transaction: nothing lost, not
     for (const task of TASKS) {
       await proxy!.next(API.AddPartitionsToTxn, 'lose-answer', task);
       await proxy!.next(API.Produce, 'lose-answer', task);
-      // The new writer that asks what became of the commit is cut off as well.
+      // The new writer that asks for the outcome of the commit is cut off as well.
       const again = proxy!.next(API.InitProducerId, 'lose-answer', task);
       const from = member.lines.length;
       await proxy!.next(API.EndTxn, 'lose-answer', task);
       await again;
-      await member.said('ask what became of a commit', ({ event }) => event === 'commit_outcome_unknown', from);
+      await member.said('ask for the outcome of a commit', ({ event }) => event === 'commit_outcome_unknown', from);
       faults += 4;
     }
   }

@@ -1,6 +1,6 @@
 /**
- * I1, I2: the local disk is wiped: between two lives of a process, so that all of it comes back from the log, and under a
- * process that runs, which does not need it.
+ * I1, I2: the local disk is wiped: between two runs of a process, so that all state is restored from the log, and under
+ * a running process, which does not need it.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { Scene } from './harness/scene.js';
 
 const LIVES = 3;
 
-test('a wiped disk costs a longer restore and nothing else', { timeout: 180_000 }, async (t) => {
+test('a wiped disk only makes the restore longer', { timeout: 180_000 }, async (t) => {
   const scene = await Scene.open(t);
   if (scene === null) return;
   const folder = await mkdtemp(join(tmpdir(), 'freshet-disk-'));
@@ -29,7 +29,7 @@ test('a wiped disk costs a longer restore and nothing else', { timeout: 180_000 
     assert.deepEqual([...from], [life === 0 ? 'nothing' : 'changelog']);
     await allCheckpoints(folder, scene.taskNames);
     await rm(folder, { recursive: true, force: true });
-    // It goes on, and has checkpoints again as soon as the disk lets it.
+    // It continues, and writes checkpoints again as soon as the disk allows it.
     await allCheckpoints(folder, scene.taskNames);
     await member.kill();
     kills++;

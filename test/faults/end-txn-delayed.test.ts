@@ -1,6 +1,6 @@
 /**
- * I3, I4: a request of a transaction gets stuck on its way for longer than the transaction may last, its sender gives it
- * up, and it arrives in the middle of a later transaction of the same task. It must not end that one, nor write into it.
+ * I3, I4: a request of a transaction is delayed for longer than the transaction may last, its sender gives up on it,
+ * and it arrives during a later transaction of the same task. It must neither end that transaction nor write into it.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -12,7 +12,7 @@ import { Scene } from './harness/scene.js';
 const TASK = 'features.v1.activity-0';
 const INVALID_PRODUCER_EPOCH = 47;
 const PRODUCER_FENCED = 90;
-/** Behind the answer's length and correlation id. */
+/** After the answer's length and correlation id. */
 const BODY_AT = 8;
 
 test('an EndTxn delayed past the transaction time-out ends no later transaction; a delayed Produce writes nothing', {
@@ -27,12 +27,12 @@ test('an EndTxn delayed past the transaction time-out ends no later transaction;
 
   await scene.committed(10);
   const late = await stuck(proxy, member, API.EndTxn);
-  // The next transaction is held open where the late request could do harm: everything is written, nothing ended.
+  // The next transaction is held open where the late request could do harm: everything is written, nothing committed.
   const later = proxy.hold(API.EndTxn, TASK);
   await later.met;
   const refused = (await late()).readInt16BE(BODY_AT + 4);
   assert.ok([INVALID_PRODUCER_EPOCH, PRODUCER_FENCED].includes(refused), `EndTxn was answered with ${refused}`);
-  assert.equal((await later.release()).readInt16BE(BODY_AT + 4), 0, 'the later transaction is whole');
+  assert.equal((await later.release()).readInt16BE(BODY_AT + 4), 0, 'the later transaction is complete');
 
   await scene.committed(10);
   const lateBatch = await stuck(proxy, member, API.Produce);
@@ -43,7 +43,7 @@ test('an EndTxn delayed past the transaction time-out ends no later transaction;
   for (const topic of await scene.log.admin.listTopics()) {
     for (let partition = 0; partition < (await scene.log.partitionCount(topic)); partition++) {
       const { lastStable, highWatermark } = await scene.log.offsets({ topic, partition });
-      assert.equal(lastStable, highWatermark, `nothing hangs in ${topic}[${partition}]`);
+      assert.equal(lastStable, highWatermark, `no transaction hangs in ${topic}[${partition}]`);
     }
   }
   assert.equal(member.restores, scene.tasks, 'a late request costs no restore');
@@ -52,7 +52,7 @@ test('an EndTxn delayed past the transaction time-out ends no later transaction;
   await member.stop();
 });
 
-/** A request is swallowed, and the task has given it up and gone on; returns what brings it to the broker after all. */
+/** Holds back a request until the task has given up on it and continued; returns a function that delivers it late. */
 async function stuck(proxy: FaultProxy, member: Member, api: number): Promise<() => Promise<Buffer>> {
   const held = proxy.hold(api, TASK);
   await held.met;

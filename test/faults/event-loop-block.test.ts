@@ -1,6 +1,6 @@
 /**
- * I3: the event loop of a member stands still past its session and its transactions, between two steps of a commit: no
- * heartbeat, no timer, sockets full. What it wrote is ended by the broker or by the next owner, and counts once.
+ * I3: the event loop of a member is blocked past its session and its transactions, between two steps of a commit: no
+ * heartbeat, no timer, full sockets. Its writes are ended by the broker or by the next owner, and count once.
  */
 import { test } from 'node:test';
 import { Random } from '../support/random.js';
@@ -12,7 +12,7 @@ import { Scene } from './harness/scene.js';
 const BLOCKED_MS = 12_000;
 const POINTS: readonly FaultPoint[] = ['commit.partitions_added', 'commit.produced'];
 
-test('an event loop that stands still past the session: the others go on, nothing counts twice', {
+test('an event loop blocked past the session: the others continue, nothing counts twice', {
   timeout: 240_000,
 }, async (t) => {
   const scene = await Scene.open(t);

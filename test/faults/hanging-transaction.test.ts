@@ -1,7 +1,8 @@
 /**
- * A transaction of another producer hangs in a changelog, and in the input. Tasks that live go on, as far as the input
- * is stable; a task that starts waits, and goes on by itself when it is ended in time; else it stops, says where, and
- * can be started once somebody has ended it. Nothing is read past it, so nothing is lost and nothing counts twice.
+ * A transaction of another producer hangs in a changelog, and in the input. Running tasks continue as far as the input
+ * is stable; a starting task waits, and continues by itself if the transaction ends in time. Otherwise it stops, says
+ * where, and can be started once the transaction has ended. Nothing is read past it, so nothing is lost or counts
+ * twice.
  */
 
 import assert from 'node:assert/strict';
@@ -15,16 +16,17 @@ import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { Codec } from '../../schemas/codec.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { eventually } from '../conformance/log-rows.js';
 import { foreignClient } from '../support/services/kafka-tools.js';
 import { report } from './harness/report.js';
 import { Scene } from './harness/scene.js';
 
 const CHANGELOG = 'features.v1.activity-changelog';
-/** So long a task waits for its changelog to be stable, and some. */
+/** A little longer than a task waits for its changelog to become stable. */
 const PATIENCE_MS = 31_000;
 
-/** Runs as the system's, ahead of it by what it was told to skip. */
+/** Runs like the system clock, ahead of it by the skipped time. */
 class SkippingClock implements Clock {
   #aheadMs = 0;
   readonly sleep = systemClock.sleep;
@@ -42,7 +44,7 @@ class SkippingClock implements Clock {
   }
 }
 
-test('a transaction of another producer hangs: tasks wait, say where, and go on when it is ended', {
+test('a transaction of another producer hangs: tasks wait, say where, and continue when it ends', {
   timeout: 120_000,
 }, async (t) => {
   const scene = await Scene.open(t);
@@ -53,7 +55,7 @@ test('a transaction of another producer hangs: tasks wait, say where, and go on 
   const reporting = openReporting(silentLogger);
   const start = async (): Promise<Processors> => {
     const settings = loadSettings({ CHANGELOG_INTERVAL_S: '1', INTERACTIONS_INTERVAL_S: '1' });
-    const shared = { log, codec: new Codec(), settings, ...reporting, clock, version: 1 };
+    const shared = { log, codec: new Codec(), settings, ...reporting, clock, set: featureSet(1) };
     const processors = createProcessors(shared);
     await processors.start();
     return processors;

@@ -1,4 +1,4 @@
-/** One user with half of the traffic and one product with the other half: right figures, and no record per event. */
+/** One user with half of the traffic, one product with the other half: correct figures, without a record per event. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Affinity, Event, Popularity } from '../../schemas/records.js';
@@ -14,7 +14,7 @@ const DAY_MS = 24 * HOUR_MS;
 const EVENTS = 24_000;
 const ROUNDS = 12;
 
-test('a key with half of the traffic is written once per commit, counted right, and restored to the same bits', async () => {
+test('a key with half of the traffic is written once per commit, counted correctly, and restored to the same bits', async () => {
   const driver = await Driver.open({ now: NOW, interactionsIntervalMs: 60_000, changelogIntervalMs: 5_000 });
   try {
     const random = new Random(seed);

@@ -1,6 +1,6 @@
 /**
- * One partition gets nothing for hours while the others go on: its users expire all the same, and clocks and the
- * duplicate horizon are its own, however far the others have come.
+ * One partition gets no input for hours while the others continue: its users expire all the same, and it has its own
+ * clock and duplicate horizon, however far ahead the others are.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -70,14 +70,14 @@ test('a partition without input for nine hours loses its day at midnight too', (
     await agrees(driver);
     const affinity = await driver.table(driver.topics.affinity.name);
     const left = usersOf(IDLE, 6).filter((user) => affinity.has(user));
-    assert.deepEqual(left, usersOf(IDLE, 3), 'three have nothing left');
+    assert.deepEqual(left, usersOf(IDLE, 3), 'three users have nothing left');
     assert.equal(await views(driver, `own-${usersOf(IDLE, 1)[0]}`), 0);
     const before = driver.stateHashes();
     await driver.crash();
     assert.deepEqual(driver.stateHashes(), before);
   }));
 
-test('the duplicate horizon is the partition’s own while it catches up behind the others', () =>
+test('the duplicate horizon is the partition’s own while it catches up with the others', () =>
   withDriver(async (driver, send) => {
     const [quiet] = usersOf(IDLE, 1) as [string];
     const first = await send(quiet, { product_id: 'once' });
@@ -87,9 +87,9 @@ test('the duplicate horizon is the partition’s own while it catches up behind 
       driver.clock.advance(HOUR_MS);
       for (const partition of BUSY) await send(usersOf(partition, 1)[0]!);
     }
-    // Only now anything is read, the busy partition before the idle one.
+    // Nothing has been read before this point; the busy partition is read before the idle one.
     await driver.run();
-    assert.equal(await views(driver, 'once'), 1, 'three hours apart in its own partition, whatever the others say');
+    assert.equal(await views(driver, 'once'), 1, 'three hours apart in its own partition, regardless of the others');
     await agrees(driver);
   }));
 
@@ -117,7 +117,7 @@ for (const crash of [false, true]) {
     }));
 }
 
-test('days of a partition that catches up are judged by its own clock, not by that of the others', () =>
+test('days of a partition that catches up are judged by its own clock, not by the clocks of the others', () =>
   withDriver(async (driver, send) => {
     const [quiet] = usersOf(IDLE, 1) as [string];
     await send(quiet, { product_id: 'in time', ts: LEAVING + HOUR_MS });

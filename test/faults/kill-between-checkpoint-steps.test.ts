@@ -1,6 +1,6 @@
 /**
  * I1, I2: kill -9 between every two steps of writing a checkpoint. The next process finds the old one or the new one,
- * whole, or none; with each of them it comes to the same state.
+ * complete, or none; each of them leads to the same state.
  */
 import { test } from 'node:test';
 import type { FaultPoint } from './harness/fault-points.js';
@@ -11,7 +11,7 @@ import { Scene } from './harness/scene.js';
 const POINTS: readonly FaultPoint[] = ['checkpoint.copied', 'checkpoint.written', 'checkpoint.renamed'];
 const PASSING_MAX = 3;
 
-test('killed between any two steps of a checkpoint: nothing lost, nothing double', { timeout: 280_000 }, async (t) => {
+test('killed between any two steps of a checkpoint: nothing lost or duplicated', { timeout: 280_000 }, async (t) => {
   const scene = await Scene.open(t);
   if (scene === null) return;
   scene.sender.start();

@@ -1,6 +1,6 @@
 /**
- * I1, I4: kill -9 between every two steps of a commit, of the tasks that read events and of those behind the hop. The
- * next process ends the transaction one way or the other, and everything counts once.
+ * I1, I4: kill -9 between every two steps of a commit, of the tasks that read events and of those after the hop. The
+ * next process commits or aborts the transaction, and everything counts once.
  */
 import { test } from 'node:test';
 import type { FaultPoint } from './harness/fault-points.js';
@@ -18,7 +18,7 @@ const POINTS: readonly FaultPoint[] = [
 ];
 const PASSING_MAX = 6;
 
-test('killed between any two steps of a commit: nothing lost, nothing double', { timeout: 280_000 }, async (t) => {
+test('killed between any two steps of a commit: nothing lost or duplicated', { timeout: 280_000 }, async (t) => {
   const scene = await Scene.open(t);
   if (scene === null) return;
   scene.sender.start();

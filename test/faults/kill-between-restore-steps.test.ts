@@ -1,6 +1,6 @@
 /**
  * I1, I2: kill -9 between every two steps of a restore, so that a restore is itself restored, from the changelog alone
- * and from a checkpoint. What a half-done one has left behind changes nothing.
+ * and from a checkpoint. The remains of an unfinished one change nothing.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -24,13 +24,13 @@ async function survives(t: TestContext, from: string, points: readonly FaultPoin
   const scene = await Scene.open(t);
   if (scene === null) return;
   let folders = 0;
-  // A folder of its own is one without checkpoints.
+  // A new folder is one without checkpoints.
   const name = () => (from === 'checkpoint' ? 'one' : `one-${++folders}`);
   scene.sender.start();
   const first = scene.start({ name: name(), plan: { steps: [], pinned: ALONE } });
   await scene.committed(COMMITS_BEFORE);
   await first.stop();
-  // Either of two tasks of a processor: others are restored by then, or not.
+  // One of the two tasks of a processor: the other may or may not be restored by then.
   const kills = await killAtEach(scene, points, 2, name);
   const last = scene.start({ name: name(), plan: { steps: [], pinned: ALONE } });
   await last.holds(scene.tasks);

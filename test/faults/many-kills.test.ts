@@ -1,6 +1,6 @@
 /**
- * I1, I2, I4, I5: kill -9 again and again, at random steps of commits, restores, checkpoints and sink batches, of two
- * processors and a publisher at once, each started again at once. Every hundred kills the load pauses, and everything is
+ * I1, I2, I4, I5: repeated kill -9, at random steps of commits, restores, checkpoints and sink batches, of two
+ * processors and a publisher at once, each restarted at once. Every hundred kills the load pauses, and everything is
  * recounted.
  */
 import assert from 'node:assert/strict';
@@ -14,12 +14,12 @@ import type { FaultPlan } from './harness/plan.js';
 import { isFull, report, seed } from './harness/report.js';
 import { Scene } from './harness/scene.js';
 
-/** FAULT_KILLS sets another number. */
+/** FAULT_KILLS overrides the number. */
 const KILLS = Number(process.env['FAULT_KILLS'] ?? (isFull ? 1_000 : 40));
 const KILLS_PER_CHECK = 100;
 const EVENTS_PER_SECOND = 120;
 const PASSING_MAX = 8;
-/** From its first word on; where a step is not met by then, the kill comes wherever it is. */
+/** From its first output on; if a step is not reached by then, the kill happens anywhere. */
 const PATIENCE_MS_MAX = 2_000;
 
 const TASK_POINTS: readonly FaultPoint[] = [
@@ -45,7 +45,7 @@ const SINK_POINTS: readonly FaultPoint[] = [
   'sink.batch_noted',
 ];
 
-/** A place that is never left empty: whoever is killed there is followed by the next. */
+/** A place that is never left empty: a killed member is followed by the next. */
 interface Place {
   readonly name: string;
   readonly roles: readonly ('processor' | 'publisher')[];
@@ -53,7 +53,7 @@ interface Place {
   readonly points: readonly FaultPoint[];
 }
 
-test(`${KILLS} kills at random steps: nothing lost, nothing double`, { timeout: 120 * 60_000 }, async (t) => {
+test(`${KILLS} kills at random steps: nothing lost or duplicated`, { timeout: 120 * 60_000 }, async (t) => {
   const scene = await Scene.open(t, { stores: true, eventsPerSecond: EVENTS_PER_SECOND });
   if (scene === null) return;
   let kills = 0;
@@ -82,7 +82,7 @@ test(`${KILLS} kills at random steps: nothing lost, nothing double`, { timeout: 
   report('many-kills', { faults: kills, kills, verdict, restoreSeconds: scene.restoreSeconds });
 });
 
-/** Two processors and a publisher. From round to round the tasks change sides, and meet checkpoints that are old. */
+/** Two processors and a publisher. From round to round the tasks swap sides, and find checkpoints that are old. */
 function placesOf(scene: Scene, round: number): Place[] {
   const half = (side: number) => scene.taskNames.map((_, task) => task).filter((task) => (task + round) % 2 === side);
   return [
@@ -92,7 +92,7 @@ function placesOf(scene: Scene, round: number): Place[] {
   ];
 }
 
-/** Answers whether it was killed at the step of its plan. */
+/** Returns whether it was killed at the step of its plan. */
 async function startAndKill(scene: Scene, place: Place, random: Random): Promise<boolean> {
   const point = place.points[random.below(place.points.length)]!;
   const passing = 1 + random.below(PASSING_MAX);

@@ -1,6 +1,6 @@
 /**
- * The day changes while events go on: whoever lost a day is emitted again, live changes before them, nobody has a gap,
- * and whoever has nothing left gets a null. A crash in the middle of the sweep starts it over.
+ * The day changes while events continue: every entity that lost a day is emitted again, live changes come first, no
+ * reader sees a gap, and an entity with nothing left gets a null. A crash in the middle of the sweep starts it over.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -38,7 +38,7 @@ async function withDriver(options: Partial<DriverOptions>, work: (driver: Driver
   }
 }
 
-/** Many at once: one flush of the log for all. */
+/** Many at once: a single flush of the log. */
 async function pipeAll(driver: Driver, all: readonly Event[]): Promise<void> {
   const writer = await driver.log.writer([events.name]);
   for (const event of all) writer.add(events.name, Buffer.from(event.user_id), driver.codec.encode('Event', event));
@@ -58,7 +58,7 @@ function eventOf(n: number, over: Partial<Event>): Event {
   };
 }
 
-/** Every third has only the day that leaves; the others have a second event on a day that stays. */
+/** Every third user has only the day that leaves; the others have a second event on a day that stays. */
 function leavingEvents(): Event[] {
   return Array.from({ length: SWEPT_USERS }, (_, n) => {
     const own = { user_id: sweptUser(n), product_id: `p${n % 50}`, category: `c${n % 7}` };
@@ -68,7 +68,7 @@ function leavingEvents(): Event[] {
   }).flat();
 }
 
-/** One fetch folded and one commit, as far as there is anything; what `run` repeats until nothing is left. */
+/** Folds one fetch and commits once, if there is anything; `run` repeats this until nothing is left. */
 async function step(driver: Driver): Promise<void> {
   for (const task of driver.tasks) {
     await task.foldOnce();
@@ -77,7 +77,7 @@ async function step(driver: Driver): Promise<void> {
   }
 }
 
-test('midnight under load: values right before and after, no gap, nulls for whoever has nothing left', () =>
+test('midnight under load: values correct before and after, no gap, nulls for entities with nothing left', () =>
   withDriver({ partitions: 2 }, async (driver) => {
     const random = new Random(seed);
     const users = Array.from({ length: 60 }, (_, n) => `u${n}`);
@@ -87,7 +87,7 @@ test('midnight under load: values right before and after, no gap, nulls for whoe
         driver,
         Array.from({ length: count }, () =>
           eventOf(made++, {
-            // The last ten users and products are silent from before midnight on.
+            // The last ten users and products are silent from before midnight.
             user_id: users[random.below(50)]!,
             product_id: `p${random.below(30)}`,
             category: `c${random.below(5)}`,
@@ -123,14 +123,14 @@ test('midnight under load: values right before and after, no gap, nulls for whoe
     driver.clock.advance(2 * MINUTE_MS);
     await driver.run();
     const after = await agrees(driver);
-    assert.ok(after.oldestAsOf < MIDNIGHT, 'who lost no day is left alone');
+    assert.ok(after.oldestAsOf < MIDNIGHT, 'users who lost no day are left alone');
 
     const affinity = await driver.records<Affinity>(driver.topics.affinity.name);
     const popularity = await driver.records<Popularity>(driver.topics.popularity.name);
     const gone = silent.slice(0, 5);
     const nulls = (records: { key: string; value: unknown }[]) =>
       records.filter(({ value }) => value === null).map(({ key }) => key);
-    assert.deepEqual(nulls(affinity).sort(), gone.map(({ user_id }) => user_id).sort(), 'nobody else ever vanishes');
+    assert.deepEqual(nulls(affinity).sort(), gone.map(({ user_id }) => user_id).sort(), 'no one else ever disappears');
     assert.deepEqual(nulls(popularity).sort(), gone.map(({ product_id }) => product_id).sort());
     const interactions = await driver.records<Interactions>(driver.topics.interactions.name);
     assert.deepEqual(nulls(interactions).sort(), gone.map(({ user_id }) => user_id).sort());
@@ -138,7 +138,7 @@ test('midnight under load: values right before and after, no gap, nulls for whoe
       if (value !== null) for (const share of Object.values(value.scores)) assert.ok(share > 0 && share <= 1, key);
   }));
 
-test('who changes during a sweep is written first, the sweep follows in parts', () =>
+test('changes during a sweep are written first, the sweep follows in parts', () =>
   withDriver({}, async (driver) => {
     await pipeAll(driver, leavingEvents());
     await driver.run();
@@ -155,7 +155,7 @@ test('who changes during a sweep is written first, the sweep follows in parts', 
       const inFront = written.slice(0, live.length).map(({ key }) => key);
       assert.deepEqual(inFront, live, 'live changes are in front');
       const part = written.length - live.length;
-      assert.ok(part > 0 && part <= 5_000, `a part of the sweep behind them: ${part}`);
+      assert.ok(part > 0 && part <= 5_000, `a part of the sweep after them: ${part}`);
     }
     await driver.run();
     driver.clock.advance(2 * MINUTE_MS);
@@ -163,7 +163,7 @@ test('who changes during a sweep is written first, the sweep follows in parts', 
     await agrees(driver);
   }));
 
-test('a crash in the middle of a sweep starts it over; nobody is left out', () =>
+test('a crash in the middle of a sweep starts it over; no one is left out', () =>
   withDriver({}, async (driver) => {
     await pipeAll(driver, leavingEvents());
     await driver.run();
@@ -189,7 +189,7 @@ test('a crash in the middle of a sweep starts it over; nobody is left out', () =
     await driver.crash();
     driver.clock.advance(MINUTE_MS);
     await driver.run();
-    assert.equal((await swept()).length, done, 'a finished sweep stands in the next marker and is not done again');
+    assert.equal((await swept()).length, done, 'a finished sweep is in the next marker and is not repeated');
   }));
 
 test('a crash after the affinities but before the interactions of a sweep: the slower output follows all the same', () =>

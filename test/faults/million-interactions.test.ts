@@ -1,6 +1,6 @@
 /**
- * A user with a million interactions, most of them in a day, with a quarter of a million products: a crawler. No record
- * is above the largest one allowed, a commit stays bounded, its changelog rows come in pieces and restore to the same bits.
+ * A user with a million interactions, most of them in one day, with a quarter of a million products: a crawler. No
+ * record exceeds the maximum size, commits stay bounded, and changelog rows are chunked and restore to the same bits.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -20,16 +20,16 @@ const CATEGORIES = 400;
 const PER_WRITE = 50_000;
 const ITEMS_MAX = 1_000;
 const CATEGORIES_SHOWN = 256;
-/** A commit grows with the products that one user met in a day, not with the events: a row is flushed as a whole. */
+/** A commit grows with the products one user met in a day, not with the events, because a row is flushed as a whole. */
 const COMMIT_BYTES_MAX = 80 * PRODUCTS + 1024 * 1024;
 
-/** Tells how large every commit is, and the largest record in it. */
+/** Records the size of every commit, and the largest record in it. */
 class Scales {
   commitBytes = 0;
   recordBytes = 0;
   changelogRecords = 0;
 
-  /** Stands between the tasks and the log. */
+  /** A wrapper between the tasks and the log. */
   readonly between = (log: Log): Log => ({
     kind: log.kind,
     admin: log.admin,
@@ -94,7 +94,7 @@ async function pipeMillion(driver: Driver, work: () => Promise<void>): Promise<M
   return counts;
 }
 
-test('a user with a million interactions: bounded records, bounded commits, restored whole', async () => {
+test('a user with a million interactions: bounded records, bounded commits, complete restore', async () => {
   const scales = new Scales();
   const driver = await Driver.open({ now: NOW, partitions: 1, changelogIntervalMs: 30_000, between: scales.between });
   try {

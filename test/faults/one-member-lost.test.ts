@@ -1,6 +1,6 @@
 /**
- * The loss of one member costs the others nothing: they keep their tasks, restore only what was the lost one's, and go
- * on committing while the group waits for its session. Popularity stands still for at most 20 s where the lost one owned it.
+ * Losing one member does not affect the others: they keep their tasks, restore only those of the lost one, and continue
+ * committing while the group waits for its session. Popularity pauses for at most 20 s if the lost member owned it.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,10 +10,10 @@ import { Scene } from './harness/scene.js';
 
 const MEMBERS = 3;
 const STALL_MS_MAX = 20_000;
-/** Of each task of the others, while the lost one's have no owner; in 8 s of session there are about 80. */
+/** Commits per task of the others, while those of the lost one have no owner; 8 s of session allow about 80. */
 const COMMITS_MIN = 10;
 
-test('one member of three is killed: its tasks move, those of the others go on undisturbed', {
+test('one member of three is killed: its tasks move, those of the others continue undisturbed', {
   timeout: 240_000,
 }, async (t) => {
   const scene = await Scene.open(t, { partitions: 2, stores: true });
@@ -49,7 +49,7 @@ test('one member of three is killed: its tasks move, those of the others go on u
     assert.deepEqual(failed, [], `tasks of ${member.name} failed`);
   }
   assert.ok(Math.min(...meanwhile) >= COMMITS_MIN, `commits of the others meanwhile: ${meanwhile.join(', ')}`);
-  assert.ok(stallMs <= STALL_MS_MAX, `popularity stood still for ${stallMs} ms`);
+  assert.ok(stallMs <= STALL_MS_MAX, `popularity paused for ${stallMs} ms`);
   report('one-member-lost', { faults: 1, kills: 1, verdict, stallMs, restoreSeconds: scene.restoreSeconds });
   await Promise.all([...others, publisher].map((member) => member.stop()));
 });
@@ -58,7 +58,7 @@ function isPopularity(task: string): boolean {
   return task.includes('popularity');
 }
 
-/** Of a task, and of its changelog partition. */
+/** The number of a task, which is also its changelog partition. */
 function numberOf(task: string): number {
   return Number(task.slice(task.lastIndexOf('-') + 1));
 }

@@ -1,6 +1,6 @@
 /**
- * A poison record in the middle of a batch, between good ones of the same fetch and of the same transaction, in plain and
- * in compressed batches: one dead letter at its own offset, and every good one before and behind it counts.
+ * A poison record in the middle of a batch, between good ones of the same fetch and of the same transaction, in plain
+ * and in compressed batches: one dead letter at its own offset, and every good record before and after it counts.
  */
 
 import assert from 'node:assert/strict';
@@ -19,7 +19,7 @@ import type { DeadLetter, Event, Popularity } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
 import { deadLetters, events } from '../../topics/events.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { readAll, workEnds } from '../bench/feed.js';
 import { Driver } from '../support/driver.js';
 import { startBroker } from '../support/services/kafka.js';
@@ -30,7 +30,7 @@ import { isRequired } from '../support/services/service.js';
 const NOW = Date.UTC(2026, 10, 3, 12);
 const PARTITIONS = 2;
 const GOOD_PER_BATCH = 40;
-/** Between which good ones the poison lies: at both ends and in the middle. */
+/** Positions of the poison among the good records: at both ends and in the middle. */
 const POISON_AT = [0, 20, 21, 40];
 const POPULARITY_MS_MAX = 60_000;
 const codec = new Codec();
@@ -49,7 +49,7 @@ function good(product: string, ts: number): Buffer {
   return codec.encode('Event', event);
 }
 
-/** Kinds that fail at different places: the framing, the schema, the body, the end. */
+/** Kinds that fail in different places: the framing, the schema, the body, the end. */
 const poisons = (ts: number): Buffer[] => [
   Buffer.from('poison'),
   Buffer.from('c3010011223344556677', 'hex'),
@@ -84,7 +84,7 @@ test('I6: between good ones of the same transaction and fetch', async () => {
     }
     await writer.commit();
     await writer.close();
-    // Folded and lost, folded again: still one dead letter each.
+    // Folded and lost, then folded again: still one dead letter each.
     await driver.foldOnly();
     await driver.crash();
     await driver.run();
@@ -122,7 +122,7 @@ test('I6: in plain and compressed batches of other producers on Kafka, in transa
       settings,
       ...openReporting(silentLogger),
       clock: systemClock,
-      version: 1,
+      set: featureSet(1),
     });
     await processors.start();
     try {
@@ -183,7 +183,7 @@ async function produceAll(brokers: string): Promise<string[]> {
 /** Views per product, by name. */
 async function viewsOf(log: Log): Promise<Map<string, number>> {
   const views = new Map<string, number>();
-  await readAll(log, featureTopics(1).popularity.name, ({ key, value }) => {
+  await readAll(log, featureSet(1).topics.popularity.name, ({ key, value }) => {
     views.set(key!, (codec.decode('Popularity', value!) as Popularity).views);
   });
   return new Map([...views].sort());

@@ -1,6 +1,6 @@
 /**
- * I1, I3: members join and leave all the time under load, some asked to (SIGTERM), some killed, some killed while they
- * restore. Tasks move from hand to hand; every event counts once, and work goes on all the while.
+ * I1, I3: members join and leave constantly under load, some on request (SIGTERM), some killed, some killed during a
+ * restore. Tasks keep moving; every event counts once, and work never stops.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -14,7 +14,7 @@ const STORM_MS = isFull ? 60_000 : 20_000;
 const MEMBERS_MAX = 3;
 const BREATH_MS_MAX = 2_500;
 
-test('members join and leave for a minute under load: nothing lost, nothing double', {
+test('members join and leave for a minute under load: nothing lost or duplicated', {
   timeout: 280_000,
 }, async (t) => {
   const scene = await Scene.open(t, { stores: true });

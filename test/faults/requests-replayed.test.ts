@@ -1,7 +1,7 @@
 /**
- * I1, I4: the same bytes reach the broker twice, as from a network that repeats what it is not sure of, and answers reach
- * us twice. Batches are known by their sequence numbers, so no record is doubled; an answer that nobody waits for is
- * passed over.
+ * I1, I4: the same bytes reach the broker twice, as from a network that repeats data it is not sure about, and answers
+ * arrive here twice. Batches are recognized by their sequence numbers, so no record is duplicated; an answer that
+ * matches no pending request is ignored.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,12 +10,12 @@ import { report } from './harness/report.js';
 import { Scene } from './harness/scene.js';
 
 const ROUNDS = 3;
-/** Whose request: a task's, or that of producers of events. */
+/** Senders of the requests: a task, or producers of events. */
 const TASK = 'features.v1.activity-0';
 const HOP = 'features.v1.popularity-0';
 const PRODUCER = 'events';
 
-test('requests and answers that arrive twice: nothing doubled, nobody confused', { timeout: 120_000 }, async (t) => {
+test('requests and answers that arrive twice duplicate and confuse nothing', { timeout: 120_000 }, async (t) => {
   const scene = await Scene.open(t, { proxy: true });
   if (scene === null) return;
   const proxy = scene.proxy!;

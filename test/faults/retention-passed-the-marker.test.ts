@@ -1,6 +1,7 @@
 /**
- * I8: retention has taken records of the input that a task has not read. The task stops and says what is missing, at its
- * start as well as live; its position stays where it was, the others go on, and nothing it would have skipped is made up.
+ * I8: retention has removed records of the input that a task has not read. The task stops and says what is missing, at
+ * its start as well as during operation; its position does not change, the others continue, and no missing records are
+ * skipped or invented.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -14,7 +15,7 @@ const TASK = 'features.v1.activity-0';
 const INPUT = { topic: 'events', partition: 0 };
 const BEHIND = 200;
 
-/** Records that the task has not read are written, and then gone. Returns where the log begins now. */
+/** Writes records that the task does not read, and removes them. Returns the new start of the log. */
 async function lose(scene: Scene): Promise<number> {
   // Twice: the first may still be the answer to a fetch that was waiting.
   for (let i = 0; i < 2; i++) await scene.sender.send(BEHIND);
@@ -31,7 +32,7 @@ async function stopped(member: Member, earliest: number): Promise<void> {
   assert.ok(Number(sentence.exec(line.error!)![1]) < earliest);
 }
 
-/** Every commit of the task moves it; markers of the last one may still be on their way. */
+/** Every commit of the task moves the end; markers of the last one may still be on their way. */
 async function changelogEnd(scene: Scene): Promise<number> {
   const place = { topic: 'features.v1.activity-changelog', partition: 0 };
   let end = await scene.log.offsets(place);
@@ -42,7 +43,7 @@ async function changelogEnd(scene: Scene): Promise<number> {
   return end.highWatermark;
 }
 
-test('the log start passes the marker while the task is away: it stops at its start', {
+test('the log start passes the marker while the task is down: it stops at its start', {
   timeout: 120_000,
 }, async (t) => {
   const scene = await Scene.open(t);
@@ -54,7 +55,7 @@ test('the log start passes the marker while the task is away: it stops at its st
   await first.stop();
   const earliest = await lose(scene);
   const end = await changelogEnd(scene);
-  // With the folder of the first, so with a checkpoint, and with one of its own, so from the changelog.
+  // With the first one's folder, so with a checkpoint; and with a new one, so from the changelog.
   for (const name of ['one', 'two']) {
     const member = scene.start({ name });
     await stopped(member, earliest);
@@ -71,7 +72,7 @@ test('the log start passes the marker while the task is away: it stops at its st
   });
 });
 
-test('the log start passes a task that lives and is behind: it stops, the others go on', {
+test('the log start passes a running task that lags: it stops, the others continue', {
   timeout: 120_000,
 }, async (t) => {
   const scene = await Scene.open(t);

@@ -1,11 +1,11 @@
-/** I24: kill -9 of a snapshot's process at every step. It is told so, and the next one reads nothing twice. */
+/** I24: kill -9 of a snapshot's process at every step. The error is reported, and the next one reads nothing twice. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Interrupted } from '../../jobs/job.js';
 import { counting, openChildScene } from '../support/snapshots/child-scene.js';
 import { faultsOf, keysOf, put } from '../support/snapshots/counted.js';
 
-describe('the process of a snapshot killed', () => {
+describe('a killed snapshot process', () => {
   for (const [point, passing] of [
     ['capture.noted', 1],
     ['capture.read', 2],

@@ -1,6 +1,6 @@
 /**
- * I25: kill -9 of a worker between every two steps of a run. The next one goes on with the same run: one version comes of
- * it, its result is in run-results, the former version is current until then, and nothing that was captured is read again.
+ * I25: kill -9 of a worker between every two steps of a run. The next worker continues the same run: it produces one
+ * version, its result reaches run-results at least once, the previous version is current until then, and nothing captured is read again.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -29,7 +29,7 @@ import type { FaultPoint } from './harness/fault-points.js';
 const SCRIPT = new URL('../support/snapshots/worker-process.js', import.meta.url);
 const KEYS = 60;
 
-/** Where the worker is killed, and the attempt that ends the run. */
+/** The point at which the worker is killed, and the attempt that ends the run. */
 const POINTS: readonly (readonly [point: FaultPoint, attempts: number])[] = [
   ['run.leased', 1],
   ['run.started', 2],
@@ -45,7 +45,13 @@ const POINTS: readonly (readonly [point: FaultPoint, attempts: number])[] = [
   ['run.reported', 1],
 ];
 
-describe('a worker killed', () => {
+/** By then the new version is current. */
+const SWITCHED: readonly FaultPoint[] = [
+  ...(['version.decided', 'version.followed', 'run.published'] as const),
+  ...(['run.ended', 'run.result_written', 'run.reported'] as const),
+];
+
+describe('a killed worker', () => {
   let postgres: Service;
   let database: Database;
   let folder: string;
@@ -86,7 +92,7 @@ describe('a worker killed', () => {
     return rows[0]!.run_id;
   }
 
-  /** The run as the next worker has ended it. */
+  /** The run as ended by the next worker. */
   async function goneOn(runId: string): Promise<Run> {
     const next = start({ runId });
     const exit = once(next, 'exit');
@@ -116,17 +122,7 @@ describe('a worker killed', () => {
       assert.equal(signal, 'SIGKILL');
       const runId = await newestRun();
       const between = (await listVersions(database, 'faiss')).current;
-      if (
-        ![
-          'version.decided',
-          'version.followed',
-          'run.published',
-          'run.ended',
-          'run.result_written',
-          'run.reported',
-        ].includes(point)
-      )
-        assert.equal(between, before, 'the former version is current until the switch');
+      if (!SWITCHED.includes(point)) assert.equal(between, before, 'the previous version is current until the switch');
       const run = await goneOn(runId);
       assert.equal(run.run_id, runId);
       assert.equal(run.attempt, attempt);
@@ -134,17 +130,17 @@ describe('a worker killed', () => {
       await check(run, before, point === 'run.result_written' ? 2 : 1);
     });
 
-  test('in the middle of a capture: its child ends too, and the savepoint is gone on from', async (t) => {
+  test('in the middle of a capture: its child ends too, and the next one continues from the savepoint', async (t) => {
     if (process.platform !== 'linux') return t.skip('the child is found through /proc');
     const before = (await listVersions(database, 'faiss')).current;
-    // How far it is is told ten times a second at most: it must have taken a moment before it is held.
+    // Progress is reported at most ten times a second: the capture must run for a moment before it is blocked.
     const slow = { point: 'capture.read', passing: 2, does: 'block', ms: 150 } as const;
     const held = { point: 'capture.read', passing: 4, does: 'hold' } as const;
     const killed = start({ diesInCapture: true, childSteps: [slow, held] });
     const { child } = JSON.parse(await nextLine(killed)) as { child: number };
     await untilGone(child);
     const runId = await newestRun();
-    // What comes later is not in what this run has noted.
+    // Later records are not within the ends that this run has noted.
     await opened((log) => put(log, keysOf(3, 'later')));
     const run = await goneOn(runId);
     assert.equal(run.attempt, 2);

@@ -1,6 +1,6 @@
 /**
- * I1, I2: an old copy of the local disk is put back after a crash, as a restored backup or a re-attached volume is: it only
- * has more to read. Files under the wrong name are noticed and thrown away.
+ * I1, I2: an old copy of the local disk is restored after a crash, like a backup or a re-attached volume: there is only
+ * more to read. Files under the wrong name are detected and discarded.
  */
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { Scene } from './harness/scene.js';
 
 const COMMITS_BETWEEN = 30;
 
-test('a stale copy has more to read, a mixed-up one is not used', { timeout: 180_000 }, async (t) => {
+test('a stale copy only means more to read, a mixed-up one is not used', { timeout: 180_000 }, async (t) => {
   const scene = await Scene.open(t);
   if (scene === null) return;
   const parent = await mkdtemp(join(tmpdir(), 'freshet-disk-'));
@@ -42,7 +42,7 @@ test('a stale copy has more to read, a mixed-up one is not used', { timeout: 180
   assert.deepEqual(
     restores.filter(({ from }) => from !== 'checkpoint'),
     [],
-    'an old checkpoint is as good as any',
+    'an old checkpoint is as good as any other',
   );
   await scene.committed(COMMITS_BETWEEN);
   await third.kill();

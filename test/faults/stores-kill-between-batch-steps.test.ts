@@ -1,6 +1,6 @@
 /**
- * I5: kill -9 between every two steps of a sink's batch, into Redis and into Postgres. After every kill each store holds
- * exactly what the topics say below the offset at which it stands, and in the end all of it.
+ * I5: kill -9 between every two steps of a sink's batch, into Redis and into Postgres. After every kill each store
+ * holds exactly the contents of the topics below the store's offset, and in the end all of them.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -30,7 +30,7 @@ import { seed } from './harness/report.js';
 const POINTS: readonly FaultPoint[] = ['sink.opened', 'sink.batch_taken', 'sink.batch_applied', 'sink.batch_noted'];
 const STORES = ['features.v1.redis', 'features.v1.postgres'] as const;
 const CHANGES = 300;
-/** Both topics have four partitions: a publisher takes at least so many, and applies at least one batch of each. */
+/** Both topics have four partitions: a publisher takes over at least this many, and applies a batch of each. */
 const PASSING_MAX = 8;
 const SCRIPT = new URL('../support/stores/publisher-process.js', import.meta.url);
 
@@ -58,7 +58,7 @@ test('killed between any two steps of a batch', { timeout: 60_000 }, async (t) =
   await opened((log) => applyTopics(log.admin, allTopics(), { kind: log.kind }));
 
   const random = new Random(seed);
-  /** Runs a publisher to its end; whether it got through. */
+  /** Runs a publisher to its end; returns whether it finished. */
   const publish = async (steps: PublisherJob['steps']) => {
     const own = { changes: CHANGES, seed: random.below(2 ** 31), steps };
     const job: PublisherJob = { logFolder, redis: redis.options, postgresUrl: postgres.url, ...own };
@@ -96,10 +96,10 @@ test('killed between any two steps of a batch', { timeout: 60_000 }, async (t) =
       );
     });
 
-  // The first time is a rebuild: what is cut short there begins again, and claims nothing until it is whole.
+  // The first run is a rebuild: if interrupted, it starts over, and claims nothing until it is complete.
   await publish([{ point: 'sink.batch_applied', passing: 1 + random.below(PASSING_MAX), does: 'kill' }]);
   await publish([]);
-  await check('after the first time');
+  await check('after the first run');
   for (const where of STORES) {
     for (const point of POINTS) {
       const passing = 1 + random.below(PASSING_MAX);

@@ -1,4 +1,6 @@
-/** I5: the connection to Postgres is cut after a batch was committed, before the answer came. It is not applied again. */
+/**
+ * I5: the connection to Postgres is cut after a batch committed, before the answer arrived. It is not applied again.
+ */
 import { test } from 'node:test';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { silentLogger } from '../../runtime/process/logger.js';
@@ -7,7 +9,7 @@ import { CutProxy } from '../support/proxy.js';
 import { startPostgres } from '../support/services/postgres.js';
 import { loseAnswers, tableScene } from '../support/stores/sink-scene.js';
 
-test('a batch whose commit was not heard of counts once', { timeout: 30_000 }, async (t) => {
+test('a batch whose commit was not confirmed counts once', { timeout: 30_000 }, async (t) => {
   const service = await startPostgres();
   t.after(() => service.stop());
   const direct = await openPostgres({ url: service.url }, silentLogger);

@@ -1,4 +1,4 @@
-/** I12: Postgres is restarted, and then killed, while its sinks write. They wait and go on where it says it stands. */
+/** I12: Postgres is restarted, and then killed, while its sinks write. They wait and continue at its position. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { removePrivatePostgres, startPrivatePostgres } from '../../runtime/store
 import { untilGone } from '../support/processes.js';
 import { tableScene } from '../support/stores/sink-scene.js';
 
-test('a Postgres that goes away and comes back misses nothing', { timeout: 60_000 }, async (t) => {
+test('a Postgres that goes down and comes back misses nothing', { timeout: 60_000 }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'freshet-faults-postgres-'));
   const start = () => startPrivatePostgres(folder, silentLogger);
   let server = await start();

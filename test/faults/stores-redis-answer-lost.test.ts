@@ -1,4 +1,4 @@
-/** I5: the connection to Redis is cut after a batch was applied, before its answer came. It is not applied again. */
+/** I5: the connection to Redis is cut after a batch was applied, before its answer arrived. It is not applied again. */
 import { test } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openRedis } from '../../runtime/stores/redis/redis.js';
@@ -6,7 +6,7 @@ import { CutProxy } from '../support/proxy.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
 import { loseAnswers, onlineScene } from '../support/stores/sink-scene.js';
 
-test('a batch whose answer got lost on the way from Redis counts once', { timeout: 30_000 }, async (t) => {
+test('a batch whose answer from Redis was lost counts once', { timeout: 30_000 }, async (t) => {
   const redis = await OwnRedis.open();
   if (redis === null) return t.skip('no redis-server');
   t.after(() => redis.close());

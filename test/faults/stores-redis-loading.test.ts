@@ -6,10 +6,10 @@ import { openRedis } from '../../runtime/stores/redis/redis.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
 import { onlineScene } from '../support/stores/sink-scene.js';
 
-/** A setting for Redis' own tests: each key takes so many microseconds to load, and requests are answered meanwhile. */
+/** A setting for Redis's own tests: each key takes this many microseconds to load; requests are answered meanwhile. */
 const SLOWLY = ['key-load-delay 10000', 'loading-process-events-interval-bytes 1024'];
 
-test('a Redis that is still loading is waited for', { timeout: 30_000 }, async (t) => {
+test('sinks wait for a Redis that is still loading', { timeout: 30_000 }, async (t) => {
   const redis = await OwnRedis.open('appendonly no');
   if (redis === null) return t.skip('no redis-server');
   t.after(() => redis.close());

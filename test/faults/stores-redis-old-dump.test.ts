@@ -1,6 +1,6 @@
 /**
  * I5: Redis is killed and restored from an older copy of its disk, so that rows and fences go back together. Its sinks
- * go on from where the copy stands, and read nothing of what came before that again.
+ * continue from the copy's position, and read nothing before it again.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -11,7 +11,7 @@ import { FEATURE_TOPICS } from '../support/stores/feature-rows.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
 import { onlineScene } from '../support/stores/sink-scene.js';
 
-test('a Redis put back to an older copy is brought up to date from there', { timeout: 30_000 }, async (t) => {
+test('a Redis restored from an older copy is brought up to date from there', { timeout: 30_000 }, async (t) => {
   const redis = await OwnRedis.open();
   if (redis === null) return t.skip('no redis-server');
   t.after(() => redis.close());

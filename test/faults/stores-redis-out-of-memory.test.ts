@@ -1,6 +1,6 @@
 /**
  * I12: Redis has reached maxmemory and evicts nothing. It refuses whole batches, the sinks read no more than they may
- * keep waiting, and go on once there is room.
+ * buffer, and continue once there is room.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -11,7 +11,7 @@ import { OwnRedis } from '../support/stores/own-redis.js';
 import { layout, onlineScene } from '../support/stores/sink-scene.js';
 import { assertNothing, checkOnline } from '../support/stores/store-checker.js';
 
-test('a full Redis takes no half of a batch, and all of it once there is room', { timeout: 30_000 }, async (t) => {
+test('a full Redis applies no partial batch, and all of it once there is room', { timeout: 30_000 }, async (t) => {
   const redis = await OwnRedis.open();
   if (redis === null) return t.skip('no redis-server');
   t.after(() => redis.close());

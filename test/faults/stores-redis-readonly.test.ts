@@ -1,4 +1,4 @@
-/** I12: after a failover the address leads to a replica, which refuses every write. Its sinks wait for a master. */
+/** I12: after a failover the address points to a replica, which refuses every write. Its sinks wait for a master. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
@@ -7,7 +7,7 @@ import { openRedis } from '../../runtime/stores/redis/redis.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
 import { onlineScene } from '../support/stores/sink-scene.js';
 
-test('a Redis that has become a replica is waited for until it is a master again', { timeout: 30_000 }, async (t) => {
+test('sinks wait for a Redis that has become a replica until it is a master again', { timeout: 30_000 }, async (t) => {
   const redis = await OwnRedis.open();
   if (redis === null) return t.skip('no redis-server');
   t.after(() => redis.close());
@@ -24,7 +24,7 @@ test('a Redis that has become a replica is waited for until it is a master again
   assert.deepEqual(
     stores.map((one) => one.applied.length),
     applied,
-    'a replica took a batch',
+    'a replica applied a batch',
   );
   await redis.command('REPLICAOF', 'NO', 'ONE');
   await settled();

@@ -1,12 +1,12 @@
-/** I5, I12: Redis is killed, loses its disk, and comes back with nothing. Its sinks notice and write everything again. */
+/** I5, I12: Redis is killed, loses its disk, and restarts with nothing. Its sinks notice and write everything again. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openRedis } from '../../runtime/stores/redis/redis.js';
 import { OwnRedis } from '../support/stores/own-redis.js';
-import { layout, onlineScene } from '../support/stores/sink-scene.js';
+import { keys, onlineScene } from '../support/stores/sink-scene.js';
 
-test('a Redis that comes back empty is filled again', { timeout: 30_000 }, async (t) => {
+test('a Redis that restarts empty is filled again', { timeout: 30_000 }, async (t) => {
   const redis = await OwnRedis.open();
   if (redis === null) return t.skip('no redis-server');
   t.after(() => redis.close());
@@ -19,11 +19,11 @@ test('a Redis that comes back empty is filled again', { timeout: 30_000 }, async
   for (const load of [0, 200]) {
     await redis.kill();
     await redis.putBack(null);
-    // Also while records come that the sinks would go on with.
+    // Also while new records arrive.
     const writing = writer.write(load);
     await redis.start();
     await writing;
     await settled();
-    assert.ok((await store.zcard(layout.popularityAll(1))) > 50);
+    assert.ok((await store.zcard(keys.popularityAll)) > 50);
   }
 });

@@ -1,6 +1,6 @@
 /**
  * I3: two processes that both believe they own the same tasks. The later one fences the earlier one, which ends its
- * tasks, once each, because nobody confirms that they are still its own; what both have written counts once.
+ * tasks, once each, because the group does not confirm that they are still its own; what both have written counts once.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -19,7 +19,7 @@ test('two processes with the same transactional ids: the later one wins, once', 
   for (let round = 1; round <= ROUNDS; round++) {
     const next = scene.start({ name: `owner-${round}`, plan });
     await next.holds(scene.tasks);
-    // The one before finds out at its next commit, which the load makes soon.
+    // The earlier one finds out at its next commit, which the load causes soon.
     await owners.at(-1)!.holds(0);
     owners.push(next);
   }

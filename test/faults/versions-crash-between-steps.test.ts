@@ -1,7 +1,7 @@
 /**
- * I22, I23, of words and of a model's factors: a publisher is cut off between every two steps of a publication, one place
- * after the other, and comes back, or never does. The version before is served until the new one is, and nothing of what
- * was cut off stays.
+ * I22, I23, for words and for a model's factors: a publisher is cut off between every two steps of a publication, one
+ * place at a time, and returns, or never does. The previous version is served until the new one is, and nothing of the
+ * interrupted publication remains.
  */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
@@ -40,7 +40,7 @@ interface Kind {
   build(made: Scene, number: number, runId?: string): Promise<Build>;
   reading(made: Scene, keyPrefix: string): WitnessedRead;
   readonly tables: readonly string[];
-  /** Of data in the online store, all versions that are not current. */
+  /** Prefixes of data in the online store, of all versions that are not current. */
   keyPrefixes(layout: Layout, version: number): readonly string[];
 }
 
@@ -119,7 +119,7 @@ for (const [store, openStore, kind] of [...online].flatMap(([name, open]) =>
     });
 
     for (const point of PUBLISH_POINTS) {
-      test(`${point} comes back and goes on with the same version`, async (t) => {
+      test(`${point} returns and continues with the same version`, async (t) => {
         const { made, read, witness, history } = await open(t);
         const build = await kind.build(made, 2, 'cut');
         takeFaultPoints(crashAt(point));
@@ -131,7 +131,7 @@ for (const [store, openStore, kind] of [...online].flatMap(([name, open]) =>
         await witness.stop(await history.versions());
       });
 
-      test(`${point} never comes back`, async (t) => {
+      test(`${point} never returns`, async (t) => {
         const { made, quiet, read, witness, history } = await open(t);
         const build = await kind.build(made, 2, 'cut');
         takeFaultPoints(crashAt(point));
@@ -159,7 +159,7 @@ for (const [store, openStore, kind] of [...online].flatMap(([name, open]) =>
     }
 
     for (const point of REAP_POINTS)
-      test(`${point} is followed by somebody who goes on`, async (t) => {
+      test(`${point} is followed by another publisher that continues`, async (t) => {
         const { made, quiet, witness, history } = await open(t);
         for (const number of [2, 3]) await quiet.publish(await kind.build(made, number), { epoch: 1 });
         ahead.ms = WEEK_MS + 1_000;

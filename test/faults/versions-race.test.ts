@@ -1,7 +1,8 @@
 /**
- * I22, I23: eight publishers that crash and pause between every two steps, an operator who rolls back, pins and promotes,
- * two reconcilers, and lines to Redis that lose questions and answers. No reader ever sees a mixture, nothing, or an
- * older decision than one it has seen; in the end everybody has followed the last decision, and nothing is left over.
+ * I22, I23: eight publishers that crash and pause between every two steps, an operator who rolls back, pins and
+ * promotes, two reconcilers, and connections to Redis that lose requests and answers. No reader ever sees a mixture,
+ * nothing, or a decision older than one it has seen; in the end all have followed the last decision, and nothing
+ * remains.
  */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
@@ -47,7 +48,7 @@ test('a race of publishers, rollbacks and reconcilers', { timeout: 280_000 }, as
   const random = new Random(seed);
   const history = await History.record(database);
 
-  // What no crash ever touches: the first version, and the readers' way to it.
+  // Never affected by a crash: the first version, and the readers' access to it.
   const quiet = made.machine();
   await quiet.publish(await made.build(1), { epoch: 1 });
   const buildOfRow = async (version: number) => {
@@ -84,7 +85,7 @@ test('a race of publishers, rollbacks and reconcilers', { timeout: 280_000 }, as
       const mine = ++number;
       const build = await made.build(mine);
       const machine: Versions = made.machine({ store: lossy(store, random, LOST) });
-      // Whoever comes back has a lease of its own; one in four does not, and some come late with the lease they had.
+      // A publisher that returns has a new lease; one in four does not return, and some are late with their old lease.
       for (let tries = 0, right = ++epoch; tries < 4; tries++) {
         const outcome = await attempt(() => machine.publish(build, { epoch: right }));
         count(outcome);
@@ -121,12 +122,9 @@ test('a race of publishers, rollbacks and reconcilers', { timeout: 280_000 }, as
     return rows[0]!;
   };
   await events.until('the store has followed', async () => compareTokens(await heldToken(made), await headOf()) === 0);
-  await events.until(
-    'the topic tells it',
-    async () => compareTokens(await lastRelease(made.log), await headOf()) === 0,
-  );
+  await events.until('the topic has it', async () => compareTokens(await lastRelease(made.log), await headOf()) === 0);
   const { current, timeline } = await headOf();
-  assert.equal(timeline, 1, 'nobody may take a switch in progress for a database put back');
+  assert.equal(timeline, 1, 'a switch in progress must not be mistaken for a restored database');
   const reader = made.reader();
   for (const language of LANGUAGES) {
     const found = await reader.stopwords(language);
@@ -134,7 +132,7 @@ test('a race of publishers, rollbacks and reconcilers', { timeout: 280_000 }, as
     assert.equal(buildOf(found!.words), await buildOfRow(current));
   }
 
-  // A last publication with the highest lease: what died before it is given up, and leaves nothing behind.
+  // A last publication with the highest lease: whatever died before it is abandoned, and leaves nothing behind.
   await quiet.publish(await made.build(number + 1, `run-${number + 1}-last`), { epoch: ++epoch });
   ahead.ms = 61_000;
   await events.until('nothing is staged', async () => {

@@ -1,6 +1,7 @@
 /**
- * I22, I23: Redis is emptied, and put back to an older copy of its disk, while versions are read and published. Readers
- * go on with what Postgres says, never back, and Redis ends with the current version and the one before.
+ * I22, I23: Redis is emptied, and restored from an older copy of its disk, while versions are read and published.
+ * Readers continue with the state of Postgres and never go back, and Redis ends with the current version and the
+ * previous one.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -17,7 +18,7 @@ import { buildOf, heldToken, LANGUAGES, scene } from '../support/stopword-versio
 import { OwnRedis } from '../support/stores/own-redis.js';
 import { History, readingWords, Witness } from '../support/version-chaos.js';
 
-for (const fault of ['emptied', 'put back to an older copy'] as const)
+for (const fault of ['emptied', 'restored from an older copy'] as const)
   test(`a Redis that is ${fault}`, { timeout: 60_000 }, async (t) => {
     const redis = await OwnRedis.open();
     if (redis === null) return t.skip('no redis-server');
@@ -38,7 +39,7 @@ for (const fault of ['emptied', 'put back to an older copy'] as const)
     await versions.publish(await made.build(4), { epoch: 1 });
     const witnesses = [1, 2, 3].map(() => new Witness(readingWords(made.reader())));
     const events = new Events();
-    await events.until('everybody reads', () => witnesses.every(({ reads }) => reads > 5));
+    await events.until('everyone reads', () => witnesses.every(({ reads }) => reads > 5));
     for (const machine of [made.machine(), made.machine()]) await machine.start();
 
     if (copy === null) await redis.command('FLUSHALL');
@@ -50,7 +51,7 @@ for (const fault of ['emptied', 'put back to an older copy'] as const)
     const before = witnesses.map(({ reads }) => reads);
     const build = await made.build(5);
     const published = (async () => {
-      // The same run, as often as it meets the time without Redis.
+      // The same run, as often as it hits the time without Redis.
       for (;;) {
         try {
           return await versions.publish(build, { epoch: 1 });
@@ -68,7 +69,7 @@ for (const fault of ['emptied', 'put back to an older copy'] as const)
       return compareTokens(await heldToken(made).catch(() => null), head!) === 0;
     });
     assert.equal((await store.heldVersion(keys)).version, 5);
-    await events.until('the one before too', async () => (await store.get(checksumKey(keys, 4))) !== null);
+    await events.until('the previous one too', async () => (await store.get(checksumKey(keys, 4))) !== null);
     for (const language of LANGUAGES) {
       const part = await store.readPart(keys, null, language);
       assert.equal(part.found, 'whole');

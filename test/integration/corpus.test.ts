@@ -13,7 +13,7 @@ import { Codec } from '../../schemas/codec.js';
 import type { Document, Terms } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
-import { corpusTopics } from '../../topics/corpus.js';
+import { corpusSet } from '../../topics/corpus.js';
 import { documents } from '../../topics/events.js';
 import type { CorpusMemberInput, CorpusPositions } from '../bench/corpus-kafka-worker.js';
 import { type BenchDocument, benchDocuments } from '../bench/corpus-texts.js';
@@ -31,7 +31,7 @@ const ROUNDS = 2;
 const SEED = 11;
 const codec = new Codec();
 
-test('I1, I4: documents are counted exactly once on Kafka, whatever dies', { timeout: 180_000 }, async (t) => {
+test('I4, I28: documents are counted exactly once on Kafka, whatever dies', { timeout: 180_000 }, async (t) => {
   const broker = await startBroker();
   if (!(broker instanceof LocalBroker)) {
     assert.ok(!isRequired('kafka'), broker.missing);
@@ -98,7 +98,7 @@ function newest(all: readonly BenchDocument[]): Map<string, Counted> {
 
 async function readTerms(log: Log): Promise<Map<string, Counted>> {
   const shards = new Map<string, Terms>();
-  await readAll(log, corpusTopics(1).terms.name, ({ key, value }) => {
+  await readAll(log, corpusSet(1).topics.terms.name, ({ key, value }) => {
     if (value === null) shards.delete(key!);
     else shards.set(key!, codec.decode('Terms', value) as Terms);
   });

@@ -3,6 +3,7 @@
  * whoever looks into Redis, Postgres, the topics and HTTP sees the same; nobody else has lost anything; what the user
  * does afterwards counts anew. The same for a product. On the embedded log and on Kafka.
  */
+
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,7 +12,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { relativeError } from '../../publishing/audit/reference.js';
 import type { Certificate, ErasureStatus } from '../../publishing/erasure/certificate.js';
-import { Layout } from '../../publishing/layout.js';
+import { Layout, type LiveKeys } from '../../publishing/layout.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
@@ -19,6 +20,7 @@ import { removePrivateStores } from '../../runtime/stores/open-stores.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import { openRedis } from '../../runtime/stores/redis/redis.js';
 import type { Affinity, Event, EventType, Interactions, Product } from '../../schemas/records.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { Deployment } from '../support/deployment.js';
 import { Random } from '../support/random.js';
 import { type Catalogue, Reference } from '../support/reference.js';
@@ -73,7 +75,13 @@ async function everythingForgets(log: Readonly<Record<string, string>>): Promise
     const database = await openPostgres({ url: postgres.url, connectionsMax: 1 }, silentLogger);
     const store = redis === null ? null : await openRedis({ url: redis.url, keyPrefix }, silentLogger);
     try {
-      await new Scenario(deployment, environment, database, store, new Layout(keyPrefix)).play();
+      await new Scenario(
+        deployment,
+        environment,
+        database,
+        store,
+        new Layout(keyPrefix).features(featureSet(1)),
+      ).play();
     } finally {
       await database.close();
       await store?.close();
@@ -92,7 +100,7 @@ class Scenario {
   readonly #environment: Readonly<Record<string, string>>;
   readonly #database: Database;
   readonly #store: OnlineStore | null;
-  readonly #layout: Layout;
+  readonly #keys: LiveKeys;
   readonly #random = new Random(7);
   #events = 0;
   #catalogue: Catalogue = { categories: new Map(PRODUCTS.map((id) => [id, `c-${id}`])), deleted: new Set() };
@@ -102,13 +110,13 @@ class Scenario {
     environment: Readonly<Record<string, string>>,
     database: Database,
     store: OnlineStore | null,
-    layout: Layout,
+    keys: LiveKeys,
   ) {
     this.#deployment = deployment;
     this.#environment = environment;
     this.#database = database;
     this.#store = store;
-    this.#layout = layout;
+    this.#keys = keys;
   }
 
   async play(): Promise<void> {
@@ -261,8 +269,8 @@ class Scenario {
       async (table) => (await this.#database.query(`SELECT 1 FROM ${table} WHERE user_id = $1`, [id])).length > 0,
     );
     if (store !== null) {
-      rows.push(store.hgetall(this.#layout.affinityUser(1, id)).then((fields) => fields.size > 0));
-      rows.push(store.get(this.#layout.interactionsUser(1, id)).then((text) => text !== null));
+      rows.push(store.hgetall(this.#keys.affinityUser(id)).then((fields) => fields.size > 0));
+      rows.push(store.get(this.#keys.interactionsUser(id)).then((text) => text !== null));
     }
     return await Promise.all(rows);
   }
@@ -274,7 +282,7 @@ class Scenario {
     );
     if (store !== null) {
       const category = this.#catalogue.categories.get(id)!;
-      const keys = [this.#layout.popularityAll(1), this.#layout.popularityCategory(1, category)];
+      const keys = [this.#keys.popularityAll, this.#keys.popularityCategory(category)];
       rows.push(
         Promise.all(keys.map((key) => store.zscore(key, id))).then((scores) => scores.some((score) => score !== null)),
       );

@@ -1,4 +1,4 @@
-/** The exports on real Kafka and Redis: the registry's framing, and readers that go over to the next version. */
+/** The exports on real Kafka and Redis: the registry's framing, and readers that switch to the next version. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -55,7 +55,7 @@ describe('exports on Kafka', { skip: typeof found === 'string' && found }, () =>
     await broker.close();
   });
 
-  /** Redis names this version as current from now on. */
+  /** Marks this version as current in Redis from now on. */
   async function makeCurrent(version: number): Promise<void> {
     const id = { sink: `${PREFIX}versions`, topic: 'popularity', partition: 0 };
     const { epoch, nextOffset } = await redis.store.open(id);
@@ -90,7 +90,7 @@ describe('exports on Kafka', { skip: typeof found === 'string' && found }, () =>
     }
   }
 
-  it('producer: registers the schema of the topic it writes, and no other, and writes in the framing', async () => {
+  it('producer: registers only the schema of its topic, and writes in its framing', async () => {
     const producer = await createProducer({ settings: { ...settings, SCHEMA_REGISTRY_URL: registry.url } });
     const event = { event_id: 'e', user_id: 'ann', product_id: 'p', event_type: 'view' as const, ts: 1 };
     await Promise.all(Array.from({ length: 50 }, (_, i) => producer.send('events', { ...event, event_id: `e${i}` })));
@@ -110,7 +110,7 @@ describe('exports on Kafka', { skip: typeof found === 'string' && found }, () =>
     await reader.close();
   });
 
-  it('producer: a registry that is down, or refuses, is a sentence', async () => {
+  it('producer: a registry that is down, or refuses, is reported in a sentence', async () => {
     registry.failWith(503);
     const producer = await createProducer({ settings: { ...settings, SCHEMA_REGISTRY_URL: registry.url } });
     const user = { user_id: 'ann', tenant_id: 't' };
@@ -120,7 +120,7 @@ describe('exports on Kafka', { skip: typeof found === 'string' && found }, () =>
     await producer.close();
   });
 
-  it('reader: a table and the changes go over to the next version once it is current', async () => {
+  it('reader: a table and its changes switch to the next version once it is current', async () => {
     const reader = createReader({ settings });
     await assert.rejects(reader.table('popularity'), { code: 'unavailable' });
     await write(v1, { a: 1, b: 2, gone: 3 });
@@ -143,11 +143,11 @@ describe('exports on Kafka', { skip: typeof found === 'string' && found }, () =>
 
     await makeCurrent(2);
     await until('switched', () => table.version === 2 && seen.includes('v2 c=30'));
-    assert.deepEqual(scores(), ['a=10', 'c=30'], 'all of the next version, and nothing of the former one');
+    assert.deepEqual(scores(), ['a=10', 'c=30'], 'all of the next version, and nothing of the previous one');
     await write(v2, { a: null });
     await write(v1, { b: 5 });
     await until('current in v2', () => table.get('a') === undefined && seen.includes('v2 a=gone'));
-    assert.ok(!seen.includes('v1 b=5'), 'nobody follows the former version any more');
+    assert.ok(!seen.includes('v1 b=5'), 'no reader follows the previous version any more');
 
     await makeCurrent(1);
     await until('rolled back', () => table.version === 1 && table.get('b')?.score === 5);

@@ -1,4 +1,4 @@
-/** Python's faiss opens what we publish and finds the same, and we open what it writes. */
+/** I30: Python's faiss opens what we publish and finds the same, and we open what it writes. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

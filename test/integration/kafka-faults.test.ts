@@ -1,6 +1,6 @@
 /**
- * Kafka under faults, on a broker of our own: answers and requests that get lost one by one, and a broker that dies.
- * Whatever happens, records are neither lost nor doubled, and what is unknown is called so.
+ * Kafka under faults, on our own broker: requests and answers that are lost one by one, and a broker that dies. Records
+ * are never lost or duplicated, and an unknown outcome is reported as unknown.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -16,7 +16,7 @@ import { LocalBroker } from '../support/services/local-broker.js';
 
 const proxy = await FaultProxy.open();
 const broker = await startBroker({ proxy });
-const skip = broker instanceof LocalBroker ? false : `no broker to break: ${broker.missing}`;
+const skip = broker instanceof LocalBroker ? false : `no broker for fault tests: ${broker.missing}`;
 if (skip) await proxy.close();
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
@@ -66,7 +66,7 @@ describe('kafka under faults', { skip }, () => {
   };
 
   for (const fault of ['lose-request', 'lose-answer'] as const) {
-    test(`${fault} of a produce: the writer repeats it, once and in order`, async () => {
+    test(`${fault} of a produce: the writer retries, and each record is written once and in order`, async () => {
       const topic = await makeTopic();
       const writer = await log.writer([topic]);
       for (let i = 0; i < 10; i++) {
@@ -79,7 +79,7 @@ describe('kafka under faults', { skip }, () => {
       assert.deepEqual(numbers(await readAll(topic, 1, 50)), upTo(50));
     });
 
-    test(`${fault} of a produce inside a transaction: repeated, the commit holds`, async () => {
+    test(`${fault} of a produce inside a transaction: retried, the commit succeeds`, async () => {
       const topic = await makeTopic(2);
       const writer = await log.transactionalWriter(`faults-produce-${fault}`, [topic]);
       await writer.init();
@@ -94,7 +94,7 @@ describe('kafka under faults', { skip }, () => {
       for (const partition of [0, 1]) assert.deepEqual(numbers(inPartition(rows, partition)), upTo(6));
     });
 
-    test(`${fault} of the first steps of a transaction: repeated`, async () => {
+    test(`${fault} of the first steps of a transaction: retried`, async () => {
       const topic = await makeTopic();
       const writer = await log.transactionalWriter(`faults-begin-${fault}`, [topic]);
       const met = [API.FindCoordinator, API.InitProducerId, API.AddPartitionsToTxn].map((api) =>
@@ -108,7 +108,7 @@ describe('kafka under faults', { skip }, () => {
       assert.deepEqual(numbers(await readAll(topic, 1, 1)), [0]);
     });
 
-    test(`${fault} of the commit itself: called unknown, the writer is dead, a new one finds out`, async () => {
+    test(`${fault} of the commit itself: reported as unknown, the writer is dead, a new one finds the outcome`, async () => {
       const topic = await makeTopic();
       const id = `faults-end-${fault}`;
       const writer = await log.transactionalWriter(id, [topic]);
@@ -132,7 +132,7 @@ describe('kafka under faults', { skip }, () => {
       assert.deepEqual(numbers(await readAll(topic, 1, expected.length)), expected);
     });
 
-    test(`${fault} of a fetch: reading goes on without gap or repetition`, async () => {
+    test(`${fault} of a fetch: reading continues without gaps or repeats`, async () => {
       const topic = await makeTopic(2);
       const writer = await log.writer([topic]);
       const reader = log.reader(
@@ -193,7 +193,7 @@ describe('kafka under faults', { skip }, () => {
     assert.ok(performance.now() - begun < 1000);
   });
 
-  test('a produce that is never answered inside a transaction: called unknown in bounded time', async () => {
+  test('a produce that is never answered inside a transaction: reported as unknown in bounded time', async () => {
     const topic = await makeTopic();
     const writer = await log.transactionalWriter('faults-stall', [topic]);
     await writer.init();
@@ -212,7 +212,7 @@ describe('kafka under faults', { skip }, () => {
     await Promise.all([writer.close(), next.close()]);
   });
 
-  test('kill -9 of the broker while reading and writing: nothing is lost, doubled or reordered', async () => {
+  test('kill -9 of the broker while reading and writing: nothing is lost, duplicated or reordered', async () => {
     const topic = await makeTopic(2);
     const writer = await log.writer([topic]);
     const reader = log.reader(
@@ -241,7 +241,7 @@ describe('kafka under faults', { skip }, () => {
     await Promise.all([reader.close(), writer.close()]);
   });
 
-  test('a member keeps its tasks across a restart of the broker', async () => {
+  test('a member keeps its tasks through a broker restart', async () => {
     const topic = await makeTopic(2);
     const events: string[] = [];
     const membership = await log.join({

@@ -1,4 +1,4 @@
-/** The log port's conformance suite on a real Kafka. */
+/** The log port's conformance suite on a real Kafka; I3, I4 and I7 are held by its tests of these names. */
 import { after, describe } from 'node:test';
 import { loadSettings } from '../../assembly/settings.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';

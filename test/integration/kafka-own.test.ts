@@ -1,4 +1,4 @@
-/** What only a real Kafka can show: producers of other software, open transactions, groups as Kafka's tools see them. */
+/** Behaviour that only a real Kafka has: other software's producers, open transactions, groups in Kafka's tools. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
@@ -61,7 +61,7 @@ describe('kafka only', { skip }, () => {
   };
 
   describe('transactions of others', () => {
-    test('an open one holds the stable end back, an aborted one is passed over', async () => {
+    test('I4: an open one holds back the last stable offset, an aborted one is skipped', async () => {
       const topic = await makeTopic('open');
       const place = { topic, partition: 0 };
       const writer = await log.writer([topic]);
@@ -86,7 +86,7 @@ describe('kafka only', { skip }, () => {
       await transaction.abort();
       await producer.disconnect();
       assert.deepEqual(values(await readRows(committed, 1)), ['between']);
-      await eventually('the position passes over the marker', async () => {
+      await eventually('the position skips the marker', async () => {
         await committed.poll();
         return committed.position(place) === 5;
       });
@@ -113,7 +113,7 @@ describe('kafka only', { skip }, () => {
       await producer.disconnect().catch(() => undefined);
     });
 
-    test('our writer is fenced by other software with its id', async () => {
+    test('I3: our writer is fenced by other software with its id', async () => {
       const topic = await makeTopic('taken');
       const id = unique('id');
       const writer = await log.transactionalWriter(id, [topic]);
@@ -130,7 +130,7 @@ describe('kafka only', { skip }, () => {
     });
   });
 
-  test('a record that the topic does not take is refused with a sentence, and its transaction is ended', async () => {
+  test('a record that the topic refuses is reported with a sentence, and its transaction is ended', async () => {
     const topic = unique('small');
     const settings = { 'max.message.bytes': '2000' };
     await log.admin.createTopic({
@@ -153,7 +153,7 @@ describe('kafka only', { skip }, () => {
     await transactional.init();
     transactional.add(topic, null, Buffer.alloc(3000));
     await assert.rejects(transactional.commit(), (error) => hasCode(error, 'record_too_large'));
-    await eventually('nothing holds readers back', async () => {
+    await eventually('no transaction holds readers back', async () => {
       const { lastStable, highWatermark } = await log.offsets({ topic, partition: 0 });
       return lastStable === highWatermark;
     });
@@ -223,7 +223,7 @@ describe('kafka only', { skip }, () => {
         );
       };
 
-    test('six tasks among two, three and two members: each keeps what it can', async () => {
+    test('six tasks among two, three and two members: each keeps as many as possible', async () => {
       const topic = await makeTopic('sticky', 6);
       const group = unique('group');
       const first = await Member.join(group, topic);
@@ -243,7 +243,7 @@ describe('kafka only', { skip }, () => {
       await second.membership.leave();
       await eventually('two share again', shared([first, third]));
       assert.deepEqual(first.held.slice(0, 2), [0, 1]);
-      for (const task of [2, 5]) assert.ok(third.held.includes(task), 'the third keeps what it had');
+      for (const task of [2, 5]) assert.ok(third.held.includes(task), 'the third keeps its tasks');
       const again = await Member.join(group, topic);
       await eventually('three share again', shared([first, third, again]));
       for (const member of [first, third, again]) await member.membership.leave();
@@ -254,7 +254,7 @@ describe('kafka only', { skip }, () => {
       const topic = await makeTopic('silent', 4);
       const group = unique('group');
       const first = await Member.join(group, topic, 4);
-      // Its connections end without a word, as if its machine had.
+      // Its connections end silently, as if its machine had failed.
       const { seeds, ...options } = connectionOptions(loadSettings({ KAFKA_BROKERS: brokers }), silentLogger);
       const cluster = await Cluster.open(seeds, options);
       const join = (membership: MembershipOptions) => KafkaMembership.join(cluster, membership, silentLogger);
@@ -265,7 +265,7 @@ describe('kafka only', { skip }, () => {
       await first.membership.leave();
     });
 
-    test('a member that the group has dropped gives up, and joins again as a new one', async () => {
+    test('a member dropped by the group gives up its tasks, and joins again as a new one', async () => {
       const topic = await makeTopic('dropped', 3);
       const group = unique('group');
       const member = await Member.join(group, topic, 3);
@@ -303,7 +303,7 @@ describe('kafka only', { skip }, () => {
       await membership.leave();
     });
 
-    test('leaving while the others keep the group waiting does not wait for them', async () => {
+    test('leaving does not wait for other members that keep the group waiting', async () => {
       const topic = await makeTopic('impatient', 2);
       const group = unique('group');
       let release: () => void = () => undefined;

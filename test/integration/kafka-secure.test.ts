@@ -1,4 +1,4 @@
-/** TLS and SASL as the settings name them, against a broker that asks for both. */
+/** TLS and SASL as in the settings, against a broker that requires both. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -31,7 +31,7 @@ async function start(): Promise<LocalBroker | { missing: string }> {
     await run('keytool', ['-genkeypair', '-storetype', 'PKCS12', ...subject, ...common]);
     await run('keytool', ['-exportcert', '-rfc', '-file', caFile, ...common]);
   } catch {
-    return { missing: 'there is no keytool in PATH to make a certificate with' };
+    return { missing: 'there is no keytool in PATH to create a certificate' };
   }
   const security = 'org.apache.kafka.common.security';
   const listener = 'listener.name.sasl_ssl';
@@ -104,7 +104,7 @@ describe('kafka with TLS and SASL', { skip }, () => {
     });
   }
 
-  test('a certificate that nobody vouches for is a connection error that says so', async () => {
+  test('an untrusted certificate is a connection error that says so', async () => {
     const { KAFKA_SSL_CA_FILE: _, ...without } = environment('plain');
     await assert.rejects(
       openKafkaLog(loadSettings(without), silentLogger),
@@ -112,7 +112,7 @@ describe('kafka with TLS and SASL', { skip }, () => {
     );
   });
 
-  test('a TLS file that is not there is a wrong setting', async () => {
+  test('a missing TLS file is a settings error', async () => {
     await assert.rejects(
       open('plain', { KAFKA_SSL_CA_FILE: join(folder, 'nowhere.pem') }),
       (error) => hasCode(error, 'settings') && /KAFKA_SSL_CA_FILE.*nowhere\.pem/.test(String(error)),

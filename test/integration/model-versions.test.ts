@@ -185,7 +185,7 @@ for (const [kind, openStore] of online)
       await assert.rejects(reader.userFactors('ada', 1), withCode('unavailable', /no such version of als \(1\)/));
     });
 
-    test('who asked to be forgotten is passed over in every version made before, in both stores', async (t) => {
+    test('I15: who asked to be forgotten is passed over in every version made before, in both stores', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       const { layout, store } = made;

@@ -129,7 +129,7 @@ describe('models, embedded', () => {
     return [...newest.values()].filter((items) => items === 10).length;
   };
 
-  it('recommends what a user’s like look at, without what the user has bought', async () => {
+  it('I34: recommends what a user’s like look at, without what the user has bought', async () => {
     for (const user of [0, 1, 7]) {
       const bought = historyOf(user)[0]!.product_id;
       const path = `/v1/users/u${user}/recommendations`;
@@ -143,7 +143,7 @@ describe('models, embedded', () => {
     }
   });
 
-  it('gives an unknown user popular products', async () => {
+  it('I34: gives an unknown user popular products', async () => {
     const { fallback, items } = await answer('/v1/users/nobody/recommendations?limit=4');
     assert.equal(fallback, 'popularity');
     const popular = await answer('/v1/popular?limit=4');
@@ -169,7 +169,7 @@ describe('models, embedded', () => {
     for (const { product_id } of items) assert.ok(product_id.startsWith('lamp'), product_id);
   });
 
-  it('passes over a product from its deletion on, in the versions there are, until it is put again', async () => {
+  it('I35: passes over a product from its deletion on, in the versions there are, until it is put again', async () => {
     const gone = productId(2);
     const paths = [
       '/v1/users/u0/recommendations?limit=1000&include_seen=true',
@@ -223,7 +223,7 @@ describe('models, embedded', () => {
     };
   }
 
-  it('changes over to new versions and back under load without failing one request', async () => {
+  it('I33: changes over to new versions and back under load without failing one request', async () => {
     const versions = new Set<string>();
     const busy = load((path, response, body) => {
       assert.equal(response.status, 200, `${path}: ${JSON.stringify(body)}`);

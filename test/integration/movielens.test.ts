@@ -66,7 +66,7 @@ async function prepare(): Promise<{ files: MovieLensFiles; stage: Stage } | stri
 
 const prepared = await prepare();
 
-describe('MovieLens 100 K over real Kafka', { skip: typeof prepared === 'string' && prepared }, () => {
+describe('I1: MovieLens 100 K over real Kafka', { skip: typeof prepared === 'string' && prepared }, () => {
   const { files, stage } = prepared as Exclude<typeof prepared, string>;
   let folder: string;
   let running: RunningFreshet;

@@ -1,4 +1,4 @@
-/** The page in a real browser, where one is installed: what it draws, what a click does, how it fits a phone. */
+/** The page in a real browser, if one is installed: what it draws, what a click does, how it fits a phone. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Event } from '../../schemas/records.js';
@@ -27,7 +27,7 @@ function stock({ readers }: Fixture): void {
   readers.users.set('u-000042', { userId: 'u-000042', asOf: NOW_MS, version: 1, scores });
 }
 
-/** The stocked shop on a page; null without a browser. */
+/** The page with a demo shop; null without a browser. */
 async function show(context: TestContext, width = 1280, height = 900) {
   const shown = await showPage(context, { width, height, stock });
   await shown?.open();
@@ -48,7 +48,7 @@ async function nextEvent({ log, codec }: Fixture): Promise<Event> {
   }
 }
 
-test('the page draws the ranking, a taste, the figures and the state, without a complaint', async (context) => {
+test('the page draws the ranking, a taste, the figures and the state, without errors', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab } = shown;
@@ -75,7 +75,7 @@ test('the page draws the ranking, a taste, the figures and the state, without a 
   assert.deepEqual(tab.complaints, []);
 });
 
-test('a click on Buy sends an event and tells when it can be read', async (context) => {
+test('a click on Buy sends an event and shows when it can be read', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab, fixture } = shown;
@@ -92,11 +92,11 @@ test('a click on Buy sends an event and tells when it can be read', async (conte
     `/^Bought by u-000042, counted, and readable after/.test(document.getElementById('outcome').textContent)`,
   );
   await tab.until(`document.querySelector('#ranking-rows tr').textContent.includes('garden-plain-thing-5')`);
-  await tab.until(`document.getElementById('outcome').textContent.endsWith('It went from place 5 to 1.')`);
+  await tab.until(`document.getElementById('outcome').textContent.endsWith('It moved from place 5 to 1.')`);
   assert.deepEqual(tab.complaints, []);
 });
 
-test('a category narrows the ranking; a guest without a past is told so', async (context) => {
+test('a category narrows the ranking; a guest without events gets a note', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab } = shown;
@@ -109,7 +109,7 @@ test('a category narrows the ranking; a guest without a past is told so', async 
   })()`);
   await tab.until(`document.querySelectorAll('#ranking-rows tr').length === 10`);
   assert.equal(await tab.value(`document.querySelector('#ranking-rows .name').textContent`), 'coffee-plain-thing-1');
-  await tab.until(`/^Nothing is known of guest-/.test(document.getElementById('taste-note').textContent)`);
+  await tab.until(`/^Nothing is known about guest-/.test(document.getElementById('taste-note').textContent)`);
 });
 
 test('on a phone nothing is cut off and every field can be reached', async (context) => {
@@ -130,7 +130,7 @@ test('on a phone nothing is cut off and every field can be reached', async (cont
   assert.deepEqual(small, [], 'targets are at least 24 pixels high (WCAG 2.5.8)');
 });
 
-test('a server that goes away is told, and its return too', async (context) => {
+test('the page shows when the server is unreachable, and when it is back', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab, fixture } = shown;

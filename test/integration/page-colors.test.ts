@@ -1,4 +1,4 @@
-/** Contrast of every pair of colours that the style sheet lets meet, in the light and in the dark (WCAG 2.2, level AA). */
+/** Contrast of all pairs of colours that meet in the style sheet, in the light and dark themes (WCAG 2.2, level AA). */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,14 +11,14 @@ type Rgb = readonly [number, number, number];
 const css = readFileSync(join(WEB_FOLDER, 'style.css'), 'utf8');
 const [light, dark] = themes(css);
 
-/** Text on what lies behind it. */
+/** Text colours on their background. */
 const TEXT: readonly (readonly [string, string])[] = [
   ...['ink', 'ink-2', 'accent', 'up', 'down'].flatMap((text) => [[text, 'paper'] as const, [text, 'raised'] as const]),
   ['accent-ink', 'accent'],
   ['river-ink', 'river'],
   ['river-ink-2', 'river'],
 ];
-/** Lines, dots and frames that carry meaning. */
+/** Lines, dots and frames that convey meaning. */
 const GRAPHICS: readonly (readonly [string, string])[] = [
   ...['accent', 'amber', 'violet', 'rose', 'blue', 'focus'].map((line) => [line, 'paper'] as const),
   ...['flow', 'good', 'warn', 'bad'].map((line) => [line, 'river'] as const),
@@ -63,7 +63,7 @@ function contrast(a: Rgb, b: Rgb): number {
   return (high! + 0.05) / (low! + 0.05);
 }
 
-test('the formula is the one of the standard', () => {
+test('the formula is that of the standard', () => {
   assert.equal(contrast(rgb('#000'), rgb('#ffffff')), 21);
   assert.ok(Math.abs(contrast(rgb('#777777'), rgb('#ffffff')) - 4.48) < 0.01);
 });
@@ -72,14 +72,14 @@ for (const [name, theme] of [
   ['light', light],
   ['dark', dark],
 ] as const) {
-  test(`${name}: text stands out from its ground by 4.5`, () => {
+  test(`${name}: text has a contrast of 4.5 with its background`, () => {
     for (const [text, ground] of TEXT) {
       const ratio = contrast(rgb(theme[text]!), rgb(theme[ground]!));
       assert.ok(ratio >= 4.5, `--${text} on --${ground}: ${ratio.toFixed(2)}`);
     }
   });
 
-  test(`${name}: text stands out on the marked row and under the pointer too`, () => {
+  test(`${name}: text also has enough contrast on the marked row and under the pointer`, () => {
     const marked = mix(rgb(theme['accent']!), rgb(theme['paper']!), 0.09);
     for (const text of ['ink', 'ink-2', 'up', 'down', 'accent']) {
       const ratio = contrast(rgb(theme[text]!), marked);
@@ -87,7 +87,7 @@ for (const [name, theme] of [
     }
   });
 
-  test(`${name}: lines and marks stand out by 3, frames of fields too`, () => {
+  test(`${name}: lines, marks and frames of fields have a contrast of 3`, () => {
     for (const [line, ground] of GRAPHICS) {
       const ratio = contrast(rgb(theme[line]!), rgb(theme[ground]!));
       assert.ok(ratio >= 3, `--${line} on --${ground}: ${ratio.toFixed(2)}`);
@@ -105,14 +105,14 @@ const FIELD_FRAME_SHARE = (() => {
   return Number(match[1]) / 100;
 })();
 
-test('colours are named once: no rule brings one of its own', () => {
+test('colours are defined once: no rule has its own', () => {
   const rules = css.replaceAll(/:root\s*\{[^}]*\}/g, '');
   const own = [...rules.matchAll(/#[0-9a-f]{3,8}\b/gi)].map((match) => match[0]);
-  // A shadow and the veil behind a dialog are no grounds for text.
+  // A shadow, and the veil behind a dialog, are not backgrounds of text.
   assert.deepEqual(own.sort(), ['#0005', '#0a1413b3']);
 });
 
-test('motion is for those who have not asked for calm', () => {
+test('there is no motion for users who prefer reduced motion', () => {
   const outside = css.replaceAll(
     /@media \(prefers-reduced-motion: no-preference\)\s*\{(?:[^{}]*\{[^}]*\})*[^{}]*\}/g,
     '',

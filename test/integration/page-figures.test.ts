@@ -1,4 +1,4 @@
-/** What the page computes from the answers of the API, without a browser. */
+/** Values that the page computes from the answers of the API, tested without a browser. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -28,7 +28,7 @@ interface Overview {
 }
 type Readiness = { readonly status: string; readonly waiting?: readonly string[] } | null;
 
-/** The page's scripts are no part of the compiled source: they are loaded as the browser does. */
+/** The page's scripts are not part of the compiled source: they are loaded as the browser loads them. */
 const load = async <T>(name: string) => (await import(pathToFileURL(join(WEB_FOLDER, name)).href)) as T;
 
 const format = await load<{
@@ -49,7 +49,7 @@ const { healthOf } = await load<{
   healthOf(overview: Overview | null, readiness: Readiness): { state: string; text: string };
 }>('health.js');
 
-test('numbers and times read well', () => {
+test('numbers and times are formatted for people', () => {
   assert.equal(format.count(1234567), '1,234,567');
   assert.equal(format.score(12.34), '12.3');
   assert.equal(format.score(12345.6), '12,346');
@@ -69,7 +69,7 @@ test('numbers and times read well', () => {
   assert.equal(format.timeOfDay('never'), '');
 });
 
-test('ids are told in pieces, and no id is lost', () => {
+test('ids are split into pieces, and no part is lost', () => {
   assert.deepEqual(format.splitId('garden-cedar-planter-12', 'garden'), ['garden-', 'cedar-planter', '-12']);
   assert.deepEqual(format.splitId('SKU 4711', 'garden'), ['', 'SKU 4711', '']);
   assert.deepEqual(format.splitId('garden-7', 'garden'), ['', 'garden-7', '']);
@@ -89,7 +89,7 @@ test('percentages add up to exactly 100.0', () => {
   }
 });
 
-test('movement is told against a minute ago, or as far back as the page has looked', () => {
+test('movement is relative to a minute ago, or to when the page was opened', () => {
   const memory = new RankingMemory();
   assert.equal(memory.moves().size, 0);
   assert.equal(memory.spanSeconds, 0);
@@ -103,10 +103,10 @@ test('movement is told against a minute ago, or as far back as the page has look
   assert.deepEqual(memory.moves().get('d'), { place: 4, score: 70, move: null, gain: null });
   for (let second = 11; second <= 80; second++) memory.add(second * 1_000, list('b', 'a', 'd', 'c'));
   assert.equal(memory.spanSeconds, 60);
-  assert.equal(memory.moves().get('b')!.move, 0, 'what happened before a minute is no news');
+  assert.equal(memory.moves().get('b')!.move, 0, 'older changes do not count');
 });
 
-test('a memory forgets after two minutes', () => {
+test('rankings are dropped after two minutes', () => {
   const memory = new RankingMemory();
   for (let second = 0; second < 1_000; second++) memory.add(second * 1_000, [{ product_id: 'a', score: second }]);
   const course = memory.course('a');
@@ -115,7 +115,7 @@ test('a memory forgets after two minutes', () => {
   assert.deepEqual(memory.course('unknown'), []);
 });
 
-test('a small line stays within its box and does not blow up noise', () => {
+test('a sparkline stays within its box and does not magnify noise', () => {
   assert.equal(sparkline([[0, 5]], 0, 96, 24), '');
   const points = (course: readonly [number, number][]) =>
     sparkline(course, course.at(-1)![0], 96, 24)
@@ -131,7 +131,7 @@ test('a small line stays within its box and does not blow up noise', () => {
   assert.ok(Math.max(...heights) - Math.min(...heights) < 1);
 });
 
-test('the state is told in one word and one sentence', () => {
+test('the state is one word and one sentence', () => {
   const fine: Overview = {
     events: { rate_per_second: 20 },
     lag: { activity: 3, popularity: 1 },
@@ -139,7 +139,7 @@ test('the state is told in one word and one sentence', () => {
   };
   const ready = { status: 'ready' };
   assert.deepEqual(healthOf(fine, ready), { state: 'live', text: 'Live' });
-  assert.deepEqual(healthOf(fine, null), { state: 'live', text: 'Live' }, 'a probe that got lost is no news');
+  assert.deepEqual(healthOf(fine, null), { state: 'live', text: 'Live' }, 'a lost probe changes nothing');
   assert.equal(healthOf(null, null).state, 'unreachable');
   assert.deepEqual(healthOf(fine, { status: 'waiting', waiting: ['the history'] }), {
     state: 'starting',
@@ -152,5 +152,5 @@ test('the state is told in one word and one sentence', () => {
     'Behind by 42.0\u00a0s',
   );
   const busy = { ...fine, events: { rate_per_second: 40_000 }, lag: { activity: 20_000, popularity: 0 } };
-  assert.equal(healthOf(busy, ready).state, 'live', 'half a second of work is not behind');
+  assert.equal(healthOf(busy, ready).state, 'live', 'half a second of work does not count as behind');
 });

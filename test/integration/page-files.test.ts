@@ -1,4 +1,4 @@
-/** The page as the server hands it out: every file it names is there, and nothing in it needs more than the policy allows. */
+/** The page as served: every file it names exists, and nothing in it needs more than the policy allows. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
@@ -16,7 +16,7 @@ async function open(context: Parameters<typeof servingFixture>[0]) {
   };
 }
 
-/** Everything that index.html and, from there, scripts and style sheets ask for. */
+/** Everything requested by index.html and, from there, by scripts and style sheets. */
 async function reachable(get: Awaited<ReturnType<typeof open>>): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const ask = ['/'];
@@ -37,7 +37,7 @@ const attributes = (html: string) =>
 const imports = (script: string) => [...script.matchAll(/^import\b[^']*'([^']+)'/gm)].map((match) => match[1]!);
 const cssUrls = (css: string) => [...css.matchAll(/url\(\s*["']?([^"')]+)/g)].map((match) => match[1]!);
 
-test('every file the page asks for is there, none is left over, and together they are small', async (context) => {
+test('every requested file exists, none is unused, and together they are small', async (context) => {
   const get = await open(context);
   const files = await reachable(get);
   const types: Record<string, RegExp> = { js: /^text\/javascript/, css: /^text\/css/, svg: /^image\/svg/ };
@@ -50,7 +50,7 @@ test('every file the page asks for is there, none is left over, and together the
   }
   assert.ok(bytes < 100_000, `${bytes} bytes besides the chart library`);
   for (const name of readdirSync(WEB_FOLDER))
-    if (name !== 'index.html') assert.ok(files.has(`/assets/${name}`), `nothing asks for ${name}`);
+    if (name !== 'index.html') assert.ok(files.has(`/assets/${name}`), `nothing requests ${name}`);
 });
 
 test('nothing is inline and nothing comes from elsewhere', async (context) => {
@@ -65,7 +65,7 @@ test('nothing is inline and nothing comes from elsewhere', async (context) => {
   for (const [url, text] of files) {
     if (UPLOT.test(url)) continue;
     const outside = [...text.matchAll(/\bhttps?:\/\/[^\s"'<>]+/g)].map((match) => match[0]);
-    // The name of the SVG namespace is no address.
+    // The name of the SVG namespace is not an address.
     assert.deepEqual(
       outside.filter((address) => address !== 'http://www.w3.org/2000/svg'),
       [],
@@ -78,7 +78,7 @@ test('nothing is inline and nothing comes from elsewhere', async (context) => {
 test('scripts and page agree on ids', async (context) => {
   const files = await reachable(await open(context));
   const ids = [...files.get('/')!.matchAll(/\bid="([^"]+)"/g)].map((match) => match[1]!);
-  assert.equal(new Set(ids).size, ids.length, 'an id stands twice');
+  assert.equal(new Set(ids).size, ids.length, 'an id occurs twice');
   let asked = 0;
   for (const [url, text] of files) {
     for (const [, id] of text.matchAll(/byId\('([^']+)'\)/g)) {
@@ -89,7 +89,7 @@ test('scripts and page agree on ids', async (context) => {
   assert.ok(asked > 20);
 });
 
-test('the page can be read, and used without seeing it', async (context) => {
+test('the page is readable, and can be used without seeing it', async (context) => {
   const html = (await (await open(context))('/')).text;
   assert.match(html, /<html lang="en">/);
   assert.match(html, /<meta name="viewport" content="width=device-width, initial-scale=1">/);

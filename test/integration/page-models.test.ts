@@ -1,4 +1,4 @@
-/** What models find, on the page, in a real browser. */
+/** Results of models on the page, in a real browser. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FreshetError } from '../../runtime/process/errors.js';
@@ -33,13 +33,13 @@ async function show(context: Parameters<typeof showPage>[0]) {
 const textOf = (tab: Tab, selector: string) =>
   tab.value<string>(`document.querySelector(${JSON.stringify(selector)}).textContent.trim()`);
 
-test('a user’s recommendations and products like the watched one are shown, and a click goes on from there', async (context) => {
+test('a user’s recommendations and products like the watched one are shown, and a click continues from there', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab, fixture } = shown;
   await tab.until(`document.querySelectorAll('#recommended-items li').length === 2`);
   assert.equal(await textOf(tab, '#recommended-whom'), 'u-000042');
-  assert.match(await textOf(tab, '#recommended-note'), /without what was bought\. Model version 7\.$/);
+  assert.match(await textOf(tab, '#recommended-note'), /without purchased products\. Model version 7\.$/);
   assert.equal(await textOf(tab, '#similar-items li:first-child .name'), 'garden-cedar-planter-12');
   assert.equal(await textOf(tab, '#similar-items li:first-child .value'), '0.80');
   await tab.value(`document.querySelector('#recommended-items [data-product="bath-soap-1"]').click()`);
@@ -48,11 +48,11 @@ test('a user’s recommendations and products like the watched one are shown, an
   assert.ok(fixture.models.asked.some(([what, id]) => what === 'similar' && id === 'bath-soap-1'));
 });
 
-test('a search is asked for as it is typed, and its faults are told', async (context) => {
+test('a search runs while typing, and its errors are shown', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab, fixture } = shown;
-  assert.match(await textOf(tab, '#search-note'), /^Type what you look for/);
+  assert.match(await textOf(tab, '#search-note'), /^Type what you are looking for/);
   await tab.value(`(() => {
     const input = document.getElementById('query');
     input.value = ' cedar planter ';
@@ -66,7 +66,7 @@ test('a search is asked for as it is typed, and its faults are told', async (con
   assert.equal(await tab.value(`document.querySelectorAll('#search-items li').length`), 0);
 });
 
-test('popular products that stand in are told as such', async (context) => {
+test('popular products as a fallback are shown as such', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab, fixture } = shown;
@@ -75,7 +75,7 @@ test('popular products that stand in are told as such', async (context) => {
   await tab.until(`document.getElementById('recommended-note').textContent.startsWith('Popular products')`);
 });
 
-test('figures of a model stand beside those of popularity, and a stand-in for a model is told loudly', async (context) => {
+test('figures of a model are next to those of popularity, and the hashed model has a loud warning', async (context) => {
   const shown = await showPage(context, { stock });
   if (shown === null) return;
   const { tab, fixture } = shown;
@@ -91,7 +91,7 @@ test('figures of a model stand beside those of popularity, and a stand-in for a 
   };
   await shown.open();
   await tab.until(`!document.getElementById('found-warning').hidden`);
-  assert.match(await textOf(tab, '#found-warning'), /compared by their letters, so synonyms do not meet/);
+  assert.match(await textOf(tab, '#found-warning'), /compared by their letters, so synonyms do not match/);
   await tab.until(`document.querySelector('[data-artefact="als"]') !== null`);
   await tab.value(`document.querySelector('[data-artefact="als"]').click()`);
   await tab.until(`document.querySelectorAll('#version-rows .quality li').length === 2`);

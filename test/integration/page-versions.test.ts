@@ -1,4 +1,4 @@
-/** Versions, runs and stopwords on the page, in a real browser: what is drawn, what a click asks for, what it tells. */
+/** Versions, runs and stopwords on the page, in a real browser: what is drawn, what a click does, what it reports. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { showPage, type Tab } from '../support/browser.js';
@@ -28,7 +28,7 @@ const textsOf = (tab: Tab, selector: string) =>
     `[...document.querySelectorAll(${JSON.stringify(selector)})].map((one) => one.textContent.trim())`,
   );
 
-/** Clicks a button of a version, and answers the question that follows. */
+/** Clicks a button of a version, and answers the question that appears. */
 async function act(tab: Tab, what: string, version: number, answer: 'yes' | 'cancel'): Promise<string> {
   await tab.value(`document.querySelector('[data-act="${what}"][data-version="${version}"]').click()`);
   await tab.until(`document.getElementById('confirm-dialog').open`);
@@ -42,7 +42,7 @@ async function act(tab: Tab, what: string, version: number, answer: 'yes' | 'can
   return question;
 }
 
-test('versions are listed with their state, and what is current is told', async (context) => {
+test('versions are listed with their state, and the current one is marked', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab } = shown;
@@ -53,17 +53,21 @@ test('versions are listed with their state, and what is current is told', async 
     await textOf(tab, '#version-rows .counts'),
     /^1,234 words, 2 languages, 2,200 documents\s+2 checks passed/,
   );
-  assert.deepEqual(await textsOf(tab, '#version-rows tr:nth-child(3) button'), [], 'what is gone cannot be chosen');
+  assert.deepEqual(
+    await textsOf(tab, '#version-rows tr:nth-child(3) button'),
+    [],
+    'a deleted version cannot be chosen',
+  );
   await tab.value(`document.querySelector('[data-artefact="popularity"]').click()`);
   await tab.until(`document.querySelectorAll('#version-rows tr').length === 1`);
   const back = `document.querySelector('[data-act="rollback"]')`;
   assert.equal(await tab.value(`${back}.disabled`), true);
   assert.equal(await tab.value(`${back}.title`), 'There is no earlier version to go back to.');
-  assert.equal(await tab.value(`document.getElementById('run-buttons').hidden`), true, 'no job makes these');
+  assert.equal(await tab.value(`document.getElementById('run-buttons').hidden`), true, 'no job makes these versions');
   assert.deepEqual(tab.complaints, []);
 });
 
-test('a rollback is asked about, done, and told; a question that is declined changes nothing', async (context) => {
+test('a rollback is confirmed, done, and reported; a declined question changes nothing', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab, fixture } = shown;
@@ -79,11 +83,11 @@ test('a rollback is asked about, done, and told; a question that is declined cha
   await tab.until(`document.querySelector('#version-rows .chips').textContent === 'current'`);
   await act(tab, 'pin', 3, 'yes');
   await tab.until(`document.querySelector('#version-rows .chips').textContent === 'currentpinned'`);
-  assert.equal(await act(tab, 'unpin', 3, 'yes'), 'Let go of version 3 of stopwords?');
+  assert.equal(await act(tab, 'unpin', 3, 'yes'), 'Unpin version 3 of stopwords?');
   await tab.until(`document.querySelector('#version-rows .chips').textContent === 'current'`);
 });
 
-test('a run shows how far it is, and what it would change', async (context) => {
+test('a run shows its progress, and what it would change', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab, fixture } = shown;
@@ -101,7 +105,7 @@ test('a run shows how far it is, and what it would change', async (context) => {
   assert.deepEqual(fixture.runs.asked, [{ job: 'stopwords', dryRun: true, by: 'api' }]);
 });
 
-test('a new version appears by itself, its words too; a failed run says why', async (context) => {
+test('a new version appears by itself, with its words; a failed run says why', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab, fixture } = shown;
@@ -125,7 +129,7 @@ test('a new version appears by itself, its words too; a failed run says why', as
   );
 });
 
-test('stopwords are shown per language, fifty at the most', async (context) => {
+test('stopwords are shown per language, fifty at most', async (context) => {
   const shown = await show(context);
   if (shown === null) return;
   const { tab } = shown;

@@ -1,4 +1,4 @@
-/** Arrays in the binary form of Postgres: every type, nulls, nothing at all, and what would need quoting as text. */
+/** Arrays in Postgres's binary format: every type, nulls, empty arrays, and values that would need quoting as text. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
@@ -49,7 +49,7 @@ describe('an array parameter', () => {
         );
       });
 
-  test('holds no NUL: Postgres says so', async () => {
+  test('may not contain NUL: Postgres says so', async () => {
     const parameter = arrayParameter('text', ['a\0b'], (value) => value);
     await assert.rejects(database.query('SELECT $1::text[]', [parameter]), /22021/);
   });

@@ -1,4 +1,4 @@
-/** The database port on the Postgres at hand, and on the one that comes as a package. */
+/** The database port on the available Postgres, and on the one in the package. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const folder = await mkdtemp(join(tmpdir(), 'freshet-postgres-package-'));
 const packaged = await packagedPostgres(await programCache(folder), runsAsRoot());
 await rm(folder, { recursive: true, force: true });
 
-// All servers before the first suite: a suite that ends while the file still waits ends the file, hooks and all.
+// Start all servers before the first suite: a suite that ends while the file still waits ends the file with its hooks.
 const atHand = await startPostgres();
 const own = packaged === null ? null : await startOwnPostgres('package');
 after(async () => {

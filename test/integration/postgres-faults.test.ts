@@ -1,4 +1,4 @@
-/** What a caller is told when Postgres is away, slow, or ends a connection. */
+/** Errors that a caller gets when Postgres is down, slow, or ends a connection. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type ErrorCode, FreshetError, isTransient } from '../../runtime/process/errors.js';
@@ -18,7 +18,7 @@ const withCode = (code: ErrorCode) => (error: unknown) => {
 describe('faults of Postgres', () => {
   let service: Service;
   let database: Database;
-  /** Another pool, from which connections of the first are ended. */
+  /** Another pool, used to end connections of the first. */
   let other: Database;
 
   before(async () => {
@@ -55,13 +55,13 @@ describe('faults of Postgres', () => {
     assert.ok(!postgresAddress({ url: wrong.href }).includes('secret'));
   });
 
-  test('a statement over its time is ended by the server, and the connection serves on', async () => {
+  test('the server ends a statement that takes too long, and the connection stays usable', async () => {
     await assert.rejects(database.query('SELECT pg_sleep(30)'), withCode('timeout'));
     await database.ping();
   });
 
-  test('a server that does not answer at all is given up a little later', async () => {
-    // The server ends its own statements in time: one that it is told to let run stands for a server that hangs.
+  test('a server that does not answer at all is abandoned a little later', async () => {
+    // The server ends its own statements in time: one that is allowed to run stands for a server that hangs.
     const hanging = database.transaction(async (connection) => {
       await connection.execute('SET LOCAL statement_timeout = 0');
       await connection.query('SELECT pg_sleep(10)');
@@ -70,14 +70,14 @@ describe('faults of Postgres', () => {
     await database.ping();
   });
 
-  test('an idle connection that the server ends is nobody’s error', async () => {
+  test('an idle connection that the server ends causes no error', async () => {
     const pid = await pidOf(database);
     await other.query('SELECT pg_terminate_backend($1::int, 5000)', [pid]);
     const next = await pidOf(database);
     assert.notEqual(next, pid);
   });
 
-  test('a connection that ends within a transaction is a transient error, and nothing is kept', async () => {
+  test('a connection that ends within a transaction is a transient error, and nothing is committed', async () => {
     await database.execute('CREATE TABLE IF NOT EXISTS fault (id text)');
     for (const between of [true, false]) {
       const cut = database.transaction(async (connection) => {
@@ -92,7 +92,7 @@ describe('faults of Postgres', () => {
     }
   });
 
-  test('callers that get no connection in time are told so', async () => {
+  test('callers that get no connection in time get an error', async () => {
     const busy = await openPostgres({ url: service.url, connectionsMax: 1, connectMsMax: 1_000 }, silentLogger);
     try {
       await busy.transaction(async () => {

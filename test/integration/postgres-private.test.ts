@@ -1,4 +1,4 @@
-/** The private Postgres: it keeps its data, goes down with its owner, and what a killed run left behind is cleared away. */
+/** The private Postgres: it keeps its data, stops with its owner, and the remains of a killed run are cleared away. */
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ describe('private Postgres', () => {
   };
   after(async () => {
     for (const server of started) await server.stop();
-    // Last first: some lie in others.
+    // Last first: some are inside others.
     for (const folder of folders.reverse()) {
       await removePrivatePostgres(folder);
       await rm(folder, { recursive: true, force: true });
@@ -57,7 +57,7 @@ describe('private Postgres', () => {
     return Number.parseInt(await readFile(join(place!.cluster, 'postmaster.pid'), 'utf8'), 10);
   };
 
-  test('a restart keeps the data; only its password opens it; stopping waits for the end', async () => {
+  test('a restart keeps the data; only its password gives access; stopping waits for the end', async () => {
     const folder = await newFolder();
     const server = await start(folder);
     assert.ok(server.options.host?.startsWith('/'), 'it listens on a socket');
@@ -85,7 +85,7 @@ describe('private Postgres', () => {
       assert.equal((await stat(place.cluster)).uid, 65534);
       assert.equal((await stat(place.folder)).uid, 0);
     }
-    // It still runs: removal stops it first.
+    // It is still running: removal stops it first.
     const pid = await pidIn(folder);
     await removePrivatePostgres(folder);
     assert.ok(!isAlive(pid));
@@ -107,7 +107,7 @@ describe('private Postgres', () => {
     assert.deepEqual(await read((await start(folder)).options), ['by the killed']);
   });
 
-  test('one that outlived owner and watcher is stopped at the next start', async () => {
+  test('a server that outlived owner and watcher is stopped at the next start', async () => {
     const folder = await newFolder();
     const owner = runScript(OWNER, [folder, 'postgres']);
     const options = JSON.parse(await nextLine(owner)) as PostgresOptions;
@@ -130,7 +130,7 @@ describe('private Postgres', () => {
     assert.deepEqual(await read((await start(folder)).options), ['survives']);
   });
 
-  test('a lock that names a process of somebody else neither stops the start nor harms that process', async () => {
+  test('a lock that names a foreign process neither prevents the start nor harms that process', async () => {
     const folder = await newFolder();
     const server = await start(folder);
     await write(server.options, 'kept');
@@ -144,17 +144,17 @@ describe('private Postgres', () => {
     await killHard(stranger);
   });
 
-  test('a first start that was interrupted begins anew', async () => {
+  test('an interrupted first start is repeated from scratch', async () => {
     const folder = await newFolder();
     await (await start(folder)).stop();
     const place = (await existingPlace(folder))!;
-    // As if initdb had not come to its end.
+    // As if initdb had not finished.
     await rename(place.cluster, join(place.serverFolder, 'cluster.0123456789ab.tmp'));
     await write((await start(folder)).options, 'anew');
     await assert.rejects(stat(join(place.serverFolder, 'cluster.0123456789ab.tmp')), { code: 'ENOENT' });
   });
 
-  test('a copied data folder gets a server of its own, a moved one keeps its server', async () => {
+  test('a copied data folder gets its own server, a moved one keeps its server', async () => {
     const folder = await newFolder();
     const server = await start(folder);
     await write(server.options, 'original');
@@ -176,7 +176,7 @@ describe('private Postgres', () => {
     assert.deepEqual(await read(second.options), ['copy']);
   });
 
-  test('a damaged note on where it lies stops the start with a sentence', async () => {
+  test('a damaged postgres.json stops the start with a sentence', async () => {
     const folder = await newFolder();
     for (const text of [
       '{}',

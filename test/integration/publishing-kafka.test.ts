@@ -1,4 +1,5 @@
 /** Sinks on a real Kafka: transactions with their control records, members that come and go. */
+
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, type TestContext, test } from 'node:test';
@@ -10,11 +11,13 @@ import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { Popularity } from '../../schemas/records.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { codec, HALF_LIFE_MS, localStore, popularity, rig, TroubledStore, write } from '../support/publishing.js';
 import { Random } from '../support/random.js';
 import { kafkaOrReason } from '../support/services/kafka.js';
 
 const PARTITIONS = 3;
+const SET = featureSet(1);
 const layout = new Layout();
 
 const { kafka, skip } = await kafkaOrReason();
@@ -36,7 +39,7 @@ describe('a sink on Kafka', { skip }, () => {
     const config = { name: topic, partitions: PARTITIONS, cleanup: 'compact', retentionMs: -1 } as const;
     await log.admin.createTopic({ ...config, logAppendTime: false, settings: {} });
     const store = await localStore(t);
-    const declared = popularityOnline(1, layout, HALF_LIFE_MS);
+    const declared = popularityOnline(SET, layout, HALF_LIFE_MS);
     const troubled = new TroubledStore(onlineSinkStore(store, declared));
     const sink = { topic: { ...declared.topic, name: topic }, store: troubled, forgetsUnseen: true };
     const member = () => rig(t, log, [sink], { sink: `publishing-${run}` });
@@ -44,7 +47,7 @@ describe('a sink on Kafka', { skip }, () => {
   }
 
   async function shown(store: Awaited<ReturnType<typeof localStore>>): Promise<string[]> {
-    return (await store.ztop(layout.popularityAll(1), 10_000)).map(({ member }) => member).sort();
+    return (await store.ztop(layout.features(SET).popularityAll, 10_000)).map(({ member }) => member).sort();
   }
 
   test('applies what transactions committed, and stands behind their control records', async (t) => {

@@ -26,6 +26,8 @@ import { openRedis } from '../../runtime/stores/redis/redis.js';
 import type { Release } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
+import { featureSet } from '../../topics/feature-set.js';
+import { RUNNING_SETS } from '../../topics/running.js';
 import { affinity, codec, Events, endsOf, popularity, write } from '../support/publishing.js';
 import { startPostgres } from '../support/services/postgres.js';
 import { startRedis } from '../support/services/redis.js';
@@ -98,7 +100,7 @@ describe('the publisher', () => {
         codec,
         ...openReporting(silentLogger),
         clock: systemClock,
-        version: 1,
+        sets: [featureSet(1)],
       },
       settings: loadSettings({ REDIS_KEY_PREFIX: prefix, POSTGRES_COALESCE_MS: '20', ...environment }),
       pace: { checkMs: 100, backoffMs: { first: 10, most: 100 } },
@@ -243,8 +245,8 @@ describe('the publisher', () => {
     const sinks = new Set(publisher.positions().map(({ sink, topic }) => `${sink} ${topic}`));
     assert.deepEqual([...sinks].sort(), [
       ...['features.v1.postgres affinity.v1', 'features.v1.postgres popularity.v1'],
-      ...['features.v1.redis affinity.v1', 'features.v1.redis erasures', 'features.v1.redis interactions.v1'],
-      ...['features.v1.redis popularity.v1', 'features.v1.redis products'],
+      ...['features.v1.redis affinity.v1', 'features.v1.redis interactions.v1', 'features.v1.redis popularity.v1'],
+      ...['shared.redis erasures', 'shared.redis products'],
       ...['tables.postgres dead-letters', 'tables.postgres erasures'],
       ...['tables.postgres products', 'tables.postgres users'],
     ]);
@@ -291,7 +293,8 @@ describe('the publisher', () => {
       ...{ version: 1, state: 'current', manifest: { half_life_ms: 14 * DAY_MS } },
       ...{ timeline: 1, seq: 1 },
     });
-    assert.deepEqual(await reader.currentVersion('affinity'), { version: 1, halfLifeMs: 30 * DAY_MS });
+    const { version, halfLifeMs } = await reader.currentVersion('affinity');
+    assert.deepEqual([version, halfLifeMs], [1, 30 * DAY_MS]);
     const changed = loadSettings({ REDIS_KEY_PREFIX: options.settings.REDIS_KEY_PREFIX, AFFINITY_HALF_LIFE_H: '24' });
     await assert.rejects(createPublisher({ ...options, settings: changed }).start(), (error) => {
       assert.ok(hasCode(error, 'settings'));
@@ -330,13 +333,14 @@ describe('the publisher', () => {
   test('a reader pinned by configuration keeps to its version, and says so when there is none', async (t) => {
     const { store, layout, options, publisher } = await running(t);
     await publisher.start();
-    await installLiveVersion(database, 2, options.settings, NOON);
+    await installLiveVersion(database, featureSet(2), options.settings, NOON);
     const read = (version: number) =>
       createReader({
         ...{ store, database, keyPrefix: options.settings.REDIS_KEY_PREFIX, clock: systemClock },
         pinned: { popularity: version },
       }).currentVersion('popularity');
-    assert.deepEqual(await read(2), { version: 2, halfLifeMs: 14 * DAY_MS });
+    const { version, halfLifeMs } = await read(2);
+    assert.deepEqual([version, halfLifeMs], [2, 14 * DAY_MS]);
     assert.equal(await store.get(layout.currentVersion('popularity')), '1');
     await assert.rejects(read(3), /FEATURE_VERSION_POPULARITY is 3: there is no such version/);
     await database.execute('DROP TABLE product_popularity_v2, user_affinity_v2');
@@ -359,9 +363,9 @@ describe('the publisher', () => {
 
   test('a second version gets tables of its own and waits to be made current', async (t) => {
     const { options } = await running(t);
-    await installLiveVersion(database, 1, options.settings, NOON);
-    await installLiveVersion(database, 2, options.settings, NOON);
-    await createLiveTables(database, 2);
+    await installLiveVersion(database, featureSet(1), options.settings, NOON);
+    await installLiveVersion(database, featureSet(2), options.settings, NOON);
+    await createLiveTables(database, featureSet(2));
     const states = await database.query('SELECT artefact, version, state FROM versions ORDER BY 1, 2');
     assert.deepEqual(states, [
       { artefact: 'affinity', version: 1, state: 'current' },
@@ -382,7 +386,47 @@ describe('the publisher', () => {
     await database.execute('DROP TABLE product_popularity_v2, user_affinity_v2');
   });
 
-  test('starts although the online store is down, and catches up when it is back', async (t) => {
+  test('fills two versions next to each other, and what has no version once', async (t) => {
+    const { log, store, options } = await running(t);
+    const sets = [featureSet(1), featureSet(2)] as const;
+    await applyTopics(log.admin, allTopics({ ...RUNNING_SETS, features: sets }), { kind: log.kind });
+    const publisher = createPublisher({ ...options, sets });
+    t.after(() => publisher.stop());
+    await publisher.start();
+    t.after(() => database.execute('DROP TABLE product_popularity_v2, user_affinity_v2'));
+    for (const { version, topics } of sets) {
+      const row = popularity('a', { score: version, as_of: NOON });
+      await write(log, topics.popularity.name, 'Popularity', [['a', row]]);
+      await write(log, topics.affinity.name, 'Affinity', [['u', affinity('u', { [`v${version}`]: 1 }, NOON)]]);
+    }
+    await write(log, 'products', 'Product', [['gone', null]]);
+    const written = [...sets.flatMap(({ topics }) => [topics.popularity.name, topics.affinity.name]), 'products'];
+    for (const topic of written)
+      await publisher.awaitApplied(topic, await endsOf(log, topic), AbortSignal.timeout(20_000));
+    const keyPrefix = options.settings.REDIS_KEY_PREFIX;
+    const clock = { ...systemClock, now: () => NOON };
+    for (const { version, tables } of sets) {
+      const pinned = { popularity: version, affinity: version };
+      const reader = createReader({ store, database, keyPrefix, clock, pinned });
+      const [best] = (await reader.popular(null, 2)).items;
+      near(best?.score, version);
+      near((await reader.popularity('a'))?.score, version);
+      assert.deepEqual((await reader.affinity('u'))?.scores, { [`v${version}`]: 1 });
+      assert.deepEqual(await database.query(`SELECT scores FROM ${tables.affinity}`), [
+        { scores: { [`v${version}`]: 1 } },
+      ]);
+    }
+    const readers = publisher.positions().flatMap(({ sink, topic }) => (topic === 'products' ? [sink] : []));
+    assert.deepEqual([...new Set(readers)].sort(), ['shared.redis', 'tables.postgres']);
+    assert.deepEqual(await store.hgetall(new Layout(keyPrefix).deletedProducts()), new Map([['gone', '1']]));
+    const states = await database.query(`SELECT version, state FROM versions WHERE artefact = 'affinity' ORDER BY 1`);
+    assert.deepEqual(states, [
+      { version: 1, state: 'current' },
+      { version: 2, state: 'staged' },
+    ]);
+  });
+
+  test('I12: starts although the online store is down, and catches up when it is back', async (t) => {
     const { log, store, layout, options, reader } = await running(t);
     const { hold, release, held } = gate(store);
     const publisher = createPublisher({ ...options, store: held });

@@ -1,4 +1,5 @@
 /** Sinks into a real Postgres: the gate, the rows, and what happens when connections or rows are lost. */
+
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, type TestContext, test } from 'node:test';
 import type { GroupSink } from '../../publishing/live/materialise.js';
@@ -13,6 +14,7 @@ import type { Database } from '../../runtime/stores/database.js';
 import type { FencedBatch } from '../../runtime/stores/online-store.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
 import type { Popularity } from '../../schemas/records.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { partitionOf } from '../../topics/partition.js';
 import {
   affinity,
@@ -30,6 +32,7 @@ import type { Service } from '../support/services/service.js';
 
 const TOPIC = 'popularity.v1';
 const PARTITIONS = 3;
+const SET = featureSet(1);
 const T0 = Date.UTC(2026, 5, 1, 12, 30, 15, 123);
 const ID = { sink: 's', topic: TOPIC, partition: 0 };
 
@@ -62,7 +65,7 @@ describe('Postgres', () => {
       'SELECT product_id, category, score, as_of, views FROM product_popularity ORDER BY product_id',
     );
 
-  describe('gate', () => {
+  describe('I5: gate', () => {
     const batch = (over: Partial<FencedBatch>): FencedBatch => ({
       ...{ id: ID, epoch: 1, expectedOffset: 0, nextOffset: 5, incarnation: 'i', at: T0 },
       ...over,
@@ -70,7 +73,7 @@ describe('Postgres', () => {
     const change = (key: string, score: number) => ({ key, value: popularity(key, { score, as_of: T0 }) });
 
     test('lets a batch through once, with its rows and its offset', async () => {
-      const store = tableSinkStore(database, popularityRows(1));
+      const store = tableSinkStore(database, popularityRows(SET));
       assert.equal(await store.position(ID), null);
       assert.deepEqual(await store.open(ID), { epoch: 1, nextOffset: 0, updatedAt: 0, incarnation: '' });
       assert.equal(await store.apply(batch({}), [change('b', 2), change('a', 0.1)]), 'applied');
@@ -87,7 +90,7 @@ describe('Postgres', () => {
     });
 
     test('keeps out another offset, an older epoch, and everybody where there is no row', async () => {
-      const store = tableSinkStore(database, popularityRows(1));
+      const store = tableSinkStore(database, popularityRows(SET));
       assert.equal(await store.apply(batch({}), [change('a', 1)]), 'fenced');
       await store.open(ID);
       assert.equal(await store.apply(batch({ expectedOffset: 3 }), [change('a', 1)]), 'offset_mismatch');
@@ -101,7 +104,7 @@ describe('Postgres', () => {
     });
 
     test('writes and deletes in one statement, and nothing at all for an empty batch', async () => {
-      const store = tableSinkStore(database, popularityRows(1));
+      const store = tableSinkStore(database, popularityRows(SET));
       await store.open(ID);
       await store.apply(batch({}), [change('a', 1), change('b', 1)]);
       const next = batch({ expectedOffset: 5, nextOffset: 9 });
@@ -113,7 +116,7 @@ describe('Postgres', () => {
     });
 
     test('lets one of two rivals through', async () => {
-      const store = tableSinkStore(database, popularityRows(1));
+      const store = tableSinkStore(database, popularityRows(SET));
       await store.open(ID);
       const many = (score: number) => Array.from({ length: 500 }, (_, i) => change(`p${i}`, score));
       const results = await Promise.all([store.apply(batch({}), many(1)), store.apply(batch({}), many(2))]);
@@ -126,7 +129,7 @@ describe('Postgres', () => {
   describe('rows', () => {
     test('are what the topics say, in every table and view', async (t) => {
       const log = await memoryLog(PARTITIONS);
-      const declared = [popularityRows(1), affinityRows(1), catalogueRows, userRows, deadLetterRows];
+      const declared = [popularityRows(SET), affinityRows(SET), catalogueRows, userRows, deadLetterRows];
       const { materialiser, caughtUp } = rig(
         t,
         log,
@@ -188,7 +191,7 @@ describe('Postgres', () => {
 
     test('of one key in one window are one write', async (t) => {
       const log = await memoryLog(1);
-      const { sink, troubled } = sinkOf(popularityRows(1));
+      const { sink, troubled } = sinkOf(popularityRows(SET));
       const pace = { ...PACE, rowsMax: 5_000, lingerMs: 100, checkMs: 1_000 };
       const { materialiser, caughtUp } = rig(t, log, [sink], { pace });
       await materialiser.start();
@@ -208,7 +211,7 @@ describe('Postgres', () => {
   describe('a sink', () => {
     async function running(t: TestContext, from = database) {
       const log = await memoryLog(PARTITIONS);
-      const { sink, troubled } = sinkOf(popularityRows(1), from);
+      const { sink, troubled } = sinkOf(popularityRows(SET), from);
       return { log, sink, troubled, ...rig(t, log, [sink]) };
     }
 

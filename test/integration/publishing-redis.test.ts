@@ -1,8 +1,9 @@
 /** Sinks into a real Redis that was emptied while it ran; test/faults/stores-redis-*.test.ts go further. */
+
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, describe, type TestContext, test } from 'node:test';
-import { encodeId, Layout, rankScore } from '../../publishing/layout.js';
+import { encodeId, Layout, type LiveKeys, rankScore } from '../../publishing/layout.js';
 import { affinityOnline } from '../../publishing/sinks/affinity.js';
 import { popularityOnline } from '../../publishing/sinks/popularity.js';
 import { onlineSinkStore } from '../../publishing/sinks/sink-store.js';
@@ -10,6 +11,7 @@ import { silentLogger } from '../../runtime/process/logger.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { openRedis } from '../../runtime/stores/redis/redis.js';
 import type { Popularity } from '../../schemas/records.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { affinity, HALF_LIFE_MS, memoryLog, popularity, rig, write } from '../support/publishing.js';
 import { Random } from '../support/random.js';
 import { startRedis } from '../support/services/redis.js';
@@ -18,14 +20,15 @@ const redis = await startRedis();
 after(() => redis?.stop());
 const TOPIC = 'popularity.v1';
 const PARTITIONS = 3;
+const SET = featureSet(1);
 
 describe('a sink into Redis', { skip: redis === null && 'there is no Redis' }, () => {
   async function running(t: TestContext) {
     const prefix = `publishing:${randomBytes(4).toString('hex')}:`;
     const store = await openRedis({ url: redis!.url, keyPrefix: prefix, commandMsMax: 2_000 }, silentLogger);
     const layout = new Layout(prefix);
-    const declared = popularityOnline(1, layout, HALF_LIFE_MS);
-    const users = affinityOnline(1, layout);
+    const declared = popularityOnline(SET, layout, HALF_LIFE_MS);
+    const users = affinityOnline(SET, layout);
     const log = await memoryLog(PARTITIONS);
     const made = rig(t, log, [
       { topic: declared.topic, store: onlineSinkStore(store, declared), forgetsUnseen: true },
@@ -36,7 +39,7 @@ describe('a sink into Redis', { skip: redis === null && 'there is no Redis' }, (
       await empty(store, prefix);
       await store.close();
     });
-    return { log, store, layout, prefix, ...made };
+    return { log, store, keys: layout.features(SET), prefix, ...made };
   }
 
   /** Everything under the prefix, fences too: as FLUSHALL would, but for nobody else. */
@@ -66,25 +69,22 @@ describe('a sink into Redis', { skip: redis === null && 'there is no Redis' }, (
     });
   }
 
-  async function assertShows(store: OnlineStore, layout: Layout, remaining: ReadonlyMap<string, Popularity>) {
+  async function assertShows(store: OnlineStore, keys: LiveKeys, remaining: ReadonlyMap<string, Popularity>) {
     const shown = new Map<string, string>();
-    for (const { member, score } of await store.ztop(layout.popularityAll(1), 1_000)) {
+    for (const { member, score } of await store.ztop(keys.popularityAll, 1_000)) {
       const { score: value, as_of, category } = remaining.get(member)!;
       assert.ok(Math.abs(score - rankScore(value, as_of, HALF_LIFE_MS)) < 1e-9);
       shown.set(member, encodeId(category));
     }
     assert.deepEqual([...shown.keys()].sort(), [...remaining.keys()].sort());
-    assert.deepEqual(
-      new Map([...(await store.hgetall(layout.popularityGroups(1)))].sort()),
-      new Map([...shown].sort()),
-    );
-    for (const key of await store.keys(layout.popularityCategoryPrefix(1)))
+    assert.deepEqual(new Map([...(await store.hgetall(keys.popularityGroups))].sort()), new Map([...shown].sort()));
+    for (const key of await store.keys(keys.popularityCategoryPrefix))
       for (const { member } of await store.ztop(key, 1_000))
-        assert.equal(key, layout.popularityCategoryPrefix(1) + shown.get(member), `${member} is a ghost`);
+        assert.equal(key, keys.popularityCategoryPrefix + shown.get(member), `${member} is a ghost`);
   }
 
   test('fills it again when it was emptied', async (t) => {
-    const { log, store, layout, prefix, materialiser, caughtUp, events } = await running(t);
+    const { log, store, keys, prefix, materialiser, caughtUp, events } = await running(t);
     const remaining = new Map<string, Popularity>();
     await write(log, TOPIC, 'Popularity', some(new Random(42), 300, remaining));
     await write(log, 'affinity.v1', 'Affinity', [
@@ -95,19 +95,19 @@ describe('a sink into Redis', { skip: redis === null && 'there is no Redis' }, (
     await materialiser.start();
     await caughtUp();
     await empty(store, prefix);
-    const asOf = layout.affinityAsOf(1);
+    const asOf = keys.affinityAsOf;
     await events.until('filled again', async () => {
-      const [products, users] = [await store.zcard(layout.popularityAll(1)), await store.hgetall(asOf)];
+      const [products, users] = [await store.zcard(keys.popularityAll), await store.hgetall(asOf)];
       return products === remaining.size && users.size === 1;
     });
-    await assertShows(store, layout, remaining);
+    await assertShows(store, keys, remaining);
     assert.deepEqual(
-      await store.hgetall(layout.affinityUser(1, 'u:1')),
+      await store.hgetall(keys.affinityUser('u:1')),
       new Map([
         ['a b', '0.25'],
         ['c', '0.75'],
       ]),
     );
-    assert.deepEqual(await store.keys(layout.affinityUserPrefix(1)), [layout.affinityUser(1, 'u:1')]);
+    assert.deepEqual(await store.keys(keys.affinityUserPrefix), [keys.affinityUser('u:1')]);
   });
 });

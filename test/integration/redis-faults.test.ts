@@ -1,4 +1,4 @@
-/** What a caller is told when Redis is away, slow, full, or not what it should be; and that nothing is written twice. */
+/** Errors that a caller gets when Redis is down, slow, full or misconfigured; and no batch is written twice. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,7 @@ const withCode = (code: ErrorCode) => (error: unknown) => {
 
 const folder = await mkdtemp(join(tmpdir(), 'freshet-redis-faults-'));
 const start = () => startPrivateRedis(folder, silentLogger, { listen: 'loopback' });
-// These tests stop, fill and reconfigure the server: only one of their own will do.
+// These tests stop, fill and reconfigure the server, so they need their own.
 const first = await start();
 if (first === null) {
   refuseStandIn('redis', 'no redis-server or valkey-server in PATH');
@@ -65,7 +65,7 @@ function faults(first: PrivateRedis): void {
       await assert.rejects(openRedis({ ...noPassword, password: 'wrong' }, silentLogger), withCode('access'));
     });
 
-    test('the password may stand in the url, and neither is shown', async () => {
+    test('the password may be in the url, and neither is shown', async () => {
       const url = new URL(server.options.url ?? '');
       url.password = server.options.password ?? '';
       await (await openRedis({ url: url.href }, silentLogger)).close();
@@ -76,7 +76,7 @@ function faults(first: PrivateRedis): void {
       );
     });
 
-    test('a server that hangs is an error, and the batch it then still runs is applied once', async () => {
+    test('I5: a server that hangs is an error, and the batch it then still runs is applied once', async () => {
       const batch = await batchFor();
       const pid = await redisPid(server.options);
       process.kill(pid, 'SIGSTOP');
@@ -96,7 +96,7 @@ function faults(first: PrivateRedis): void {
       assert.equal(await store.get('hang'), nextOffset === 1 ? 'once' : 'twice');
     });
 
-    test('a killed server: a transient error meanwhile, the connection comes back alone, nothing is sent again', async () => {
+    test('a killed server: a transient error meanwhile, the connection is restored automatically, nothing is sent again', async () => {
       const batch = await batchFor();
       assert.equal(await store.apply(batch, [set('kept', 'yes')]), 'applied');
       const port = new URL(server.options.url ?? '').port;
@@ -111,7 +111,7 @@ function faults(first: PrivateRedis): void {
       const revived = await startPrivateRedis(folder, silentLogger, { listen: 'loopback', port: Number(port) });
       assert.ok(revived !== null);
       server = revived;
-      // A private server has a new password each time; ours must stay for the old connection to come back.
+      // A private server has a new password each time; ours must stay for the old connection to be restored.
       await redisCommand(revived.options, 'CONFIG', 'SET', 'requirepass', first.options.password ?? '');
       server = { ...revived, options: first.options };
       await eventually('the connection is back', async () => (await store.get('kept').catch(() => null)) === 'yes');
@@ -123,14 +123,14 @@ function faults(first: PrivateRedis): void {
       );
     });
 
-    test('a server that forgot the scripts is sent them again', async () => {
+    test('a server that lost the scripts gets them again', async () => {
       const batch = await batchFor();
       await command('SCRIPT', 'FLUSH');
       assert.equal(await store.apply(batch, [set('script', 'x')]), 'applied');
       assert.equal(await store.get('script'), 'x');
     });
 
-    test('a full server refuses the whole batch, and takes it once there is room', async () => {
+    test('a full server refuses the whole batch, and accepts it once there is space', async () => {
       const batch = await batchFor();
       const operations: StoreOperation[] = [{ op: 'del', key: 'kept' }, set('full', 'x'.repeat(100_000))];
       await command('CONFIG', 'SET', 'maxmemory', '1');
@@ -144,7 +144,7 @@ function faults(first: PrivateRedis): void {
       assert.equal(await store.apply(batch, operations), 'applied');
     });
 
-    test('a replica takes no batch', async () => {
+    test('a replica accepts no batch', async () => {
       const batch = await batchFor();
       await command('REPLICAOF', '127.0.0.1', String(await freePort()));
       try {
@@ -152,13 +152,13 @@ function faults(first: PrivateRedis): void {
       } finally {
         await command('REPLICAOF', 'NO', 'ONE');
       }
-      await eventually('the store takes batches again', async () => {
+      await eventually('the store accepts batches again', async () => {
         const result = await store.apply(batch, [set('replica', 'x')]).catch(() => null);
         return result === 'applied';
       });
     });
 
-    test('a permission that a batch would miss shows when the sink is taken over', async () => {
+    test('a missing permission is detected when the sink is taken over', async () => {
       await command('ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '+@all', '-zrem');
       const { port } = new URL(server.options.url ?? '');
       const limited = await openRedis({ url: `redis://limited:pw@127.0.0.1:${port}` }, silentLogger);
@@ -169,7 +169,7 @@ function faults(first: PrivateRedis): void {
       }
     });
 
-    test('an eviction policy that loses features is told', async () => {
+    test('an eviction policy that loses features is reported', async () => {
       assert.deepEqual(await store.advice(), []);
       await command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
       try {
@@ -181,7 +181,7 @@ function faults(first: PrivateRedis): void {
       }
     });
 
-    test('closing ends what waits; a closed store says so', async () => {
+    test('closing ends waiting calls; a closed store says so', async () => {
       const other = await openRedis(server.options, silentLogger);
       const answer = other.get('kept');
       await other.close();

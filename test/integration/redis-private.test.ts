@@ -1,4 +1,4 @@
-/** The private Redis: it keeps its data, goes down with its owner, and what a killed run left behind is cleared away. */
+/** The private Redis: it keeps its data, stops with its owner, and the remains of a killed run are cleared away. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -50,7 +50,7 @@ async function read(options: RedisOptions): Promise<string | null> {
 }
 
 function privateRedis(): void {
-  test('a restart keeps the data; nobody else can reach it; stopping waits for the end', async () => {
+  test('a restart keeps the data; no other user can reach it; stopping waits for the end', async () => {
     const folder = folderNamed('kept');
     const server = (await start(folder))!;
     assert.ok(server.options.path !== undefined, 'it listens on a socket');
@@ -77,7 +77,7 @@ function privateRedis(): void {
     assert.ok(!server.how.includes(password));
   });
 
-  test('a path too long for a socket gets a short one, which goes with the data', async () => {
+  test('too long a socket path is replaced by a short one, which is removed with the data', async () => {
     const folder = join(root, 'x'.repeat(90), 'y'.repeat(40));
     const server = (await start(folder))!;
     const { path } = server.options;
@@ -89,7 +89,7 @@ function privateRedis(): void {
     await assert.rejects(stat(path), { code: 'ENOENT' });
   });
 
-  test('when its owner is killed it writes everything down and leaves', async () => {
+  test('when its owner is killed, it saves everything and exits', async () => {
     const folder = folderNamed('orphaned');
     const owner = runScript(OWNER, [folder, 'redis']);
     const options = JSON.parse(await nextLine(owner)) as RedisOptions;
@@ -100,7 +100,7 @@ function privateRedis(): void {
     assert.equal(await read((await start(folder))!.options), 'by the killed');
   });
 
-  test('one that outlived owner and watcher is stopped at the next start', async () => {
+  test('a server that outlived owner and watcher is stopped at the next start', async () => {
     const folder = folderNamed('stranded');
     const owner = runScript(OWNER, [folder, 'redis']);
     const options = JSON.parse(await nextLine(owner)) as RedisOptions;
@@ -115,7 +115,7 @@ function privateRedis(): void {
     assert.equal(await read(server.options), 'stranded');
   });
 
-  test('kill -9 of the server itself: the next start finds what a second before was there', async () => {
+  test('kill -9 of the server itself: the next start finds the data of a second earlier', async () => {
     const folder = folderNamed('killed');
     const server = (await start(folder))!;
     await write(server.options, 'survives');
@@ -124,7 +124,7 @@ function privateRedis(): void {
     assert.equal(await read((await start(folder))!.options), 'survives');
   });
 
-  test('one that cannot start says why', async () => {
+  test('a server that cannot start says why', async () => {
     const folder = folderNamed('broken');
     const server = (await start(folder))!;
     await write(server.options, 'x');

@@ -1,4 +1,4 @@
-/** The online store in a real Redis. Without one the local store has to do, and the service's line says so. */
+/** The online store in a real Redis. Without one, only the local store is tested, and the console says so. */
 import { after } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openRedis } from '../../runtime/stores/redis/redis.js';

@@ -1,4 +1,4 @@
-/** The server on a real socket: what a fake request cannot show. */
+/** The server on a real socket: behaviour that a fake request cannot show. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
@@ -22,7 +22,7 @@ async function started(test: TestContext, host = '127.0.0.1') {
   return { server, ...parts };
 }
 
-/** Sends raw bytes and answers everything that comes back until the socket ends. */
+/** Sends raw bytes and returns everything received until the socket ends. */
 async function raw(server: Server, text: string): Promise<string> {
   const { hostname, port } = new URL(server.address());
   const socket = connect(Number(port), hostname);
@@ -34,7 +34,7 @@ async function raw(server: Server, text: string): Promise<string> {
 }
 
 describe('a server', () => {
-  it('listens on start, says where, and stops twice without harm', async (test) => {
+  it('listens on start, reports its address, and stops twice without harm', async (test) => {
     const { server, log } = await started(test);
     assert.match(server.address(), /^http:\/\/127\.0\.0\.1:\d+$/);
     const url = `${server.address()}/v1/events`;
@@ -59,7 +59,7 @@ describe('a server', () => {
     assert.equal((await fetch(`${server.address()}/health/live`)).status, 200);
   });
 
-  it('names a port that is taken, and what to do', async (test) => {
+  it('names a port in use, and what to do', async (test) => {
     const other = createTcpServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     test.after(() => other.close());
@@ -88,7 +88,7 @@ describe('a server', () => {
     assert.equal(log.flushes.length, 0);
   });
 
-  it('answers one without a length alike', async (test) => {
+  it('answers one without a length in the same way', async (test) => {
     const { server } = await started(test);
     const { hostname, port } = new URL(server.address());
     const sending = request({ hostname, port, method: 'POST', path: '/v1/events', headers: JSON_TYPE });
@@ -100,7 +100,7 @@ describe('a server', () => {
     answer.resume();
   });
 
-  it('takes NDJSON in chunks that cut lines and characters', async (test) => {
+  it('accepts NDJSON in chunks that cut lines and characters', async (test) => {
     const { server, log } = await started(test);
     const { hostname, port } = new URL(server.address());
     const lines = ['ü', '😀', 'plain'].map((user_id) => JSON.stringify({ ...EVENT, user_id })).join('\n');
@@ -116,7 +116,7 @@ describe('a server', () => {
     assert.deepEqual((await keysOf(log, 'events')).sort(), ['plain', 'ü', '😀']);
   });
 
-  it('answers what is no HTTP with a problem, and closes', async (test) => {
+  it('answers bytes other than HTTP with a problem, and closes', async (test) => {
     const { server } = await started(test);
     const malformed = await raw(server, 'HELLO\r\n\r\n');
     assert.match(malformed, /^HTTP\/1\.1 400 Bad Request\r\nContent-Type: application\/problem\+json/);
@@ -139,10 +139,10 @@ describe('a server', () => {
     await once(answer, 'end');
     const begun = performance.now();
     await server.stop();
-    assert.ok(performance.now() - begun < STOP_MS_MAX, 'no waiting for the keep-alive time');
+    assert.ok(performance.now() - begun < STOP_MS_MAX, 'it does not wait for the keep-alive time');
   });
 
-  it('lets a write under way finish before it stops', async (test) => {
+  it('lets a pending write finish before it stops', async (test) => {
     const { server, log } = await started(test);
     const { begun, release } = log.holdNext();
     const answer = fetch(`${server.address()}/v1/events`, {
@@ -190,7 +190,7 @@ describe('a server', () => {
     }
   });
 
-  it('stops although the log does not answer', async (test) => {
+  it('stops even if the log does not answer', async (test) => {
     const { server, log } = await started(test);
     const { begun, release } = log.holdNext();
     const answer = fetch(`${server.address()}/v1/events`, {

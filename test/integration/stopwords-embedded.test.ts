@@ -59,7 +59,7 @@ describe('stopwords, embedded', () => {
     const output = await run('snapshot', 'stopwords', '--dry-run');
     assert.match(output, /^Documents: 2,200 processed in/m);
     assert.match(output, /^Candidates: [\d,]+ words across 10 languages\.$/m);
-    assert.match(output, /^Against version 1: 0 words added, 0 removed, 0 changed/m);
+    assert.match(output, /^Compared with version 1: 0 words added, 0 removed, 0 changed/m);
     assert.match(output, /A dry run: nothing was published\.\n$/);
     assert.equal((await words('en')).version, 1);
   });

@@ -1,5 +1,5 @@
 /**
- * `freshet up` and `freshet verify` as processes, on real Redis and Postgres: what is served agrees with the log while
+ * I19: `freshet up` and `freshet verify` as processes, on real Redis and Postgres: what is served agrees with the log while
  * events keep coming, and whatever is spoiled in a store is found, by the command and by the auditor. On the embedded
  * log the running process compares; on Kafka the command reads by itself.
  */
@@ -178,7 +178,7 @@ async function verifies(t: TestContext, over: Readonly<Record<string, string>>):
     assert.equal(text.code, 1);
     assert.match(text.output, /^store +artefact +same +different/m);
     assert.match(text.output, /^postgres +popularity +p10 +category +wrong /m);
-    assert.match(text.output, /What is served differs from the log\.\n$/);
+    assert.match(text.output, /The served values differ from the log\.\n$/);
   } finally {
     await deployment.stop();
     await database.close();

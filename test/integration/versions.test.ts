@@ -45,7 +45,7 @@ for (const [kind, openStore] of online)
       return scene(t, database, await openStore(t, keyPrefix), { clock, keyPrefix });
     };
 
-    test('the first is current at once; a later one takes its place, with all its languages and no others', async (t) => {
+    test('I22: the first is current at once; a later one takes its place, with all its languages and no others', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       await assert.rejects(made.reader().stopwords('de'), withCode('unavailable', /No stopwords are published yet/));
@@ -128,7 +128,7 @@ for (const [kind, openStore] of online)
       assert.equal((await read(made))?.build, 3);
     });
 
-    test('files that are not what their manifest says make the version fail, and the current one stays', async (t) => {
+    test('I23: files that are not what their manifest says make the version fail, and the current one stays', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       await versions.publish(await made.build(1), { epoch: 1 });
@@ -148,7 +148,7 @@ for (const [kind, openStore] of online)
       await spoilt(async (path) => {
         const text = await readFile(path, 'utf8');
         await writeFile(path, text.replace('w0.2', 'w0.3'));
-      }, /another SHA-256/);
+      }, /not have the SHA-256/);
       await spoilt((path) => rm(path), /missing/);
       await spoilt((path) => appendFile(join(path, '..', 'manifest.json'), ' x'), /not valid JSON/);
       await spoilt((path) => writeFile(join(path, '..', 'manifest.json'), '{}'), /does not match the run/);
@@ -260,7 +260,7 @@ for (const [kind, openStore] of online)
       );
     });
 
-    test('an emptied store is filled again while Postgres answers; a lost pointer comes back', async (t) => {
+    test('I23: an emptied store is filled again while Postgres answers; a lost pointer comes back', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       for (const number of [1, 2, 3]) await versions.publish(await made.build(number), { epoch: 1 });
@@ -298,7 +298,7 @@ for (const [kind, openStore] of online)
       await events.until('written again', async () => (await lastRelease(made.log))?.current === 2);
     });
 
-    test('a Postgres put back to an older copy has the last word, under a new timeline', async (t) => {
+    test('I22, I23: a Postgres put back to an older copy has the last word, under a new timeline', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       for (const number of [1, 2]) await versions.publish(await made.build(number), { epoch: 1 });
@@ -323,7 +323,7 @@ for (const [kind, openStore] of online)
       await events.until('cleared', async () => !(await index()).has('4') && !(await index()).has('3'));
     });
 
-    test('a switch that the online store cannot follow yet is told, and followed later', async (t) => {
+    test('I23: a switch that the online store cannot follow yet is told, and followed later', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       for (const number of [1, 2]) await versions.publish(await made.build(number), { epoch: 1 });
@@ -343,7 +343,7 @@ for (const [kind, openStore] of online)
       await events.until('followed', async () => (await read(made))?.build === 1);
     });
 
-    test('a staged version of a run that died goes when a later run has published', async (t) => {
+    test('I23: a staged version of a run that died goes when a later run has published', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       const cut = made.machine({ store: failing(made.store, 'apply') });

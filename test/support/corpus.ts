@@ -14,7 +14,7 @@ import type { Task } from '../../runtime/tasks/task.js';
 import { Codec, type SchemaName } from '../../schemas/codec.js';
 import type { DeadLetter, Document, Terms } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
-import { corpusTopics } from '../../topics/corpus.js';
+import { corpusSet } from '../../topics/corpus.js';
 import { deadLetters, documents } from '../../topics/events.js';
 import { ManualClock } from './manual-clock.js';
 import { MemoryLog } from './memory-log.js';
@@ -44,7 +44,7 @@ export class CorpusScene {
   readonly clock = new ManualClock(Date.UTC(2026, 0, 1));
   readonly log = new MemoryLog();
   readonly codec: Codec;
-  readonly topics = corpusTopics(1);
+  readonly topics = corpusSet(1).topics;
   readonly outcomes = new Map<CorpusOutcome, number>();
   readonly #o: Required<Omit<SceneOptions, 'checkpointFolder' | 'codec'>>;
   readonly #checkpoints: Checkpoints | null;

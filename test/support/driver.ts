@@ -23,7 +23,7 @@ import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
 import type { Task } from '../../runtime/tasks/task.js';
 import { Codec, type SchemaName } from '../../schemas/codec.js';
 import { allTopics } from '../../topics/all.js';
-import { featureTopics } from '../../topics/features.js';
+import { featureSet } from '../../topics/feature-set.js';
 import { ManualClock } from './manual-clock.js';
 import { isBehind, tasksOf } from './tasks.js';
 
@@ -55,7 +55,7 @@ export class Driver {
   readonly log: Log;
   readonly codec = new Codec();
   readonly metrics: Metrics = createMetrics();
-  readonly topics = featureTopics(1);
+  readonly topics = featureSet(1).topics;
   #o: Required<DriverOptions>;
   readonly #folder: string;
   readonly #emitter: Clock;

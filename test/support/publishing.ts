@@ -20,6 +20,7 @@ import { Codec, type SchemaName } from '../../schemas/codec.js';
 import type { Affinity, DeadLetter, Popularity } from '../../schemas/records.js';
 import { allTopics } from '../../topics/all.js';
 import { declaredState } from '../../topics/apply.js';
+import { sinkNames } from '../../topics/feature-set.js';
 import { MemoryLog } from './memory-log.js';
 
 export const codec = new Codec();
@@ -209,7 +210,7 @@ export function rig(
   const reporting = openReporting(silentLogger);
   const clock = over.clock ?? systemClock;
   const materialiser = new Materialiser({
-    sink: 'test',
+    ...sinkNames('test'),
     sinks,
     log,
     codec,

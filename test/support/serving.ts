@@ -1,4 +1,5 @@
 /** The HTTP surface on fakes: a scripted log, a table of users, features in maps. */
+
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,6 +18,7 @@ import type { ModelAnswer, ModelAnswers } from '../../serving/models/answers.js'
 import type { Erasures, FeatureReaders, Overview, Readiness } from '../../serving/ports.js';
 import type { AccessToken } from '../../serving/settings.js';
 import { allTopics } from '../../topics/all.js';
+import { RUNNING_SETS } from '../../topics/running.js';
 import { type Subject, subjectKey } from '../../topics/subject.js';
 import { ScriptedLog, written } from './scripted-log.js';
 import { FakeRuns, FakeVersions } from './versions.js';
@@ -80,7 +82,6 @@ export class FakeReaders implements FeatureReaders {
 
 /** Erasures as a test puts them, by the subject's key. */
 export class FakeErasures implements Erasures {
-  readonly versions = [1];
   readonly known = new Map<string, ErasureStatus>();
   /** How long the requests were ready to wait, ms. */
   readonly waits: number[] = [];
@@ -193,6 +194,7 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
   const stopping = new AbortController();
   const state: { readiness: Readiness } = { readiness: { ready: true, waiting: [] } };
   const options: AppOptions = {
+    sets: RUNNING_SETS,
     log,
     database: users,
     readers,

@@ -1,7 +1,8 @@
 /** Tasks that a test folds and commits by hand. */
 import type { Log } from '../../runtime/log/log.js';
 import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
-import { Task, type TaskOptions } from '../../runtime/tasks/task.js';
+import { Task } from '../../runtime/tasks/task.js';
+import type { TaskOptions } from '../../runtime/tasks/task-options.js';
 
 /** What all tasks of a driver share. */
 export type SharedTaskOptions = Omit<TaskOptions, 'declaration' | 'index' | 'inputs' | 'onCommitted'>;

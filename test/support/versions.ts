@@ -22,7 +22,7 @@ export function manifestOf(runId: string, createdMs: number): Manifest {
     counts: { words: 1_234, languages: 2, documents: 2_200 },
     figures: { by_language: { en: 700, de: 534 } },
     checks: [
-      { name: 'count', passed: true, figure: 1_234, sentence: '1,234 words, at least 1 is asked for.' },
+      { name: 'count', passed: true, figure: 1_234, sentence: '1,234 words, at least 1 is required.' },
       { name: 'range', passed: true, figure: 1, sentence: 'All confidences lie within 0 and 1.' },
     ],
     files: [{ name: 'stopwords.jsonl', bytes: 90_000, sha256: 'ab'.repeat(32) }],
@@ -163,7 +163,7 @@ export class FakeRuns implements Runs {
 export const SUMMARY = [
   'Read terms: 2,200 documents in 0.4 s.',
   'Candidates: 5,120 words in 2 languages.',
-  'Against version 3: 12 added, 3 removed, 40 changed.',
+  'Compared with version 3: 12 added, 3 removed, 40 changed.',
   'Would publish 1,243 words.',
 ];
 

@@ -36,11 +36,3 @@ test('every source folder is in the file map of docs/ARCHITECTURE.md', () => {
   const folders = new Set(source.map(({ path }) => path.slice(0, path.lastIndexOf('/'))));
   for (const folder of folders) assert.ok(map.includes(`\`${folder}/`), `${folder}/ is missing from the file map`);
 });
-
-test('every promise of docs/INVARIANTS.md names tests that exist', () => {
-  const promises = readFileSync(join(projectRoot, 'docs/INVARIANTS.md'), 'utf8');
-  const named = [...promises.matchAll(/`(test\/[^`]+\.test\.ts)`/g)].map((match) => match[1]!);
-  assert.ok(named.length > 0);
-  const paths = new Set(tests.map(({ path }) => path));
-  for (const path of named) assert.ok(paths.has(path), `${path} is named in docs/INVARIANTS.md but does not exist`);
-});

@@ -20,10 +20,7 @@ export const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly str
     snapshotters: ['schemas', 'topics', 'runtime', 'processors', 'publishing', 'jobs'],
     serving: ['schemas', 'topics', 'runtime', 'ingest', 'processors', 'publishing', 'jobs', 'snapshotters'],
     assembly: ['schemas', 'topics', 'runtime', 'processors', 'publishing', 'jobs', 'snapshotters', 'serving'],
-    cli: [
-      ...['schemas', 'topics', 'runtime', 'ingest', 'processors', 'publishing', 'jobs', 'snapshotters', 'serving'],
-      'assembly',
-    ],
+    cli: ['schemas', 'topics', 'runtime', 'ingest', 'publishing', 'jobs', 'snapshotters', 'serving', 'assembly'],
     exports: ['schemas', 'topics', 'runtime', 'ingest', 'publishing', 'assembly'],
   },
   runtime: {

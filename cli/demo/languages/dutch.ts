@@ -1,6 +1,6 @@
 import type { Language } from './language.js';
 
-/** Things stand with their article. */
+/** Things have their article. */
 export const dutch: Language = {
   code: 'nl',
   things: [

@@ -1,6 +1,6 @@
 import type { Language } from './language.js';
 
-/** Things stand without an article and begin with a consonant. */
+/** Things have no article and begin with a consonant. */
 export const english: Language = {
   code: 'en',
   things: [

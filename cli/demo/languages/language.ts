@@ -1,4 +1,6 @@
-/** What the shop's documents in one language are made from: whole sentences with slots whose fillers carry their own grammar. */
+/**
+ * Building blocks of the shop's documents in one language: sentences with slots whose fillers carry their own grammar.
+ */
 
 export const SOURCES = ['catalogue', 'guide', 'review', 'help'] as const;
 export type Source = (typeof SOURCES)[number];
@@ -11,9 +13,9 @@ export interface Passages {
 }
 
 /**
- * Slots: `{thing}` is the product spoken of, the same one throughout a document; where a language declines it, `{thing}`
- * is the first of its forms and `{thing.1}`, `{thing.2}` the next. `{place}` and `{time}` are whole phrases, drawn for
- * each sentence; `{n}` is a number from 5 to 14, the range in which every language here uses one and the same plural.
+ * Slots: `{thing}` is the product, the same one throughout a document; if a language declines it, `{thing}` is the
+ * first of its forms and `{thing.1}`, `{thing.2}` the next. `{place}` and `{time}` are whole phrases, drawn for each
+ * sentence; `{n}` is a number from 5 to 14, the range in which every language here uses the same plural.
  */
 export interface Language {
   /** ISO 639-1. */

@@ -1,6 +1,6 @@
 import type { Language } from './language.js';
 
-/** Things stand in the definite form. */
+/** Things are in the definite form. */
 export const swedish: Language = {
   code: 'sv',
   things: [

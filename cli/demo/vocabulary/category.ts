@@ -1,12 +1,12 @@
-/** What a category's products are made from: things, what they are made of, and sentences that were written to meet. */
+/** Building blocks of a category's products: things, their materials, and sentences written to fit together. */
 
 export interface Item<Style extends string> {
-  /** As it stands in a title: `Raised Planter`. */
+  /** As in a title: `Raised Planter`. */
   readonly name: string;
   /** Lowest and highest price, euros. */
   readonly price: readonly [number, number];
   readonly styles: readonly Style[];
-  /** First sentences: what the thing is for. `{size}` stands for one of `sizes`. They never name a style. */
+  /** First sentences: the purpose of the thing. `{size}` stands for one of `sizes`. They never name a style. */
   readonly openings: readonly string[];
   readonly sizes?: readonly string[];
 }

@@ -1,6 +1,6 @@
 /**
- * One partition of `events`, folded: intake decides what counts, one (user, day) state serves affinity and interactions,
- * and what a commit changed goes to products over the re-key hop.
+ * One partition of `events`, folded: intake decides what counts, one (user, day) state serves affinity and
+ * interactions, and the changes of each commit go to products over the re-key hop.
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../../runtime/log/log.js';
@@ -78,7 +78,7 @@ export class ActivityPart implements Part {
   readonly #slow: SlowOutput;
   #sweptDay = -1;
   #asOf = 0;
-  /** Log time of the oldest event since the last commit: feature records carry it, so sinks can tell how late they are. */
+  /** Log time of the oldest event since the last commit: feature records carry it, so sinks can measure their delay. */
   #since = Number.POSITIVE_INFINITY;
 
   constructor(options: ActivityPartOptions) {
@@ -109,7 +109,7 @@ export class ActivityPart implements Part {
     return this.#state.clock;
   }
 
-  /** A sweep is finished when the slower output has followed too. */
+  /** A sweep is finished only when the slower output has followed too. */
   get sweptDay(): number {
     if (!this.#slow.isSweeping) this.#sweptDay = this.#state.sweptDay;
     return this.#sweptDay;
@@ -198,7 +198,7 @@ export class ActivityPart implements Part {
     const end = batch.keyEnd[i]!;
     const problem =
       start < 0
-        ? { code: 'missing_key', message: 'a null value asks to forget a user, but the record has no key' }
+        ? { code: 'missing_key', message: 'a null value erases a user, but the record has no key' }
         : (wrongId('key', batch.bytes, start, end) ?? this.#view.checkKey(batch, i, batch.bytes, start, end));
     if (problem !== null) {
       this.#counted.dead_letter++;
@@ -243,7 +243,7 @@ export class ActivityPart implements Part {
     const affinityPrefix = codec.prefix('Affinity');
     this.#state.visitDue(asOf, (user) => {
       this.#emitAffinity(user, asOf, affinityPrefix, since, out);
-      // A day that left changes the interactions too; they follow at their own pace.
+      // A day that leaves also changes the interactions; they follow at their own pace.
       this.#slow.swept(user);
     });
     const interactionsPrefix = codec.prefix('Interactions');

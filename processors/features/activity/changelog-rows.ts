@@ -1,6 +1,6 @@
 /**
  * The (user, day) state as rows of the changelog. Key `<day>/<user>`; a row with more entries than a record may carry
- * goes on in further chunks, `<day>.<chunk>/<user>`.
+ * continues in further chunks, `<day>.<chunk>/<user>`.
  */
 
 import type { RecordColumns } from '../../../runtime/log/log.js';
@@ -13,7 +13,7 @@ import { AvroCursor, AvroWriter } from '../../../schemas/avro-writer.js';
 import type { Codec } from '../../../schemas/codec.js';
 import type { ActivityEntries } from './entries.js';
 
-/** Entries per changelog record: a record stays below the largest one allowed even with the longest ids. */
+/** Entries per changelog record: a record stays below the maximum size even with the longest ids. */
 const CHUNK_ENTRIES = 900;
 
 interface ChangelogRowsOptions {
@@ -33,7 +33,7 @@ interface ChangelogRowsOptions {
 
 export class ChangelogRows {
   readonly #o: ChangelogRowsOptions;
-  /** Changelog records of rows that need, or once needed, more than one. */
+  /** Number of changelog records of rows that need, or once needed, more than one. */
   readonly #chunks = new Map<number, number>();
   readonly #writer = new AvroWriter();
   readonly #cursor = new AvroCursor();
@@ -42,7 +42,7 @@ export class ChangelogRows {
     this.#o = options;
   }
 
-  /** Writes a row that counts every input record below `covers`. */
+  /** Writes a row that includes every input record below `covers`. */
   write(row: number, covers: number, timestamp: number, out: Output): void {
     const { topic, partition, rows, entries, users } = this.#o;
     const options = { partition, timestamp };
@@ -80,7 +80,10 @@ export class ChangelogRows {
     return writer.long(0).finish();
   }
 
-  /** Takes over a record of the changelog; those of other input partitions are ignored. */
+  /**
+   * Applies a record of the changelog; those of other input partitions are ignored. Errors: FreshetError 'state' if it
+   * was written with another schema, as by another version of the fold.
+   */
   restore(batch: RecordColumns, i: number): void {
     const { codec, inputPartition, rows, unflushed, entries, users, products, categories } = this.#o;
     const { day, chunk, userStart } = parseRowKey(batch, i);
@@ -120,8 +123,8 @@ export class ChangelogRows {
   }
 
   /**
-   * A row is about to be emptied. Restoring from a checkpoint, it may have been flushed at any length up to this one
-   * since: its records beyond the first must be deleted with it, or a later restore would find them.
+   * Called before a row is emptied. After a restore from a checkpoint, the row may since have been flushed at any
+   * length up to this one: its records beyond the first must be deleted with it, or a later restore would find them.
    */
   emptied(row: number): void {
     this.#atLeast(row, chunksOf(this.#o.entries.lengthOf(row)));

@@ -6,7 +6,7 @@ import { capacityFor, enlarged } from '../../../runtime/tasks/state/columns.js';
 import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
 
 const NONE = -1;
-/** Rows longer than this are searched through an index: a crawler's day must not turn quadratic. */
+/** Longer rows are searched through an index: a crawler's day must not become quadratic. */
 const INDEXED_FROM = 32;
 
 export class ActivityEntries {
@@ -17,7 +17,7 @@ export class ActivityEntries {
   /** Per entry. */
   #next = new Int32Array(1024);
   product = new Int32Array(1024);
-  /** -1: the event carried none. */
+  /** -1: the event had no category. */
   category = new Int32Array(1024);
   sum = new Float64Array(1024);
   count = new Uint32Array(1024);
@@ -35,7 +35,7 @@ export class ActivityEntries {
     this.#length = enlarged(this.#length, capacity);
   };
 
-  /** A row begins empty. */
+  /** A row starts empty. */
   open(row: number): void {
     this.#first[row] = NONE;
     this.#last[row] = NONE;
@@ -46,7 +46,7 @@ export class ActivityEntries {
     return this.#length[row]!;
   }
 
-  /** First entry of a row, or -1; next() goes on in order of first arrival. */
+  /** First entry of a row, or -1; next() continues in order of first arrival. */
   first(row: number): number {
     return this.#first[row]!;
   }
@@ -55,7 +55,7 @@ export class ActivityEntries {
     return this.#next[entry]!;
   }
 
-  /** The row's entry of this product and category, appended with zero sum and count if it is not there. */
+  /** The row's entry of this product and category, appended with zero sum and count if it does not exist. */
   obtain(row: number, product: number, category: number): number {
     const length = this.#length[row]!;
     let entry: number;
@@ -107,7 +107,7 @@ export class ActivityEntries {
     }
   }
 
-  /** `rows`: how many row numbers EntityDays has given. */
+  /** `rows`: how many row numbers EntityDays has assigned. */
   save(into: ColumnSink, rows: number): void {
     into.copy('first', this.#first, rows);
     into.copy('last', this.#last, rows);

@@ -1,6 +1,6 @@
 /**
  * Reads `events`, keeps (user, day) sums, writes affinity, interactions and the re-key hop to products, and sets aside
- * what is late or cannot be read.
+ * late and unreadable events.
  */
 import type { ProcessorDeclaration } from '../../../runtime/tasks/processor.js';
 import type { Codec } from '../../../schemas/codec.js';

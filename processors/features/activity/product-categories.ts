@@ -1,4 +1,4 @@
-/** What the catalogue says of products, looked up once per product until it changes. Presentation only: nothing is folded by it. */
+/** The catalogue's categories, looked up once per product until it changes. Presentation only: no fold uses them. */
 import { capacityFor, enlarged } from '../../../runtime/tasks/state/columns.js';
 import type { Interner } from '../../../runtime/tasks/state/interner.js';
 import { type Catalogue, UNKNOWN_CATEGORY } from '../catalogue/catalogue.js';
@@ -6,7 +6,7 @@ import { type Catalogue, UNKNOWN_CATEGORY } from '../catalogue/catalogue.js';
 const NOT_LOOKED_UP = -2;
 const DELETED = -3;
 
-/** Products and categories are ids of the interners given. */
+/** Products and categories are ids of the given interners. */
 export class ProductCategories {
   readonly #catalogue: Catalogue;
   readonly #products: Interner;
@@ -19,7 +19,7 @@ export class ProductCategories {
     this.#categories = categories;
   }
 
-  /** The category to show for a product whose events carried none. */
+  /** The category to show for a product whose events had none. */
   of(product: number): number {
     const known = this.#lookUp(product);
     return known === DELETED ? this.#categories.intern(UNKNOWN) : known;

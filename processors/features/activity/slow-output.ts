@@ -1,7 +1,7 @@
 /**
- * Who waits for the slower output (interactions): at most one record per user and interval. Two reasons to wait are
- * kept apart. A change by an input record has an offset, and the oldest one stands in the marker, so that a restore
- * reads from there; a day that left has none, it holds the midnight sweep open instead.
+ * The users waiting for the slower output (interactions): at most one record per user and interval. Two reasons for
+ * waiting are kept apart. A change by an input record has an offset, and the marker holds the oldest one, so that a
+ * restore reads from there; a day that left has no offset, so it keeps the midnight sweep open instead.
  */
 import { capacityFor, DueSet, enlarged } from '../../../runtime/tasks/state/columns.js';
 import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
@@ -10,9 +10,9 @@ const PER_COMMIT = 2_000;
 
 export class SlowOutput {
   readonly #intervalMs: number;
-  /** Users whose input records changed them since their last record, in order of the first change. */
+  /** Users changed by input records since their last record, in order of the first change. */
   readonly #changed = new DueSet();
-  /** Users who lost a day, unless they wait for a change anyway. */
+  /** Users who lost a day, unless they are waiting for a change anyway. */
   readonly #swept = new DueSet();
   /** Per user: offset of the first change. */
   #since = new Float64Array(1024);
@@ -35,7 +35,7 @@ export class SlowOutput {
     this.#wait(user);
   }
 
-  /** What a forgotten user must not wait for: the removal. */
+  /** An erased user must not wait for the removal. */
   hurry(user: number): void {
     this.#emitted[user] = 0;
     this.#nextMs = 0;
@@ -48,7 +48,7 @@ export class SlowOutput {
     this.#wait(user);
   }
 
-  /** Whether anybody still waits because a day left. */
+  /** Whether any user is still waiting because a day left. */
   get isSweeping(): boolean {
     return this.#swept.size > 0;
   }
@@ -58,7 +58,7 @@ export class SlowOutput {
     return now >= this.#nextMs || (wentBack && this.#changed.size + this.#swept.size > 0);
   }
 
-  /** Whose records are written now; an uncommitted choice stands. */
+  /** The users whose records are written now; an uncommitted choice is repeated. */
   take(asOf: number): readonly number[] {
     if (asOf < this.#lastMs) this.#nextMs = asOf;
     this.#lastMs = asOf;
@@ -72,7 +72,7 @@ export class SlowOutput {
     return this.#taken;
   }
 
-  /** What take() chose for asOf is in the log. */
+  /** The users that take() chose for asOf are in the log. */
   committed(asOf: number): void {
     if (this.#taken.length === 0) return;
     for (const user of this.#taken) this.#emitted[user] = asOf;
@@ -83,7 +83,7 @@ export class SlowOutput {
     this.#taken = [];
   }
 
-  /** Oldest offset whose change is not written once the present choice is; `position` when there is none. */
+  /** Oldest offset whose change is not written once the current choice is; `position` if there is none. */
   oldestDue(position: number): number {
     const taken = new Set(this.#taken);
     for (let i = 0; i < this.#changed.size; i++) {
@@ -100,7 +100,7 @@ export class SlowOutput {
     into.copy('emitted', this.#emitted);
   }
 
-  /** `oldestDue` of the newest marker: whoever changed before it has been written since. */
+  /** `oldestDue` of the newest marker: users changed before it have been written since. */
   load(from: ColumnSource, oldestDue: number, sweepIsOver: boolean): void {
     const changed = from.take('changed', Int32Array);
     const swept = from.take('swept', Int32Array);
@@ -124,7 +124,7 @@ export class SlowOutput {
     this.#nextMs = Math.min(this.#nextMs, this.#readyMs(user, this.#lastMs));
   }
 
-  /** At once where the last record was written for a time that has not come: the clock was ahead then. */
+  /** At once if the last record was written for a time still to come: the clock was ahead then. */
   #readyMs(user: number, asOf: number): number {
     const emitted = this.#emitted[user]!;
     return emitted > asOf ? asOf : emitted + this.#intervalMs;

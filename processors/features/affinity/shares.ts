@@ -1,13 +1,13 @@
-/** Affinity: a user's decayed weight per category over the sum of all, 0 to 1, adding up to 1 (formula: days.ts). */
+/** Affinity: a user's decayed weight per category as a share of the total; shares add up to 1 (formula: days.ts). */
 import { capacityFor, enlarged } from '../../../runtime/tasks/state/columns.js';
 import type { Interner } from '../../../runtime/tasks/state/interner.js';
 import { AvroWriter } from '../../../schemas/avro-writer.js';
 
-/** Categories a user keeps by name; the lighter ones become `other`. */
+/** Categories that a user keeps by name; the lighter ones become `other`. */
 const CATEGORIES_MAX = 256;
 const OTHER = Buffer.from('other');
 
-/** Adds up weights per category of one user after another. Categories are ids of `names`. */
+/** Adds up weights per category, one user at a time. Categories are ids of `names`. */
 export class AffinityShares {
   readonly #names: Interner;
   readonly #writer = new AvroWriter();
@@ -27,7 +27,7 @@ export class AffinityShares {
     this.#touched = [];
   }
 
-  /** `weight` ≥ 0, all carried to the same moment. */
+  /** `weight` ≥ 0; all weights are carried to the same moment. */
   add(category: number, weight: number): void {
     if (category >= this.#weights.length) {
       const capacity = capacityFor(category + 1, this.#weights.length);

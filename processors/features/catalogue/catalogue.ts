@@ -1,13 +1,13 @@
 /**
- * The catalogue as every task sees it: product → category, read whole from `products` before the first emission.
- * Presentation only: no fold looks anything up here.
+ * The catalogue as every task sees it: product → category, read completely from `products` before the first emission.
+ * For presentation only: no fold looks anything up here.
  */
 import type { RecordColumns } from '../../../runtime/log/log.js';
 import { GlobalTable, type GlobalTableOptions } from '../../../runtime/tasks/table.js';
 import type { Product } from '../../../schemas/records.js';
 import { products } from '../../../topics/events.js';
 
-/** What a feature shows for a product that the catalogue does not know. */
+/** What a feature shows for a product that is not in the catalogue. */
 export const UNKNOWN_CATEGORY = 'unknown';
 
 export class Catalogue extends GlobalTable<string> {
@@ -31,7 +31,7 @@ export class Catalogue extends GlobalTable<string> {
     });
   }
 
-  /** The product's category; `unknown` if it was never there, null if it was deleted. */
+  /** The product's category; `unknown` if it never existed, null if it was deleted. */
   categoryOf(productId: string): string | null {
     const category = this.get(productId);
     return category === undefined ? UNKNOWN_CATEGORY : category;

@@ -12,7 +12,7 @@ interface Item {
   purchases: number;
 }
 
-/** Adds up weights per product of one user after another. Products are ids of `names`. */
+/** Adds up weights per product, one user at a time. Products are ids of `names`. */
 export class HeaviestItems {
   readonly #names: Interner;
   readonly #writer = new AvroWriter();

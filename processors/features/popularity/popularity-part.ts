@@ -58,7 +58,7 @@ export class PopularityPart implements Part {
   }
 
   async prepare(): Promise<void> {
-    // Internal records carry our own schema.
+    // Internal records have our own schema.
   }
 
   fold(batch: RecordColumns, from: number, to: number, mode: FoldMode): void {

@@ -1,7 +1,7 @@
 /**
  * The only place that writes records. Commits are serial; those that arrive while one is being written are then written
- * together, as one commit. A commit writes batches to all partitions, then a note in the journal, and only then, in one
- * synchronous step, makes all of it visible to readers.
+ * together, as one commit. A commit writes batches to all partitions, then a note in the transaction log, and only then,
+ * in one synchronous step, makes all of it visible to readers.
  *
  * An acknowledged commit survives the death of the process. It survives a power loss once the background sync has
  * reached the disk, about a second later at most. Kafka's brokers do not wait for the disk either.
@@ -12,10 +12,10 @@ import type { Logger } from '../../process/logger.js';
 import { NO_PRODUCER, type RecordBatchBuilder } from '../record-batch.js';
 import { batchMaxTimestamp, COMMITTED_EPOCH } from './batch-header.js';
 import { type Disk, diskError } from './disk.js';
-import type { BasePlace, Journal } from './journal.js';
 import { SerialQueue } from './queue.js';
 import type { Segment } from './segment.js';
 import type { Partition } from './topic.js';
+import type { BasePlace, TransactionLog } from './transaction-log.js';
 
 /** Batches for one partition, in order. */
 interface PartitionBatches {
@@ -51,12 +51,12 @@ interface Addition {
 
 /** Waiting commits are joined up to this size. */
 const JOINED_BYTES_MAX = 16 * 1024 * 1024;
-/** A journal above this size is rewritten at the next sync. */
-const JOURNAL_BYTES_MAX = 256 * 1024;
+/** A transaction log above this size is rewritten at the next sync. */
+const TRANSACTION_LOG_BYTES_MAX = 256 * 1024;
 
 interface CommitterOptions {
   readonly disk: Disk;
-  readonly journal: Journal;
+  readonly transactionLog: TransactionLog;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Number of the last commit in the log. */
@@ -77,7 +77,7 @@ export class Committer {
   #dirtyFolders = new Set<string>();
   /** Segments with bytes of a failed commit after their end. */
   readonly #torn = new Set<Segment>();
-  #journalTorn = false;
+  #transactionLogTorn = false;
   /** Why no more commits are accepted. */
   #failure: FreshetError | null = null;
   #syncTimer: NodeJS.Timeout | null = null;
@@ -101,7 +101,7 @@ export class Committer {
 
   /**
    * Writes a request's batches. Throws what `admit` throws; FreshetError('unavailable') when the disk refuses, and then
-   * the log contains none of it; FreshetError('indefinite_commit') when the disk even refuses to undo the journal note.
+   * the log contains none of it; FreshetError('indefinite_commit') when the disk even refuses to undo the note.
    */
   commit(request: CommitRequest): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -147,13 +147,13 @@ export class Committer {
       additions = await this.#gather(requests, commit, now);
       const writes = await Promise.allSettled(additions.map((addition) => this.#append(addition)));
       for (const write of writes) if (write.status === 'rejected') throw write.reason;
-      this.#journalTorn = true;
-      await this.#o.journal.append({ commit, timeMs: now, places: additions.map(placeAfter) });
-      this.#journalTorn = false;
+      this.#transactionLogTorn = true;
+      await this.#o.transactionLog.append({ commit, timeMs: now, places: additions.map(placeAfter) });
+      this.#transactionLogTorn = false;
     } catch (error) {
       for (const { segment } of additions) this.#torn.add(segment);
       await this.#cutTornTails().catch(() => undefined);
-      if (this.#journalTorn)
+      if (this.#transactionLogTorn)
         throw new FreshetError(
           'indefinite_commit',
           `The log cannot be written: ${messageOf(error)}. Whether the log contains this commit is known when it is opened again.`,
@@ -171,9 +171,9 @@ export class Committer {
 
   /** Removes the remains of a failed commit, so that a later, shorter one cannot leave parts of them behind. */
   async #cutTornTails(): Promise<void> {
-    if (this.#journalTorn) {
-      await this.#o.journal.cutBack();
-      this.#journalTorn = false;
+    if (this.#transactionLogTorn) {
+      await this.#o.transactionLog.cutBack();
+      this.#transactionLogTorn = false;
     }
     for (const segment of this.#torn) {
       const fd = await segment.acquire();
@@ -305,25 +305,27 @@ export class Committer {
     const folders = this.#dirtyFolders;
     this.#dirty = new Set();
     this.#dirtyFolders = new Set();
-    const places = this.#o.journal.size > JOURNAL_BYTES_MAX ? this.#places() : null;
+    const places = this.#o.transactionLog.size > TRANSACTION_LOG_BYTES_MAX ? this.#places() : null;
     await this.#orFail(async () => {
       for (const segment of segments) await this.#syncSegment(segment);
       for (const folder of folders) await this.#o.disk.syncFolder(folder);
     });
     try {
-      await this.exclusive(() => (places === null ? this.#checkpoint(commit) : this.#o.journal.begin(commit, places)));
+      await this.exclusive(() =>
+        places === null ? this.#markDurable(commit) : this.#o.transactionLog.begin(commit, places),
+      );
     } catch (error) {
-      throw diskError('The journal of the log cannot be written', error);
+      throw diskError('The transaction log cannot be written', error);
     }
-    if (places === null) await this.#orFail(() => this.#o.journal.sync());
+    if (places === null) await this.#orFail(() => this.#o.transactionLog.sync());
     this.#durableCommit = commit;
   }
 
-  async #checkpoint(commit: number): Promise<void> {
-    if (this.#journalTorn) await this.#cutTornTails();
-    this.#journalTorn = true;
-    await this.#o.journal.checkpoint(commit);
-    this.#journalTorn = false;
+  async #markDurable(commit: number): Promise<void> {
+    if (this.#transactionLogTorn) await this.#cutTornTails();
+    this.#transactionLogTorn = true;
+    await this.#o.transactionLog.markDurable(commit);
+    this.#transactionLogTorn = false;
   }
 
   /** After a failed fsync the kernel may drop the pages and report success next time: no more commits are accepted. */
@@ -364,13 +366,13 @@ export class Committer {
     }));
   }
 
-  /** Makes the journal ready for writing; a stale one is rewritten, since everything left is on disk. */
+  /** Makes the transaction log ready for writing; a stale one is rewritten, since everything left is on disk. */
   begin(isStale: boolean): Promise<void> {
-    return isStale ? this.#beginJournal() : this.#o.journal.open();
+    return isStale ? this.#beginTransactionLog() : this.#o.transactionLog.open();
   }
 
-  #beginJournal(): Promise<void> {
-    return this.exclusive(() => this.#o.journal.begin(this.#commit, this.#places()));
+  #beginTransactionLog(): Promise<void> {
+    return this.exclusive(() => this.#o.transactionLog.begin(this.#commit, this.#places()));
   }
 
   /** Waits for pending commits and syncs them to disk; the next opening has nothing to recover. */
@@ -384,10 +386,10 @@ export class Committer {
     const changed = this.#commit !== this.#durableCommit;
     try {
       if (!failed) await this.sync();
-      if (!failed && changed) await this.#beginJournal();
+      if (!failed && changed) await this.#beginTransactionLog();
     } finally {
       await Promise.all(this.#background);
-      await this.#o.journal.close();
+      await this.#o.transactionLog.close();
     }
   }
 }

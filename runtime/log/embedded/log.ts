@@ -2,7 +2,7 @@
  * The embedded log: the log port on files that belong to this process alone, for running without brokers. It keeps the
  * same contract as Kafka, with shorter waits. Folder:
  *
- *   transactions                          the journal: which commits count, and where they end (journal.ts)
+ *   transactions                          which commits count, and where they end (transaction-log.ts)
  *   topics/<name>/topic.json              configuration
  *   topics/<name>/<partition>/<offset>.log  record batches, as Kafka has them; closed ones have an .index
  *   groups.json                           offsets shown for lag displays
@@ -29,7 +29,6 @@ import type {
 import { Committer } from './committer.js';
 import { type Disk, diskError, nodeDisk } from './disk.js';
 import { Groups } from './groups.js';
-import { Journal } from './journal.js';
 import { Maintenance } from './maintenance.js';
 import { EmbeddedReader } from './reader.js';
 import { recover, TOPICS_FOLDER, UNFINISHED_PREFIX } from './recovery.js';
@@ -39,6 +38,7 @@ import { ShownOffsets } from './shown-offsets.js';
 import { findOffsetForTime } from './time-search.js';
 import { Partition, TOPIC_FILE, Topic } from './topic.js';
 import { checkTopicConfig } from './topic-config.js';
+import { TransactionLog } from './transaction-log.js';
 import { EmbeddedTransactionalWriter, EmbeddedWriter, TransactionalIds } from './writer.js';
 
 interface EmbeddedLogOptions {
@@ -74,9 +74,9 @@ export async function openEmbeddedLog(
   options: EmbeddedLogOptions = {},
 ): Promise<EmbeddedLog> {
   const disk = options.disk ?? nodeDisk;
-  const journal = new Journal(disk, folder);
-  const recovered = await recover(disk, folder, journal, options.defaults ?? {}, logger);
-  const log = new FileLog(folder, disk, journal, logger, options, recovered.topics, recovered.commit);
+  const transactionLog = new TransactionLog(disk, folder);
+  const recovered = await recover(disk, folder, transactionLog, options.defaults ?? {}, logger);
+  const log = new FileLog(folder, disk, transactionLog, logger, options, recovered.topics, recovered.commit);
   await log.begin(recovered.stale);
   return log;
 }
@@ -100,7 +100,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
   constructor(
     folder: string,
     disk: Disk,
-    journal: Journal,
+    transactionLog: TransactionLog,
     logger: Logger,
     options: EmbeddedLogOptions,
     topics: readonly Topic[],
@@ -113,15 +113,15 @@ class FileLog implements EmbeddedLog, LogAdmin {
     this.#topics = new Map(topics.map((topic) => [topic.name, topic]));
     const shared = { disk, logger, clock: this.#clock, partitions: () => this.#partitions() };
     const syncIntervalMs = options.syncIntervalMs ?? SYNC_INTERVAL_MS;
-    this.#committer = new Committer({ ...shared, journal, commit, syncIntervalMs });
+    this.#committer = new Committer({ ...shared, transactionLog, commit, syncIntervalMs });
     const intervalMs = options.maintenanceIntervalMs ?? MAINTENANCE_INTERVAL_MS;
     this.#maintenance = new Maintenance({ ...shared, committer: this.#committer, intervalMs });
     this.#shown = new ShownOffsets(disk, folder, logger);
     this.#groups = new Groups(this.#shown, logger);
   }
 
-  async begin(journalIsStale: boolean): Promise<void> {
-    await this.#committer.begin(journalIsStale);
+  async begin(transactionLogIsStale: boolean): Promise<void> {
+    await this.#committer.begin(transactionLogIsStale);
     await this.#shown.load();
     this.#maintenance.start();
   }

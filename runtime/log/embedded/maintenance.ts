@@ -58,7 +58,7 @@ export class Maintenance {
     const partitions = [...this.#o.partitions()];
     const now = clock.now();
     for (const partition of partitions) if (mustRoll(partition, now)) await committer.rollNow(partition);
-    // Only synced segments may be replaced: after a power loss the journal could refer to the old ones.
+    // Only synced segments may be replaced: after a power loss the transaction log could refer to the old ones.
     await committer.sync();
     for (const partition of partitions) {
       if (this.#closed) break;

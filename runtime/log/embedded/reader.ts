@@ -240,8 +240,5 @@ async function readBatches(disk: Disk, fd: number, from: number, size: number, m
 }
 
 function refuseCompressed(codec: number): Buffer {
-  throw new FreshetError(
-    'invalid_data',
-    `compressed batch (codec ${codec}): the embedded log never writes compressed batches`,
-  );
+  throw new FreshetError('invalid_data', `compressed batch (codec ${codec}): the embedded log writes none`);
 }

@@ -4,18 +4,24 @@
  *
  * After a killed process the page cache has everything written, in order: only the one commit without a note is cut.
  * After a power loss the disk may lack any part of the last second: then the end is the last commit that is complete in
- * all its partitions, as are all before it. What a checkpoint declared safe must be there, or opening stops.
+ * all its partitions, as are all before it. What a durable mark declared safe must be there, or opening stops.
  */
 
 import { FreshetError } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
 import type { TopicConfig } from '../log.js';
 import { type Disk, readJson, replaceFile, UNFINISHED_SUFFIX } from './disk.js';
-import { type BasePlace, decodeJournal, type Journal, type JournalContents, type Place } from './journal.js';
 import { INDEX_SUFFIX, SEGMENT_SUFFIX, Segment, segmentName } from './segment.js';
 import { finishSwaps } from './swap.js';
 import { Partition, START_FILE, TOPIC_FILE, Topic } from './topic.js';
 import { checkTopicConfig } from './topic-config.js';
+import {
+  type BasePlace,
+  decodeTransactionLog,
+  type Place,
+  type TransactionLog,
+  type TransactionLogContents,
+} from './transaction-log.js';
 
 export const TOPICS_FOLDER = 'topics';
 /** Prefix of folders of topics that are half created or half deleted; no topic name can start with it. */
@@ -27,7 +33,7 @@ interface Recovered {
   readonly topics: Topic[];
   /** Number of the last commit. */
   readonly commit: number;
-  /** The journal must be rewritten before anything is written: bytes were cut, or notes are left. */
+  /** The transaction log must be rewritten before anything is written: bytes were cut, or notes are left. */
   readonly stale: boolean;
 }
 
@@ -51,21 +57,21 @@ interface Scan {
 
 const placeKey = (topicId: number, partition: number) => `${topicId}/${partition}`;
 
-/** Reads the journal and all topics, and cuts off what was never committed. */
+/** Reads the transaction log and all topics, and cuts off what was never committed. */
 export async function recover(
   disk: Disk,
   folder: string,
-  journal: Journal,
+  transactionLog: TransactionLog,
   defaults: Readonly<Record<string, string>>,
   logger: Logger,
 ): Promise<Recovered> {
   await disk.makeFolder(`${folder}/${TOPICS_FOLDER}`);
   await checkFormat(disk, folder);
   const topics = await findTopics(disk, folder, defaults);
-  const bytes = await journal.read();
+  const bytes = await transactionLog.read();
   if (bytes === null && topics.length > 0) throw unreadable(folder, 'is missing');
   if (bytes === null) return { topics, commit: 0, stale: true };
-  const contents = decodeJournal(bytes);
+  const contents = decodeTransactionLog(bytes);
   if (contents === null) throw unreadable(folder, 'cannot be read');
 
   const unsafe = contents.notes.filter((note) => note.commit > contents.durableCommit);
@@ -102,7 +108,7 @@ export async function recover(
       const key = placeKey(topic.id, partition);
       const part = found.get(key)!;
       const cut = await cutPartition(disk, part, ends.get(key), logger);
-      // The new journal will declare it safe.
+      // The new transaction log will declare it safe.
       if (touched.has(key)) for (const segment of part.scans.keys()) await syncSegment(disk, segment);
       cutBytes += cut.bytes;
       partitions.push(cut.partition);
@@ -150,7 +156,7 @@ async function findTopics(disk: Disk, folder: string, defaults: Readonly<Record<
   return topics;
 }
 
-/** Lists a partition's segments and scans those the journal does not declare safe: the last, and those in `places`. */
+/** Lists a partition's segments and scans those not declared safe by the transaction log: the last, and those in `places`. */
 async function findPartition(
   disk: Disk,
   topic: Topic,
@@ -203,7 +209,7 @@ async function scanSegment(disk: Disk, segment: Segment, durableCommit: number):
 }
 
 /** The last commit that is complete in all its partitions, as are all before it. */
-function lastWholeCommit(contents: JournalContents, found: ReadonlyMap<string, Found>): number {
+function lastWholeCommit(contents: TransactionLogContents, found: ReadonlyMap<string, Found>): number {
   let whole = contents.durableCommit;
   for (const note of contents.notes) {
     if (note.commit <= contents.durableCommit) continue;
@@ -220,7 +226,7 @@ function lastWholeCommit(contents: JournalContents, found: ReadonlyMap<string, F
 }
 
 /** Where each partition ends with `commit`. */
-function endsAt(contents: JournalContents, commit: number): Map<string, BasePlace> {
+function endsAt(contents: TransactionLogContents, commit: number): Map<string, BasePlace> {
   const ends = new Map<string, BasePlace>();
   for (const place of contents.base) ends.set(placeKey(place.topicId, place.partition), place);
   for (const note of contents.notes) {

@@ -144,10 +144,7 @@ function outputOf({ outputNames, outputMetadata }: InferenceSession): Output {
   const tokens = ranked.find(({ rank }) => rank === 3);
   if (tokens !== undefined) return { name: tokens.name, isPooled: false };
   if (ranked.length === 1 && ranked[0]!.rank === 2) return { name: ranked[0]!.name, isPooled: true };
-  throw new FreshetError(
-    'settings',
-    `The model returns ${outputNames.join(', ')}: none is a vector per text or token.`,
-  );
+  throw new FreshetError('settings', `The model returns ${outputNames.join(', ')}: no vector per text or token.`);
 }
 
 /** Also fills the mask. Missing ids are 0, and masked. */

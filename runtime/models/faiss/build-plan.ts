@@ -41,10 +41,7 @@ export function checkPlan({ kind, dimension, count, links, lists, trainedOn }: B
       throw new FreshetError('invalid_data', `An index cannot be built: ${name} is ${value}, not ${least} to ${most}.`);
   };
   if (kind !== 'hnsw' && kind !== 'ivf')
-    throw new FreshetError(
-      'invalid_data',
-      `An index cannot be built: ${String(kind)} is not a kind that can be built.`,
-    );
+    throw new FreshetError('invalid_data', `An index cannot be built: ${String(kind)} is an unknown kind.`);
   whole('the dimension', dimension, 1, DIMENSION_MAX);
   whole('the number of vectors', count, 1, COUNT_MAX);
   if (kind === 'hnsw') whole('the number of links', links, 2, 256);

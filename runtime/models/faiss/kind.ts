@@ -1,20 +1,20 @@
-/** Which kind of index so many products get. */
+/** The kind of index for a number of products. */
 
 import { FreshetError } from '../../process/errors.js';
 import type { Engine, IndexKind } from './vector-index.js';
 
-/** Below, comparing with everything takes as long as walking a graph. */
+/** Below this, comparing with every vector takes no longer than walking a graph. */
 export const HNSW_FROM = 20_000;
-/** Above, the links of a graph take more memory and time than they are worth. */
+/** Above this, the links of a graph cost more memory and time than they gain. */
 const IVF_FROM = 500_000;
 
 interface Chosen {
   readonly kind: IndexKind;
-  /** What whoever reads the log must know of the choice; null: nothing. */
+  /** A warning for the log about the choice; null if none. */
   readonly warning: string | null;
 }
 
-/** Errors: 'settings' when FAISS_INDEX asks for what this machine cannot build. */
+/** Errors: 'settings' if FAISS_INDEX requires an index that this machine cannot build. */
 export function chooseKind(setting: 'auto' | IndexKind, count: number, engine: Engine): Chosen {
   const bySize: IndexKind = count < HNSW_FROM ? 'flat' : count < IVF_FROM ? 'hnsw' : 'ivf';
   const wanted = setting === 'auto' ? bySize : setting;
@@ -22,17 +22,17 @@ export function chooseKind(setting: 'auto' | IndexKind, count: number, engine: E
   if (setting !== 'auto')
     throw new FreshetError(
       'settings',
-      `FAISS_INDEX=${setting} needs FAISS's native module, which is not here: run "npm run setup:native", or leave FAISS_INDEX unset.`,
+      `FAISS_INDEX=${setting} needs FAISS's native module, which is not installed: run "npm run setup:native", or leave FAISS_INDEX unset.`,
     );
   return {
     kind: 'flat',
     warning:
-      `FAISS's native module is not here: ${count} products get a flat index that is searched exactly, which takes ` +
-      `longer with every product. "npm run setup:native" brings the module, and an index of kind ${bySize}.`,
+      `FAISS's native module is not installed: ${count} products get a flat index that is searched exactly, which takes ` +
+      `longer with every product. "npm run setup:native" installs the module, which allows an index of kind ${bySize}.`,
   };
 }
 
-/** efSearch or nprobe to begin with, and the largest that is tried to reach the recall that is asked for. */
+/** The initial efSearch or nprobe, and the largest that is tried to reach the required recall. */
 export function breadths(kind: IndexKind, lists: number | null, settings: BreadthSettings): number[] {
   if (kind === 'flat') return [];
   const given = kind === 'hnsw' ? settings.FAISS_EF_SEARCH : settings.FAISS_NPROBE;

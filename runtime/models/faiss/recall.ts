@@ -1,31 +1,32 @@
 /**
- * How much of the truth an index finds. Asked are products of the index, spread evenly, for the ten nearest others, or
- * whatever else is searched for, for the ten nearest; found counts whatever is as near as the tenth of the exact answer, so that equal vectors may stand for each other.
+ * Share of the true nearest neighbours that an index finds. The queries are products of the index, spread evenly, for
+ * their ten nearest others, or any other vectors, for their ten nearest. A result counts as found if it is as near as
+ * the tenth of the exact answer, so that equal vectors are interchangeable.
  */
 import type { Found, VectorIndex } from './vector-index.js';
 
 const NEIGHBOURS = 10;
-/** Sums are added in another order by another engine. */
+/** Another engine adds the terms of a sum in another order. */
 const TOLERANCE = 1e-5;
 const QUERIES_AT_ONCE = 32;
 
 export interface Sample {
-  /** Which product each query is; −1: none of the index. */
+  /** The product of each query; −1: not a product of the index. */
   readonly positions: Int32Array;
   readonly vectors: Float32Array;
 }
 
 export interface Truth {
   readonly sample: Sample;
-  /** k nearest of every product of the sample, itself among them. */
+  /** The k nearest of every product of the sample, including itself. */
   readonly found: Found;
   readonly k: number;
 }
 
 export interface Measured {
-  /** Mean share of the ten nearest others that were found; 1 where there are no others. */
+  /** Mean share of the ten nearest others that were found; 1 if there are no others. */
   readonly recall: number;
-  /** Share of products that were found first, or with the score of the first. */
+  /** Share of products that were found first, or with the same score as the first. */
   readonly selfFirst: number;
 }
 
@@ -72,7 +73,7 @@ function others({ positions, scores }: Found, first: number, k: number, own: num
   return kept;
 }
 
-/** With more equal vectors than fit, a product may be missing among its own nearest: they all have its score. */
+/** With more equal vectors than fit, a product may be missing from its own neighbours: they all have its score. */
 function scoreOf({ positions, scores }: Found, first: number, k: number, own: number): number {
   const at = positions.indexOf(own, first);
   return scores[at >= 0 && at < first + k ? at : first]!;

@@ -1,4 +1,5 @@
 /** Models of any size as finished folders: texts' vectors in clusters, factors trained on made-up interactions. */
+
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -28,6 +29,7 @@ import { makeModel } from '../../../snapshotters/als/model.js';
 import { sourceOf } from '../../../snapshotters/als/snapshotter.js';
 import { IdTableWriter } from '../../../snapshotters/faiss/id-table.js';
 import { IDS_FILE, INDEX_FILE } from '../../../snapshotters/faiss/layout.js';
+import { featureSet } from '../../../topics/feature-set.js';
 import { productId, userId } from '../../support/load.js';
 import type { Random } from '../../support/random.js';
 import { madeUp } from '../als/pairs.js';
@@ -136,7 +138,7 @@ export async function interactionsOf(
   { users, products }: { readonly users: number; readonly products: number },
   random: Random,
 ): Promise<void> {
-  const layout = new Layout();
+  const keys = new Layout().features(featureSet(1));
   const id = { sink: 'bench', topic: 'interactions', partition: 0 };
   const { epoch, nextOffset } = await store.open(id);
   let offset = nextOffset;
@@ -149,7 +151,7 @@ export async function interactionsOf(
         +(item % 10 === 0),
       ]);
       const value = JSON.stringify({ as_of: Date.now(), items, truncated: 0 });
-      return { op: 'set' as const, key: layout.interactionsUser(1, userId(first + i)), value };
+      return { op: 'set' as const, key: keys.interactionsUser(userId(first + i)), value };
     });
     const batch = { id, epoch, expectedOffset: offset, nextOffset: ++offset, incarnation: 'bench', at: Date.now() };
     if ((await store.apply(batch, operations)) !== 'applied') throw new Error('the store did not take interactions');

@@ -1,7 +1,7 @@
 /**
- * The outside checker: it reads the raw topics read_committed, recounts everything with the slow reference, and compares
- * that with the feature topics, Redis and Postgres, every row at its own as_of. It shares nothing with the engine but
- * the drivers: names of keys, tables and topics stand here as the contract has them.
+ * The outside checker: it reads the raw topics read_committed, recounts everything with the slow reference, and
+ * compares the result with the feature topics, Redis and Postgres, every row at its own as_of. It shares only the
+ * drivers with the engine: names of keys, tables and topics are written here as the contract defines them.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RawRecord } from '../../../publishing/audit/reference.js';
@@ -19,7 +19,7 @@ const LOOK_MS = 150;
 export interface Verdict extends Found {
   /** Records of topic events. */
   readonly events: number;
-  /** Counted by the reference: accepted, in time, no duplicates. */
+  /** Counted by the reference: accepted, in time, not duplicates. */
   readonly counted: number;
 }
 
@@ -29,9 +29,9 @@ export interface CheckerOptions {
   readonly partitions: number;
   /** Null: nothing is published in this test. */
   readonly stores: CheckedStores | null;
-  /** Also holds interactions, which come out late by their interval, against a recount. */
+  /** Also compares interactions, which are delayed by their interval, with a recount. */
   readonly interactions?: boolean;
-  /** How long the engine may take to come to the end, ms. Default a minute. */
+  /** How long the engine may take to reach the end, ms. Default a minute. */
   readonly settleMsMax?: number;
 }
 
@@ -60,7 +60,7 @@ export class Checker {
         if (value === null) rows.delete(key!);
         else rows.set(key!, this.#codec.decode(schema, value) as T);
       });
-    // Inputs first: what is read of the outputs afterwards can only be ahead, never behind.
+    // Inputs first: outputs read afterwards can only be ahead, never behind.
     this.#followers = [
       follow('events', (record) => this.#takeRaw(record)),
       follow('products', ({ key, value }) => {
@@ -83,7 +83,7 @@ export class Checker {
   }
 
   /**
-   * Looks until nothing differs, and says what still does after settleMsMax. Nobody may write events meanwhile.
+   * Checks until nothing differs, and after settleMsMax reports what still does. No events may be written meanwhile.
    * `acknowledged`: ids that the log has promised to hold.
    */
   async settle(acknowledged: ReadonlySet<string> = new Set()): Promise<Verdict> {
@@ -107,7 +107,7 @@ export class Checker {
       try {
         event = this.#codec.decode('Event', value) as Event;
       } catch {
-        // The reference has no notion of bytes: an event without an id is as malformed as they are.
+        // The reference has no notion of bytes: an event without an id is just as malformed.
         event = { event_id: '', user_id: key ?? '', product_id: '', category: null, event_type: 'view', ts: timestamp };
         this.#ids.add(value.toString());
       }
@@ -116,7 +116,7 @@ export class Checker {
     this.#raw.push({ partition, offset, logTime: timestamp, key, value: event });
   }
 
-  /** Of all that was read so far; made anew only when there is more. */
+  /** Recount of everything read so far; repeated only when there is more. */
   #recount(): Reference {
     const { partitions } = this.#o;
     const catalogue = { categories: this.#categories, deleted: this.#deleted };
@@ -127,7 +127,7 @@ export class Checker {
     return this.#reference.reference;
   }
 
-  /** Null while the totals say already that the engine is not there yet. */
+  /** Null if the totals already show that the engine is not done yet. */
   async #look(acknowledged: ReadonlySet<string>, isLate: boolean): Promise<Verdict | null> {
     const reference = this.#recount();
     const { counted, late, dead } = reference.intake;
@@ -157,7 +157,7 @@ export function isClean({ lost, double, wrong }: Verdict): boolean {
   return lost + double + wrong === 0;
 }
 
-/** Every record set aside stands exactly once in its topic, and no other does. */
+/** Every record set aside is in its topic exactly once, and no other is. */
 function once(
   differences: Differences,
   what: string,

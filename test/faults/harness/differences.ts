@@ -1,4 +1,4 @@
-/** Rows of a feature, wherever they stand, held against a recount: each at its own as_of. */
+/** Rows of a feature, in any store, compared with a recount: each at its own as_of. */
 import { relativeError } from '../../../publishing/audit/reference.js';
 import type { Affinity, Interactions, Popularity } from '../../../schemas/records.js';
 import type { Reference } from '../../support/reference.js';
@@ -8,9 +8,9 @@ const WORDS_MAX = 8;
 const COUNTS = ['views', 'add_to_carts', 'purchases'] as const;
 
 export interface Found {
-  /** Counts that are too few, records that are missing. */
+  /** Counts that are too low, records that are missing. */
   readonly lost: number;
-  /** Counts that are too many, records that are there more than once or should not be. */
+  /** Counts that are too high, records that occur more than once or should not exist. */
   readonly double: number;
   /** Values that differ from a recount by more than 1e-9. */
   readonly wrong: number;
@@ -18,7 +18,7 @@ export interface Found {
   readonly words: readonly string[];
 }
 
-/** What was found against what should be, added up, with the first few in words. */
+/** Compares found with expected values, and keeps totals and the first few differences in words. */
 export class Differences {
   #lost = 0;
   #double = 0;
@@ -30,7 +30,7 @@ export class Differences {
     return this.#lost + this.#double + this.#wrong;
   }
 
-  /** Largest relative error of a value; Infinity where something is missing or too much. */
+  /** Largest relative error of a value; Infinity if something is missing or superfluous. */
   get worst(): number {
     return this.#lost + this.#double > 0 ? Number.POSITIVE_INFINITY : this.#worst;
   }
@@ -45,10 +45,10 @@ export class Differences {
     this.#say(words);
   }
 
-  /** What was counted against what should have been. */
+  /** Compares a found count with the expected one. */
   counts(found: number, expected: number, words: string): void {
     if (found < expected) this.lost(expected - found, `${words}: ${found} of ${expected}`);
-    if (found > expected) this.double(found - expected, `${words}: ${found} for ${expected}`);
+    if (found > expected) this.double(found - expected, `${words}: ${found} instead of ${expected}`);
   }
 
   value(found: number, expected: number, words: string): void {

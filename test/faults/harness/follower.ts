@@ -1,4 +1,4 @@
-/** Reads a topic as it grows, from its beginning, and hands over every committed record once. */
+/** Reads a topic as it grows, from its beginning, and passes on every committed record once. */
 import type { Log, LogReader, TopicPartition } from '../../../runtime/log/log.js';
 
 const WAIT_MS = 100;
@@ -25,7 +25,7 @@ export class Follower {
     this.#visit = visit;
   }
 
-  /** Up to what is committed now. */
+  /** Reads up to the currently committed end. */
   async advance(): Promise<void> {
     this.#reader ??= await this.#open();
     const reader = this.#reader;

@@ -1,4 +1,4 @@
-/** Killing at named steps, one after the other. */
+/** Kills at named steps, one at a time. */
 
 import { Random } from '../../support/random.js';
 import type { FaultPoint } from './fault-points.js';
@@ -6,11 +6,11 @@ import type { FaultPlan } from './plan.js';
 import { seed } from './report.js';
 import type { Scene } from './scene.js';
 
-/** Members of these tests have every task without a group: a restart need not wait for a session to run out. */
+/** Members of these tests own every task without a group: a restart need not wait for a session to expire. */
 export const ALONE: NonNullable<FaultPlan['pinned']> = { tasks: null, confirmed: true };
 
 /**
- * Starts a member and kills it at a step, for each of the steps, in the tasks that read events and in those behind the
+ * Starts a member and kills it at a step, for each of the steps, in the tasks that read events and in those after the
  * hop, at one of its first `passingMax` passings. `name`: of the member's data folder. Returns the number of kills.
  */
 export async function killAtEach(

@@ -1,4 +1,4 @@
-/** One process of `freshet up` in a fault test, and what it said about itself. */
+/** One process of `freshet up` in a fault test, and its log output. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,12 +9,12 @@ import { bareEnvironment } from '../../support/processes.js';
 import { type FaultPlan, NO_FAULTS } from './plan.js';
 
 const WORKER = fileURLToPath(new URL('worker.js', import.meta.url));
-/** What is tried here, and the group of its members. */
+/** The application under test, which is the group of its members. */
 export const APPLICATION = 'features.v1';
 const WAIT_MS_MAX = 90_000;
 const STOP_MS_MAX = 15_000;
 const WORDS_KEPT = 40;
-/** FAULT_TRACE=1 shows all that members say. */
+/** FAULT_TRACE=1 shows all output of members. */
 const TRACE = process.env['FAULT_TRACE'] === '1';
 
 /** A line of the product's log, or one of ours. */
@@ -36,7 +36,7 @@ export interface MemberOptions {
   readonly name: string;
   readonly settings: Readonly<Record<string, string>>;
   readonly roles: readonly Role[];
-  /** Of the application, in the order of their numbers. */
+  /** Tasks of the application, in the order of their numbers. */
   readonly taskNames: readonly string[];
   readonly plan?: FaultPlan;
 }
@@ -48,7 +48,7 @@ export class Member {
   readonly #held = new Set<string>();
   readonly #child: ChildProcess;
   readonly #exit: Promise<void>;
-  /** The last of what it said, for failures. */
+  /** Its latest output, for failures. */
   readonly #words: string[] = [];
   readonly #waiting = new Set<() => void>();
   #ended = false;
@@ -57,7 +57,7 @@ export class Member {
     this.name = name;
     this.#taskNames = taskNames;
     const args = [WORKER, JSON.stringify(plan), 'up', '--no-demo', '--json', '--roles', roles.join(',')];
-    // Its standard input ends when we do, however that happens, and it ends with it.
+    // Its standard input ends when this process does, however that happens, and then it ends too.
     this.#child = spawn(process.execPath, args, {
       env: { ...bareEnvironment(), PORT: '0', LOG_LEVEL: 'info', ...settings },
       stdio: ['pipe', 'ignore', 'pipe'],
@@ -73,7 +73,7 @@ export class Member {
     return this.#ended;
   }
 
-  /** Tasks it was given and has restored, as far as it knows. */
+  /** Tasks it was assigned and has restored, as far as it knows. */
   get held(): string[] {
     return [...this.#held].sort();
   }
@@ -86,34 +86,34 @@ export class Member {
     return this.lines.filter(({ event }) => event === 'task_restored').map((line) => line.duration_seconds!);
   }
 
-  /** Tasks that ended with this code, as often as they did. */
+  /** Tasks that ended with this code, once per occurrence. */
   failed(code: string): string[] {
     return this.lines.filter((line) => line.event === 'task_failed' && line.code === code).map(({ task }) => task!);
   }
 
-  /** How often a task ended with this code. */
+  /** Number of times a task ended with this code. */
   failures(code: string): number {
     return this.failed(code).length;
   }
 
-  /** Waits for a line; with `from`, for one since the line of that number. */
+  /** Waits for a line; with `from`, for one at or after that line number. */
   async said(what: string, matches: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
     const found = () => this.lines.slice(from).find(matches);
     await this.until(what, () => found() !== undefined);
     return found()!;
   }
 
-  /** Waits until it met the first fault of its plan. */
+  /** Waits until it has met the first fault of its plan. */
   faultMet(): Promise<LogLine> {
     return this.said('meet its fault', ({ event }) => event === 'fault_met');
   }
 
-  /** Waits until it holds exactly so many tasks. */
+  /** Waits until it holds exactly this many tasks. */
   async holds(tasks: number): Promise<void> {
     await this.until(`hold ${tasks} tasks`, () => this.#held.size === tasks);
   }
 
-  /** Looks again at every line. Throws with its last words when it ended before, or after a minute and a half. */
+  /** Checks again at every line. Throws with its latest output if it ends first, or after a minute and a half. */
   async until(what: string, holds: () => boolean): Promise<void> {
     const deadline = setTimeout(() => this.#changed(), WAIT_MS_MAX);
     const started = performance.now();
@@ -129,7 +129,7 @@ export class Member {
     }
   }
 
-  /** Waits for its end, whoever caused it. */
+  /** Waits for its end, whatever caused it. */
   async end(): Promise<void> {
     await this.#exit;
   }
@@ -139,7 +139,7 @@ export class Member {
     await this.#exit;
   }
 
-  /** SIGSTOP: the process stands still in the middle of what it does. */
+  /** SIGSTOP: the process freezes in the middle of its work. */
   freeze(): void {
     this.#child.kill('SIGSTOP');
   }
@@ -148,7 +148,7 @@ export class Member {
     this.#child.kill('SIGCONT');
   }
 
-  /** SIGTERM, as an operator does it. */
+  /** SIGTERM, as an operator would send it. */
   async stop(): Promise<void> {
     if (this.#ended) return;
     this.#child.kill('SIGCONT');
@@ -158,7 +158,7 @@ export class Member {
     clearTimeout(timer);
   }
 
-  /** Lines of other applications in the same process are none of ours. */
+  /** Lines of other applications in the same process are ignored. */
   #take(line: LogLine): void {
     if (line.task !== undefined && !this.#taskNames.includes(line.task)) return;
     if (line.event === 'tasks_assigned' && line.group !== APPLICATION) return;

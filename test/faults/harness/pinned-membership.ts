@@ -1,6 +1,6 @@
 /**
- * A membership that asks no group: it has its tasks from the start and keeps them. Sinks have all of theirs; of another
- * application than the one that is tried there are none.
+ * A membership without a group: it has its tasks from the start and keeps them. Sinks have all of theirs; for any
+ * application other than the one under test there are none.
  */
 import type { Membership, MembershipOptions } from '../../../runtime/log/log.js';
 import { APPLICATION } from './member.js';
@@ -21,7 +21,7 @@ export class PinnedMembership implements Membership {
     const all = Array.from({ length: options.tasks }, (_, task) => task);
     const pinned = options.group === APPLICATION ? (tasks ?? all) : [];
     const wanted = options.group.endsWith('-sink') ? all : pinned;
-    // As in a group, tasks come after the join has been answered.
+    // As in a group, tasks are assigned after the join was answered.
     setImmediate(() => {
       options.onAssigned({ generation: 1, tasks: wanted }).catch(options.onFailed);
     });
@@ -32,7 +32,7 @@ export class PinnedMembership implements Membership {
   }
 
   async showOffsets(): Promise<void> {
-    // Nobody looks.
+    // Not displayed.
   }
 
   async leave(): Promise<void> {

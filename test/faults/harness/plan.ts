@@ -1,6 +1,6 @@
 /**
- * What a member does to itself, and where: at the n-th passing of a fault point it is killed, stopped, held up, or made
- * to fail. The plan reaches the member on its command line, so no setting of the product knows about it.
+ * What a member does to itself, and where: at the n-th passing of a fault point it is killed, stopped, blocked, or made
+ * to fail. The plan reaches the member on its command line, so no setting of the product refers to it.
  */
 import { spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
@@ -9,34 +9,34 @@ import type { FaultHook, FaultPoint } from './fault-points.js';
 
 export interface FaultStep {
   readonly point: FaultPoint;
-  /** Only where the task's or partition's name holds this text. */
+  /** Only if the task's or partition's name contains this text. */
   readonly where?: string;
-  /** From 1: which passing, counted over all places that match. */
+  /** From 1: which passing, counted over all matching places. */
   readonly passing: number;
-  /** `stop`: SIGSTOP, and a sibling's SIGCONT after `ms`; `block`: the event loop stands still for `ms`. */
+  /** `stop`: SIGSTOP, and a sibling's SIGCONT after `ms`; `block`: the event loop is blocked for `ms`. */
   readonly does: 'kill' | 'stop' | 'block' | 'throw';
   readonly ms?: number;
-  /** Of the error that is thrown. */
+  /** Code of the error that is thrown. */
   readonly code?: ErrorCode;
 }
 
 export interface FaultPlan {
   readonly steps: readonly FaultStep[];
   /**
-   * Tasks that the member takes without asking the group: what is tested then needs no other member, and a restart need
-   * not wait for the session of the one that was killed.
+   * Tasks that the member takes without a group: then the test needs no other member, and a restart need not wait for
+   * the session of the killed one.
    */
   readonly pinned?: {
     /** Numbers within the application; null: all. */
     readonly tasks: readonly number[] | null;
-    /** What the member is told when it asks whether a task is still its own. */
+    /** The answer when the member asks whether a task is still its own. */
     readonly confirmed: boolean;
   };
 }
 
 export const NO_FAULTS: FaultPlan = { steps: [] };
 
-/** What a member writes to standard error, as a line of JSON among those of its log, when it meets a fault. */
+/** Written to standard error when a member meets a fault, as a line of JSON among those of its log. */
 export interface FaultMet {
   readonly event: 'fault_met';
   readonly point: FaultPoint;
@@ -64,7 +64,7 @@ function happen({ does, ms = 0, code = 'connection', point }: FaultStep, where: 
   switch (does) {
     case 'kill':
       process.kill(process.pid, 'SIGKILL');
-      // Nothing of what follows the point may still run.
+      // Nothing after the point may still run.
       return new Promise(() => undefined);
     case 'stop': {
       const later = `sleep ${ms / 1000}; kill -CONT ${process.pid}`;
@@ -76,6 +76,6 @@ function happen({ does, ms = 0, code = 'connection', point }: FaultStep, where: 
       for (const end = performance.now() + ms; performance.now() < end; );
       return;
     case 'throw':
-      throw new FreshetError(code, `a fault test wants an error at ${point} of ${where}`);
+      throw new FreshetError(code, `a fault test requested an error at ${point} of ${where}`);
   }
 }

@@ -1,4 +1,4 @@
-/** Redis and Postgres as readers see them, held against a recount. Names of keys and tables are those of the contract. */
+/** Redis and Postgres as readers see them, compared with a recount. Key and table names are those of the contract. */
 import { utcDay } from '../../../publishing/audit/reference.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
@@ -58,7 +58,7 @@ async function compareRankings(
       categories.set(member, [...(categories.get(member) ?? []), decodeURIComponent(key.slice(prefix.length))]);
   for (const product of new Set([...reference.products, ...ranks.keys(), ...categories.keys()])) {
     const day = Number(days.get(product) ?? utcDay(now));
-    // A score holds within the UTC day of its row.
+    // A score is valid within the UTC day of its row.
     const asOf = Math.min(now, (day + 1) * 86_400_000 - 1);
     const expected = reference.popularity(product, asOf);
     const rank = ranks.get(product);

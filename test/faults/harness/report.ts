@@ -1,29 +1,29 @@
-/** What a fault test tells the table at the end of a run. */
+/** The row that a fault test adds to the table at the end of a run. */
 import { appendFileSync } from 'node:fs';
 import type { Verdict } from './checker.js';
 
-/** Where scripts/test-faults.mjs collects the rows; unset when a file is run by itself. */
+/** The file where scripts/test-faults.mjs collects the rows; unset if a file is run by itself. */
 const REPORT_FILE = process.env['FAULT_REPORT_FILE'];
 
 export interface FaultRow {
   readonly fault: string;
   readonly seed: number;
-  /** Faults injected, kills among them. */
+  /** Injected faults, including kills. */
   readonly faults: number;
   readonly kills: number;
   readonly events: number;
   readonly lost: number;
   readonly double: number;
   readonly wrong: number;
-  /** Longest gap between commits of a popularity task under load; null where none was measured. */
+  /** Longest gap between commits of a popularity task under load; null if not measured. */
   readonly stallMs: number | null;
-  /** Of every task restored. */
+  /** One value per restored task. */
   readonly restoreSeconds: readonly number[];
 }
 
-/** The seed of this run: FAULT_SEED, else 1. */
+/** The seed of this run: FAULT_SEED, or 1. */
 export const seed = Number(process.env['FAULT_SEED'] ?? 1);
-/** A sample is a small part of what the full run does: fewer kills, shorter storms. */
+/** A sample is a small part of the full run: fewer kills, shorter storms. */
 export const isFull = process.env['FAULT_SIZE'] === 'full';
 
 export interface FaultFigures {

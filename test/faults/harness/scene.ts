@@ -1,4 +1,4 @@
-/** Everything a fault test stands on: a broker of its own, topics, stores where they matter, members, load, checker. */
+/** The environment of a fault test: a private broker, topics, stores if needed, members, load, checker. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -16,7 +16,8 @@ import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
 import { openRedis } from '../../../runtime/stores/redis/redis.js';
 import { allTopics } from '../../../topics/all.js';
 import { applyTopics } from '../../../topics/apply.js';
-import { featureTopics, REKEY_PARTITIONS } from '../../../topics/features.js';
+import { featureSet } from '../../../topics/feature-set.js';
+import { REKEY_PARTITIONS } from '../../../topics/features.js';
 import { FaultProxy } from '../../support/services/fault-proxy.js';
 import { startBroker } from '../../support/services/kafka.js';
 import { LocalBroker } from '../../support/services/local-broker.js';
@@ -32,7 +33,7 @@ import { Sender } from './sender.js';
 import { Commits } from './stalls.js';
 
 export interface SceneOptions {
-  /** Of topic events: as many activity tasks. Default 2. */
+  /** Partitions of topic events, and so the number of activity tasks. Default 2. */
   readonly partitions?: number;
   readonly eventsPerSecond?: number;
   readonly users?: number;
@@ -41,7 +42,7 @@ export interface SceneOptions {
   readonly proxy?: boolean;
   /** Redis and Postgres, for members with the role publisher. Default false. */
   readonly stores?: boolean;
-  /** Of every member, above the scene's own. */
+  /** For every member, overriding the scene's own. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -68,12 +69,12 @@ export class Scene {
   /** When tasks of popularity committed. */
   readonly commits: Commits;
   readonly partitions: number;
-  /** Every member that was ever started. */
+  /** Every member ever started. */
   readonly members: Member[] = [];
   readonly #settings: Readonly<Record<string, string>>;
   readonly #folder: string;
 
-  /** Ends with the test. Null, and the test is skipped with a reason, where no broker can be had. */
+  /** Closed with the test. Null, and the test is skipped with a reason, if no broker is available. */
   static async open(t: TestContext, options: SceneOptions = {}): Promise<Scene | null> {
     const endings: Ending[] = [];
     t.after(async () => {
@@ -111,7 +112,7 @@ export class Scene {
     endings.push(() => log.close());
     await applyTopics(log.admin, allTopics(), { kind: log.kind, partitions });
     const [stores, addresses] = options.stores ? await openStores(endings) : [null, {}];
-    // Often enough to be met by faults: flushes, checkpoints, and the output that comes later than others.
+    // Often enough to be hit by faults: flushes, checkpoints, and the slower output.
     const often = { CHANGELOG_INTERVAL_S: '1', CHECKPOINT_INTERVAL_S: '1', INTERACTIONS_INTERVAL_S: '1' };
     const settings = { ...often, ...kafka, ...addresses };
     return new Scene({ broker, proxy, log, stores, folder, partitions, settings }, options, endings);
@@ -135,7 +136,7 @@ export class Scene {
     this.#settings = { ...base.settings, ...settings };
     this.sender = new Sender({ log, seed, eventsPerSecond, users, products });
     this.checker = new Checker({ log, partitions, stores, interactions: true });
-    this.commits = new Commits(log, featureTopics(1).popularityChangelog.name);
+    this.commits = new Commits(log, featureSet(1).topics.popularityChangelog.name);
     endings.push(
       () => this.checker.close(),
       () => this.commits.close(),
@@ -162,7 +163,7 @@ export class Scene {
     return member;
   }
 
-  /** Waits until popularity has committed so many times more. */
+  /** Waits until popularity has committed this many times more. */
   async committed(times: number): Promise<void> {
     await this.commits.advance();
     const enough = this.commits.count + times;
@@ -179,7 +180,7 @@ export class Scene {
     return this.members.flatMap((member) => member.restoreSeconds);
   }
 
-  /** Ends the load, waits until everything is folded, and refuses any difference. */
+  /** Ends the load, waits until everything is folded, and fails on any difference. */
   async settled(): Promise<Verdict> {
     await this.sender.stop();
     const verdict = await this.checker.settle(this.sender.acknowledged);
@@ -193,7 +194,7 @@ async function openStores(endings: Ending[]): Promise<[CheckedStores, Record<str
   const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
   if (redis !== null) endings.push(() => redis.stop());
   endings.push(() => postgres.stop());
-  assert.ok(redis !== null, 'no Redis can be had');
+  assert.ok(redis !== null, 'no Redis is available');
   const store = await openRedis({ url: redis.url, keyPrefix }, silentLogger);
   endings.push(() => store.close());
   const database = await openPostgres({ url: postgres.url, connectionsMax: 2 }, silentLogger);

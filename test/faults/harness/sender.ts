@@ -1,6 +1,7 @@
 /**
- * The load of a fault test: a steady stream of events whose ids are known. A send without an answer is sent again with
- * the same ids, as producers do, so the log may hold an event twice. Some records are late, dead or duplicates on purpose.
+ * The load of a fault test: a steady stream of events with known ids. A send without an answer is repeated with the
+ * same ids, as producers do, so the log may hold an event twice. Some records are late, invalid or duplicate on
+ * purpose.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Log } from '../../../runtime/log/log.js';
@@ -32,7 +33,7 @@ interface Sent {
 }
 
 export class Sender {
-  /** Ids of records that the log has taken, by its own word. */
+  /** Ids of records that the log has acknowledged. */
   readonly acknowledged = new Set<string>();
   /** Records whose first send got no answer. */
   unanswered = 0;
@@ -52,7 +53,7 @@ export class Sender {
     this.#product = new Zipf(options.products, PRODUCT_ZIPF);
   }
 
-  /** Writes the catalogue, which knows two products of three; to be called before anything is folded. */
+  /** Writes the catalogue, which includes two products of three; call it before anything is folded. */
   async catalogue(): Promise<void> {
     const writer = await this.#o.log.writer([products.name]);
     for (let n = 0; n < this.#o.products; n++) {
@@ -70,12 +71,12 @@ export class Sender {
     if (this.#running !== null) return;
     const stop = new AbortController();
     const done = this.#run(stop.signal);
-    // Whoever stops it is told; until then nobody listens.
+    // stop() receives the error; until then no one handles it.
     done.catch(() => undefined);
     this.#running = { stop, done };
   }
 
-  /** Resolves when everything that was sent is acknowledged. */
+  /** Resolves once everything sent is acknowledged. */
   async stop(): Promise<void> {
     const running = this.#running;
     this.#running = null;
@@ -83,7 +84,7 @@ export class Sender {
     await running?.done;
   }
 
-  /** Sends so many at once, all acknowledged when it resolves. */
+  /** Sends this many at once; all are acknowledged when it resolves. */
   async send(count: number): Promise<void> {
     await this.#deliver(Array.from({ length: count }, () => this.#next()));
   }
@@ -143,7 +144,7 @@ export class Sender {
       product_id: `p${product}`,
       category: random.below(10) === 0 ? null : `c${product % 7}`,
       event_type: TYPES[random.below(TYPES.length)]!,
-      // Half of them now, the others somewhere in the window.
+      // Half of them now, the others anywhere in the window.
       ts: Date.now() - (random.below(2) === 0 ? 0 : random.below(88) * DAY_MS + random.below(DAY_MS)),
     };
   }

@@ -1,4 +1,4 @@
-/** When tasks committed, told from the markers in a changelog: every commit writes one, dated when it began. */
+/** When tasks committed, from the markers in a changelog: every commit writes one with the time of its start. */
 import type { Log } from '../../../runtime/log/log.js';
 import { Follower } from './follower.js';
 
@@ -16,19 +16,19 @@ export class Commits {
     });
   }
 
-  /** How many there were. */
+  /** Number of commits. */
   get count(): number {
     return [...this.#times.values()].reduce((sum, times) => sum + times.length, 0);
   }
 
-  /** Takes in what was committed since the last call. */
+  /** Reads the commits since the last call. */
   advance(): Promise<void> {
     return this.#follower.advance();
   }
 
   /**
-   * The longest time without a commit between two moments (ms), of the tasks named or of all that ever committed. Means
-   * something only while every task has input all the time.
+   * The longest time without a commit between two moments (ms), of the given tasks or of all that ever committed.
+   * Meaningful only while every task always has input.
    */
   longestGapMs(from: number, to: number, tasks: readonly number[] = [...this.#times.keys()]): number {
     let longest = 0;
@@ -43,7 +43,7 @@ export class Commits {
     return longest;
   }
 
-  /** How often a task committed between two moments (ms). */
+  /** Number of commits of a task between two moments (ms). */
   between(from: number, to: number, task: number): number {
     return (this.#times.get(task) ?? []).filter((time) => time >= from && time <= to).length;
   }

@@ -2,7 +2,7 @@
 import { numberText } from '../../bench/table.js';
 import type { FaultRow } from './report.js';
 
-/** What became of one file: its rows, or none where it failed before it had any. */
+/** The result of one file: its rows, or none if it failed before the first. */
 export interface FileResult {
   readonly name: string;
   readonly passed: boolean;
@@ -26,7 +26,7 @@ const HEADINGS = [
   'took s',
 ] as const;
 
-/** One line per row, or per file that reported none, and a last one with the sums. */
+/** One line per row, or per file without rows, and a last one with the totals. */
 export function faultTable(results: readonly FileResult[]): string {
   const lines = results.flatMap(({ name, passed, seconds, rows }) => {
     const verdict = passed ? 'ok' : 'FAILED';

@@ -14,9 +14,9 @@ const { steps, pinned } = JSON.parse(plan) as FaultPlan;
 takeFaultPoints(hookOf({ steps }));
 if (pinned !== undefined)
   KafkaMembership.join = async (_cluster, options) =>
-    // The log asks no more of a membership than what this one has.
+    // The log needs nothing of a membership beyond this.
     new PinnedMembership(options, pinned) as unknown as KafkaMembership;
-// Whoever started us holds the other end: without them nobody would ever end us.
+// The parent process holds the other end: if it ends, nothing else would end this process.
 process.stdin
   .once('close', () => process.kill(process.pid, 'SIGKILL'))
   .resume()

@@ -1,12 +1,15 @@
 /** Collects what HTTP, Redis and Postgres say, in the form in which the recount checks it. */
-import { affinityTable, Layout, popularityAt, popularityTable } from '../../../publishing/layout.js';
+
+import { Layout, popularityAt } from '../../../publishing/layout.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
+import { featureSet } from '../../../topics/feature-set.js';
 import type { Answer } from './recount.js';
 
 const DAY_MS = 86_400_000;
 const AT_ONCE = 16;
 const HALF_LIFE_MS = 14 * DAY_MS;
+const SET = featureSet(1);
 
 interface Counted {
   readonly score: number;
@@ -58,11 +61,11 @@ export async function popularAnswers(address: string, limit: number): Promise<An
 
 /** Straight from the keys. A product's rank holds within the day of its row: it is read at the end of that day. */
 export async function redisAnswers(store: OnlineStore): Promise<Answer[]> {
-  const layout = new Layout();
-  const days = await store.hgetall(layout.popularityDay(1));
-  const categories = await store.hgetall(layout.popularityGroups(1));
+  const keys = new Layout().features(SET);
+  const days = await store.hgetall(keys.popularityDay);
+  const categories = await store.hgetall(keys.popularityGroups);
   const answers: Answer[] = [];
-  for (const { member, score } of await store.ztop(layout.popularityAll(1), days.size + 1)) {
+  for (const { member, score } of await store.ztop(keys.popularityAll, days.size + 1)) {
     const as_of = (Number(days.get(member)) + 1) * DAY_MS - 1;
     const category = decodeURIComponent(categories.get(member) ?? '');
     answers.push({
@@ -74,9 +77,9 @@ export async function redisAnswers(store: OnlineStore): Promise<Answer[]> {
       category,
     });
   }
-  const times = await store.hgetall(layout.affinityAsOf(1));
+  const times = await store.hgetall(keys.affinityAsOf);
   const affinity = await inParallel([...times], async ([user, as_of]): Promise<Answer> => {
-    const scores = await store.hgetall(layout.affinityUser(1, user));
+    const scores = await store.hgetall(keys.affinityUser(user));
     const numbers = [...scores].map(([category, share]) => [category, Number(share)]);
     return { source: 'redis', kind: 'affinity', id: user, as_of: Number(as_of), scores: Object.fromEntries(numbers) };
   });
@@ -85,10 +88,10 @@ export async function redisAnswers(store: OnlineStore): Promise<Answer[]> {
 
 export async function postgresAnswers(database: Database): Promise<Answer[]> {
   const popularity = await database.query<Counted & { product_id: string; category: string; as_of: Date }>(
-    `SELECT product_id, category, score, as_of, views, add_to_carts, purchases FROM ${popularityTable(1)}`,
+    `SELECT product_id, category, score, as_of, views, add_to_carts, purchases FROM ${SET.tables.popularity}`,
   );
   const affinity = await database.query<{ user_id: string; as_of: Date; scores: Record<string, number> }>(
-    `SELECT user_id, as_of, scores FROM ${affinityTable(1)}`,
+    `SELECT user_id, as_of, scores FROM ${SET.tables.affinity}`,
   );
   return [
     ...popularity.map(

@@ -8,7 +8,7 @@ import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
 import { decodeMarker, isMarker } from '../../../runtime/tasks/marker.js';
 import { Codec } from '../../../schemas/codec.js';
-import { featureTopics } from '../../../topics/features.js';
+import { featureSet } from '../../../topics/feature-set.js';
 import { workEnds } from '../../bench/feed.js';
 
 type Position = TopicPartition & { readonly offset: number };
@@ -25,7 +25,7 @@ export interface Places {
 /** Throws after `msMax` with what was still missing. */
 export async function untilVisible({ log, online, database }: Places, msMax: number): Promise<void> {
   const deadline = Date.now() + msMax;
-  const topics = featureTopics(1);
+  const topics = featureSet(1).topics;
   await untilFolded(log, topics.activityChangelog.name, await workEnds(log, 'events'), deadline);
   const { productActivity, popularityChangelog } = topics;
   await untilFolded(log, popularityChangelog.name, await workEnds(log, productActivity.name), deadline);

@@ -1,12 +1,12 @@
 /** Changes of the live features for tests of sinks, and what the topics say in the end: the newest value of every key. */
 import type { Log } from '../../../runtime/log/log.js';
 import type { Affinity, Popularity } from '../../../schemas/records.js';
-import { featureTopics } from '../../../topics/features.js';
+import { featureSet } from '../../../topics/feature-set.js';
 import { affinity, codec, endsOf, popularity, write } from '../publishing.js';
 import { Random } from '../random.js';
 
-export const POPULARITY = featureTopics(1).popularity.name;
-export const AFFINITY = featureTopics(1).affinity.name;
+export const POPULARITY = featureSet(1).topics.popularity.name;
+export const AFFINITY = featureSet(1).topics.affinity.name;
 export const FEATURE_TOPICS = [POPULARITY, AFFINITY] as const;
 
 const KEYS = 120;

@@ -12,6 +12,7 @@ import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
 import { openRedis, type RedisOptions } from '../../../runtime/stores/redis/redis.js';
+import { featureSet } from '../../../topics/feature-set.js';
 import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
 import { codec, endsOf } from '../publishing.js';
 import { FEATURE_TOPICS, FeatureWriter } from './feature-rows.js';
@@ -37,7 +38,7 @@ const publisher = createPublisher({
   settings: loadSettings({ POSTGRES_COALESCE_MS: '20' }),
   ...openReporting(silentLogger),
   clock: systemClock,
-  version: 1,
+  sets: [featureSet(1)],
 });
 await publisher.start();
 for (const topic of FEATURE_TOPICS) await publisher.awaitApplied(topic, await endsOf(log, topic));

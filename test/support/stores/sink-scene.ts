@@ -19,6 +19,7 @@ import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
 import { allTopics } from '../../../topics/all.js';
 import { applyTopics } from '../../../topics/apply.js';
+import { featureSet } from '../../../topics/feature-set.js';
 import { seed } from '../../faults/harness/report.js';
 import type { CutProxy } from '../proxy.js';
 import { endsOf, HALF_LIFE_MS, PACE, popularity, type Rig, rig, TroubledStore, write } from '../publishing.js';
@@ -46,18 +47,21 @@ export interface SinkScene extends Rig {
   settled(): Promise<void>;
 }
 
+const SET = featureSet(1);
 export const layout = new Layout();
+
+export const keys = layout.features(SET);
 
 /** Both features into Redis. */
 export function onlineScene(t: TestContext, store: OnlineStore): Promise<SinkScene> {
-  const sinks = [popularityOnline(1, layout, HALF_LIFE_MS), affinityOnline(1, layout)] as const;
+  const sinks = [popularityOnline(SET, layout, HALF_LIFE_MS), affinityOnline(SET, layout)] as const;
   const stores = sinks.map((sink) => new TroubledStore(onlineSinkStore(store, sink as (typeof sinks)[0])));
   return openScene(t, sinks, stores, async (log) => checkOnline(store, layout, await newestRows(log)));
 }
 
 /** Both features into Postgres, where migrations must have been applied. `by` is the checker's own way to it. */
 export function tableScene(t: TestContext, database: Database, by: Database): Promise<SinkScene> {
-  const sinks = [popularityRows(1), affinityRows(1)] as const;
+  const sinks = [popularityRows(SET), affinityRows(SET)] as const;
   const stores = sinks.map((sink) => new TroubledStore(tableSinkStore(database, sink as (typeof sinks)[0])));
   return openScene(t, sinks, stores, async (log) => checkTables(by, await newestRows(log)));
 }

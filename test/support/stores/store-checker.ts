@@ -2,10 +2,12 @@
  * Stands outside of the sinks: compares what a store holds with what the feature topics say, value by value, and tells
  * everything that is missing, old, or there twice.
  */
+
 import assert from 'node:assert/strict';
 import { encodeId, type Layout, rankScore } from '../../../publishing/layout.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';
+import { featureSet } from '../../../topics/feature-set.js';
 import { HALF_LIFE_MS } from '../publishing.js';
 import type { NewestRows } from './feature-rows.js';
 
@@ -21,11 +23,12 @@ export interface Findings {
 }
 
 export async function checkOnline(store: OnlineStore, layout: Layout, rows: NewestRows): Promise<Findings> {
-  const ranks = new Map((await store.ztop(layout.popularityAll(1), ALL)).map(({ member, score }) => [member, score]));
-  const groups = await store.hgetall(layout.popularityGroups(1));
-  const days = await store.hgetall(layout.popularityDay(1));
+  const keys = layout.features(featureSet(1));
+  const ranks = new Map((await store.ztop(keys.popularityAll, ALL)).map(({ member, score }) => [member, score]));
+  const groups = await store.hgetall(keys.popularityGroups);
+  const days = await store.hgetall(keys.popularityDay);
   const shownIn = new Map<string, string[]>();
-  const prefix = layout.popularityCategoryPrefix(1);
+  const prefix = keys.popularityCategoryPrefix;
   for (const key of await store.keys(prefix))
     for (const { member, score } of await store.ztop(key, ALL))
       shownIn.set(member, [...(shownIn.get(member) ?? []), `${key.slice(prefix.length)} at ${score}`]);
@@ -38,11 +41,11 @@ export async function checkOnline(store: OnlineStore, layout: Layout, rows: Newe
     wantedProducts.set(id, [rank, group, String(Math.floor(as_of / DAY_MS)), [`${group} at ${rank}`]]);
   }
   const users = new Map<string, unknown>();
-  const times = await store.hgetall(layout.affinityAsOf(1));
-  const userPrefix = layout.affinityUserPrefix(1);
+  const times = await store.hgetall(keys.affinityAsOf);
+  const userPrefix = keys.affinityUserPrefix;
   const shown = (await store.keys(userPrefix)).map((key) => decodeURIComponent(key.slice(userPrefix.length)));
   for (const id of new Set([...times.keys(), ...shown]))
-    users.set(id, [times.get(id), sorted(await store.hgetall(layout.affinityUser(1, id)))]);
+    users.set(id, [times.get(id), sorted(await store.hgetall(keys.affinityUser(id)))]);
   const wantedUsers = new Map<string, unknown>();
   for (const [id, { as_of, scores }] of rows.affinity)
     wantedUsers.set(id, [String(as_of), sorted(Object.entries(scores))]);

@@ -24,10 +24,10 @@ const text = readFileSync(join(projectRoot, 'docker-compose.yml'), 'utf8');
 const { services, volumes } = compose.parse(parse(text, { merge: true }));
 const dockerfile = readFileSync(join(projectRoot, 'deploy', 'Dockerfile'), 'utf8');
 
-/** A role's service: names of services hold no colon. */
+/** A role's service: service names cannot contain a colon. */
 const serviceOf = (role: Role) => services[role.replace(':', '-')];
 
-/** Values as compose would put them in, with `given` in its environment. */
+/** Values as compose would substitute them, with `given` in its environment. */
 function interpolated(environment: Record<string, string | number>, given: Record<string, string>) {
   return Object.fromEntries(
     Object.entries(environment).map(([name, value]) => [
@@ -68,14 +68,14 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('asks the serving role for its health, as the image says; the others do not listen', () => {
+  it('checks the health of the serving role as the image does; the others do not listen', () => {
     assert.equal(services['serving']?.healthcheck, undefined);
     assert.match(dockerfile, /^HEALTHCHECK .* CMD \["node", "scripts\/health\.mjs"\]$/m);
     for (const role of ALL_ROLES.filter((name) => name !== 'serving'))
       assert.deepEqual(serviceOf(role)?.healthcheck, { disable: true }, role);
   });
 
-  it('gives the roles settings that we accept, and demands tokens', () => {
+  it('gives the roles valid settings, and requires tokens', () => {
     const tokens = JSON.stringify([{ sha256: 'ab'.repeat(32), role: 'admin', tenant: 'main' }]);
     for (const role of ALL_ROLES) {
       const environment = serviceOf(role)?.environment ?? {};
@@ -88,7 +88,7 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('keeps Redis from evicting, and opens nothing to other machines', () => {
+  it('prevents Redis from evicting, and opens nothing to other machines', () => {
     assert.match(services['redis']?.command?.join(' ') ?? '', /--maxmemory-policy noeviction/);
     for (const [name, { ports = [] }] of Object.entries(services))
       for (const port of ports) assert.ok(port.startsWith('127.0.0.1:'), `${name} ${port}`);
@@ -110,7 +110,7 @@ describe('deploy/Dockerfile', () => {
     assert.match(last, /^ENTRYPOINT \["node", "scripts\/freshet\.mjs"\]$/m);
   });
 
-  it('copies only what is in the checkout', () => {
+  it('copies only files that are in the checkout', () => {
     const ignore = readFileSync(join(projectRoot, 'deploy', 'Dockerfile.dockerignore'), 'utf8');
     const kept = [...ignore.matchAll(/^!(.+)$/gm)].map(([, name]) => name!);
     const { include } = JSON.parse(readFileSync(join(projectRoot, 'tsconfig.json'), 'utf8')) as { include: string[] };

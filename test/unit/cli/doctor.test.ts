@@ -21,7 +21,7 @@ describe('estimate', () => {
     assert.ok(Math.abs(restoreSeconds - (200 + refolded / 150_000)) < 1e-9);
   });
 
-  it('takes no burst for a rate, and never counts more events than there are', () => {
+  it('does not mistake a burst for a rate, and never counts more events than exist', () => {
     const counts = { events: 1_000, eventsSpanMs: 10, products: 0, changelogs: 0 };
     assert.ok(estimate(counts, SETTINGS).restoreSeconds <= 1_000 / 150_000);
   });
@@ -39,7 +39,7 @@ describe('shownSettings', () => {
     assert.ok(!JSON.stringify(shown).includes('hunter2'));
   });
 
-  it('shows what was given when it is wrong', () => {
+  it('shows the given values if they are invalid', () => {
     const shown = shownSettings({ PORT: 'x' }, null);
     assert.deepEqual(
       shown.filter(({ value }) => value !== null),

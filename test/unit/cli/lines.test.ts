@@ -21,7 +21,7 @@ function parsed(line: Line): unknown {
 }
 
 describe('readLines', () => {
-  it('numbers all lines and leaves out blank ones', async () => {
+  it('numbers all lines and skips blank ones', async () => {
     assert.deepEqual(await linesOf(['{"a":1}\n\n  \r\n{"a":2}\r\n{"a":3}']), [
       { number: 1, says: { a: 1 } },
       { number: 4, says: { a: 2 } },
@@ -29,7 +29,7 @@ describe('readLines', () => {
     ]);
   });
 
-  it('puts lines together across chunks, wherever they are cut', async () => {
+  it('joins lines across chunks, wherever they are split', async () => {
     const text = Buffer.from('{"a":"ä€😀"}\n[1]\n"x"\n');
     for (let cut = 1; cut < text.length; cut++) {
       const found = await linesOf([text.subarray(0, cut), text.subarray(cut)]);
@@ -40,11 +40,11 @@ describe('readLines', () => {
     }
   });
 
-  it('takes a byte order mark for nothing', async () => {
+  it('ignores a byte order mark', async () => {
     assert.deepEqual(await linesOf(['\ufeff{"a":1}']), [{ number: 1, says: { a: 1 } }]);
   });
 
-  it('spoils only the line that is no JSON, or no UTF-8', async () => {
+  it('rejects only the line that is not JSON, or not UTF-8', async () => {
     const bad = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}\n')]);
     assert.deepEqual(await linesOf(['1\n{"a":\n', bad, '2\n']), [
       { number: 1, says: 1 },
@@ -54,7 +54,7 @@ describe('readLines', () => {
     ]);
   });
 
-  it('keeps no more of an endless line than its length', async () => {
+  it('keeps only the length of an endless line', async () => {
     const megabyte = Buffer.alloc(1024 * 1024, 0x20);
     megabyte[0] = 0x22;
     const chunks = [...Array.from({ length: 6 }, () => megabyte), Buffer.from('\n7\n')];
@@ -64,7 +64,7 @@ describe('readLines', () => {
     ]);
   });
 
-  it('ends between two lines when told, also while the input is silent', async () => {
+  it('ends between two lines on request, also while the input is silent', async () => {
     const stop = new AbortController();
     const input = new PassThrough();
     input.write('1\n2\n3\n');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { runCommand } from './run-command.js';
 
-/** Every command with what its help must show. */
+/** Every command and what its help must contain. */
 const COMMANDS = [
   ['up'],
   ['topics'],
@@ -63,14 +63,14 @@ describe('freshet', () => {
     [['produce', 'popularity.v1', '-'], /Producers write events, products, documents, users; popularity\.v1 is not/],
     [['produce', 'events', '/no/such/file'], /\/no\/such\/file cannot be read/],
     [['produce', 'events', '/'], /is a folder/],
-    [['erase', 'user', 'u1'], /This forgets user u1 .*: add --yes/],
+    [['erase', 'user', 'u1'], /This erases user u1 .*: add --yes/],
     [['erase', 'user', ''], /"id" must not be empty/],
-    [['erase', 'product', 'p1', '--timeout', '0'], /--timeout.*whole number from 1 on/],
-    [['consume', 'events', '--limit', '0'], /--limit.*whole number from 1 on/],
-    [['consume', 'events', '--partition', 'x'], /--partition.*whole number from 0 on/],
+    [['erase', 'product', 'p1', '--timeout', '0'], /--timeout.*whole number of at least 1/],
+    [['consume', 'events', '--limit', '0'], /--limit.*whole number of at least 1/],
+    [['consume', 'events', '--partition', 'x'], /--partition.*whole number of at least 0/],
     [
       ['up', '--roles', 'processor,server'],
-      /"server" is no role; the roles are processor, publisher, serving, snapshotter:stopwords, snapshotter:faiss, snapshotter:als, snapshotter\./,
+      /"server" is not a role; the roles are processor, publisher, serving, snapshotter:stopwords, snapshotter:faiss, snapshotter:als, snapshotter\./,
     ],
     [['topics', 'show', 'event'], /There is no topic event; the topics are events, /],
     [['topics', 'apply', '--delete', 'events'], /Topic events is declared and in use/],
@@ -83,7 +83,7 @@ describe('freshet', () => {
     });
   }
 
-  it('says what is wrong in a sentence, and shows the stack only when asked', async () => {
+  it('reports an error in one sentence, and shows the stack only on request', async () => {
     const plain = await runCommand(['topics', 'list'], { environment: { PORT: 'x' } });
     assert.equal(plain.code, 1);
     assert.match(plain.errors, /^error: Wrong settings:\n {2}PORT: a number/);
@@ -94,7 +94,7 @@ describe('freshet', () => {
 });
 
 describe('freshet topics graph', () => {
-  it('needs no log, and draws who writes and reads', async () => {
+  it('needs no log, and draws writers and readers', async () => {
     const { code, output } = await runCommand(['topics', 'graph']);
     assert.equal(code, 0);
     assert.match(output, /^producers\n {2}──► events +──► activity, publishing$/m);

@@ -1,4 +1,4 @@
-/** `freshet model import`, as a person sees it. */
+/** `freshet model import`, as a user sees it. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ async function run(...args: string[]): Promise<string> {
   return output;
 }
 
-test('model import says what it found, writes model.onnx once, and what to set', () =>
+test('model import reports what it found and which setting to use, and writes model.onnx once', () =>
   withTinyModel({}, async ({ folder }) => {
     const file = join(folder, 'model.onnx');
     const dry = await run('import', folder, '--dry-run');
@@ -34,7 +34,7 @@ test('model import says what it found, writes model.onnx once, and what to set',
     const done = await run('import', folder);
     assert.ok(done.includes(`EMBEDDING_MODEL_DIR=${folder}`));
     assert.ok(existsSync(file));
-    await assert.rejects(run('import', folder), /--replace writes it anew/);
+    await assert.rejects(run('import', folder), /--replace overwrites it/);
     const json = JSON.parse(await run('import', folder, '--replace', '--json')) as { cosine: number };
     assert.ok(json.cosine > 0.9999);
   }));

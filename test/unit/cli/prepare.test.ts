@@ -38,11 +38,11 @@ describe('installProblem', () => {
   };
   const installed = (packages: Lock['packages']): Lock => ({ packages });
 
-  it('is content with the same versions, and with optional ones left out', () => {
+  it('accepts the same versions, also without optional ones', () => {
     assert.equal(installProblem(wanted, installed({ 'node_modules/a': { version: '1.0.0' } })), null);
   });
 
-  it('says what is amiss', () => {
+  it('says what is wrong', () => {
     assert.equal(installProblem(wanted, null), 'none are installed yet');
     assert.equal(installProblem(wanted, installed({})), 'node_modules/a is missing');
     assert.equal(
@@ -51,7 +51,7 @@ describe('installProblem', () => {
     );
   });
 
-  it('reads the real lock file: any platform installs what is not optional', () => {
+  it('reads the real lock file: every platform installs all but the optional packages', () => {
     const lock = JSON.parse(readFileSync(join(projectRoot, 'package-lock.json'), 'utf8')) as Lock;
     const everywhere = Object.entries(lock.packages).filter(([, { optional }]) => !optional);
     assert.equal(installProblem(lock, installed(Object.fromEntries(everywhere))), null);
@@ -66,7 +66,7 @@ describe('prepare', () => {
     copy = mkdtempSync(join(tmpdir(), 'freshet-prepare-'));
     cpSync(join(projectRoot, 'scripts'), join(copy, 'scripts'), { recursive: true });
     for (const name of ['tsconfig.json', 'package.json']) cpSync(join(projectRoot, name), join(copy, name));
-    // Links to the few packages that the compiler needs, under a lock of no packages: npm must never come to work here.
+    // Links to the few packages that the compiler needs, with an empty lock file: npm must never run here.
     mkdirSync(join(copy, 'node_modules'));
     for (const name of ['typescript', '@typescript', '@types', 'undici-types'])
       if (existsSync(join(projectRoot, 'node_modules', name)))
@@ -98,13 +98,13 @@ describe('prepare', () => {
     assert.match(readFileSync(output('one'), 'utf8'), /11/);
   });
 
-  it('brings back what was deleted from dist', () => {
+  it('restores files deleted from dist', () => {
     rmSync(output('one'));
     assert.match(prepare().stderr, /^Compiling/);
     assert.ok(existsSync(output('one')));
   });
 
-  it('removes what has no source any more', () => {
+  it('removes files that no longer have a source', () => {
     rmSync(join(copy, 'cli', 'two.ts'));
     mkdirSync(join(copy, 'dist', 'test'), { recursive: true });
     writeFileSync(join(copy, 'dist', 'test', 'old.test.js'), '');
@@ -115,7 +115,7 @@ describe('prepare', () => {
     assert.ok(existsSync(output('one')));
   });
 
-  it('fails with a sentence on sources that do not compile, and tries again next time', () => {
+  it('fails with an explanation if sources do not compile, and tries again next time', () => {
     writeFileSync(join(copy, 'cli', 'one.ts'), "export const one: number = 'x';\n");
     for (let i = 0; i < 2; i++) {
       const { status, stderr } = prepare();

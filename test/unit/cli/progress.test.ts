@@ -10,7 +10,7 @@ function screen(isTTY: boolean) {
 }
 
 describe('Progress', () => {
-  it('shows nothing within the first second, then count and rate, and takes the line away', () => {
+  it('shows nothing within the first second, then count and rate, and removes the line', () => {
     let now = 0;
     const { stream, text } = screen(true);
     const progress = new Progress(stream, 'records', () => now);
@@ -28,7 +28,7 @@ describe('Progress', () => {
     assert.equal(progress.rate(), 10_001 / 2.1);
   });
 
-  it('is silent where nobody watches', () => {
+  it('is silent without a terminal', () => {
     let now = 0;
     const { stream, text } = screen(false);
     const progress = new Progress(stream, 'records', () => now);
@@ -42,7 +42,7 @@ describe('Progress', () => {
 });
 
 describe('Steps', () => {
-  it('shows the step and how far it has come, after a second, on a terminal', () => {
+  it('shows the step and its progress, after a second, on a terminal', () => {
     let now = 0;
     const { stream, text } = screen(true);
     const steps = new Steps(stream, () => now);

@@ -1,4 +1,4 @@
-/** Runs one command line in this process and gives back what it said. */
+/** Runs one command line in this process and returns its output. */
 import { Readable, Writable } from 'node:stream';
 import type { Compose } from '../../../assembly/running.js';
 import { main } from '../../../cli/main.js';
@@ -11,7 +11,7 @@ export interface Said {
 
 export interface CommandSetting {
   readonly environment?: Readonly<Record<string, string>>;
-  /** Standard input; closed and no terminal. */
+  /** Standard input; closed and not a terminal. */
   readonly input?: string | Buffer;
   readonly compose?: Compose;
 }
@@ -32,7 +32,7 @@ export async function runCommand(args: readonly string[], setting: CommandSettin
   return { code, output: output.text(), errors: errors.text() };
 }
 
-/** Takes everything at once, so that no command waits for a reader. */
+/** Accepts everything at once, so that no command waits for a reader. */
 function collector() {
   const chunks: Buffer[] = [];
   const stream = new Writable({

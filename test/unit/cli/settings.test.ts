@@ -95,7 +95,7 @@ const SECRETS = [
 
 const TOKEN = { sha256: 'ab'.repeat(32), role: 'reader', tenant: 'main' };
 
-describe('loadSettings', () => {
+describe('I10: loadSettings', () => {
   it('has a default for everything', () => {
     const settings = loadSettings({});
     assert.equal(settings.PORT, 8080);

@@ -5,7 +5,7 @@ import type { FakeRuns } from '../../support/versions.js';
 import { SUMMARY, succeeded } from '../../support/versions.js';
 import { runCommand } from './run-command.js';
 
-/** Ends every run that is asked for on its second look. */
+/** Ends every requested run at its second look. */
 function endRuns(runs: FakeRuns, change: Parameters<typeof succeeded>[0] = {}): void {
   const get = runs.get.bind(runs);
   let looks = 0;
@@ -16,13 +16,13 @@ function endRuns(runs: FakeRuns, change: Parameters<typeof succeeded>[0] = {}): 
   };
 }
 
-describe('freshet snapshot, beside a running Freshet', () => {
-  it('asks for a run, waits, and tells the version', async (test) => {
+describe('freshet snapshot, with a running Freshet', () => {
+  it('requests a run, waits, and shows the version', async (test) => {
     const { freshet, runs } = await besideFreshet(test);
     endRuns(runs);
     const { code, output, errors } = await freshet('snapshot', 'stopwords');
     assert.equal(code, 0, errors);
-    assert.equal(errors, '', 'nobody watches: no progress');
+    assert.equal(errors, '', 'without a terminal there is no progress');
     assert.equal(
       output,
       `${SUMMARY.join('\n')}\nVersion 4 of stopwords is published: 1,243 words from 2,200 documents in 1.5 s.\n`,
@@ -53,7 +53,7 @@ describe('freshet snapshot, beside a running Freshet', () => {
     const { freshet, address } = await besideFreshet(test);
     const { code, output } = await freshet('snapshot', 'stopwords', '--no-wait');
     assert.equal(code, 0);
-    assert.equal(output, `Run run-1 is asked for in the running Freshet at ${address}.\n`);
+    assert.equal(output, `Run run-1 is requested in the running Freshet at ${address}.\n`);
   });
 
   for (const [status, what] of [
@@ -74,7 +74,7 @@ describe('freshet snapshot, beside a running Freshet', () => {
     });
   }
 
-  it('leaves the run alone when told to stop', async (test) => {
+  it('leaves the run alone when asked to stop', async (test) => {
     const { freshet, runs } = await besideFreshet(test);
     const get = runs.get.bind(runs);
     runs.get = async (id) => {
@@ -83,11 +83,11 @@ describe('freshet snapshot, beside a running Freshet', () => {
     };
     const { code, errors } = await freshet('snapshot', 'stopwords');
     assert.equal(code, 1);
-    assert.match(errors, /Stopped by SIGINT: run run-1 goes on in the running Freshet at http/);
+    assert.match(errors, /Stopped by SIGINT: run run-1 continues in the running Freshet at http/);
   });
 });
 
-it('refuses what there is no snapshot of', async () => {
+it('refuses an unknown snapshot', async () => {
   const { code, errors } = await runCommand(['snapshot', 'popularity']);
   assert.equal(code, 2);
   assert.match(errors, /There is no snapshot of popularity; there are stopwords, faiss, als\./);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { listenForStop } from '../../../cli/stop-signal.js';
 
-it('the first signal asks, the same one twice is one, and a later one ends at once', (t) => {
+it('the first signal asks, its repetition is ignored, and a later one ends at once', (t) => {
   let nowMs = 1_000;
   const exits: unknown[] = [];
   t.mock.method(performance, 'now', () => nowMs);

@@ -12,7 +12,7 @@ interface Script {
   readonly ready?: Promise<void>;
 }
 
-/** A composition that only notes what is asked of it. */
+/** A composition that only records what is requested of it. */
 function scripted(script: Script) {
   const seen: string[] = [];
   let given: { settings: Settings; options: ComposeOptions } | null = null;
@@ -41,13 +41,13 @@ function scripted(script: Script) {
   return { compose, seen, given: () => given! };
 }
 
-/** Asks this process to stop, as Ctrl-C does; the listener of `up` takes it. */
+/** Asks this process to stop, like Ctrl-C; the listener of `up` receives it. */
 const interrupt = async () => {
   process.emit('SIGINT');
 };
 
 describe('freshet up', () => {
-  it('says what is used and where the page is, and stops in order', async () => {
+  it('shows what it uses and where the page is, and stops in order', async () => {
     const { compose, seen, given } = scripted({ start: async () => void setImmediate(interrupt) });
     const { code, output } = await runCommand(['up', '--port', '0', '--roles', 'serving, processor'], { compose });
     assert.equal(code, 0);
@@ -58,7 +58,7 @@ describe('freshet up', () => {
     assert.equal(given().options.demo, null);
   });
 
-  it('takes the name of a kind for all roles of that kind', async () => {
+  it('accepts the name of a kind for all roles of that kind', async () => {
     for (const [roles, expected] of [
       ['snapshotter', ['snapshotter:stopwords', 'snapshotter:faiss', 'snapshotter:als']],
       ['snapshotter:als, serving, snapshotter:als', ['serving', 'snapshotter:als']],
@@ -76,7 +76,7 @@ describe('freshet up', () => {
     assert.match(output, /Ctrl-C stops it\.\nReady after 0\.\d s: the demo shop is open\.\n$/);
   });
 
-  it('takes the last word on the demo', async () => {
+  it('uses the last option about the demo', async () => {
     for (const [args, demo] of [
       [['--demo'], true],
       [['--demo', '--no-demo'], false],
@@ -87,7 +87,7 @@ describe('freshet up', () => {
     }
   });
 
-  it('stops what has begun to start when asked to meanwhile', async () => {
+  it('stops the parts already starting when asked to stop during the start', async () => {
     const { compose, seen } = scripted({
       start: () => {
         setImmediate(interrupt);
@@ -100,7 +100,7 @@ describe('freshet up', () => {
     assert.equal(output, '');
   });
 
-  it('ends with 1 and the sentence when the start fails', async () => {
+  it('ends with 1 and the error when the start fails', async () => {
     const { compose } = scripted({
       start: async () => {
         throw new FreshetError('settings', 'Port 8080 is taken.');
@@ -119,7 +119,7 @@ describe('freshet up', () => {
     assert.equal(errors, 'error: The disk is full.\n');
   });
 
-  it('does not wait for ever for a stop', async (t) => {
+  it('does not wait indefinitely for a stop', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const { compose } = scripted({
       start: interrupt,
@@ -130,10 +130,10 @@ describe('freshet up', () => {
     });
     const { code, errors } = await runCommand(['up'], { compose });
     assert.equal(code, 1);
-    assert.match(errors, /took longer than 10 s and was cut short/);
+    assert.match(errors, /took longer than 10 s and was aborted/);
   });
 
-  it('prints JSON when asked', async () => {
+  it('prints JSON on request', async () => {
     const { compose } = scripted({ start: async () => void setImmediate(interrupt) });
     const { output } = await runCommand(['up', '--json'], { compose });
     const said = JSON.parse(output) as { address: string; roles: string[] };

@@ -18,7 +18,7 @@ for (const sample of ['0%', '101%', '1', '-1%', 'some', '1e1%'])
     assert.match(errors, /Give a percentage above 0%, such as 1% or 0\.5%, or "all"/);
   });
 
-it('says that nothing is served where nothing runs', async (test) => {
+it('says that nothing is served if nothing runs', async (test) => {
   const folder = mkdtempSync(join(tmpdir(), 'freshet-verify-'));
   test.after(() => rmSync(folder, { recursive: true, force: true }));
   const environment = { FRESHET_DATA_DIR: join(folder, 'data') };

@@ -4,7 +4,7 @@ import { besideFreshet } from '../../support/beside-freshet.js';
 import { runCommand } from './run-command.js';
 
 describe('freshet versions list', () => {
-  it('shows what is current, in a table and as JSON', async (test) => {
+  it('shows the current versions, in a table and as JSON', async (test) => {
     const { freshet } = await besideFreshet(test);
     const { code, output, errors } = await freshet('versions', 'list');
     assert.equal(code, 0, errors);
@@ -38,13 +38,13 @@ describe('freshet versions list', () => {
 });
 
 describe('freshet versions show', () => {
-  it('shows the current version, or the one named', async (test) => {
+  it('shows the current version, or the given one', async (test) => {
     const { freshet } = await besideFreshet(test);
     const { output } = await freshet('versions', 'show', 'stopwords');
     assert.match(output, /^stopwords version 3\n {2}state +current\n/);
     assert.match(output, /^ {2}run +run-3$/m);
     assert.match(output, /^ {2}STOPWORDS_WORDS_MAX +3000$/m);
-    assert.match(output, /^count +passed +1,234 words, at least 1 is asked for\.$/m);
+    assert.match(output, /^count +passed +1,234 words, at least 1 is required\.$/m);
     assert.match(output, /^terms\[0\] +0 +512/m);
     assert.match(output, /^stopwords\.jsonl +90,000 +abab/m);
     assert.match((await freshet('versions', 'show', 'stopwords', '1')).output, /state +retired; its data is gone/);
@@ -58,17 +58,17 @@ describe('freshet versions show', () => {
     );
   });
 
-  it('names the versions there are', async (test) => {
+  it('names the existing versions', async (test) => {
     const { freshet } = await besideFreshet(test);
     const { code, errors } = await freshet('versions', 'show', 'stopwords', '7');
     assert.equal(code, 2);
     assert.match(errors, /There is no version 7 of stopwords; there are 3, 2, 1\./);
-    assert.match((await freshet('versions', 'show', 'als')).errors, /Nothing is published as als yet/);
+    assert.match((await freshet('versions', 'show', 'als')).errors, /No version of als is published yet/);
   });
 });
 
 describe('switching', () => {
-  it('rolls back, promotes and pins in one command each, and says what is current', async (test) => {
+  it('rolls back, promotes and pins in one command each, and shows what is current', async (test) => {
     const { freshet, versions } = await besideFreshet(test);
     const say = async (...args: string[]) => (await freshet('versions', ...args)).output.trim();
     assert.equal(
@@ -81,12 +81,9 @@ describe('switching', () => {
     );
     assert.equal(
       await say('pin', 'stopwords', '2'),
-      'stopwords: version 2 is current now (it was version 3); version 2 is pinned, so that no new one replaces it.',
+      'stopwords: version 2 is current now (it was version 3); version 2 is pinned, so no new one replaces it.',
     );
-    assert.equal(
-      await say('pin', 'stopwords', 'none'),
-      'stopwords: version 2 stays current; nothing is pinned any more.',
-    );
+    assert.equal(await say('pin', 'stopwords', 'none'), 'stopwords: version 2 stays current; nothing is pinned now.');
     const json = JSON.parse((await freshet('versions', 'promote', 'stopwords', '3', '--json')).output) as object;
     assert.equal('current' in json && json.current, 3);
     assert.deepEqual(versions.asked, [
@@ -98,7 +95,7 @@ describe('switching', () => {
     ]);
   });
 
-  it('ends with 1 and the sentence where there is none to go to', async (test) => {
+  it('ends with 1 and an error if there is no earlier version', async (test) => {
     const { freshet } = await besideFreshet(test);
     const { code, errors, output } = await freshet('versions', 'rollback', 'popularity');
     assert.equal(code, 1);
@@ -108,10 +105,10 @@ describe('switching', () => {
 
   for (const [args, sentence] of [
     [['rollback', 'words'], /'words' is invalid.*The artefacts are popularity, .*stopwords/],
-    [['rollback', 'stopwords', '--to', '0'], /whole number from 1 on/],
-    [['promote', 'stopwords', '1.5'], /whole number from 1 on/],
+    [['rollback', 'stopwords', '--to', '0'], /whole number of at least 1/],
+    [['promote', 'stopwords', '1.5'], /whole number of at least 1/],
     [['pin', 'stopwords'], /missing required argument 'version'/],
-    [['pin', 'stopwords', 'all'], /whole number from 1 on/],
+    [['pin', 'stopwords', 'all'], /whole number of at least 1/],
   ] as const) {
     it(`refuses ${args.join(' ')} with 2`, async () => {
       const { code, errors } = await runCommand(['versions', ...args]);

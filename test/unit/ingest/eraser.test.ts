@@ -1,11 +1,12 @@
-/** Whoever asks to forget can ask what became of it at once. */
+/** The state of an erasure can be read at once after its request. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Eraser } from '../../../ingest/eraser.js';
 import type { LogReader } from '../../../runtime/log/log.js';
+import { featureSet } from '../../../topics/feature-set.js';
 import { codec, memoryLog } from '../../support/publishing.js';
 
-test('a request has been made once readers see it, not when its commit is acknowledged', async () => {
+test('a request resolves once readers see it, not when its commit is acknowledged', async () => {
   const log = await memoryLog(1);
   const reader = log.reader.bind(log);
   let show = (): void => undefined;
@@ -16,7 +17,7 @@ test('a request has been made once readers see it, not when its commit is acknow
   const waits = new Promise<void>((resolve) => {
     asked = resolve;
   });
-  // As a broker that still writes the markers of the transaction.
+  // Like a broker that is still writing the markers of the transaction.
   log.reader = (start, options): LogReader => {
     const real = reader(start, options);
     return new Proxy(real, {
@@ -30,7 +31,7 @@ test('a request has been made once readers see it, not when its commit is acknow
           : (Reflect.get(target, name) as () => unknown).bind(target),
     });
   };
-  const eraser = new Eraser(log, codec, [1], 10_000);
+  const eraser = new Eraser(log, codec, [featureSet(1)], 10_000);
   let done = false;
   const request = eraser.erase({ kind: 'user', id: 'u1' }, null, Date.now()).then((key) => {
     done = true;

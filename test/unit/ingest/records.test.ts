@@ -42,7 +42,7 @@ describe('events', () => {
   });
 
   for (const name of ['event_id', 'user_id', 'product_id', 'event_type', 'ts']) {
-    it(`asks for ${name}`, () => {
+    it(`requires ${name}`, () => {
       assert.match(
         refusal(() => eventInput.read(without(EVENT, name), NOW)),
         new RegExp(`"${name}" is missing`),
@@ -51,7 +51,7 @@ describe('events', () => {
   }
 
   for (const name of ['event_id', 'user_id', 'product_id', 'category']) {
-    it(`holds ${name} to 1 to 256 bytes of text`, () => {
+    it(`limits ${name} to 1 to 256 bytes of text`, () => {
       const read = (value: unknown) => eventInput.read({ ...EVENT, [name]: value }, NOW);
       assert.match(
         refusal(() => read('')),
@@ -91,7 +91,7 @@ describe('events', () => {
     );
   });
 
-  it('refuses fields that it does not know', () => {
+  it('refuses unknown fields', () => {
     assert.match(
       refusal(() => eventInput.read({ ...EVENT, price: 3 }, NOW)),
       /"price" is not a field of an event; .*ts/,
@@ -103,7 +103,7 @@ describe('events', () => {
     );
   });
 
-  it('does not take inherited properties for fields', () => {
+  it('does not read inherited properties as fields', () => {
     assert.match(
       refusal(() => eventInput.read(Object.create(EVENT), NOW)),
       /"event_id" is missing/,
@@ -119,12 +119,12 @@ describe('events', () => {
     });
   }
 
-  it('shortens what it shows', () => {
+  it('shortens the values in messages', () => {
     const sentence = refusal(() => eventInput.read({ ...EVENT, event_type: 'x'.repeat(10_000) }, NOW));
     assert.ok(sentence.length < 200);
   });
 
-  it('makes what the codec takes', () => {
+  it('creates records that the codec accepts', () => {
     const codec = new Codec();
     const event = eventInput.read(EVENT, NOW);
     assert.deepEqual({ ...(codec.decode('Event', codec.encode('Event', event)) as object) }, event);
@@ -132,16 +132,16 @@ describe('events', () => {
 });
 
 describe('catalogue', () => {
-  it('fills in what a product may leave out', () => {
+  it('fills in the optional fields of a product', () => {
     assert.deepEqual(productInput.read(PRODUCT, NOW), { ...PRODUCT, price: null, updated_at: NOW });
   });
 
-  it('keeps what is given', () => {
+  it('keeps the given fields', () => {
     const given = { ...PRODUCT, price: 9.5, updated_at: 1000 };
     assert.deepEqual(productInput.read(given, NOW), given);
   });
 
-  it('refuses prices that are none', () => {
+  it('refuses invalid prices', () => {
     for (const price of ['9.5', -1, true, []])
       assert.match(
         refusal(() => productInput.read({ ...PRODUCT, price }, NOW)),
@@ -159,7 +159,7 @@ describe('catalogue', () => {
     );
   });
 
-  it('reads users, active unless said otherwise', () => {
+  it('reads users, active by default', () => {
     const user = { user_id: 'u1', tenant_id: 't1' };
     assert.deepEqual(userInput.read(user, NOW), { ...user, active: true, updated_at: NOW });
     assert.equal(userInput.read({ ...user, active: false }, NOW).active, false);
@@ -184,7 +184,7 @@ describe('catalogue', () => {
 });
 
 describe('keyed records', () => {
-  it('takes the key from the value', () => {
+  it('reads the key from the value', () => {
     assert.equal(readKeyed(eventInput, { value: EVENT }, NOW).key, 'u1');
     assert.equal(readKeyed(eventInput, { key: 'u1', value: EVENT }, NOW).key, 'u1');
   });
@@ -196,7 +196,7 @@ describe('keyed records', () => {
     );
   });
 
-  it('deletes by key, but forgets users only by an erasure', () => {
+  it('deletes by key, but users only by an erasure', () => {
     assert.deepEqual(readKeyed(productInput, { key: 'p1', value: null }, NOW), { key: 'p1', value: null });
     assert.match(
       refusal(() => readKeyed(productInput, { value: null }, NOW)),
@@ -208,7 +208,7 @@ describe('keyed records', () => {
     );
   });
 
-  it('asks for a value', () => {
+  it('requires a value', () => {
     assert.match(
       refusal(() => readKeyed(productInput, { key: 'p1' }, NOW)),
       /"value" is missing/,

@@ -20,7 +20,7 @@ async function make(options: { waitMsMax?: number; queuedBytesMax?: number; flus
 const values = async (log: ScriptedLog) => (await written(log, 'events')).map(({ value }) => value?.toString());
 
 describe('SharedWriter', () => {
-  it('gathers what arrives during a flush into the next one, in order', async () => {
+  it('gathers requests that arrive during a flush for the next one, in order', async () => {
     const { log, writer } = await make();
     const { begun, release } = log.holdNext();
     const first = writer.write([record('a')]);
@@ -34,7 +34,7 @@ describe('SharedWriter', () => {
     await writer.close();
   });
 
-  it('bounds one flush', async () => {
+  it('limits the size of a flush', async () => {
     const { log, writer } = await make({ flushBytesMax: 200 });
     const { begun, release } = log.holdNext();
     const first = writer.write([record('a')]);
@@ -46,7 +46,7 @@ describe('SharedWriter', () => {
     await writer.close();
   });
 
-  it('tells every request of a failed flush, and begins with a new writer', async () => {
+  it('fails every request of a failed flush, and starts a new writer', async () => {
     const { log, writer } = await make();
     const { begun, release } = log.holdNext();
     const first = writer.write([record('a')]);
@@ -65,7 +65,7 @@ describe('SharedWriter', () => {
     assert.equal(log.writersOpen, 0);
   });
 
-  it('refuses what is too large before anything is written', async () => {
+  it('refuses too large a record before anything is written', async () => {
     const { log, writer } = await make();
     const large = { topic: 'events', key: Buffer.from('k'), value: Buffer.alloc(512 * 1024) };
     await assert.rejects(writer.write([record('a'), large]), (error) => hasCode(error, 'record_too_large'));
@@ -73,7 +73,7 @@ describe('SharedWriter', () => {
     await writer.close();
   });
 
-  it('refuses at once when too much is waiting, and takes again when the log has caught up', async () => {
+  it('refuses at once when too much is waiting, and accepts again when the log has caught up', async () => {
     const { log, writer } = await make({ queuedBytesMax: 300 });
     const { begun, release } = log.holdNext();
     const first = writer.write([record('x'.repeat(100))]);
@@ -86,7 +86,7 @@ describe('SharedWriter', () => {
     await writer.close();
   });
 
-  it('waits no longer than told; what had not begun is taken back', async () => {
+  it('waits no longer than the limit; requests not yet started are withdrawn', async () => {
     const { log, writer } = await make({ waitMsMax: 20 });
     const { begun, release } = log.holdNext();
     const first = writer.write([record('a')]);
@@ -98,25 +98,25 @@ describe('SharedWriter', () => {
     ]);
     release();
     await writer.write([record('c')]);
-    assert.deepEqual(await values(log), ['a', 'c'], 'the first was under way, the second was not');
+    assert.deepEqual(await values(log), ['a', 'c'], 'the first was in a flush, the second was not');
     await writer.close();
   });
 
-  it('closes after what is under way, and takes nothing more', async () => {
+  it('closes after the flush in progress, and accepts nothing more', async () => {
     const { log, writer } = await make();
     const { begun, release } = log.holdNext();
     const first = writer.write([record('a')]);
     await begun;
     const closing = writer.close();
     await assert.rejects(writer.write([record('b')]), (error) => hasCode(error, 'unavailable'));
-    assert.equal(log.writersOpen, 1, 'not closed under the flush');
+    assert.equal(log.writersOpen, 1, 'not closed during the flush');
     release();
     await Promise.all([first, closing]);
     await writer.close();
     assert.deepEqual([await values(log), log.writersOpen], [['a'], 0]);
   });
 
-  it('passes on that a topic does not exist', async () => {
+  it('reports a topic that does not exist', async () => {
     const log = await ScriptedLog.of([]);
     const writer = new SharedWriter(log, { topics: ['events'], waitMsMax: 1000, queuedBytesMax: 1000 });
     await assert.rejects(writer.write([record('a')]), (error) => hasCode(error, 'unknown_topic'));

@@ -69,7 +69,7 @@ describe('parseTime', () => {
     });
   }
 
-  it('reads what any date prints as, in any offset', () => {
+  it('reads the ISO form of any date, with any offset', () => {
     const date = fc.date({ noInvalidDate: true, min: new Date(Date.UTC(100, 0)), max: new Date(Date.UTC(9990, 0)) });
     const offsetMinutes = fc.integer({ min: -14 * 60, max: 14 * 60 });
     fc.assert(

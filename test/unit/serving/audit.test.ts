@@ -1,10 +1,10 @@
-/** What is served, held against the log, over HTTP: requests as they are checked and passed on. */
+/** Comparing served values with the log, over HTTP: how requests are checked and passed on. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { FakeAudits, REPORT } from '../../support/audits.js';
 import { servingFixture } from '../../support/serving.js';
 
-it('tells what the auditor found last, or that none runs', async (test) => {
+it('reports the auditor’s latest findings, or that none runs', async (test) => {
   const audits = new FakeAudits();
   const { app } = await servingFixture(test, { audits });
   const ask = async () => (await app.inject({ url: '/v1/audit' })).json();
@@ -13,7 +13,7 @@ it('tells what the auditor found last, or that none runs', async (test) => {
   assert.deepEqual(await ask(), { state: 'following', interval_seconds: 300, last: REPORT });
 });
 
-it('begins one verification at a time, with the sample asked for', async (test) => {
+it('starts one verification at a time, with the requested sample', async (test) => {
   const audits = new FakeAudits();
   const { app } = await servingFixture(test, { audits });
   const begin = (payload: object) => app.inject({ method: 'POST', url: '/v1/verifications', payload });
@@ -41,7 +41,7 @@ it('begins one verification at a time, with the sample asked for', async (test) 
   assert.equal((await app.inject({ url: '/v1/verifications/other' })).statusCode, 404);
 });
 
-it('says where a process has nothing to compare', async (test) => {
+it('reports that a process has nothing to compare', async (test) => {
   const { app } = await servingFixture(test);
   const answer = await app.inject({ method: 'POST', url: '/v1/verifications', payload: { sample: 1 } });
   assert.equal(answer.statusCode, 503);

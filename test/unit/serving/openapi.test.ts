@@ -70,7 +70,7 @@ describe('/openapi.json', () => {
       );
       for (const parameter of operation.parameters ?? []) {
         assert.ok((parameter.description ?? '').length > 0, `${name} ${parameter.name}`);
-        // A search without words is none.
+        // An empty search is invalid.
         const isNeeded = parameter.in === 'path' || `${path} ${parameter.name}` === '/v1/search q';
         assert.equal(parameter.required ?? false, isNeeded, `${name} ${parameter.name}`);
       }
@@ -86,7 +86,7 @@ describe('/openapi.json', () => {
     }
   });
 
-  it('refers only to what is in it', async (test) => {
+  it('refers only to definitions in the document', async (test) => {
     const document = await documentOf(test);
     const found = new Set(references(document));
     assert.ok(found.has('#/components/schemas/Problem'));
@@ -141,7 +141,7 @@ describe('/openapi.json', () => {
 });
 
 describe('answers to real requests', () => {
-  it('are as documented, good ones and bad ones', async (test) => {
+  it('are as documented, both successes and errors', async (test) => {
     const audits = new FakeAudits();
     const access = withTokens([tokenEntry('t', 'admin'), tokenEntry('r', 'reader')]);
     const fixture = await servingFixture(test, { ...access, audits });
@@ -249,11 +249,11 @@ describe('answers to real requests', () => {
     for (const [path, method, { operationId }] of operations(document))
       assert.ok(
         ['200', '202'].some((status) => checker.checked.has(`${operationId} ${status}`)),
-        `no good answer of ${method} ${path} was checked`,
+        `no success of ${method} ${path} was checked`,
       );
   });
 
-  it('are found out when they are not', async (test) => {
+  it('are reported if they are not as documented', async (test) => {
     const checker = await AnswerChecker.of(await documentOf(test));
     const seen = { method: 'GET', url: '/v1/popular', status: 200, type: 'application/json' };
     const body = { as_of: '2025-06-01T12:00:00.000Z', version: 1, items: [] };

@@ -11,7 +11,7 @@ import {
   TopicsRefusedError,
 } from '../../../topics/apply.js';
 import { deadLetters, events, products } from '../../../topics/events.js';
-import { featureTopics } from '../../../topics/features.js';
+import { featureSet } from '../../../topics/feature-set.js';
 import { DAY_MS } from '../../../topics/topic.js';
 
 class FakeAdmin implements TopicAdmin {
@@ -78,7 +78,7 @@ describe('topics apply', () => {
       logAppendTime: true,
       settings: {},
     });
-    const { popularity } = featureTopics(1);
+    const { popularity } = featureSet(1).topics;
     assert.deepEqual(admin.topics.get('popularity.v1')?.settings, popularity.settings);
     assert.equal(admin.topics.get('popularity.v1')?.retentionMs, -1);
     const second = await applyTopics(admin, allTopics(), { kind: 'kafka' });
@@ -109,7 +109,7 @@ describe('topics apply', () => {
     assert.equal(partitionsOf(events, { kind: 'kafka' }), 12);
     assert.equal(partitionsOf(events, { kind: 'embedded' }), 4);
     assert.equal(partitionsOf(events, { kind: 'kafka', partitions: 3 }), 3);
-    assert.equal(partitionsOf(featureTopics(1).productActivity, { kind: 'kafka', partitions: 3 }), 4);
+    assert.equal(partitionsOf(featureSet(1).topics.productActivity, { kind: 'kafka', partitions: 3 }), 4);
   });
 
   test('refuses another partition count under keyed state, and then creates nothing', async () => {
@@ -168,7 +168,7 @@ describe('a difference is one sentence', () => {
 
   test('but a property without effect gives none', () => {
     assert.deepEqual(compareTopic(wanted, { ...wanted, retentionMs: 5, settings: { ...wanted.settings, x: 'y' } }), []);
-    const changelog = declaredState(featureTopics(1).activityChangelog, 12);
+    const changelog = declaredState(featureSet(1).topics.activityChangelog, 12);
     const found = { ...changelog, cleanup: 'delete,compact' as TopicState['cleanup'] };
     assert.deepEqual(compareTopic(changelog, found), []);
     assert.equal(compareTopic(changelog, { ...changelog, retentionMs: 5 }).length, 1);

@@ -31,7 +31,7 @@ function load(log: ScriptedLog, marker: Marker, overrides: Partial<LoadOptions> 
   return loadHistory({ log, codec, shop, logger: silentLogger, marker, ...overrides });
 }
 
-/** The log takes so many flushes and then no more. */
+/** The log accepts this many flushes and then no more. */
 function breakAfter(log: ScriptedLog, flushes: number): void {
   for (let i = 0; i < flushes; i++) log.holdNext().release();
   log.failNext(new FreshetError('access', 'no more today'));
@@ -49,7 +49,7 @@ async function assertHoldsEachEventOnce(log: ScriptedLog): Promise<void> {
   assert.deepEqual(new Set(ids), new Set(expected));
 }
 
-/** One whole load, looked at by several tests: making one takes a second. */
+/** One complete load, shared by several tests, because creating it takes a second. */
 const whole = await ScriptedLog.of(TOPICS);
 const marker = memoryMarker();
 let told = 0;
@@ -59,7 +59,7 @@ const loaded = await load(whole, marker, {
   },
 });
 
-test('everything reaches the log, in batches, and the ends are told', async () => {
+test('everything reaches the log, in batches, and the end offsets are returned', async () => {
   assert.equal(loaded.events, expected.length);
   await assertHoldsEachEventOnce(whole);
   assert.equal((await written(whole, 'products')).length, shop.products.length);
@@ -86,7 +86,7 @@ test('a lost marker does not load anything twice', async () => {
   assert.equal(forgetful.text, marker.text);
 });
 
-test('a second start writes nothing and tells the same ends, also when the log has grown', async () => {
+test('a second start writes nothing and returns the same end offsets, even if the log has grown', async () => {
   await append(whole, 'events', Buffer.from('somebody'), null);
   const flushes = whole.flushes.length;
   const second = await load(whole, marker, { shop: createShop(1, NOW_MS + 86_400_000) });
@@ -94,7 +94,7 @@ test('a second start writes nothing and tells the same ends, also when the log h
   assert.deepEqual(second, { shop, events: 0, endOffsets: loaded.endOffsets });
 });
 
-test('a load that broke off goes on where it stopped, days later and under another seed', async () => {
+test('an interrupted load continues where it stopped, days later and with another seed', async () => {
   const log = await ScriptedLog.of(TOPICS);
   const marker = memoryMarker();
   breakAfter(log, 7);
@@ -117,7 +117,7 @@ test('partitions that stopped at different places are each completed', async () 
     for (const { key, value } of own.slice(0, partition * 9_000)) writer.add('events', Buffer.from(key!), value);
   }
   await writer.flush();
-  // Others write in between: an event of a shop, a request to forget, and something that is no event at all.
+  // Others write in between: an event of a shop, an erasure request, and a record that is not an event.
   const foreign = { event_id: 'x', user_id: 'u-1', product_id: 'p', category: null, event_type: 'view', ts: NOW_MS };
   await append(log, 'events', Buffer.from('u-1'), codec.encode('Event', foreign));
   await append(log, 'events', Buffer.from('u-2'), null);
@@ -128,18 +128,18 @@ test('partitions that stopped at different places are each completed', async () 
   assert.deepEqual(new Set(ids), new Set([...expected, 'x']));
 });
 
-test('a marker of another log is not believed', async () => {
+test('a marker of another log is ignored', async () => {
   const log = await ScriptedLog.of(TOPICS);
   await load(log, memoryMarker(marker.text));
   await assertHoldsEachEventOnce(log);
 });
 
-test('a damaged marker is told with what to do', async () => {
+test('a damaged marker is reported with what to do', async () => {
   for (const text of ['', '{', '{"seed":1}', '"x"'])
     await assert.rejects(load(await ScriptedLog.of(TOPICS), memoryMarker(text)), /delete it/);
 });
 
-test('a log that is away for a moment is tried again, without doubles', async () => {
+test('a briefly unreachable log is retried, without duplicates', async () => {
   const log = await ScriptedLog.of(TOPICS);
   log.failNext(new FreshetError('connection', 'away'));
   await load(log, memoryMarker());
@@ -155,7 +155,7 @@ test('an abort ends the load', async () => {
   await assert.rejects(loading, { name: 'AbortError' });
 });
 
-test('products lie in the log before the first event', async () => {
+test('products are in the log before the first event', async () => {
   const log = await ScriptedLog.of(TOPICS);
   breakAfter(log, 1);
   await assert.rejects(load(log, memoryMarker()), /no more today/);

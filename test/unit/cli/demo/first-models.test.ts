@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { makeFirstModels } from '../../../../cli/demo/first-models.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
+import { embeddingsSet } from '../../../../topics/embeddings.js';
 import { events, products } from '../../../../topics/events.js';
 import { append, ScriptedLog } from '../../../support/scripted-log.js';
 import { FakeRuns, succeeded } from '../../../support/versions.js';
 
-it('asks for an index when products are embedded, and for a model when interactions are written', async () => {
+it('requests an index when products are embedded, and a model when interactions are written', async () => {
   const log = await ScriptedLog.of();
   await append(log, products.name, Buffer.from('p1'), Buffer.from('x'));
   const runs = new FakeRuns();
@@ -18,6 +19,7 @@ it('asks for an index when products are embedded, and for a model when interacti
   const input = { topic: events.name, partition: 0 };
   await makeFirstModels({
     log,
+    embeddings: embeddingsSet(1),
     runs,
     versions: {
       list: async (artefact) => ({ artefact, current: null, candidate: null, share: 0, pinned: null, versions: [] }),

@@ -6,7 +6,7 @@ import { FakeRuns, FakeVersions, runOf, succeeded } from '../../../support/versi
 
 const NONE = { current: null, versions: [] };
 
-/** Nothing is published, unless told; each look at a run may move it on. */
+/** Nothing is published by default; each look at a run may advance it. */
 function scene(published = false) {
   const versions = new FakeVersions();
   const list = versions.list.bind(versions);
@@ -40,34 +40,34 @@ function scene(published = false) {
   };
 }
 
-it('asks for one run where nothing is current, and waits for its end', async () => {
+it('requests one run if nothing is current, and waits for its end', async () => {
   const { runs, wait, sleeps } = scene();
   await wait();
   assert.deepEqual(runs.asked, [{ job: 'stopwords', dryRun: false, by: 'demo' }]);
   assert.equal(sleeps(), 3);
 });
 
-it('asks for nothing where a version is current', async () => {
+it('requests nothing if a version is current', async () => {
   const { runs, wait } = scene(true);
   await wait();
   assert.deepEqual(runs.asked, []);
 });
 
-it('waits for the run of an earlier start instead of asking for another', async () => {
+it('waits for the run of an earlier start instead of requesting another', async () => {
   const { runs, wait } = scene();
   runs.known.push(runOf({ run_id: 'earlier', status: 'running' }));
   await wait();
   assert.deepEqual(runs.asked, []);
 });
 
-it('asks again where the latest run has failed', async () => {
+it('requests another run if the latest has failed', async () => {
   const { runs, wait } = scene();
   runs.known.push(succeeded({ run_id: 'earlier', status: 'failed' }));
   await wait();
   assert.equal(runs.asked.length, 1);
 });
 
-it('goes on when the run fails, and at once when everything stops', async () => {
+it('continues when the run fails, and at once when everything stops', async () => {
   const failing = scene();
   failing.endsWith(() => failing.runs.advance({ ...succeeded(), status: 'failed' }));
   await failing.wait();

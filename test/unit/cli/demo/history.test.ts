@@ -24,7 +24,7 @@ test('the same shop has the same history, another seed another one', () => {
   assert.notDeepEqual({ ...other, event_id: '' }, { ...events[0]!, event_id: '' });
 });
 
-test('90 days that end now, in the order of time, in believable numbers', () => {
+test('90 days that end now, in order of time, in realistic numbers', () => {
   assert.ok(events.length >= 150_000 && events.length <= 250_000, String(events.length));
   assert.ok(events.every(({ ts }, index) => index === 0 || ts >= events[index - 1]!.ts));
   assert.ok(events.at(-1)!.ts <= NOW_MS && events.at(-1)!.ts > NOW_MS - HOUR_MS);
@@ -32,13 +32,13 @@ test('90 days that end now, in the order of time, in believable numbers', () => 
   assert.equal(day(events[0]!.ts), day(NOW_MS) - 89);
 });
 
-test('shortly before midnight nothing is so old that it would be late a little later', () => {
+test('shortly before midnight nothing is so old that it would be late soon after', () => {
   const nowMs = Date.UTC(2026, 4, 20, 23, 40);
   const first = history(createShop(1, nowMs)).next().value as Event;
   assert.equal(day(first.ts), day(nowMs) - 88);
 });
 
-test('ids are unique, in order, and say where they belong', () => {
+test('ids are unique, in order, and contain their position', () => {
   const prefix = historyIdPrefix(1, NOW_MS);
   for (const [index, { event_id }] of events.entries()) {
     assert.ok(event_id.startsWith(prefix));
@@ -48,7 +48,7 @@ test('ids are unique, in order, and say where they belong', () => {
   for (const other of ['demo-t1-abc-1', 'order-7', 'demo-h1-abc', '']) assert.equal(parseHistoryId(other), null);
 });
 
-test('every event names a user and a product of the shop, and fits the schema', () => {
+test('every event names a user and a product of the shop, and matches the schema', () => {
   const codec = new Codec();
   const users = new Set(shop.shoppers.filter(({ activity }) => activity > 0).map(({ user }) => user.user_id));
   const categoryOf = new Map(shop.products.map(({ product_id, category }) => [product_id, category]));
@@ -61,7 +61,7 @@ test('every event names a user and a product of the shop, and fits the schema', 
   assert.ok(without > 0.04 && without < 0.06, String(without));
 });
 
-test('visits lead from views to carts to purchases at rates that shops have', () => {
+test('visits lead from views to carts to purchases at realistic rates', () => {
   const types = count(events.map(({ event_type }) => event_type));
   const carts = types.get('add_to_cart')! / types.get('view')!;
   const purchases = types.get('purchase')! / types.get('add_to_cart')!;
@@ -87,7 +87,7 @@ test('days have a rhythm: evenings are busy, nights are not', () => {
   assert.ok(weekdays.get(0)! > 1.1 * weekdays.get(5)!, 'Sundays are busier than Fridays');
 });
 
-test('seasons: in May the garden is wanted more than in November, toys less', () => {
+test('seasons: in May garden products are in higher demand than in November, toys in lower', () => {
   const share = (list: readonly Event[], category: string) =>
     list.filter((event) => event.category === category).length / list.length;
   const november = [...history(createShop(1, Date.UTC(2026, 10, 20, 12)))];
@@ -95,7 +95,7 @@ test('seasons: in May the garden is wanted more than in November, toys less', ()
   assert.ok(share(november, 'toys') > 1.3 * share(events, 'toys'));
 });
 
-test('people have tastes: half of what somebody looks at is in two categories', () => {
+test('shoppers have tastes: half of their views are in two categories', () => {
   const byUser = new Map<string, Event[]>();
   for (const event of events) {
     if (event.category === null) continue;
@@ -120,7 +120,7 @@ test('some launches go viral: nothing before, steeply up in the last days', () =
     const own = events.filter(({ product_id }) => product_id === shop.products[product]!.product_id);
     const recent = own.filter(({ ts }) => ts > NOW_MS - 3 * DAY_MS).length;
     const before = own.filter(({ ts }) => ts < NOW_MS - 20 * DAY_MS).length;
-    assert.equal(before, 0, 'it was not there yet');
+    assert.equal(before, 0, 'it did not exist yet');
     assert.ok(recent > 50 && recent > 0.3 * own.length, `${recent} of ${own.length}`);
   }
 });
@@ -139,7 +139,7 @@ test('products have lives: new ones come in, old ones fade', () => {
   assert.ok(total('steady', 1) > 0.8 * total('steady', 0));
 });
 
-test('popularity is a long tail, but everything is looked at', () => {
+test('popularity has a long tail, but everything is viewed', () => {
   const counts = [...count(events.map(({ product_id }) => product_id)).values()].sort((a, b) => b - a);
   assert.equal(counts.length, shop.products.length);
   const top = counts.slice(0, Math.floor(counts.length / 10)).reduce((sum, n) => sum + n, 0) / events.length;

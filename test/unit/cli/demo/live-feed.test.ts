@@ -20,7 +20,7 @@ async function begin(ratePerSecond = 100) {
   return { log, clock, service };
 }
 
-/** Lets everything that waits for nothing but a promise run. */
+/** Runs everything that waits only for a promise. */
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 async function advance(clock: ManualClock, ms: number): Promise<void> {
@@ -46,7 +46,7 @@ test('events flow every tenth of a second at the rate, keyed by user', async () 
   assert.equal(log.writersOpen, 0);
 });
 
-test('after stop nothing is sent any more; stopping twice or before the start is harmless', async () => {
+test('nothing is sent after stop; stopping twice or before the start is harmless', async () => {
   const { log, clock, service } = await begin();
   await service.start();
   await advance(clock, 500);
@@ -61,7 +61,7 @@ test('after stop nothing is sent any more; stopping twice or before the start is
   assert.equal(other.log.writersOpened, 0);
 });
 
-test('what the log may have refused is sent again, so that nothing is missing', async () => {
+test('events that the log may have refused are sent again, so that none is missing', async () => {
   const { log, clock, service } = await begin();
   await service.start();
   await advance(clock, 300);
@@ -86,7 +86,7 @@ test('a flush that hangs does not hold up the stop', async () => {
   await settle();
   clock.advance(1_000);
   await settle();
-  assert.equal(log.writersOpen, 0, 'the writer was closed although its flush was under way');
+  assert.equal(log.writersOpen, 0, 'the writer was closed although its flush was in progress');
   held.release();
   await stopped;
 });

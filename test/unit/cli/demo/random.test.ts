@@ -13,7 +13,7 @@ test('the same seed and stream repeat, another seed or stream does not', () => {
 });
 
 test('the sequence is pinned', () => {
-  // Written down once: a change of the generator would silently make another shop of every seed.
+  // Recorded once: a change of the generator would silently change the shop of every seed.
   const random = new Random(1, 'pinned');
   assert.deepEqual(
     draws(random, 4).map((value) => Math.round(value * 4_294_967_296)),
@@ -29,7 +29,7 @@ test('uniform numbers fill the interval evenly', () => {
   for (const count of bins) assert.ok(Math.abs(count - 2_000) < 220, String(count));
 });
 
-test('means are as named', () => {
+test('distributions have the given means', () => {
   const random = new Random(4, 'means');
   const many = <T>(draw: () => T) => Array.from({ length: 20_000 }, draw);
   assert.ok(Math.abs(mean(many(() => random.normal()))) < 0.04);
@@ -39,7 +39,7 @@ test('means are as named', () => {
   assert.equal(random.poisson(0), 0);
 });
 
-test('a shuffle keeps every item and leaves its input alone', () => {
+test('a shuffle keeps every item and does not change its input', () => {
   const items = Array.from({ length: 30 }, (_, i) => i);
   const shuffled = new Random(5, 'shuffle').shuffled(items);
   assert.notDeepEqual(shuffled, items);

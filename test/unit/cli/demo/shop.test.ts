@@ -11,7 +11,7 @@ const shop = createShop(1, NOW_MS);
 const texts = documents(shop);
 const codec = new Codec();
 const distinct = (values: readonly string[]) => new Set(values).size;
-/** Traces of a template that was not filled in, or of two pieces that do not meet. */
+/** Traces of a template that was not filled in, or of two pieces that do not fit together. */
 const LEFTOVER = /[{}|]|undefined|\bnull\b|NaN|\s\s|\s[.,]|\.\.|^\s|\s$/;
 
 test('the same seed and moment give the same shop; another seed gives another one', () => {
@@ -22,7 +22,7 @@ test('the same seed and moment give the same shop; another seed gives another on
   assert.notDeepEqual(other.demand, shop.demand);
 });
 
-test('the shop has the size a reader was promised', () => {
+test('the shop has the promised size', () => {
   assert.ok(shop.products.length >= 520, String(shop.products.length));
   assert.equal(shop.categories.length, 14);
   assert.ok(shop.shoppers.length >= 2_000);
@@ -31,7 +31,7 @@ test('the shop has the size a reader was promised', () => {
     assert.ok(shop.products.filter((product) => product.category === category).length >= 30, category);
 });
 
-test('products: ids are slugs of category and title, texts are whole and no two descriptions are alike', () => {
+test('products: ids are slugs of category and title, texts are complete and no two descriptions are the same', () => {
   assert.equal(distinct(shop.products.map(({ product_id }) => product_id)), shop.products.length);
   assert.equal(distinct(shop.products.map(({ description }) => description)), shop.products.length);
   for (const { product_id, title, description, category, price, updated_at } of shop.products) {
@@ -46,7 +46,7 @@ test('products: ids are slugs of category and title, texts are whole and no two 
   }
 });
 
-test('every sentence of the vocabularies stands once, ends properly and names no missing size', () => {
+test('every sentence of the vocabularies occurs once, ends properly and names no missing size', () => {
   const seen = new Set<string>();
   for (const { id, items, styles, closings } of categories) {
     for (const item of items) {
@@ -66,7 +66,7 @@ test('every sentence of the vocabularies stands once, ends properly and names no
   }
 });
 
-test('documents: ten languages and all sources, every text whole and unlike any other', () => {
+test('documents: ten languages and all sources, every text complete and different from all others', () => {
   assert.equal(distinct(texts.map(({ doc_id }) => doc_id)), texts.length);
   assert.equal(distinct(texts.map(({ text }) => text)), texts.length);
   const codes = languages.map(({ code }) => code);
@@ -79,7 +79,7 @@ test('documents: ten languages and all sources, every text whole and unlike any 
       assert.ok(own.filter((document) => document.source === source).length >= 25, `${code} ${source}`);
   }
   for (const { doc_id, text } of texts) {
-    // French sets a space before its question marks.
+    // French has a space before question marks.
     assert.doesNotMatch(text, LEFTOVER, doc_id);
     assert.match(text, /^[\p{Lu}¿].*[.?]$/u, doc_id);
     assert.ok(text.length > 200 && text.length < 1_500, `${doc_id}: ${text.length}`);
@@ -103,7 +103,7 @@ test('languages differ from each other by the letters they should have', () => {
   }
 });
 
-test('shoppers have ids, tenants and tastes; accounts that are switched off do not shop', () => {
+test('shoppers have ids, tenants and tastes; deactivated accounts do not shop', () => {
   assert.equal(distinct(shop.shoppers.map(({ user }) => user.user_id)), shop.shoppers.length);
   for (const { user, taste, activity } of shop.shoppers) {
     assert.match(user.user_id, /^u-\d{6}$/);
@@ -116,7 +116,7 @@ test('shoppers have ids, tenants and tastes; accounts that are switched off do n
   for (const tenant of shop.tenants) assert.ok(shop.shoppers.some(({ user }) => user.tenant_id === tenant));
 });
 
-test('every record fits its schema', () => {
+test('every record matches its schema', () => {
   for (const product of shop.products)
     assert.deepEqual({ ...(codec.decode('Product', codec.encode('Product', product)) as object) }, product);
   for (const { user } of shop.shoppers) codec.encode('User', user);

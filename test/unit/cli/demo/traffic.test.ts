@@ -8,18 +8,18 @@ import type { Event } from '../../../../schemas/records.js';
 const NOW_MS = Date.UTC(2026, 4, 20, 15, 30);
 const shop = createShop(1, NOW_MS);
 
-/** What comes within so many seconds, asked for ten times a second. */
+/** The traffic within this many seconds, requested ten times a second. */
 function run(seconds: number, rate: number, from = traffic(shop, NOW_MS)): Event[] {
   return Array.from({ length: seconds * 10 }, (_, i) => from.next(NOW_MS + (i + 1) * 100, rate)).flat();
 }
 
 const firstSends = (events: readonly Event[]) => [...new Map(events.map((event) => [event.event_id, event])).values()];
 
-test('the same moments and rates give the same traffic', () => {
+test('the same times and rates give the same traffic', () => {
   assert.deepEqual(run(60, 20), run(60, 20));
 });
 
-test('the rate is the one that was set, however large', () => {
+test('the rate is the configured one, however high', () => {
   for (const rate of [0.5, 20, 800]) {
     const seconds = rate < 1 ? 2_000 : 200;
     const perSecond = firstSends(run(seconds, rate)).length / seconds;
@@ -44,7 +44,7 @@ test('the rate may change between two calls', () => {
   assert.ok(slowAgain > 400 && slowAgain < 650, String(slowAgain));
 });
 
-test('events are due, in order, valid, and none is made up for time that was slept through', () => {
+test('events are due, in order and valid, and time slept through is not made up for', () => {
   const codec = new Codec();
   const source = traffic(shop, NOW_MS);
   source.next(NOW_MS + 100, 50);
@@ -79,7 +79,7 @@ test('ids do not collide with those of traffic that began at another moment', ()
   for (const { event_id } of later.next(NOW_MS + 5_000, 50)) assert.ok(!ids.has(event_id));
 });
 
-test('visits go on across calls: a purchase follows its cart in a later call', () => {
+test('visits continue across calls: a purchase follows its cart in a later call', () => {
   const source = traffic(shop, NOW_MS);
   const cartCall = new Map<string, number>();
   let across = 0;
@@ -93,7 +93,7 @@ test('visits go on across calls: a purchase follows its cart in a later call', (
   assert.ok(across > 20, String(across));
 });
 
-test('within three minutes something has its moment: one product takes a large share of a minute', () => {
+test('within three minutes one product has its moment: it takes a large share of a minute', () => {
   for (const seed of [1, 2, 3]) {
     const own = createShop(seed, NOW_MS);
     const source = traffic(own, NOW_MS);

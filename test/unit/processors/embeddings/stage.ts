@@ -1,5 +1,4 @@
-/** Embedding tasks over a log in memory, with a model that counts what it is asked. */
-
+/** Embedding tasks over an in-memory log, with a model that counts its calls. */
 import { createHash } from 'node:crypto';
 import { embeddingsProcessor } from '../../../../processors/embeddings/main.js';
 import { embeddingMetrics } from '../../../../processors/embeddings/metrics.js';
@@ -10,10 +9,12 @@ import type { AwaitedWork } from '../../../../runtime/tasks/awaited-work.js';
 import { Task } from '../../../../runtime/tasks/task.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { DeadLetter, Embedding, Product } from '../../../../schemas/records.js';
-import { embeddings, embeddingsChangelog } from '../../../../topics/embeddings.js';
+import { embeddings, embeddingsSet } from '../../../../topics/embeddings.js';
 import { deadLetters, products } from '../../../../topics/events.js';
 import { ManualClock } from '../../../support/manual-clock.js';
 import { append, ScriptedLog, written } from '../../../support/scripted-log.js';
+
+const { embeddingsChangelog } = embeddingsSet(1).topics;
 
 export const NOW = Date.UTC(2026, 10, 3, 12);
 export const DIMENSION = 4;
@@ -35,11 +36,11 @@ export class CountingEmbedder implements Embedder {
   }
 
   async close(): Promise<void> {
-    // Nothing is held.
+    // Nothing to release.
   }
 }
 
-/** What the counting model gives: exact in float32, and different for every model and text. */
+/** The counting model's vectors: exact in float32, and different for every model and text. */
 export function vectorOf(model: string, text: string): number[] {
   const hash = createHash('sha256').update(`${model}/${text}`).digest();
   return Array.from({ length: DIMENSION }, (_, i) => hash[i]! / 256);
@@ -84,7 +85,7 @@ export class Stage {
     return new Stage(log, productPartitions, commitIntervalMs);
   }
 
-  /** Writes a product; null deletes it, a Buffer stands as it is. */
+  /** Writes a product; null deletes it, a Buffer is written unchanged. */
   async put(id: string, product: Partial<Product> | Buffer | null, partition?: number): Promise<void> {
     const full = { product_id: id, title: '', description: '', category: 'c', price: null, updated_at: NOW };
     const value =
@@ -92,7 +93,7 @@ export class Stage {
     await append(this.log, products.name, Buffer.from(id), value, partition);
   }
 
-  /** New owners of all tasks, restored; the former ones are dropped as they are. */
+  /** Restores all tasks under new owners; the previous ones are dropped without stopping. */
   async restore(embedder: Embedder): Promise<void> {
     this.tasks = this.newTasks(embedder);
     for (const task of this.tasks) await task.restore();
@@ -100,7 +101,7 @@ export class Stage {
 
   newTasks(embedder: Embedder): Task[] {
     this.#works = [];
-    const processor = embeddingsProcessor(embedder, this.metrics);
+    const processor = embeddingsProcessor(embeddingsSet(1), embedder, this.metrics);
     return Array.from(
       { length: this.partitions },
       (_, index) =>
@@ -151,7 +152,7 @@ export class Stage {
     }
   }
 
-  /** Lets time pass until it is so, or a task has ended with an error, which is thrown. */
+  /** Lets time pass until the condition holds, or a task has ended with an error, which is thrown. */
   async until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
     let ended: unknown;
     for (const { done } of this.#runs)
@@ -166,14 +167,14 @@ export class Stage {
     }
   }
 
-  /** Runs until every product record is dealt with and committed, then stops. */
+  /** Runs until every product record is processed and committed, then stops. */
   async settle(): Promise<void> {
     this.run();
     await this.until('all is embedded', () => this.isSettled());
     await this.stop();
   }
 
-  /** Whether the newest marker of every task is at the end and speaks of its model. */
+  /** Whether the newest marker of every task is at the end and names its model. */
   async isSettled(): Promise<boolean> {
     if (this.waiting > 0) return false;
     const markers = new Map<number, { fingerprint: string; parts: { offset: number }[] }>();

@@ -1,6 +1,6 @@
 /**
- * I15: a null value under a user_id is a cut. What lies before it in the log is in no feature of that user any more,
- * what lies behind it counts anew; popularity keeps the sum. Held for any stream, wherever tasks die.
+ * I15: a null value under a user_id is a cut. Events before it in the log are no longer in any feature of that user,
+ * events after it start counting again; popularity keeps the sum. Tested for any stream, wherever tasks crash.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -41,7 +41,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('event' as const),
       user,
-      // Few ids: both sides of a cut use the same ones, within the duplicate horizon and behind it.
+      // Few ids: both sides of a cut use the same ones, within and outside the duplicate horizon.
       id: fc.constantFrom('e1', 'e2', 'e3', 'e4', 'e5', 'e6'),
       product: fc.constantFrom('p1', 'p2', 'p3'),
       agoMs: fc.constantFrom(0, 1, HOUR_MS, DAY_MS, 30 * DAY_MS, 88 * DAY_MS),
@@ -58,7 +58,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('run', 'run', 'crash', 'fold and crash') }) },
 );
 
-test('I15: nothing from before a cut is left in a feature of its user, wherever tasks die', async () => {
+test('I15: nothing from before a cut is left in a feature of its user, wherever tasks crash', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 8, maxLength: 40, size: 'max' }), fc.constantFrom(0, 1), play),
     { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 30) },
@@ -129,7 +129,7 @@ function referenceOf(log: readonly RawRecord[]): Reference {
   return new Reference(log, undefined, { ...DEFAULT_SETTINGS, partitions: PARTITIONS });
 }
 
-/** At any moment at which everything is folded: a forgotten user waits for nothing, not for the slower output either. */
+/** Checked whenever everything is folded: an erased user waits for nothing, not even for the slower output. */
 async function holds(driver: Driver, reference: Reference): Promise<void> {
   const now = driver.clock.now();
   const affinity = await driver.table<Affinity>(driver.topics.affinity.name);
@@ -167,7 +167,7 @@ async function agrees(driver: Driver, reference: Reference): Promise<void> {
   }
   const popularity = await driver.table<Popularity>(driver.topics.popularity.name);
   const alive = reference.products.filter((product) => reference.popularity(product, now) !== null);
-  assert.deepEqual([...popularity.keys()].sort(), alive.sort(), 'erasures take nothing from popularity');
+  assert.deepEqual([...popularity.keys()].sort(), alive.sort(), 'erasures remove nothing from popularity');
   for (const [product, row] of popularity) {
     const expected = reference.popularity(product, row.as_of)!;
     assert.equal(row.purchases, expected.purchases, `${product}: the past weight stays, as a sum`);
@@ -176,8 +176,8 @@ async function agrees(driver: Driver, reference: Reference): Promise<void> {
 }
 
 /**
- * Rows of the changelog that still have a value belong to users who have events behind their last cut, or to days that
- * had left the window: those go by retention.
+ * Rows of the changelog that still have a value belong to users who have events after their last cut, or to days that
+ * had already left the window: those expire by retention.
  */
 async function changelogKnowsOnly(driver: Driver, known: ReadonlySet<string>): Promise<void> {
   const windowStart = Math.floor(driver.clock.now() / DAY_MS) - 89;
@@ -196,7 +196,7 @@ async function changelogKnowsOnly(driver: Driver, known: ReadonlySet<string>): P
   }
 }
 
-test('I15: a row of several changelog records goes with all of them', async () => {
+test('I15: a row of several changelog records is deleted with all of them', async () => {
   const driver = await open();
   try {
     const writer = await driver.log.writer([events.name]);
@@ -233,7 +233,7 @@ async function flushed(driver: Driver): Promise<void> {
   await driver.run();
 }
 
-test('I15: who was never there can be forgotten too, and the stream goes on', async () => {
+test('I15: an unknown user can be erased too, and the stream continues', async () => {
   const driver = await open();
   try {
     await driver.pipe(events.name, 'nobody', null);

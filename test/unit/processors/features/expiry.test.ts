@@ -1,6 +1,6 @@
 /**
- * Expiry is emission, not fold: a day leaves by the emitter's clock, without any input, and what is shown afterwards was
- * added from the rows of the window of its own as_of. Pace, order and crashes of the sweep: test/faults/midnight-under-load.
+ * Expiry is emission, not fold: a day leaves by the emitter's clock, without any input, and later values are sums of
+ * the rows in the window of their own as_of. Pace, order and crashes of the sweep: test/faults/midnight-under-load.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -16,7 +16,7 @@ import { Reference } from '../../../support/reference.js';
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const NOON = Date.UTC(2026, 10, 3, 12);
-/** The first moment at which an event of NOON's day is out of the window. */
+/** The first moment at which an event of NOON's day is outside the window. */
 const LEAVES = Date.UTC(2026, 10, 3) + 90 * DAY_MS;
 
 let sent: { event: Event; logTime: number }[] = [];
@@ -60,7 +60,7 @@ function skewed(ms: number): (clock: Clock) => Clock {
   return (clock) => Object.assign(new SkewedClock(clock), { skewMs: ms });
 }
 
-/** Days swept, as the newest markers say. */
+/** The swept days in the newest markers. */
 async function sweptDays(driver: Driver): Promise<number[]> {
   const { activityChangelog, popularityChangelog } = driver.topics;
   const markers = await Promise.all(
@@ -71,7 +71,7 @@ async function sweptDays(driver: Driver): Promise<number[]> {
   return markers.flatMap((marker) => marker!.parts.map(({ swept_day }) => swept_day));
 }
 
-test('I16: at midnight, without any input, whoever has nothing left gets a null, and not a moment before', () =>
+test('I16: at midnight, without any input, an entity with nothing left gets a null, and not a moment before', () =>
   withDriver(async (driver) => {
     await buy(driver, 'u', 'p');
     await driver.run();
@@ -86,13 +86,13 @@ test('I16: at midnight, without any input, whoever has nothing left gets a null,
       assert.equal((await driver.table(name)).size, 0, name);
       assert.equal((await driver.records(name)).at(-1)!.value, null, name);
     }
-    // The finished day stands in the marker of the next commit.
+    // The finished day is in the marker of the next commit.
     await buy(driver, 'u', 'p');
     await driver.run();
     assert.deepEqual(await sweptDays(driver), [LEAVES / DAY_MS, LEAVES / DAY_MS]);
   }));
 
-test('I16: a row that lost a day is written again from what is left; others are left alone', () =>
+test('I16: a row that lost a day is written again from the remaining days; others are left alone', () =>
   withDriver(async (driver) => {
     await buy(driver, 'u', 'p');
     driver.clock.advance(DAY_MS);
@@ -113,7 +113,7 @@ test('I16: a row that lost a day is written again from what is left; others are 
     assert.equal((await affinityOf(driver, 'young'))!.as_of, before);
   }));
 
-test('I16: several midnights are made up for in one sweep, also after a restart', () =>
+test('I16: one sweep makes up for several midnights, also after a restart', () =>
   withDriver(async (driver) => {
     for (let day = 0; day < 5; day++) {
       await buy(driver, `u${day}`, `p${day}`);
@@ -130,8 +130,8 @@ test('I16: several midnights are made up for in one sweep, also after a restart'
     assert.deepEqual([...(await driver.table(driver.topics.affinity.name)).keys()].sort(), ['always', 'u3', 'u4']);
   }));
 
-test('I16: as_of is never below the partition clock, and its window is the one that counts', async () => {
-  // A machine whose clock is two days behind that of the log.
+test('I16: as_of is never below the partition clock, and the window is that of as_of', async () => {
+  // A machine whose clock is two days behind the log's.
   const behind = {
     emitter: skewed(-2 * DAY_MS),
   };
@@ -152,15 +152,15 @@ test('I16: as_of is never below the partition clock, and its window is the one t
   }, behind);
 });
 
-test('I16: what leaves is decided by the emitter, while the fold still keeps it: nothing is lost by an early midnight', async () => {
+test('I16: the emitter decides what leaves while the fold still keeps it, so an early midnight loses nothing', async () => {
   // The emitter's clock runs a day ahead of the log's.
   const ahead = { emitter: skewed(DAY_MS) };
   await withDriver(async (driver) => {
     await buy(driver, 'u', 'p');
     driver.clock.moveTo(LEAVES - HOUR_MS);
     await driver.run();
-    assert.equal(await popularityOf(driver, 'p'), undefined, 'out of the window of as_of');
-    // In time by the log's clock, so it counts; for the emitter its day is over.
+    assert.equal(await popularityOf(driver, 'p'), undefined, 'outside the window of as_of');
+    // In time by the log's clock, so it counts; by the emitter's clock its day is over.
     await buy(driver, 'u', 'p', NOON);
     await driver.run();
     assert.equal(await popularityOf(driver, 'p'), undefined);
@@ -169,7 +169,7 @@ test('I16: what leaves is decided by the emitter, while the fold still keeps it:
   }, ahead);
 });
 
-test('I16: hashes cover the window only: what has left makes no difference', async () => {
+test('I16: hashes cover only the window: days that have left make no difference', async () => {
   const hashesAfter = async (leaving: boolean) => {
     let hashes: string[] = [];
     await withDriver(async (driver) => {

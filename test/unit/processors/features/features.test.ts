@@ -1,4 +1,6 @@
-/** Popularity, affinity and interactions against the slow reference: any stream, any commit points, any crashes. */
+/**
+ * Popularity, affinity and interactions compared with the slow reference: any stream, any commit points, any crashes.
+ */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
@@ -17,7 +19,7 @@ const DAY_MS = 86_400_000;
 const ERROR_MAX = 1e-9;
 const PARTITIONS = 2;
 const INTERACTIONS_MS = 600_000;
-/** How tasks have come back. */
+/** The ways in which tasks were restored. */
 const ways = new Set<unknown>();
 
 type Action =
@@ -41,10 +43,10 @@ const action: fc.Arbitrary<Action> = fc.constantFrom(
   'put copies back and crash',
   'crash and damage',
 );
-/** Without checkpoints; one after every commit that lies this many ms behind the last one. */
+/** No checkpoints; or one after every commit that is at least this many ms after the previous one. */
 const checkpointIntervalMs = fc.constantFrom(0, 1, 1, 20_000);
 
-test('I1: whatever arrives in whatever order, and wherever tasks die, features equal a recount from the raw log', async () => {
+test('I1: for any input in any order, and wherever tasks crash, features equal a recount from the raw log', async () => {
   await fc.assert(
     fc.asyncProperty(
       streamArbitrary({ partitions: PARTITIONS, stepsMax: 40 }),
@@ -92,14 +94,14 @@ test('I1: whatever arrives in whatever order, and wherever tasks die, features e
     ),
     { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 80) },
   );
-  assert.ok(ways.has('changelog') && ways.has('checkpoint'), 'both ways back were taken');
+  assert.ok(ways.has('changelog') && ways.has('checkpoint'), 'both ways of restoring were used');
 });
 
 function open(now: number, options: Partial<DriverOptions>): Promise<Driver> {
   return Driver.open({ now, partitions: PARTITIONS, commitIntervalMs: 0, changelogIntervalMs: 60_000, ...options });
 }
 
-/** What may happen to files while a task is away: an older copy comes back, a byte flips. */
+/** What may happen to files while a task is down: an older copy is restored, a byte flips. */
 async function disturb(folder: string, action: Action, seed: number): Promise<void> {
   const kept = `${folder}-kept`;
   if (action === 'keep copies' && existsSync(folder)) await cp(folder, kept, { recursive: true });

@@ -1,11 +1,11 @@
-/** What waits for the next emission, when commits and tables interleave. */
+/** Entities waiting for the next emission, when commits and table changes interleave. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WindowedState } from '../../../../processors/features/windowed-state.js';
 
 const NOON = Date.UTC(2026, 10, 3, 12);
 
-test('who becomes due while a commit is on its way stays due for the next one', () => {
+test('an entity that becomes due while a commit is in flight stays due for the next one', () => {
   const state = new WindowedState(() => undefined);
   state.start(NOON, -1, NOON);
   const visited: number[] = [];
@@ -22,13 +22,13 @@ test('who becomes due while a commit is on its way stays due for the next one', 
   assert.ok(!state.isDue(NOON));
 });
 
-test('who is on the way when a table changes is emitted once more, and only then', () => {
+test('an entity in flight when a table changes is emitted once more, and only then', () => {
   const state = new WindowedState(() => undefined);
   state.start(NOON, -1, NOON);
   const visited: number[] = [];
   const visit = (entity: number) => visited.push(entity);
   state.due.add(1);
-  // Not on its way yet: the visit to come shows the change.
+  // Not in flight yet: the coming visit shows the change.
   state.tableChanged(1);
   state.visitDue(NOON, visit);
   state.tableChanged(1);

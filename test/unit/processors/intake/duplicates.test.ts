@@ -24,7 +24,7 @@ test('the horizon is exact on both sides', () => {
   }
 });
 
-test('a duplicate keeps its identity alive: what counts is the last sight, not the first', () => {
+test('a duplicate keeps its identity alive: the last sight counts, not the first', () => {
   const set = new DuplicateSet(HORIZON_MS);
   let clock = 5_000_000_000;
   assert.equal(set.seen(idOf('a'), clock), false);
@@ -52,14 +52,14 @@ test('agrees with a plain map over any sequence of identities and clocks', () =>
   );
 });
 
-test('forgets whole generations: memory follows the horizon, not the history', () => {
+test('drops whole generations: memory follows the horizon, not the history', () => {
   const set = new DuplicateSet(HORIZON_MS);
   const hour = 3_600_000;
   for (let h = 0; h < 100; h++) for (let i = 0; i < 500; i++) set.seen(idOf(`${h}/${i}`), h * hour + i);
   assert.ok(set.size <= 8 * 500, `${set.size} identities kept`);
 });
 
-test('identities of a hundred thousand alike strings are all different', () => {
+test('identities of a hundred thousand similar strings are all different', () => {
   const seen = new Set<string>();
   for (let i = 0; i < 100_000; i++) seen.add(idOf(`e-${i}`).join('/'));
   assert.equal(seen.size, 100_000);

@@ -1,4 +1,4 @@
-/** I6: what cannot be counted becomes exactly one dead letter or one late event, and the stream goes on. */
+/** I6: every record that cannot be counted becomes exactly one dead letter or late event, and the stream continues. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { avroType } from '../../../../schemas/codec.js';
@@ -49,7 +49,7 @@ const bad: [string, string, () => Promise<void>][] = [
   ['poison bytes', 'unknown_framing', () => driver.pipe(events.name, 'u1', Buffer.from('not avro at all'))],
   ['an empty value', 'unknown_framing', () => driver.pipe(events.name, 'u1', Buffer.alloc(0))],
   [
-    'a schema nobody knows',
+    'an unknown schema',
     'unknown_schema',
     () => driver.pipe(events.name, 'u1', Buffer.from('c3010011223344556677', 'hex')),
   ],
@@ -64,12 +64,12 @@ const bad: [string, string, () => Promise<void>][] = [
     () => driver.pipe(events.name, 'u1', driver.codec.encode('Popularity', wrongRecord)),
   ],
   [
-    'a value cut short',
+    'a truncated value',
     'undecodable',
     () => driver.pipe(events.name, 'u1', framed(avroType('Event').toBuffer(event()).subarray(0, -2))),
   ],
   [
-    'bytes left over',
+    'trailing bytes',
     'undecodable',
     () =>
       driver.pipe(events.name, 'u1', framed(Buffer.concat([avroType('Event').toBuffer(event()), Buffer.from([0])]))),
@@ -115,7 +115,7 @@ test('I6: an id that is not UTF-8 becomes a dead letter', async () => {
   );
 });
 
-test('I6: an event of the year 1970 is a late event, kept as it came, and no dead letter', async () => {
+test('I6: an event of the year 1970 is a late event, kept unchanged, and not a dead letter', async () => {
   const before = (await driver.records(lateEvents.name)).length;
   const old = event({ ts: 86_400_000 });
   const letters = await lettersOf(() => driver.pipe(events.name, 'u1', old));
@@ -130,5 +130,5 @@ test('a time up to five minutes ahead counts as the log time', async () => {
   const ahead = event({ user_id: 'u9', product_id: 'p9', ts: driver.clock.now() + 300_000 });
   assert.deepEqual(await lettersOf(() => driver.pipe(events.name, 'u9', ahead)), []);
   const row = (await driver.table<Popularity>(driver.topics.popularity.name)).get('p9')!;
-  assert.ok(row.score <= 1 && row.score > 0.999, `${row.score}: not more than a view that happens now`);
+  assert.ok(row.score <= 1 && row.score > 0.999, `${row.score}: not more than a view happening now`);
 });

@@ -1,4 +1,4 @@
-/** The audit against the real tasks on streams full of edges: never a false alarm, and no spoiled value unnoticed. */
+/** The audit with the real tasks, on streams full of edge cases: no false alarm, and no wrong value missed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -7,6 +7,7 @@ import { type AuditReport, isClean } from '../../../../publishing/audit/report.j
 import type { StoredInteraction, StoredInteractions } from '../../../../publishing/sinks/interactions-row.js';
 import type { Event, Product } from '../../../../schemas/records.js';
 import { events, products } from '../../../../topics/events.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { Driver } from '../../../support/driver.js';
 import { STREAM_CATALOGUE, streamArbitrary } from '../../../support/generator.js';
 import { ServedTopics, type StoredRows } from '../../../support/served-topics.js';
@@ -28,7 +29,7 @@ interface Rig {
   audit(over?: { share?: number; salt?: string; keysMax?: number }): Audit;
 }
 
-/** What does not move at once stands still; with `works` the tasks go on while somebody waits. */
+/** Nothing advances by itself; with `works` the tasks continue while a caller waits. */
 async function rig(now: number, works = false): Promise<Rig> {
   const driver = await Driver.open({ now, partitions: PARTITIONS, commitIntervalMs: 0 });
   const served = new ServedTopics(driver, POPULARITY_HALF_LIFE_MS);
@@ -45,7 +46,7 @@ async function rig(now: number, works = false): Promise<Rig> {
         clock: { now: () => driver.clock.now(), elapsed: () => driver.clock.elapsed(), sleep: waiting },
         served,
         positions: served.positions,
-        version: 1,
+        set: featureSet(1),
         settings: SETTINGS,
         sample: { share, salt, keysMax, eventsMax: 10_000 },
         busyShare: 1,
@@ -81,12 +82,12 @@ function assertClean(report: AuditReport): void {
   assert.ok(isClean(report) && report.largest_relative_error <= 1e-9);
 }
 
-/** Keys compared and found equal, in all comparisons together. */
+/** Keys compared and found equal, over all comparisons. */
 function same(report: AuditReport): number {
   return report.compared.reduce((sum, compared) => sum + compared.same, 0);
 }
 
-/** Ways to spoil one value that somebody would be served. */
+/** Ways to change one value that a reader would be served. */
 const SPOILERS: Readonly<Record<string, (rows: StoredRows, pick: number, now: number) => boolean>> = {
   'a score in Postgres': ({ popularityRows: rows }, pick) =>
     change(rows, pick, (row) => ({ ...row, score: row.score * (1 + 1e-6) })),
@@ -94,8 +95,8 @@ const SPOILERS: Readonly<Record<string, (rows: StoredRows, pick: number, now: nu
     change(rows, pick, (row) => ({ ...row, views: row.views + 1 })),
   'a category in Postgres': ({ popularityRows: rows }, pick) =>
     change(rows, pick, (row) => ({ ...row, category: `${row.category}!` })),
-  'a row that is gone from Postgres': ({ popularityRows: rows }, pick) => change(rows, pick, () => null),
-  'a row that nobody made': ({ popularityRows: rows }, pick, now) => {
+  'a row missing from Postgres': ({ popularityRows: rows }, pick) => change(rows, pick, () => null),
+  'a row that was never written': ({ popularityRows: rows }, pick, now) => {
     rows.set(`ghost-${pick}`, { asOf: now, score: 1, views: 1, add_to_carts: 0, purchases: 0, category: 'unknown' });
     return true;
   },
@@ -109,14 +110,14 @@ const SPOILERS: Readonly<Record<string, (rows: StoredRows, pick: number, now: nu
     rows.set(`ghost-${pick}`, { rank: 1, day: null, category: null, categoryRank: null, elsewhere: [] });
     return true;
   },
-  'a ghost in a former category': ({ popularityRanks: rows }, pick) =>
+  'a ghost in a previous category': ({ popularityRanks: rows }, pick) =>
     change(rows, pick, (row) => ({ ...row, elsewhere: ['former'] })),
-  'a rank that is gone': ({ popularityRanks: rows }, pick) => change(rows, pick, () => null),
+  'a missing rank': ({ popularityRanks: rows }, pick) => change(rows, pick, () => null),
   'a share in Postgres': ({ affinityRows: rows }, pick) => spoilShare(rows, pick),
   'a share in the online store': ({ affinityHashes: rows }, pick) => spoilShare(rows, pick),
-  'a user who is gone': ({ affinityHashes: rows }, pick) => change(rows, pick, () => null),
+  'a missing user': ({ affinityHashes: rows }, pick) => change(rows, pick, () => null),
   'a user whose hash has no time': ({ affinityHashes: rows }, pick) => change(rows, pick, () => 'ragged' as const),
-  'a user who never was': ({ affinityRows: rows }, pick, now) => {
+  'a user who never existed': ({ affinityRows: rows }, pick, now) => {
     rows.set(`ghost-${pick}`, { asOf: now, scores: new Map([['shoes', 1]]) });
     return true;
   },
@@ -126,28 +127,27 @@ const SPOILERS: Readonly<Record<string, (rows: StoredRows, pick: number, now: nu
     changeItem(rows, pick, (item) => ({ ...item, count: item.count + 1 })),
   'the purchases of an interaction': ({ interactions: rows }, pick) =>
     changeItem(rows, pick, (item) => ({ ...item, purchases: item.purchases + 1 })),
-  'an interaction that never was': ({ interactions: rows }, pick) =>
+  'an interaction that never happened': ({ interactions: rows }, pick) =>
     changeItems(rows, pick, (items) => [...items, { productId: 'ghost', weight: 0, count: 1, purchases: 0 }]),
-  'an interaction told twice': ({ interactions: rows }, pick) =>
+  'an interaction listed twice': ({ interactions: rows }, pick) =>
     changeItems(rows, pick, (items) => [...items, items.at(-1)!]),
-  'interactions said to be left out': ({ interactions: rows }, pick) =>
+  'interactions counted as left out': ({ interactions: rows }, pick) =>
     changeRow(rows, pick, (row) => ({ ...row, truncated: 1 })),
   'interactions without items': ({ interactions: rows }, pick) => changeItems(rows, pick, () => []),
-  'interactions that nobody can read': ({ interactions: rows }, pick) =>
-    change(rows, pick, () => 'unreadable' as const),
-  'interactions of a user who never was': ({ interactions: rows }, pick, now) => {
+  'unreadable interactions': ({ interactions: rows }, pick) => change(rows, pick, () => 'unreadable' as const),
+  'interactions of a user who never existed': ({ interactions: rows }, pick, now) => {
     const items = [{ productId: 'p', weight: 1, count: 1, purchases: 0 }];
     rows.set(`ghost-${pick}`, { asOf: now, items, truncated: 0 });
     return true;
   },
 };
 
-/** These are found where the catalogue has said of the product for a while what it says now. */
+/** These are found once the catalogue has held the product's current record for a while. */
 const AT_REST: typeof SPOILERS = {
-  'an interaction that is gone': ({ interactions: rows }, pick) => changeItems(rows, pick, (items) => items.slice(1)),
+  'a missing interaction': ({ interactions: rows }, pick) => changeItems(rows, pick, (items) => items.slice(1)),
   'interactions in another order': ({ interactions: rows }, pick) =>
     changeItems(rows, pick, (items) => [...items].reverse()),
-  'interactions that are gone': ({ interactions: rows }, pick) => change(rows, pick, () => null),
+  'missing interactions': ({ interactions: rows }, pick) => change(rows, pick, () => null),
 };
 
 function change<V>(rows: Map<string, V>, pick: number, spoiled: (row: V) => V | null): boolean {
@@ -186,7 +186,7 @@ function spoilShare(rows: Map<string, { asOf: number; scores: ReadonlyMap<string
   });
 }
 
-test('any stream, crashes, erasures, midnight, deletions: no false alarm, and a single spoiled value is found', async () => {
+test('I19: any stream, crashes, erasures, midnight, deletions: no false alarm, and a single wrong value is found', async () => {
   const found = new Set<string>();
   await fc.assert(
     fc.asyncProperty(
@@ -217,7 +217,7 @@ test('any stream, crashes, erasures, midnight, deletions: no false alarm, and a 
           await driver.run();
           assertClean(await following.compare());
           driver.clock.advance(later);
-          // The days that left are still in the rows.
+          // The rows still include the days that left.
           assertClean(await following.compare());
           assertClean(await run(one.audit()));
           await driver.run();
@@ -245,7 +245,7 @@ test('any stream, crashes, erasures, midnight, deletions: no false alarm, and a 
   assert.ok(found.size > 2, `only ${[...found].join(', ')} were tried`);
 });
 
-test('every kind of spoiled value is found, and named', async () => {
+test('I19: every kind of wrong value is found, and named', async () => {
   const one = await rig(NOON);
   try {
     await one.driver.pipe(products.name, 'p', product('p', 'shoes'));
@@ -269,7 +269,7 @@ test('every kind of spoiled value is found, and named', async () => {
   }
 });
 
-test('a value that was wrong for a moment only is no difference', async () => {
+test('a value that was wrong only for a moment is not a difference', async () => {
   const one = await rig(NOON);
   try {
     await send(one, { event_id: '1' });
@@ -285,7 +285,7 @@ test('a value that was wrong for a moment only is no difference', async () => {
   }
 });
 
-test('what has not passed the tasks is waited for, and a standstill is told, not alarmed about', async () => {
+test('the audit waits for records that have not passed the tasks, and reports a standstill without an alarm', async () => {
   const one = await rig(NOON);
   try {
     await send(one, { event_id: '1' });
@@ -299,7 +299,7 @@ test('what has not passed the tasks is waited for, and a standstill is told, not
   }
 });
 
-test('a key that never rests: events may be in its rows or not, but not be missing in between', async () => {
+test('a key that always changes: its newest events may or may not be in its rows, but none in between may be missing', async () => {
   for (const inRow of [true, false]) {
     const one = await rig(NOON, true);
     const { driver, served } = one;
@@ -310,12 +310,12 @@ test('a key that never rests: events may be in its rows or not, but not be missi
       const busy = async () => {
         for (const user_id of ['u0', 'u1']) await send(one, { event_id: `${n++}`, user_id, event_type: 'purchase' });
         if (inRow) await driver.run();
-        // Never in a row that is read now.
+        // Never in a row read at this time.
         await send(one, { event_id: `${n++}`, user_id: 'u2', event_type: 'add_to_cart' });
       };
       served.beforeRead = busy;
       assertClean(await run(one.audit()));
-      // One of the events that had passed long before is missing from what is served.
+      // One of the events that passed long ago is missing from the served rows.
       served.spoil = ({ popularityRows: rows }) =>
         void change(rows, 0, (row) => ({ ...row, views: row.views - 1, score: row.score - 1 }));
       const report = await run(one.audit());
@@ -326,7 +326,7 @@ test('a key that never rests: events may be in its rows or not, but not be missi
   }
 });
 
-test('a store that was emptied is waited for: rows that are not there yet are no differences', async () => {
+test('the audit waits for an emptied store: rows that are not there yet are not differences', async () => {
   const one = await rig(NOON);
   const { driver, served } = one;
   try {
@@ -345,7 +345,7 @@ test('a store that was emptied is waited for: rows that are not there yet are no
     served.spoil = (rows) => rows.interactions.clear();
     assert.equal((await run(one.audit())).behind, 'Nothing moves: redis has 1 records of interactions.v1 to apply.');
     served.missing = null;
-    // Emptied only after everything had passed, while rows are read.
+    // Emptied only after everything had passed, while rows are being read.
     served.beforeRead = async () => {
       served.applied = false;
     };
@@ -355,11 +355,11 @@ test('a store that was emptied is waited for: rows that are not there yet are no
   }
 });
 
-test('an id used again for another product: a sample that does not know its first bearer counts again', async () => {
+test('an id reused for another product: a sample that does not include its first use counts again', async () => {
   const one = await rig(NOON);
   const { driver } = one;
   try {
-    // Some salt takes the second product and neither the user nor the first product.
+    // Some salt includes the second product but neither the user nor the first product.
     for (let i = 0; i < 8; i++) {
       await send(one, { event_id: 'again', user_id: `u${i}`, product_id: `first-${i}` });
       await send(one, { event_id: 'again', user_id: `u${i}`, product_id: `second-${i}` });
@@ -378,7 +378,7 @@ test('an id used again for another product: a sample that does not know its firs
   }
 });
 
-test('a changed catalogue: users whose category came from it are left out, the product itself is not', async () => {
+test('a changed catalogue: users whose category came from it are left out, but not the product itself', async () => {
   const one = await rig(NOON);
   const { driver, served } = one;
   try {
@@ -417,7 +417,7 @@ test('a changed catalogue: users whose category came from it are left out, the p
   }
 });
 
-test('a row that the finished sweep has passed over is a difference; before that it is not', async () => {
+test('a row that the finished sweep has missed is a difference, but not before the sweep is finished', async () => {
   const one = await rig(NOON);
   const { driver, served } = one;
   try {
@@ -430,7 +430,7 @@ test('a row that the finished sweep has passed over is a difference; before that
     assertClean(await run(one.audit()));
     await driver.run();
     assertClean(await run(one.audit()));
-    // A marker tells of the sweep that was finished before it: the next commit of the same task.
+    // A marker reports the sweep finished before it: the next commit of the same task.
     for (let i = 0; i < 8; i++) await send(one, { event_id: `later-${i}`, product_id: `other-${i}` });
     await driver.run();
     served.spoil = (rows) => rows.popularityRows.set('p', stale.popularityRows.get('p')!);
@@ -459,7 +459,7 @@ test('a sample over its bounds shrinks and stays complete', async () => {
   }
 });
 
-test('interactions wait for their turn: a row lacks what is newer than what is written, and no more than that', async () => {
+test('interactions wait for their turn: a row lacks the changes not yet due, and nothing else', async () => {
   const one = await rig(NOON);
   const { driver, served } = one;
   try {
@@ -469,7 +469,7 @@ test('interactions wait for their turn: a row lacks what is newer than what is w
     for (let i = 3; i < 9; i++) await send(one, { event_id: `${i}`, product_id: `p${i % 4}`, event_type: 'purchase' });
     await driver.run();
     const held = (await served.rows()).interactions.get('u') as StoredInteractions;
-    assert.equal(held.items.length, 2, 'the row is the first one still');
+    assert.equal(held.items.length, 2, 'the row is still the first one');
     const waiting = await run(one.audit());
     assertClean(waiting);
     assert.equal(waiting.compared.at(-1)!.same, 1);
@@ -482,7 +482,7 @@ test('interactions wait for their turn: a row lacks what is newer than what is w
     driver.clock.advance(600_000);
     await driver.run();
     assertClean(await run(one.audit()));
-    // The row that was right ten minutes ago is not right any more.
+    // The row that was right ten minutes ago is now wrong.
     served.spoil = ({ interactions: rows }) => rows.set('u', held);
     const late = await run(one.audit());
     assert.deepEqual(
@@ -499,7 +499,7 @@ test('interactions wait for their turn: a row lacks what is newer than what is w
   }
 });
 
-test('a product deleted or put back since: an interaction may be there or not, but not with wrong numbers', async () => {
+test('a product deleted or restored since: an interaction may be there or not, but not with wrong numbers', async () => {
   const one = await rig(NOON);
   const { driver, served } = one;
   const told = async (id: string, value: Product | null) => {
@@ -522,7 +522,7 @@ test('a product deleted or put back since: an interaction may be there or not, b
     assert.deepEqual(await items(), clean);
     driver.clock.advance(2 * HOUR_MS);
     await told('p', null);
-    // The row was written before: it shows the product still.
+    // The row was written earlier: it still shows the product.
     assert.deepEqual(await items(), clean);
     served.spoil = ({ interactions: rows }) => changeItem(rows, 0, (item) => ({ ...item, count: 7 }));
     assert.equal((await items()).different, 1);
@@ -536,7 +536,7 @@ test('a product deleted or put back since: an interaction may be there or not, b
       ['q'],
     );
     assert.deepEqual(await items(), clean);
-    // Deleted for long, so it must not be there.
+    // Deleted long ago, so it must not be there.
     const ghost = { productId: 'p', weight: without.items[0]!.weight / 4, count: 1, purchases: 0 };
     served.spoil = (rows) => rows.interactions.set('u', { ...without, items: [...without.items, ghost] });
     assert.deepEqual((await items()).whats, ['item p']);
@@ -544,7 +544,7 @@ test('a product deleted or put back since: an interaction may be there or not, b
     driver.clock.advance(2 * HOUR_MS);
     await told('p', product('p', 'shoes'));
     assert.deepEqual(await items(), clean);
-    // A user with nothing but products that were put back: nothing is written of the user, nor is that wrong.
+    // A user with only restored products: no row is written, and that is not wrong.
     await told('p', null);
     driver.clock.advance(2 * HOUR_MS);
     await send(one, { event_id: '4', user_id: 'v' });

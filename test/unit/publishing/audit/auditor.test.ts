@@ -1,5 +1,4 @@
-/** The auditor's loop: what it logs, counts and answers, and how it goes on after failures. */
-
+/** The auditor's loop: what it logs, counts and returns, and how it continues after failures. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openReporting } from '../../../../assembly/reporting.js';
@@ -20,7 +19,7 @@ const CLEAN: AuditReport = {
 
 type Line = { readonly level: string; readonly event: string } & Readonly<Record<string, unknown>>;
 
-/** An auditor whose comparisons answer what the test says, one after the other; the last one again and again. */
+/** An auditor whose comparisons give the test's answers in order, the last one repeatedly. */
 function rig(answers: (AuditReport | Error)[], after: Promise<void> = Promise.resolve()) {
   const clock = new ManualClock(NOW);
   const lines: Line[] = [];
@@ -45,7 +44,7 @@ function rig(answers: (AuditReport | Error)[], after: Promise<void> = Promise.re
     close: async () => undefined,
   };
   const auditor = new Auditor({ audit, intervalMs: INTERVAL_MS, clock, logger, events, after });
-  /** Moves time on, a second at a time, with every turn of the loop in between. */
+  /** Advances time a second at a time, with every turn of the loop in between. */
   const pass = async (ms: number) => {
     for (let passed = 0; passed < ms; passed += 1_000) {
       clock.advance(1_000);
@@ -56,7 +55,7 @@ function rig(answers: (AuditReport | Error)[], after: Promise<void> = Promise.re
   return { auditor, clock, metrics, lines, pass, settle, compared: () => compared, followed: () => followed };
 }
 
-test('a difference is an error line with both values, and counted; the report can be asked for', async () => {
+test('a difference is an error line with both values, and counted; the report is available', async () => {
   const { auditor, metrics, lines, settle } = rig([REPORT]);
   await auditor.start();
   await settle();
@@ -86,7 +85,7 @@ test('it compares once per interval and follows the log every second in between'
   assert.ok(success.values[0]!.value >= (NOW + INTERVAL_MS) / 1_000);
 });
 
-test('a standstill is no alarm and is looked at again sooner; a failure too', async () => {
+test('a standstill is not an alarm and is retried sooner; so is a failure', async () => {
   const behind = { ...CLEAN, compared: [], behind: 'Nothing moves.' };
   const { auditor, lines, pass, settle, compared } = rig([behind, new Error('no answer'), CLEAN]);
   await auditor.start();
@@ -102,7 +101,7 @@ test('a standstill is no alarm and is looked at again sooner; a failure too', as
   await auditor.stop();
 });
 
-test('it begins only when it may, and stops before that too', async () => {
+test('it begins only when allowed to, and can be stopped before that', async () => {
   let begin: () => void = () => undefined;
   const mayBegin = new Promise<void>((resolve) => {
     begin = resolve;

@@ -1,4 +1,4 @@
-/** One user's interactions against the reference: any cut that may be is right, and nothing else is. */
+/** One user's interactions compared with the reference: any possible cut is right, and nothing else is. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -20,7 +20,7 @@ function event(offset: number, over: Partial<CountedEvent> = {}): CountedEvent {
 }
 
 interface Moment {
-  /** Up to which offset everything is written; default: all. */
+  /** Offset up to which everything is written; default: all. */
   readonly writtenTo?: number;
   readonly erasedAt?: number;
   readonly sweptDay?: number;
@@ -59,7 +59,7 @@ function known(events: readonly CountedEvent[], moment: Moment = {}): Known {
   };
 }
 
-/** As the online store holds it. */
+/** In the form that the online store holds. */
 function stored(events: readonly CountedEvent[], asOf = NOON, deleted: readonly string[] = []): StoredInteractions {
   const answer = interactionsOf(events, asOf, HALF_LIFE_MS, new Set(deleted))!;
   const items = answer.items.map(({ product_id, weight, count, purchases }) => {
@@ -83,7 +83,7 @@ describe('any events', () => {
     { minLength: 1, maxLength: 30 },
   );
 
-  test('of which the row holds those up to some record behind what is written: the same', () => {
+  test('up to some record beyond the written ones in the row: the same', () => {
     fc.assert(
       fc.property(arbitrary, fc.nat(), fc.nat(), (list, writtenBy, madeBy) => {
         const events = list.map((one, offset) => event(offset, one));
@@ -98,7 +98,7 @@ describe('any events', () => {
     );
   });
 
-  test('of which one that is written is not in the row, or one twice: different', () => {
+  test('with a written one missing from the row, or twice in it: different', () => {
     fc.assert(
       fc.property(arbitrary, fc.nat(), fc.boolean(), (list, pick, twice) => {
         const recent = list.map((one, offset) => event(offset, { ...one, ts: NOON - (NOON - one.ts) / 2 }));
@@ -113,7 +113,7 @@ describe('any events', () => {
 });
 
 describe('more products than are shown', () => {
-  // Five of fifteen light ones are shown; which ones, their names decide.
+  // Five of fifteen light ones are shown; their names decide which.
   const events = Array.from({ length: 1_010 }, (_, i) =>
     event(i, { product: `p${i}`, type: i < 995 ? 'purchase' : 'view' }),
   );
@@ -121,7 +121,7 @@ describe('more products than are shown', () => {
   const look = (items: readonly StoredInteraction[], truncated: number, moment: Moment = {}) =>
     compareInteractions(known(events, moment), { ...row, items, truncated });
 
-  test('the heaviest are compared, and that the others are lighter, and how many they are', () => {
+  test('the heaviest are compared, as well as the number of the others and that they are lighter', () => {
     assert.deepEqual([row.items.length, row.truncated], [1_000, 10]);
     assert.equal(look(row.items, 10).kind, 'same');
     const shown = new Set(row.items.map(({ productId }) => productId));
@@ -135,7 +135,7 @@ describe('more products than are shown', () => {
     assert.deepEqual(whats(look([...row.items, light], 9)), ['items']);
   });
 
-  test('lighter ones that may have been deleted then may be counted or not', () => {
+  test('lighter ones that may have been deleted by then may or may not be counted', () => {
     const catalogue: Record<string, { at: number; deleted: boolean }> = {
       p1008: { at: NOON, deleted: false },
       p1009: { at: NOON, deleted: true },
@@ -148,16 +148,16 @@ describe('more products than are shown', () => {
   });
 });
 
-describe('what cannot be told', () => {
+describe('cases that cannot be decided', () => {
   const events = [event(0, { product: 'a' }), event(1, { product: 'b' })];
 
-  test('an erasure that the row may not know yet: undecided', () => {
+  test('an erasure that the row may not include yet: undecided', () => {
     const moment = { erasedAt: 3, writtenTo: 3 };
     assert.equal(compareInteractions(known([], moment), stored(events)).kind, 'undecided');
     assert.deepEqual(whats(compareInteractions(known([], { ...moment, writtenTo: 4 }), stored(events))), ['row']);
   });
 
-  test('a product whose deletion may be gone from the catalogue: there or not, but right', () => {
+  test('a product whose deletion may be gone from the catalogue: present or not, but right', () => {
     const moment = { isWhole: false, catalogue: { b: { at: 0, deleted: false } } };
     const look = (row: StoredInteractions | null) => compareInteractions(known(events, moment), row);
     assert.equal(look(stored(events)).kind, 'same');
@@ -168,7 +168,7 @@ describe('what cannot be told', () => {
     assert.equal(compareInteractions(known(events, { isWhole: false }), null).kind, 'left_out');
   });
 
-  test('a product that was put just now: of a catalogue that is whole, it was never deleted', () => {
+  test('a product added just now: in a complete catalogue, it was never deleted', () => {
     const look = (isWhole: boolean) =>
       compareInteractions(
         known(events, { isWhole, catalogue: { a: { at: NOON, deleted: false } } }),
@@ -178,11 +178,11 @@ describe('what cannot be told', () => {
     assert.equal(look(false).kind, 'same');
   });
 
-  test('days that are not known any more, until the sweep has taken them out of the row: pending', () => {
+  test('days that are no longer known, until the sweep has removed them from the row: pending', () => {
     const old = event(0, { ts: NOON - 80 * DAY_MS });
     const asOf = NOON - 20 * DAY_MS;
     const moment = { firstDay: utcDay(NOON) - 91, sweptDay: utcDay(asOf) };
-    // The row holds one event more, of a day that is gone here.
+    // The row contains one more event, of a day that is gone here.
     const row = stored([event(1, { ts: NOON - 105 * DAY_MS }), old], asOf);
     assert.equal(compareInteractions(known([old], moment), row).kind, 'pending');
     assert.deepEqual(whats(compareInteractions(known([old], { ...moment, sweptDay: utcDay(NOON) }), row)), [
@@ -191,7 +191,7 @@ describe('what cannot be told', () => {
     ]);
   });
 
-  test('a user who waits for a change is not waited for by the sweep', () => {
+  test('the sweep does not wait for a user with a pending change', () => {
     const asOf = NOON - DAY_MS;
     const written = event(0, { ts: NOON - 90 * DAY_MS });
     const waiting = event(1, { ts: asOf + HOUR_MS });

@@ -1,4 +1,4 @@
-/** What is kept of a sample comes back as it was, is bounded, and forgets what it should. */
+/** A sample keeps its events unchanged, stays within bounds, and drops what it should. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KeptEvents } from '../../../../publishing/audit/kept-events.js';
@@ -34,7 +34,7 @@ test('events of users keep time, type, place, product, and the category if there
   assert.equal(kept.events, 22);
 });
 
-test('an erasure takes what came before; the key stays known for what must be gone', () => {
+test('an erasure removes earlier events; the key stays known, to check what must be gone', () => {
   const kept = new KeptEvents('users', ALL);
   add(kept, 'u', { offset: 1 });
   kept.erase('u', utcDay(NOON), 2);
@@ -48,7 +48,7 @@ test('an erasure takes what came before; the key stays known for what must be go
   assert.deepEqual(kept.ids(), ['u']);
 });
 
-test('forgetting is by the time of the event, and keeps the rest in order', () => {
+test('events are dropped by their time, and the rest stays in order', () => {
   const kept = new KeptEvents('users', ALL);
   for (let i = 0; i < 10; i++) add(kept, 'u', { ts: NOON - (i % 3) * DAY_MS, offset: i, product: `p${i}` });
   kept.forget(NOON - DAY_MS, 0);
@@ -59,7 +59,7 @@ test('forgetting is by the time of the event, and keeps the rest in order', () =
   assert.equal(kept.events, 7);
 });
 
-test('the share is kept for any ids, another salt chooses others, and the bounds shrink it', () => {
+test('the share holds for any ids, another salt chooses others, and the bounds shrink it', () => {
   const share = (salt: string) => {
     const kept = new KeptEvents('products', { ...ALL, share: 0.1, salt });
     return Array.from({ length: 20_000 }, (_, i) => `product-${i}`).filter((id) => kept.holds(id));
@@ -73,7 +73,7 @@ test('the share is kept for any ids, another salt chooses others, and the bounds
   for (let round = 0; round < 2; round++)
     for (let i = 0; i < 1_000; i++) if (bounded.holds(`p${i}`)) add(bounded, `p${i}`, { offset: i });
   assert.ok(bounded.keys <= 50 && bounded.keys > 20);
-  for (const id of bounded.ids()) assert.equal(bounded.of(id).length, 2, 'who stays is complete');
+  for (const id of bounded.ids()) assert.equal(bounded.of(id).length, 2, 'the keys that stay are complete');
   assert.ok(Math.abs(bounded.share - bounded.keys / 1_000) < 0.02, `${bounded.share}`);
 
   const heavy = new KeptEvents('products', { ...ALL, eventsMax: 100 });
@@ -81,7 +81,7 @@ test('the share is kept for any ids, another salt chooses others, and the bounds
   assert.ok(heavy.events <= 100);
 });
 
-test('exactly the keys asked for, without bounds', () => {
+test('holds exactly the requested keys, without bounds', () => {
   const kept = new KeptEvents('products', { ...ALL, keysMax: 1, eventsMax: 1 }, new Set(['a', 'b']));
   for (const id of ['a', 'b', 'a']) add(kept, id);
   assert.deepEqual([kept.holds('a'), kept.holds('c'), kept.events, kept.isAll], [true, false, 3, false]);

@@ -1,4 +1,4 @@
-/** The reference itself, held against sums small enough to be done by hand. */
+/** The reference itself, checked against sums small enough to do by hand. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type RawRecord, relativeError } from '../../../../publishing/audit/reference.js';
@@ -64,7 +64,7 @@ describe('popularity', () => {
     );
   });
 
-  it('knows no deleted product and no product without events', () => {
+  it('has no deleted products and no products without events', () => {
     const catalogue = { categories: new Map([['p', 'shoes']]), deleted: new Set(['p']) };
     assert.equal(new Reference([event(0, NOON)], catalogue).popularity('p', NOON), null);
     assert.equal(new Reference([event(0, NOON)]).popularity('q', NOON), null);
@@ -72,7 +72,7 @@ describe('popularity', () => {
 });
 
 describe('window', () => {
-  it('holds the first millisecond of the 89th day back and nothing older', () => {
+  it('includes the first millisecond of the 89th day back and nothing older', () => {
     const first = Math.floor(NOON / DAY) * DAY - 89 * DAY;
     const reference = new Reference([event(0, NOON, { ts: first }), event(1, NOON, { ts: first - 1 })]);
     assert.equal(reference.popularity('p', NOON)?.views, 1);
@@ -108,7 +108,7 @@ describe('window', () => {
 });
 
 describe('future', () => {
-  it('counts up to five minutes ahead as log time and refuses what is further', () => {
+  it('counts up to five minutes ahead as log time and refuses anything further ahead', () => {
     const reference = new Reference([
       event(0, NOON, { ts: NOON + 5 * 60_000 }),
       event(1, NOON, { ts: NOON + 5 * 60_000 + 1 }),
@@ -125,7 +125,7 @@ describe('future', () => {
 describe('distinct', () => {
   const same = { event_id: 'same' };
 
-  it('drops a repeat at the horizon and counts one behind it', () => {
+  it('drops a repeat at the horizon and counts one beyond it', () => {
     const at = intake([event(0, NOON, same), event(1, NOON + 6 * HOUR, same)], DEFAULT_SETTINGS);
     assert.deepEqual([at.counted.length, at.duplicates.length], [1, 1]);
     const behind = intake([event(0, NOON, same), event(1, NOON + 6 * HOUR + 1, same)], DEFAULT_SETTINGS);
@@ -148,7 +148,7 @@ describe('distinct', () => {
     assert.equal(intake(records, DEFAULT_SETTINGS).duplicates.length, 0);
   });
 
-  it('moves the clock with every record, those it refuses too', () => {
+  it('moves the clock with every record, including those it refuses', () => {
     const records = [
       event(0, NOON, same),
       { ...event(1, NOON + 7 * HOUR), key: null },
@@ -187,7 +187,7 @@ describe('distinct', () => {
 });
 
 describe('shape', () => {
-  it('refuses what is no event', () => {
+  it('refuses records that are not events', () => {
     const records = [
       event(0, NOON, { event_type: 'like' as never }),
       { ...event(1, NOON), key: 'other' },
@@ -220,7 +220,7 @@ describe('shape', () => {
 });
 
 describe('affinity', () => {
-  it('is the share of each category, an own category first, the catalogue’s second', () => {
+  it('is the share of each category: the event’s own, otherwise the catalogue’s', () => {
     const catalogue = { categories: new Map([['p', 'shoes']]), deleted: new Set<string>() };
     const reference = new Reference(
       [
@@ -251,7 +251,7 @@ describe('affinity', () => {
     );
   });
 
-  it('adds a category that is really named other to the rest', () => {
+  it('adds a category actually named other to the rest', () => {
     const records = Array.from({ length: 257 }, (_, i) =>
       event(i, NOON, { category: i === 0 ? 'other' : `c${i}`, event_type: i === 256 ? 'view' : 'purchase' }),
     );
@@ -286,7 +286,7 @@ describe('interactions', () => {
     });
   });
 
-  it('leaves out deleted products, and a user who has no others', () => {
+  it('leaves out deleted products, and users who have no others', () => {
     const catalogue = { categories: new Map<string, string>(), deleted: new Set(['p']) };
     const events = [event(0, NOON), event(1, NOON, { product_id: 'q' }), event(2, NOON, { user_id: 'v' })];
     const reference = new Reference(events, catalogue);
@@ -298,7 +298,7 @@ describe('interactions', () => {
     near(reference.affinity('v', NOON)?.get('unknown'), 1);
   });
 
-  it('leaves out all but the 1,000 heaviest and says how many', () => {
+  it('leaves out all but the 1,000 heaviest and reports how many', () => {
     const records = Array.from({ length: 1003 }, (_, i) =>
       event(i, NOON, { product_id: `p${i}`, event_type: i < 3 ? 'view' : 'purchase' }),
     );
@@ -310,7 +310,7 @@ describe('interactions', () => {
 });
 
 describe('erasure', () => {
-  it('drops what lies before its offset for the user, and leaves popularity alone', () => {
+  it('drops the user’s events before its offset, and leaves popularity alone', () => {
     const reference = new Reference([
       event(0, NOON, { product_id: 'a', category: 'x' }),
       event(1, NOON, { user_id: 'v' }),

@@ -1,4 +1,4 @@
-/** I15: a certificate comes only when everything before it has happened, and says what was looked at. */
+/** I15: a certificate is issued only when every step before it is done, and says what was checked. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { Eraser } from '../../../../ingest/eraser.js';
@@ -10,6 +10,7 @@ import type { Queryable, SqlValue } from '../../../../runtime/stores/database.js
 import type { OnlineStore } from '../../../../runtime/stores/online-store.js';
 import { encodeMarker, MARKER_KEY } from '../../../../runtime/tasks/marker.js';
 import type { SchemaName } from '../../../../schemas/codec.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import type { Subject } from '../../../../topics/subject.js';
 import { ManualClock } from '../../../support/manual-clock.js';
@@ -20,10 +21,10 @@ const NOW = Date.UTC(2026, 10, 3, 12);
 const PARTITIONS = 2;
 const USER: Subject = { kind: 'user', id: 'u1' };
 const PRODUCT: Subject = { kind: 'product', id: 'p1' };
-const layout = new Layout();
+const SET = featureSet(1);
 const placeOf = (topic: string, id: string) => ({ topic, partition: partitionOf(PARTITIONS, Buffer.from(id)) });
 
-/** Postgres as far as it is asked: positions of sinks, ids in tables, letters. */
+/** Postgres as far as it is queried: positions of sinks, ids in tables, letters. */
 class FakeDatabase implements Queryable {
   readonly positions = new Map<string, { next_offset: number; incarnation: string }>();
   readonly rows = new Map<string, Set<string>>();
@@ -54,7 +55,7 @@ class Rig {
   constructor(log: MemoryLog, store: OnlineStore) {
     this.log = log;
     this.store = store;
-    this.#eraser = new Eraser(log, codec, [1], 10_000);
+    this.#eraser = new Eraser(log, codec, [SET], 10_000);
   }
 
   async erase(subject: Subject): Promise<void> {
@@ -63,7 +64,7 @@ class Rig {
 
   async status(subject: Subject, known = true): Promise<ErasureStatus> {
     const stores = known ? { store: this.store, database: this.database } : { store: null, database: null };
-    const rest = { keyPrefix: '', versions: [1], duplicateHorizonMs: 6 * 3_600_000, changelogIntervalMs: 30_000 };
+    const rest = { keyPrefix: '', sets: [SET], duplicateHorizonMs: 6 * 3_600_000, changelogIntervalMs: 30_000 };
     const reader = new ErasureReader({ log: this.log, codec, clock: this.clock, ...stores, ...rest });
     return (await reader.status(subject, 0))!;
   }
@@ -95,7 +96,7 @@ class Rig {
     };
     const topic = 'features.v1.activity-changelog';
     const writer = await this.log.writer([topic]);
-    // The task's number says nothing of the changelog partition by itself.
+    // The task's number does not determine the changelog partition.
     writer.add(topic, MARKER_KEY, encodeMarker(marker, codec), { partition: 1 });
     await writer.flush();
   }
@@ -114,7 +115,7 @@ class Rig {
     await this.features('interactions.v1', 'Interactions', USER.id, null);
   }
 
-  /** All sinks have come to the ends of their topics. */
+  /** All sinks have reached the ends of their topics. */
   async applied(incarnation = ''): Promise<void> {
     for (const [topic, id] of [
       ['affinity.v1', USER.id],
@@ -148,7 +149,7 @@ async function rigOf(t: TestContext): Promise<Rig> {
 const interactions = (as_of: number) => ({ user_id: USER.id, as_of, items: [], truncated: 0 });
 
 describe('an erasure of a user', () => {
-  it('is waited for step by step', async (t) => {
+  it('waits step by step', async (t) => {
     const rig = await rigOf(t);
     await rig.features('events', 'Affinity', USER.id, affinity(USER.id, {}), affinity(USER.id, {}));
     await rig.erase(USER);
@@ -168,7 +169,7 @@ describe('an erasure of a user', () => {
     ]);
     await rig.features('interactions.v1', 'Interactions', USER.id, null);
     await rig.applied(rebuildingOf(''));
-    assert.equal((await rig.waitsFor(USER)).length, 4, 'a store that is rebuilt may still show what was before');
+    assert.equal((await rig.waitsFor(USER)).length, 4, 'a store being rebuilt may still show earlier rows');
     await rig.applied();
     const { cut, certificate } = await rig.status(USER);
     assert.deepEqual(cut, { ...placeOf('events', USER.id), offset: 2, at: new Date(NOW).toISOString() });
@@ -176,7 +177,7 @@ describe('an erasure of a user', () => {
     assert.ok(certificate!.gone.every(({ left }) => left === 'nothing'));
   });
 
-  it('is not taken for done while interactions of before are the newest', async (t) => {
+  it('is not done while earlier interactions are the newest', async (t) => {
     const rig = await rigOf(t);
     await rig.erase(USER);
     // Written between the cut and its fold; the deletion waits behind others.
@@ -191,7 +192,7 @@ describe('an erasure of a user', () => {
     assert.deepEqual(await rig.waitsFor(USER), []);
   });
 
-  it('says what is left of who goes on buying: only what came after the cut', async (t) => {
+  it('reports what is left of a user who keeps buying: only what came after the cut', async (t) => {
     const rig = await rigOf(t);
     await rig.erase(USER);
     await rig.features('affinity.v1', 'Affinity', USER.id, affinity(USER.id, { hats: 1 }));
@@ -208,7 +209,7 @@ describe('an erasure of a user', () => {
     assert.equal(left.get('log users'), 'nothing');
   });
 
-  it('stays fulfilled while newer records of who goes on buying are on their way to the stores', async (t) => {
+  it('stays done while newer records of a user who keeps buying are on their way to the stores', async (t) => {
     const rig = await rigOf(t);
     await rig.erase(USER);
     await rig.forgotten();
@@ -220,7 +221,7 @@ describe('an erasure of a user', () => {
     assert.deepEqual(await rig.waitsFor(USER), []);
   });
 
-  it('has a cut of its own each time', async (t) => {
+  it('has a separate cut each time', async (t) => {
     const rig = await rigOf(t);
     await rig.erase(USER);
     await rig.folded(1);
@@ -230,12 +231,12 @@ describe('an erasure of a user', () => {
     await rig.features('events', 'Affinity', USER.id, affinity(USER.id, {}));
     await rig.erase(USER);
     const { cut, waits_for } = await rig.status(USER);
-    // Behind the first cut, the end of its transaction, and the event.
+    // After the first cut, the end of its transaction, and the event.
     assert.equal(cut!.offset, 3);
     assert.equal(waits_for[0], 'a task of version 1 to erase the user');
   });
 
-  it('is told from what is left of the log: the cut may have expired, deletions may be compacted away', async (t) => {
+  it('is determined from what is left of the log: the cut may have expired, deletions may be compacted away', async (t) => {
     const rig = await rigOf(t);
     await rig.erase(USER);
     await rig.forgotten();
@@ -249,7 +250,7 @@ describe('an erasure of a user', () => {
     assert.equal(status.cut, null);
   });
 
-  it('names what it could not look at, what expires, and when', async (t) => {
+  it('names what it could not check, what expires, and when', async (t) => {
     const rig = await rigOf(t);
     await rig.erase(USER);
     await rig.forgotten();
@@ -300,7 +301,7 @@ describe('an erasure of a product', () => {
     assert.match(stays.join(), /affinity.*the id alone, among the deleted products/);
   });
 
-  it('is not done by a deletion that appears between two looks at the log', async (t) => {
+  it('is not completed by a deletion that appears between two reads of the log', async (t) => {
     const rig = await rigOf(t);
     await rig.features('popularity.v1', 'Popularity', PRODUCT.id, popularity(PRODUCT.id));
     await rig.applied();
@@ -321,7 +322,7 @@ describe('an erasure of a product', () => {
     ]);
   });
 
-  it('waits for nothing where it had no row, and for none that came back', async (t) => {
+  it('waits for nothing where the product had no row, and not for a row that returned', async (t) => {
     const rig = await rigOf(t);
     await rig.erase(PRODUCT);
     await rig.applied();
@@ -340,7 +341,7 @@ describe('an erasure of a product', () => {
         incarnation: '',
         at: NOW,
       },
-      [{ op: 'zadd', key: layout.popularityAll(1), member: PRODUCT.id, score: 1 }],
+      [{ op: 'zadd', key: new Layout().features(SET).popularityAll, member: PRODUCT.id, score: 1 }],
     );
     const { gone } = await rig.certificate(PRODUCT);
     const online = gone.find(({ where }) => where === 'online store')!;
@@ -348,7 +349,7 @@ describe('an erasure of a product', () => {
   });
 });
 
-it('nothing is known of what nobody asked for', async (t) => {
+it('without a request there is no status', async (t) => {
   const rig = await rigOf(t);
   await rig.erase(USER);
   assert.equal(await rig.status({ kind: 'user', id: 'u2' }), null);

@@ -6,10 +6,11 @@ import type { KeyedTopic } from '../../../../publishing/sinks/keyed-topic.js';
 import { popularityOnline } from '../../../../publishing/sinks/popularity.js';
 import { Codec } from '../../../../schemas/codec.js';
 import type { Popularity } from '../../../../schemas/records.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { columnsOf } from '../../../support/columns.js';
 import { codec, HALF_LIFE_MS, popularity } from '../../../support/publishing.js';
 
-const { topic } = popularityOnline(1, new Layout(), HALF_LIFE_MS);
+const { topic } = popularityOnline(featureSet(1), new Layout(), HALF_LIFE_MS);
 
 function backlog(rowsMax = 100, own = codec, pressedRowsMax = rowsMax): Backlog {
   const sizes = { rowsMax, pressedRowsMax, batchBytesMax: 4 * 1024 * 1024 };
@@ -35,7 +36,7 @@ function shown(batch: Batch | null): Record<string, number | null> {
   );
 }
 
-describe('a batch of waiting records', () => {
+describe('a batch of pending records', () => {
   test('has the newest change of each key, over several fetches', async () => {
     const waiting = backlog();
     waiting.offer(
@@ -59,7 +60,7 @@ describe('a batch of waiting records', () => {
     assert.equal(await waiting.next(), null);
   });
 
-  test('ends at its number of rows, and the next one goes on there', async () => {
+  test('ends at its number of rows, and the next one continues there', async () => {
     const waiting = backlog(2);
     waiting.offer(
       columns(
@@ -80,10 +81,10 @@ describe('a batch of waiting records', () => {
     assert.equal(waiting.rows, 2);
     const second = await waiting.next();
     assert.deepEqual(shown(second), { b: 2, c: 3 });
-    assert.equal(second?.nextOffset, 20, 'past control records behind the last row');
+    assert.equal(second?.nextOffset, 20, 'past control records after the last row');
   });
 
-  test('grows with what waits, up to a number of rows of its own', async () => {
+  test('grows with the pending records, up to a separate maximum of rows', async () => {
     const waiting = backlog(2, codec, 3);
     waiting.offer(
       columns(0, [
@@ -130,7 +131,7 @@ describe('a batch of waiting records', () => {
     const failing: KeyedTopic<Popularity> = {
       ...topic,
       idOf: (row) => {
-        if (broken && row.product_id === 'b') throw new Error('no fault of the record');
+        if (broken && row.product_id === 'b') throw new Error('not caused by the record');
         return row.product_id;
       },
     };
@@ -170,7 +171,7 @@ describe('a batch of waiting records', () => {
     assert.equal(waiting.rows, 0);
   });
 
-  test('sets poison aside and keeps what the key was before', async () => {
+  test('sets poison aside and keeps the key’s previous value', async () => {
     const waiting = backlog();
     const rows = [
       { key: 'a', value: codec.encode('Popularity', popularity('a', { score: 1 })), timestamp: 1, offset: 0 },
@@ -204,7 +205,7 @@ describe('a batch of waiting records', () => {
     assert.equal(batch?.poison[0]?.poison.reason, 'unknown_schema');
   });
 
-  test('is forgotten on demand', async () => {
+  test('can be dropped on demand', async () => {
     const waiting = backlog();
     waiting.offer(columns(0, [['a', 1]]));
     waiting.clear();

@@ -13,6 +13,7 @@ import { FreshetError } from '../../../../runtime/process/errors.js';
 import type { Metrics } from '../../../../runtime/process/metrics.js';
 import type { ApplyResult, FencedBatch, OnlineStore } from '../../../../runtime/stores/online-store.js';
 import type { Popularity } from '../../../../schemas/records.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import type { MemoryLog } from '../../../support/memory-log.js';
 import {
@@ -35,11 +36,13 @@ import { Random } from '../../../support/random.js';
 const TOPIC = 'popularity.v1';
 const PARTITIONS = 3;
 const DAY_MS = 86_400_000;
+const SET = featureSet(1);
 const layout = new Layout();
+const keys = layout.features(SET);
 const down = () => new FreshetError('connection', 'the store is down');
 
 function popularitySink(store: OnlineStore): { sink: GroupSink; troubled: TroubledStore } {
-  const declared = popularityOnline(1, layout, HALF_LIFE_MS);
+  const declared = popularityOnline(SET, layout, HALF_LIFE_MS);
   const troubled = new TroubledStore(onlineSinkStore(store, declared));
   return { sink: { topic: declared.topic, store: troubled, forgetsUnseen: true }, troubled };
 }
@@ -60,16 +63,16 @@ function put(log: Log, values: readonly (Popularity | string)[]): Promise<void> 
   );
 }
 
-/** What the store shows, product → [rank, category, day], after checking that its parts agree with each other. */
+/** What the store serves, product → [rank, category, day], after checking that its parts agree with each other. */
 async function contents(store: OnlineStore): Promise<Map<string, [number, string, string]>> {
-  const ranked = await store.ztop(layout.popularityAll(1), 100_000);
-  const groups = await store.hgetall(layout.popularityGroups(1));
-  const days = await store.hgetall(layout.popularityDay(1));
+  const ranked = await store.ztop(keys.popularityAll, 100_000);
+  const groups = await store.hgetall(keys.popularityGroups);
+  const days = await store.hgetall(keys.popularityDay);
   const shown = new Map<string, [number, string, string]>();
   for (const { member, score } of ranked) shown.set(member, [score, groups.get(member)!, days.get(member)!]);
   assert.deepEqual([...groups.keys()].sort(), [...shown.keys()].sort(), 'the ranking and the categories differ');
   assert.deepEqual([...days.keys()].sort(), [...shown.keys()].sort(), 'the ranking and the days differ');
-  const prefix = layout.popularityCategoryPrefix(1);
+  const prefix = keys.popularityCategoryPrefix;
   let members = 0;
   for (const key of await store.keys(prefix)) {
     for (const { member, score } of await store.ztop(key, 100_000)) {
@@ -95,7 +98,7 @@ async function assertShows(store: OnlineStore, values: Iterable<Popularity>): Pr
   assert.deepEqual(new Map([...(await contents(store))].sort()), new Map([...expected(values)].sort()));
 }
 
-/** Per partition and life of the fence, applied batches must follow on each other without gap or overlap. */
+/** Per partition and per fence, applied batches must follow each other without gap or overlap. */
 function assertChained(applied: readonly FencedBatch[]): void {
   const ends = new Map<number, number>();
   for (const { id, expectedOffset, nextOffset } of applied) {
@@ -104,7 +107,7 @@ function assertChained(applied: readonly FencedBatch[]): void {
   }
 }
 
-/** Random changes over few products, and what remains of them. */
+/** Random changes over few products, and the final values. */
 function changes(random: Random, count: number, remaining = new Map<string, Popularity>()) {
   const written: (Popularity | string)[] = [];
   for (let i = 0; i < count; i++) {
@@ -121,7 +124,7 @@ function changes(random: Random, count: number, remaining = new Map<string, Popu
   return { written, remaining };
 }
 
-/** A product whose key lies in this partition. */
+/** A product whose key belongs to this partition. */
 function idIn(partition: number, start = 0): string {
   for (let i = start; ; i++) if (partitionOf(PARTITIONS, Buffer.from(`id${i}`)) === partition) return `id${i}`;
 }
@@ -135,7 +138,7 @@ describe('a sink follows its topic', () => {
     await materialiser.start();
     await caughtUp();
     await assertShows(store, [a, b]);
-    const best = await store.ztop(layout.popularityAll(1), 10);
+    const best = await store.ztop(keys.popularityAll, 10);
     assert.deepEqual(
       best.map(({ member }) => member),
       ['a', 'b'],
@@ -151,13 +154,13 @@ describe('a sink follows its topic', () => {
     await put(log, [moved, 'b', 'never-there']);
     await caughtUp();
     await assertShows(store, [moved]);
-    assert.equal(await store.zcard(layout.popularityCategory(1, 'shoes')), 0);
+    assert.equal(await store.zcard(keys.popularityCategory('shoes')), 0);
   });
 
   test('for users and their categories too, in one group', async (t) => {
     const log = await memoryLog(PARTITIONS);
     const store = await localStore(t);
-    const users = affinityOnline(1, layout);
+    const users = affinityOnline(SET, layout);
     const userSink = { topic: users.topic, store: onlineSinkStore(store, users), forgetsUnseen: true };
     const { materialiser, caughtUp } = rig(t, log, [popularitySink(store).sink, userSink]);
     await materialiser.start();
@@ -172,9 +175,9 @@ describe('a sink follows its topic', () => {
       ['u2', null],
     ]);
     await caughtUp();
-    assert.deepEqual(await store.hgetall(layout.affinityUser(1, 'u:1')), new Map([['hats', '1']]));
-    assert.deepEqual(await store.hgetall(layout.affinityAsOf(1)), new Map([['u:1', '7']]));
-    assert.deepEqual(await store.keys(layout.affinityUserPrefix(1)), [layout.affinityUser(1, 'u:1')]);
+    assert.deepEqual(await store.hgetall(keys.affinityUser('u:1')), new Map([['hats', '1']]));
+    assert.deepEqual(await store.hgetall(keys.affinityAsOf), new Map([['u:1', '7']]));
+    assert.deepEqual(await store.keys(keys.affinityUserPrefix), [keys.affinityUser('u:1')]);
     assert.equal((await contents(store)).size, 1);
   });
 
@@ -198,7 +201,7 @@ describe('a sink follows its topic', () => {
     assert.deepEqual([...(await contents(store)).keys()].sort(), ['behind', 'kept', 'open']);
   });
 
-  test('counts what it applied and how late', async (t) => {
+  test('counts the applied records and their delay', async (t) => {
     const { log, materialiser, caughtUp, metrics, troubled, events } = await popularityRig(t);
     const shows = async (name: string, line: RegExp) =>
       line.test((await metrics.registry.getSingleMetricAsString(name)) ?? '');
@@ -221,7 +224,7 @@ describe('a sink follows its topic', () => {
   });
 });
 
-describe('a sink applies every batch exactly once', () => {
+describe('I5: a sink applies every batch exactly once', () => {
   for (const seed of [1, 2, 3]) {
     test(`stopped and started between batches, with errors before and after sending (seed ${seed})`, async (t) => {
       const random = new Random(seed);
@@ -247,7 +250,7 @@ describe('a sink applies every batch exactly once', () => {
     });
   }
 
-  test('when it was applied although the answer got lost', async (t) => {
+  test('when it was applied but the answer was lost', async (t) => {
     const { log, store, materialiser, troubled, caughtUp, metrics } = await popularityRig(t);
     await materialiser.start();
     await caughtUp();
@@ -263,11 +266,11 @@ describe('a sink applies every batch exactly once', () => {
     assert.equal((await sinkMetrics(metrics).applied.get()).values[0]?.value, 1, 'counted once');
   });
 
-  test('with two owners at once, neither twice nor backward', async (t) => {
+  test('with two owners at once, neither twice nor backwards', async (t) => {
     const log = await memoryLog(PARTITIONS);
     const store = await localStore(t);
     const { sink, troubled } = popularitySink(store);
-    // Two groups: each is sure to own everything, as a zombie is and its successor.
+    // Two groups: each is sure that it owns everything, like a zombie and its successor.
     const one = rig(t, alone(log, 'one'), [sink]);
     const two = rig(t, alone(log, 'two'), [sink]);
     const random = new Random(7);
@@ -293,7 +296,7 @@ describe('a sink applies every batch exactly once', () => {
     assert.ok(epochs.size > 1, 'only one of them ever wrote');
   });
 
-  test('a fenced owner comes back only when the group has confirmed it after that', async (t) => {
+  test('a fenced owner returns only after the group has confirmed it again', async (t) => {
     const inner = await memoryLog(PARTITIONS);
     const { sink, troubled } = popularitySink(await localStore(t));
     const asked: ((answer: boolean) => void)[] = [];
@@ -309,7 +312,7 @@ describe('a sink applies every batch exactly once', () => {
       const before = materialiser.progressOf({ topic: TOPIC, partition: 1 }) as number;
       await put(inner, [others]);
       await events.until(
-        'the others go on',
+        'the others continue',
         () => materialiser.progressOf({ topic: TOPIC, partition: 1 }) === before + 1,
       );
     };
@@ -318,7 +321,7 @@ describe('a sink applies every batch exactly once', () => {
     await events.until('asked the group', () => asked.length === 1);
     await put(inner, [popularity(idIn(0))]);
     await otherApplied();
-    assert.equal(await epochNow(), epoch, 'taken without an answer');
+    assert.equal(await epochNow(), epoch, 'taken over without an answer');
     assert.equal(materialiser.progressOf(at), null);
     asked[0]!(true);
     await caughtUp();
@@ -329,12 +332,12 @@ describe('a sink applies every batch exactly once', () => {
     asked[1]!(false);
     await put(inner, [popularity(idIn(0))]);
     await otherApplied();
-    assert.equal(await epochNow(), epoch + 2, 'taken although the group has given it away');
+    assert.equal(await epochNow(), epoch + 2, 'taken over although the group has reassigned it');
     assert.equal(materialiser.progressOf(at), null);
   });
 });
 
-/** A log that is joined in another way. */
+/** A log with a different way of joining groups. */
 function joining(log: MemoryLog, join: Log['join']): Log {
   return new Proxy(log, {
     get(target, property) {
@@ -345,7 +348,7 @@ function joining(log: MemoryLog, join: Log['join']): Log {
   });
 }
 
-/** A log whose groups are somebody's own. */
+/** A log whose groups belong to one name. */
 function alone(log: MemoryLog, name: string): Log {
   return joining(log, (options) => log.join({ ...options, group: `${options.group}-${name}` }));
 }
@@ -366,17 +369,17 @@ describe('a sink whose store', () => {
   });
 
   for (const [what, incarnation, rebuilds] of [
-    ['an older copy goes on from there', '', 0],
-    ['a copy from another life of the topic is rebuilt', 'other', PARTITIONS],
+    ['an older copy continues from there', '', 0],
+    ['a copy from another incarnation of the topic is rebuilt', 'other', PARTITIONS],
   ] as const) {
-    test(`was put back to ${what}`, async (t) => {
+    test(`was restored to ${what}`, async (t) => {
       const { log, sink, troubled, materialiser, caughtUp, events } = await popularityRig(t);
       const random = new Random(12);
       const { written, remaining } = changes(random, 60);
       await put(log, written);
       await materialiser.start();
       await caughtUp();
-      // The copy: a second store that followed the same topic up to here.
+      // The copy: a second store that followed the same topic up to this point.
       const copy = await localStore(t);
       const copied = { ...sink, store: popularitySink(copy).sink.store };
       const follower = rig(t, alone(log, 'copy'), [copied], { incarnationOf: async () => incarnation });
@@ -401,7 +404,7 @@ describe('a sink whose store', () => {
     });
   }
 
-  test('is down stops reading and catches up by itself', async (t) => {
+  test('I12: is down stops reading and catches up by itself', async (t) => {
     const { log: inner, store, sink, troubled } = await popularityRig(t);
     const readers: { reader: LogReader; positions: () => number }[] = [];
     const log = watched(inner, readers);
@@ -423,7 +426,7 @@ describe('a sink whose store', () => {
     assertChained(troubled.applied);
   });
 
-  test('is down at the start is taken when it is back', async (t) => {
+  test('is down at the start is taken over when it is back', async (t) => {
     const { log, store, troubled, materialiser, events, caughtUp, metrics } = await popularityRig(t);
     troubled.down = down();
     const a = popularity('a');
@@ -436,7 +439,7 @@ describe('a sink whose store', () => {
     await assertShows(store, [a]);
   });
 
-  test('is slow gets the newest value of each key, however many there were', async (t) => {
+  test('is slow gets only the newest value of each key, however many there were', async (t) => {
     const pace = { ...PACE, pressedRowsMax: 100, waitingBytesMax: 1e6 };
     const { log, store, troubled, materialiser, caughtUp, events } = await popularityRig(t, { pace });
     await materialiser.start();
@@ -511,13 +514,13 @@ async function failuresOf(metrics: Metrics): Promise<number> {
   return values.reduce((sum, { value }) => sum + value, 0);
 }
 
-/** A log that tells how far its readers have come. */
+/** A log that reports the positions of its readers. */
 function watched(log: MemoryLog, readers: { reader: LogReader; positions: () => number }[]): Log {
   return new Proxy(log, {
     get(target, property) {
       if (property === 'reader')
         return (...parameters: Parameters<Log['reader']>) => {
-          // Small answers, so that what waits in memory shows.
+          // Small answers, to make pending records visible.
           const reader = target.reader(parameters[0], { ...parameters[1], maxBytesPerPartition: 500 });
           const positions = () => parameters[0].reduce((sum, at) => sum + reader.position(at), 0);
           readers.push({ reader, positions });
@@ -530,7 +533,7 @@ function watched(log: MemoryLog, readers: { reader: LogReader; positions: () => 
 }
 
 describe('a rebuild', () => {
-  /** A store that followed up to a stop; then its topic lost a deletion, as compaction takes it after a week. */
+  /** A store that followed up to a stop; then its topic lost a deletion, as compaction removes it after a week. */
   async function leftAlone(t: TestContext) {
     const first = await popularityRig(t);
     const kept = popularity('kept');
@@ -544,7 +547,7 @@ describe('a rebuild', () => {
     return { ...first, kept };
   }
 
-  test('of a store left alone for too long deletes what the topic has forgotten', async (t) => {
+  test('of a store left alone for too long deletes rows that the topic no longer has', async (t) => {
     const { log, store, sink, kept } = await leftAlone(t);
     const week: Clock = { ...systemClock, now: () => Date.now() + 7 * DAY_MS };
     const run = rig(t, log, [sink], { clock: week });
@@ -553,7 +556,7 @@ describe('a rebuild', () => {
     await assertShows(store, [kept]);
   });
 
-  test('does not wait for a clock that was set back to come back to where it was', async (t) => {
+  test('does not wait for a clock that was set back to catch up', async (t) => {
     const at = { now: Date.now() };
     const clock: Clock = { ...systemClock, now: () => at.now };
     const pace = { ...PACE, lingerMs: 20 };
@@ -568,7 +571,7 @@ describe('a rebuild', () => {
     await assertShows(store, after);
   });
 
-  test('of a store whose process slept for too long does too, though it never lost its hold', async (t) => {
+  test('of a store whose process slept for too long does so too, although it never lost its hold', async (t) => {
     const at = { now: Date.now() };
     const clock: Clock = { ...systemClock, now: () => at.now };
     const { log, store, materialiser, caughtUp, events, troubled } = await popularityRig(t, { clock });
@@ -614,12 +617,12 @@ describe('a rebuild', () => {
     assert.ok(times.length >= 3);
     assert.ok(
       times.slice(0, -1).every((time) => time <= first + 60_000),
-      'a batch from behind made the position young',
+      'an old batch made the position young',
     );
     assert.equal(times.at(-1), at.now);
   });
 
-  test('of another life of the topic does too', async (t) => {
+  test('for another incarnation of the topic does so too', async (t) => {
     const { log, store, sink, kept } = await leftAlone(t);
     const run = rig(t, log, [sink], { incarnationOf: async () => 'second' });
     await run.materialiser.start();
@@ -629,7 +632,7 @@ describe('a rebuild', () => {
     assert.equal(held?.incarnation, 'second');
   });
 
-  test('of a topic made anew deletes all, and more than one batch of it', async (t) => {
+  test('for a recreated topic deletes everything, even if it takes several batches', async (t) => {
     const { log, store, sink, materialiser, caughtUp } = await popularityRig(t);
     await put(
       log,
@@ -645,18 +648,18 @@ describe('a rebuild', () => {
     await assertShows(store, []);
   });
 
-  test('cut short begins again', async (t) => {
+  test('starts over after an interruption', async (t) => {
     const { log, store, sink, troubled, kept } = await leftAlone(t);
     const rows = Array.from({ length: 60 }, (_, i) => popularity(`more${i}`));
     await put(log, rows);
     const first = rig(t, log, [sink], { incarnationOf: async () => 'second' });
     const before = troubled.applied.length;
-    // The first rebuild gets no further than some batches.
+    // The first rebuild completes only a few batches.
     troubled.beforeApply = async () => {
       if (troubled.applied.length >= before + 3) troubled.down = down();
     };
     await first.materialiser.start();
-    await first.events.until('cut short', () => troubled.down !== null);
+    await first.events.until('interrupted', () => troubled.down !== null);
     await first.materialiser.stop();
     troubled.down = null;
     troubled.beforeApply = async () => {};
@@ -667,7 +670,7 @@ describe('a rebuild', () => {
     await assertShows(store, [kept, ...rows]);
   });
 
-  test('is what follows when the log no longer has the next record', async (t) => {
+  test('follows when the log no longer has the next record', async (t) => {
     const { log, store, sink, materialiser, caughtUp } = await popularityRig(t);
     await put(log, [popularity('old')]);
     await materialiser.start();
@@ -694,22 +697,22 @@ describe('a rebuild', () => {
     );
   });
 
-  test('also while it runs, when its topic was made anew', async (t) => {
+  test('follows also during operation, when its topic was recreated', async (t) => {
     const { log, store, materialiser, events } = await popularityRig(t);
     const rows = Array.from({ length: 30 }, (_, i) => popularity(`p${i}`));
     await put(log, rows);
     await materialiser.start();
-    await events.until('applied', async () => (await store.zcard(layout.popularityAll(1))) === rows.length);
+    await events.until('applied', async () => (await store.zcard(keys.popularityAll)) === rows.length);
     await log.recreate(TOPIC);
     const first = popularity('first');
     await put(log, [first]);
-    await events.until('made anew', async () => (await store.zcard(layout.popularityAll(1))) === 1);
+    await events.until('made anew', async () => (await store.zcard(keys.popularityAll)) === 1);
     await assertShows(store, [first]);
   });
 });
 
-describe('a topic made anew', () => {
-  test('is told by its id when it has grown beyond where the last one was read to', async (t) => {
+describe('a recreated topic', () => {
+  test('is recognized by its id when it has grown past the offset the old one was read to', async (t) => {
     const log = await memoryLog(PARTITIONS);
     const store = await localStore(t);
     const { sink } = popularitySink(store);
@@ -728,7 +731,7 @@ describe('a topic made anew', () => {
     await assertShows(store, rows);
   });
 
-  test('is noticed while it runs, also when nothing more comes', async (t) => {
+  test('is noticed during operation, even if no more records arrive', async (t) => {
     const log = await memoryLog(PARTITIONS);
     const store = await localStore(t);
     const { sink } = popularitySink(store);
@@ -744,7 +747,7 @@ describe('a topic made anew', () => {
     assert.equal((await contents(store)).size, 1);
   });
 
-  test('that the log cannot tell from another leaves the store as it is', async (t) => {
+  test('that the log cannot distinguish from the old one leaves the store unchanged', async (t) => {
     const log = await memoryLog(PARTITIONS);
     const store = await localStore(t);
     const { sink, troubled } = popularitySink(store);
@@ -770,13 +773,13 @@ describe('a topic made anew', () => {
 });
 
 describe('a record that cannot be published', () => {
-  test('becomes one dead letter, leaves its row as it was, and the stream goes on', async (t) => {
+  test('I6: becomes one dead letter, leaves its row unchanged, and the stream continues', async (t) => {
     const { log, store, materialiser, troubled, caughtUp } = await popularityRig(t);
     const a = popularity('a');
     await put(log, [a]);
     await materialiser.start();
     await caughtUp();
-    // The store is down first: a letter must not be written again with every try.
+    // First the store is down: a letter must not be written again with every attempt.
     troubled.failBefore.push(down(), down());
     const b = popularity('b');
     await write(log, TOPIC, 'Popularity', [
@@ -797,7 +800,7 @@ describe('a record that cannot be published', () => {
     assert.equal(poison.job_name, 'test');
   });
 
-  test('waits for the log to take its dead letter', async (t) => {
+  test('waits until the log accepts its dead letter', async (t) => {
     const { log, store, materialiser, caughtUp } = await popularityRig(t);
     log.flushFailures.push();
     await materialiser.start();
@@ -832,7 +835,7 @@ describe('a record that cannot be published', () => {
 });
 
 describe('a group', () => {
-  test('shares partitions out, and the rest takes over when a member leaves', async (t) => {
+  test('distributes partitions, and the others take over when a member leaves', async (t) => {
     const { log, store, sink, troubled, materialiser, events, caughtUp } = await popularityRig(t);
     const other = rig(t, log, [sink]);
     await materialiser.start();
@@ -850,7 +853,7 @@ describe('a group', () => {
     assertChained(troubled.applied);
   });
 
-  test('is joined again after its membership was lost', async (t) => {
+  test('is rejoined after its membership was lost', async (t) => {
     const { log, store, materialiser, events, caughtUp } = await popularityRig(t);
     await materialiser.start();
     await caughtUp();
@@ -871,7 +874,7 @@ describe('a group', () => {
     await events.until('shown', async () => (await log.shownOffsets('test-sink', [at]))[0] === 1);
   });
 
-  test('stops twice and before its start without harm', async (t) => {
+  test('can be stopped twice, and before its start, without harm', async (t) => {
     const { materialiser } = await popularityRig(t);
     await materialiser.stop();
     await materialiser.start();
@@ -880,7 +883,7 @@ describe('a group', () => {
     assert.deepEqual(materialiser.positions(), []);
   });
 
-  test('survives a log that cannot be read for a while', async (t) => {
+  test('survives a log that is unreadable for a while', async (t) => {
     const { log, store, materialiser, caughtUp } = await popularityRig(t);
     await materialiser.start();
     await caughtUp();

@@ -14,15 +14,15 @@ const held = (over: Partial<SinkPosition>): SinkPosition => ({
 });
 const reason = (over: Partial<SinkPosition>) => rebuildReason(held(over), LOG, 'a', NOW);
 
-describe('where a sink goes on', () => {
-  test('at its next offset while nothing speaks against it', () => {
+describe('a sink continues', () => {
+  test('at its next offset if nothing prevents it', () => {
     assert.equal(reason({}), null);
     assert.equal(reason({ nextOffset: 10 }), null);
     assert.equal(reason({ nextOffset: 100 }), null);
     assert.equal(reason({ updatedAt: NOW - POSITION_AGE_MS_MAX }), null);
   });
 
-  test('from the start of the log where the position says nothing about it', () => {
+  test('from the start of the log if the position does not apply to it', () => {
     assert.equal(reason({ nextOffset: 0 }), 'never_applied');
     assert.equal(reason({ updatedAt: 0 }), 'never_applied');
     assert.equal(reason({ incarnation: 'b' }), 'other_incarnation');
@@ -32,12 +32,12 @@ describe('where a sink goes on', () => {
     assert.equal(reason({ nextOffset: 101 }), 'above_log_end');
   });
 
-  test('whatever its incarnation where the log cannot tell', () => {
+  test('with any incarnation if the log does not know it', () => {
     assert.equal(rebuildReason(held({ incarnation: 'b' }), LOG, null, NOW), null);
     assert.equal(rebuildReason(held({ incarnation: rebuildingOf('b') }), LOG, null, NOW), 'unfinished_rebuild');
   });
 
-  test('an empty incarnation is one like any other, and its rebuild is told apart', () => {
+  test('with an empty incarnation like with any other, and its rebuild is distinguishable', () => {
     assert.equal(rebuildReason(held({ incarnation: '' }), LOG, '', NOW), null);
     assert.equal(rebuildReason(held({ incarnation: rebuildingOf('') }), LOG, '', NOW), 'unfinished_rebuild');
     assert.equal(rebuildReason(held({ incarnation: '' }), LOG, 'a', NOW), 'other_incarnation');

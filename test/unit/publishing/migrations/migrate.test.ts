@@ -13,7 +13,7 @@ async function folderWith(t: TestContext, files: Record<string, string>): Promis
 }
 
 describe('migrations', () => {
-  test('of the project are numbered without a gap, each with a way back', async () => {
+  test('of the project are numbered without a gap, each with a down file', async () => {
     const migrations = await readMigrations();
     assert.ok(migrations.length > 0);
     assert.deepEqual(
@@ -23,7 +23,7 @@ describe('migrations', () => {
     for (const { up, down } of migrations) assert.ok(up.trim().length > 0 && down.trim().length > 0);
   });
 
-  test('have the same checksum whatever line ends a checkout has', async (t) => {
+  test('have the same checksum whatever the line ends of a checkout', async (t) => {
     const unix = await folderWith(t, { '0001_a.up.sql': 'one\ntwo\n', '0001_a.down.sql': '' });
     const other = await folderWith(t, { '0001_a.up.sql': 'one\r\ntwo\r\n', '0001_a.down.sql': '' });
     const edited = await folderWith(t, { '0001_a.up.sql': 'one\ntwo ', '0001_a.down.sql': '' });
@@ -32,7 +32,7 @@ describe('migrations', () => {
     assert.notEqual(await checksum(unix), await checksum(edited));
   });
 
-  test('are refused with a gap, a doubled number, a lone file, a stranger', async (t) => {
+  test('are refused with a gap, a duplicate number, a lone file, an unrelated file', async (t) => {
     const refused = async (files: string[], why: RegExp) => {
       const folder = await folderWith(t, Object.fromEntries(files.map((file) => [file, ''])));
       await assert.rejects(readMigrations(folder), why);

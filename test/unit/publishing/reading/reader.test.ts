@@ -14,7 +14,7 @@ describe('a score in a list', () => {
   const near = (actual: number, expected: number) =>
     assert.ok(Math.abs(actual - expected) <= 1e-9 * expected, `${actual} is not ${expected}`);
 
-  test('is for the answer’s moment within the day of its row', () => {
+  test('is for the time of the answer within the day of its row', () => {
     const { score, asOf } = item(NOON, NOON + 6 * HOUR_MS);
     near(score, 8 * 2 ** -0.25);
     assert.equal(asOf, undefined);
@@ -37,7 +37,7 @@ describe('a score in a list', () => {
   });
 });
 
-test('a day ends with its last millisecond, before 1970 too', () => {
+test('is for a day that ends with its last millisecond, also before 1970', () => {
   assert.equal(withinDay(0, -1), 0);
   assert.equal(withinDay(0, 86_400_000), 86_399_999);
   assert.equal(utcDay(-1), -1);

@@ -5,11 +5,11 @@ import { affinityReader } from '../../../../publishing/sinks/affinity-row.js';
 import { avroType, Codec, SchemaError } from '../../../../schemas/codec.js';
 
 const codec = new Codec();
-// A category of this name is read rightly, but no object made by the schema's own decoding can hold it.
+// A category of this name is read correctly, but no object produced by the schema's own decoding can hold it.
 const category = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((name) => name !== '__proto__');
 const scores = fc.dictionary(category, fc.double({ min: 0, max: 1, noNaN: true }), { noNullPrototype: true });
 
-test('a row read in place is what the schema decodes', () => {
+test('a row read in place equals what the schema decodes', () => {
   const read = affinityReader();
   fc.assert(
     fc.property(fc.string({ minLength: 1 }), fc.nat(), scores, (user_id, as_of, given) => {
@@ -23,16 +23,16 @@ test('a row read in place is what the schema decodes', () => {
   );
 });
 
-test('a value cut short anywhere, or with bytes left over, is refused', () => {
+test('a value truncated anywhere, or with trailing bytes, is refused', () => {
   const read = affinityReader();
   const value = codec.encode('Affinity', { user_id: 'u', as_of: 1, scores: { hats: 0.25, shoes: 0.75 } });
   for (let end = 0; end < value.length; end++) assert.throws(() => read(codec, value, 0, end), SchemaError);
   assert.throws(() => read(codec, Buffer.concat([value, Buffer.from([0])]), 0, value.length + 1), SchemaError);
 });
 
-test('blocks with their size in front, as other writers may write them, are read too', () => {
+test('blocks preceded by their size, as other writers may write them, are read too', () => {
   const body = avroType('Affinity').toBuffer({ user_id: 'u', as_of: 1, scores: { hats: 1 } });
-  // user_id (2 bytes), as_of (1), then the block: count 1 (0x02) becomes −1 (0x01) and the size of what follows.
+  // user_id (2 bytes), as_of (1), then the block: count 1 (0x02) becomes −1 (0x01) followed by the block's size.
   const block = body.subarray(4, -1);
   const sized = Buffer.concat([body.subarray(0, 3), Buffer.from([0x01, block.length * 2]), block, Buffer.from([0])]);
   const value = Buffer.concat([codec.prefix('Affinity'), sized]);

@@ -1,4 +1,4 @@
-/** Which products were deleted, from the catalogue's topic to the readers of models. */
+/** Deleted products, from the catalogue's topic to the readers of models. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { Layout } from '../../../../publishing/layout.js';
@@ -30,8 +30,8 @@ async function running(t: TestContext, store: OnlineStore) {
   return { log, reader: createModelReader({ store, database, keyPrefix: 'test:' }), ...made };
 }
 
-describe('products that were deleted', () => {
-  test('are known until they are put again; others never were', async (t) => {
+describe('I35: deleted products', () => {
+  test('are known until they are added again; others never are', async (t) => {
     const { log, reader, materialiser, caughtUp } = await running(t, await localStore(t));
     await write(log, TOPIC, 'Product', [
       ['a:b', product('a:b')],
@@ -55,22 +55,22 @@ describe('products that were deleted', () => {
     assert.deepEqual(await reader.deletedOf(asked), new Set(['a:b', 'never/was']));
   });
 
-  test('stay known over a rebuild from a topic that no longer tells of them, and what is there is freed', async (t) => {
+  test('stay known through a rebuild from a topic that no longer has them, and existing ones are released', async (t) => {
     const store = await localStore(t);
     const id = { sink: 'before', topic: TOPIC, partition: 0 };
     const { epoch } = await store.open(id);
     const key = new Layout('test:').deletedProducts();
     await store.apply(
       { id, epoch, expectedOffset: 0, nextOffset: 1, incarnation: '', at: 0 },
-      ['long gone', 'put while nobody looked'].map((field) => ({ op: 'hset', key, field, value: '1' })),
+      ['long gone', 'added in the meantime'].map((field) => ({ op: 'hset', key, field, value: '1' })),
     );
     const { log, reader, materialiser, caughtUp } = await running(t, store);
     await write(log, TOPIC, 'Product', [
-      ['put while nobody looked', product('put while nobody looked')],
+      ['added in the meantime', product('added in the meantime')],
       ['x', product('x')],
     ]);
     await materialiser.start();
     await caughtUp();
-    assert.deepEqual(await reader.deletedOf(['long gone', 'put while nobody looked', 'x']), new Set(['long gone']));
+    assert.deepEqual(await reader.deletedOf(['long gone', 'added in the meantime', 'x']), new Set(['long gone']));
   });
 });

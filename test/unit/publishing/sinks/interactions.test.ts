@@ -1,4 +1,4 @@
-/** Interactions in the online store: the text of any record, what the sink makes of records, and what readers see. */
+/** Interactions in the online store: the text of any record, how the sink handles records, and what readers see. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -12,10 +12,12 @@ import { onlineSinkStore } from '../../../../publishing/sinks/sink-store.js';
 import type { Queryable } from '../../../../runtime/stores/database.js';
 import { AvroWriter } from '../../../../schemas/avro-writer.js';
 import type { Interactions } from '../../../../schemas/records.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { codec, deadLettersIn, localStore, memoryLog, rig, write } from '../../../support/publishing.js';
 
 const TOPIC = 'interactions.v1';
 const PARTITIONS = 2;
+const SET = featureSet(1);
 
 const item = fc.record({
   product_id: fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }),
@@ -40,7 +42,7 @@ function user(user_id: string, items: readonly (readonly [string, number, number
 }
 
 describe('the text of interactions', () => {
-  test('says what the record says, weights within 1e-9', () => {
+  test('contains what the record contains, weights within 1e-9', () => {
     const read = interactionsReader();
     fc.assert(
       fc.property(record, (value) => {
@@ -59,10 +61,10 @@ describe('the text of interactions', () => {
     );
   });
 
-  test('is made of blocks that carry their size too, and refused when it is cut short or too long', () => {
+  test('is also read from blocks that carry their size, and refused if truncated or too long', () => {
     const read = interactionsReader();
     const writer = new AvroWriter().begin(codec.prefix('Interactions')).string('ada').long(5);
-    // Two blocks of one item each; the first as other writers make it, its count negative and its size behind it.
+    // Two blocks of one item each; the first as other writers write it, with a negative count followed by its size.
     writer.long(-1).long(14).string('boots').double(3).long(1).long(7).long(1);
     writer.long(1).string('hat').double(1).long(2).long(8).long(0).long(0).long(4);
     const bytes = Buffer.from(writer.finish());
@@ -79,7 +81,7 @@ describe('interactions in the online store', () => {
     const store = await localStore(t);
     const layout = new Layout('test:');
     const log = await memoryLog(PARTITIONS);
-    const interactions = interactionsOnline(1, layout);
+    const interactions = interactionsOnline(SET, layout);
     const erased = erasedOnline(layout);
     const made = rig(t, log, [
       { topic: interactions.topic, store: onlineSinkStore(store, interactions), forgetsUnseen: true },
@@ -99,7 +101,7 @@ describe('interactions in the online store', () => {
     return { store, layout, log, reader: createModelReader({ store, database, keyPrefix: 'test:' }), ...made };
   }
 
-  test('tell what a user has bought, and nothing of one who is unknown or gone', async (t) => {
+  test('show what a user has bought, and nothing for an unknown or deleted user', async (t) => {
     const { store, layout, log, reader, materialiser, caughtUp } = await running(t);
     await write(log, TOPIC, 'Interactions', [
       [
@@ -120,10 +122,12 @@ describe('interactions in the online store', () => {
     assert.equal(await reader.interactionsOf('gone'), null);
     const known = await reader.interactionsOf('a:b');
     assert.deepEqual(known?.items[1], { productId: 'hat', weight: 2, count: 1, purchases: 0 });
-    assert.deepEqual(await store.keys(layout.interactionsUserPrefix(1)), ['test:interactions:v1:user:a%3Ab']);
+    assert.deepEqual(await store.keys(layout.features(SET).interactionsUserPrefix), [
+      'test:interactions:v1:user:a%3Ab',
+    ]);
   });
 
-  test('of a weight that is no number become a dead letter; the others go on', async (t) => {
+  test('with a weight that is not a number become a dead letter; the others continue', async (t) => {
     const { log, reader, materialiser, caughtUp } = await running(t);
     await write(log, TOPIC, 'Interactions', [
       ['odd', user('odd', [['hat', Number.NaN, 1, 1]])],
@@ -137,7 +141,7 @@ describe('interactions in the online store', () => {
     assert.deepEqual([letter?.reason_code, others.length], ['invalid_value', 0]);
   });
 
-  test('who asked to be forgotten stands there with the time', async (t) => {
+  test('include the time of a user’s erasure request', async (t) => {
     const { store, layout, log, materialiser, caughtUp } = await running(t);
     const erasure = { subject: 'user:ü/1', requested_at: 1_700_000_000_000, reason: null, after: [] };
     await write(log, 'erasures', 'Erasure', [['user:ü/1', erasure]]);

@@ -7,11 +7,13 @@ import { popularityOnline } from '../../../../publishing/sinks/popularity.js';
 import { catalogueRows, deadLetterRows, userRows } from '../../../../publishing/sinks/tables.js';
 import type { RecordColumns } from '../../../../runtime/log/log.js';
 import { Codec, type SchemaName } from '../../../../schemas/codec.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import { columnsOf } from '../../../support/columns.js';
 import { affinity, codec, HALF_LIFE_MS, popularity } from '../../../support/publishing.js';
 
-const { topic } = popularityOnline(1, new Layout(), HALF_LIFE_MS);
+const SET = featureSet(1);
+const { topic } = popularityOnline(SET, new Layout(), HALF_LIFE_MS);
 const encode = (value: object, schema: SchemaName = 'Popularity') => codec.encode(schema, value);
 
 function read(
@@ -61,7 +63,7 @@ describe('a record is poison', () => {
     assert.ok(!isPoison(read('x'.repeat(256), null)));
   });
 
-  test('when its bytes are no known Avro', () => {
+  test('when its bytes are not in a known Avro schema', () => {
     assert.equal(reasonOf('p1', Buffer.from('{"product_id": "p1"}')), 'unknown_framing');
     assert.equal(reasonOf('p1', Buffer.from([0, 0, 0, 0, 9, 1, 2])), 'unknown_schema');
     assert.equal(reasonOf('p1', encode(popularity('p1')).subarray(0, 15)), 'undecodable');
@@ -71,7 +73,7 @@ describe('a record is poison', () => {
     assert.equal(reasonOf('p2', encode(popularity('p1'))), 'key_mismatch');
   });
 
-  test('in another partition than its key, and then says nothing about its key', () => {
+  test('in a partition other than its key’s, and then says nothing about its key', () => {
     const wrong = (partitionOf(4, Buffer.from('p1')) + 1) % 4;
     const change = read('p1', encode(popularity('p1')), topic, 4, wrong);
     assert.ok(isPoison(change));
@@ -91,7 +93,7 @@ describe('a record is poison', () => {
       { category: 'a\0b' },
     ])
       assert.equal(reasonOf('p1', encode(popularity('p1', over))), 'invalid_value', JSON.stringify(over));
-    const users = affinityOnline(1, new Layout()).topic;
+    const users = affinityOnline(SET, new Layout()).topic;
     assert.equal(reasonOf('u1', encode(affinity('u1', { a: Number.NaN }), 'Affinity'), users), 'invalid_value');
     assert.equal(reasonOf('u1', encode(affinity('u1', { 'a\0': 1 }), 'Affinity'), users), 'invalid_value');
     const product = { product_id: 'p', title: 't\0', description: '', category: '', price: null, updated_at: 1 };
@@ -100,7 +102,7 @@ describe('a record is poison', () => {
     assert.equal(reasonOf('u', encode(user, 'User'), userRows.topic), 'invalid_value');
   });
 
-  test('but a dead letter may be anywhere and hold anything', () => {
+  test('unless it is a dead letter, which may be anywhere and contain anything', () => {
     const letter = {
       ...{ id: 'x/0/1', kind: 'record', job_id: null, job_name: 'j', source: null, record_key: null, size: 1 },
       ...{ sha256: '', input: Buffer.from('\0'), input_json: '"\0"', reason_code: 'r', error: 'e\0', stack: null },

@@ -37,7 +37,7 @@ function complaint(environment: Environment): string {
   return assert.fail(`accepted: ${JSON.stringify(environment)}`);
 }
 
-describe('declared settings', () => {
+describe('I10: declared settings', () => {
   it('are merged, each with its default and of its kind', () => {
     assert.deepEqual(schema.load({ SHOP_OPEN: 'true', SHELF_DEPTH: '0.25', SHELF_BOARDS: '' }), {
       SHOP_OPEN: true,

@@ -10,6 +10,7 @@ import type { Membership, MembershipOptions } from '../../../../runtime/log/log.
 import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
 import { Codec } from '../../../../schemas/codec.js';
 import { events } from '../../../../topics/events.js';
+import { featureSet } from '../../../../topics/feature-set.js';
 import { partitionOf } from '../../../../topics/partition.js';
 import { listener, type Said } from '../../../support/listener.js';
 import { ManualClock } from '../../../support/manual-clock.js';
@@ -58,7 +59,7 @@ async function onStage(work: (stage: Stage) => Promise<void>): Promise<void> {
   const clock = new ManualClock(NOW);
   const said: Said[] = [];
   const codec = new Codec();
-  const shared = { log, codec, clock, ...openReporting(listener(said)), version: 1 };
+  const shared = { log, codec, clock, ...openReporting(listener(said)), set: featureSet(1) };
   const processors = createProcessors({ ...shared, settings: loadSettings({}) });
   await processors.start();
   let written = 0;
@@ -108,7 +109,7 @@ describe('an assignment', () => {
       );
     }));
 
-  test('is not held up by a task that cannot finish its last commit', () =>
+  test('I18: is not held up by a task that cannot finish its last commit', () =>
     onStage(async ({ log, said, processors, clock, until, view }) => {
       await log.assign([0]);
       await until('it is restored', () => processors.application.waiting.length === 0);
@@ -129,7 +130,7 @@ describe('an assignment', () => {
     }));
 });
 
-describe('a task that was fenced', () => {
+describe('I18: a task that was fenced', () => {
   const fence = (log: GroupLog) => log.failNext(new FreshetError('fenced', 'a newer writer has taken it'));
 
   test('comes back only when the group confirms it', () =>

@@ -161,7 +161,7 @@ describe('a restart', () => {
     }));
 });
 
-describe('a checkpoint is thrown away', () => {
+describe('I17: a checkpoint is thrown away', () => {
   const damages: Record<string, (bytes: Buffer) => Buffer> = {
     'cut in half': (bytes) => bytes.subarray(0, bytes.length / 2),
     'cut by a byte': (bytes) => bytes.subarray(0, -1),
@@ -244,7 +244,7 @@ describe('a checkpoint is thrown away', () => {
     }));
 });
 
-test('a disk that fails costs nothing but the checkpoint; it is said once, and tried again', () =>
+test('I17: a disk that fails costs nothing but the checkpoint; it is said once, and tried again', () =>
   onStage(async ({ driver, said, view, restored }) => {
     await writeFile(driver.checkpointFolder, 'a file where a folder should be');
     for (let n = 0; n < 5; n++) {
@@ -262,7 +262,7 @@ test('a disk that fails costs nothing but the checkpoint; it is said once, and t
   }));
 
 for (const point of ['checkpoint.copied', 'checkpoint.written'] as const)
-  test(`a write that ends at ${point} leaves the former checkpoint`, () =>
+  test(`I17: a write that ends at ${point} leaves the former checkpoint`, () =>
     onStage(async ({ driver, view, restored }) => {
       driver.clock.advance(MINUTE_MS);
       await view(1);

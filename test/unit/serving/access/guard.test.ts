@@ -10,7 +10,7 @@ const ROLES = ['reader', 'producer', 'operator', 'admin'] as const;
 const TOKENS = ROLES.map((role) => tokenEntry(role, role));
 const EVENT = { event_id: 'e1', user_id: 'u1', product_id: 'p1', event_type: 'view', ts: 1000 };
 
-/** Every route, the lowest role that may use it, and its status when it may. */
+/** Every route, the lowest role that may use it, and its status for that role. */
 const ROUTES: [InjectOptions, (typeof ROLES)[number] | 'anybody', number][] = [
   [{ url: '/health/live' }, 'anybody', 200],
   [{ url: '/health/ready' }, 'anybody', 200],
@@ -54,7 +54,7 @@ const ROUTES: [InjectOptions, (typeof ROLES)[number] | 'anybody', number][] = [
   [{ url: '/v1/verifications/none' }, 'operator', 503],
 ];
 
-describe('roles', () => {
+describe('I13: roles', () => {
   it('the table below names every route', async (test) => {
     const { options } = await servingOptions();
     const seen = new Set<string>();
@@ -112,14 +112,14 @@ describe('roles', () => {
     }
   });
 
-  it('refuses to be built for others without tokens', async () => {
+  it('refuses to be built for other machines without tokens', async () => {
     const { options } = await servingOptions({
       settings: { HOST: '0.0.0.0', PORT: 0, API_TOKENS: undefined, API_TOKENS_FILE: undefined },
     });
     await assert.rejects(buildApp(options), /^FreshetError: HOST is 0\.0\.0\.0/);
   });
 
-  it('lets no route be declared that names no access class', async (test) => {
+  it('refuses a route that names no access class', async (test) => {
     const app = Fastify();
     test.after(() => app.close());
     await addGuard(app, { listenHost: '127.0.0.1', tokens: null });
@@ -132,7 +132,7 @@ describe('roles', () => {
 describe('names and origins', () => {
   const write = { method: 'POST', url: '/v1/events', payload: EVENT } as const;
 
-  it('refuses names that are not ours, everywhere', async (test) => {
+  it('refuses foreign host names on every route', async (test) => {
     const { app } = await servingFixture(test);
     for (const url of ['/', '/health/live', '/v1/popular', '/no/such/path', '/metrics']) {
       const answer = await app.inject({ url, headers: { host: 'rebound.example.org:8080' } });
@@ -142,13 +142,13 @@ describe('names and origins', () => {
     assert.equal((await app.inject({ url: '/health/live', headers: { host: '127.0.0.1:8080' } })).statusCode, 200);
   });
 
-  it('refuses them with a token too', async (test) => {
+  it('refuses them even with a token', async (test) => {
     const { app } = await servingFixture(test, withTokens(TOKENS));
     const headers = { host: 'rebound.example.org', authorization: 'Bearer admin' };
     assert.equal((await app.inject({ url: '/v1/popular', headers })).statusCode, 403);
   });
 
-  it('refuses writes with a foreign origin, and takes our own', async (test) => {
+  it('refuses writes with a foreign origin, and accepts our own', async (test) => {
     const fixture = await servingFixture(test);
     const call = (origin: string) => fixture.app.inject({ ...write, headers: { host: 'localhost:8080', origin } });
     for (const origin of ['http://example.org', 'http://localhost:3000', 'null', 'https://localhost:8081'])
@@ -160,7 +160,7 @@ describe('names and origins', () => {
     assert.equal(read.headers['access-control-allow-origin'], undefined);
   });
 
-  it('refuses them for DELETE and PUT', async (test) => {
+  it('refuses DELETE and PUT as well', async (test) => {
     const { app } = await servingFixture(test);
     const headers = { origin: 'http://example.org' };
     for (const method of ['PUT', 'DELETE'] as const)
@@ -182,7 +182,7 @@ describe('rates', () => {
     assert.equal((await call('operator', '/v1/popular')).statusCode, 200, 'another class');
   });
 
-  it('limit failures by address without locking out the right token', async (test) => {
+  it('limit failures by address without locking out a valid token', async (test) => {
     const { app } = await servingFixture(test, withTokens(TOKENS));
     const call = (token: string) => app.inject({ url: '/v1/popular', headers: { authorization: `Bearer ${token}` } });
     const statuses = new Set<number>();

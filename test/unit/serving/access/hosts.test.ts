@@ -5,9 +5,9 @@ import { isAllowedHost, isLoopback, isOwnOrigin } from '../../../../serving/acce
 
 describe('isLoopback', () => {
   for (const host of ['localhost', 'LOCALHOST', '127.0.0.1', '127.8.9.10', '::1', '[::1]'])
-    it(`holds for ${host}`, () => assert.equal(isLoopback(host), true));
+    it(`is true for ${host}`, () => assert.equal(isLoopback(host), true));
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'localhost.example.org', '127.0.0.1.example.org', '1270.0.0.1', ''])
-    it(`does not hold for "${host}"`, () => assert.equal(isLoopback(host), false));
+    it(`is false for "${host}"`, () => assert.equal(isLoopback(host), false));
 });
 
 describe('isAllowedHost', () => {
@@ -39,7 +39,7 @@ describe('isAllowedHost', () => {
     ['localhost:port', '127.0.0.1', false],
   ];
   for (const [header, listenHost, expected] of table)
-    it(`${expected ? 'takes' : 'refuses'} ${header} when HOST is ${listenHost}`, () => {
+    it(`${expected ? 'accepts' : 'refuses'} ${header} when HOST is ${listenHost}`, () => {
       assert.equal(isAllowedHost(header, listenHost), expected);
     });
 });
@@ -61,6 +61,6 @@ describe('isOwnOrigin', () => {
     ['ftp://localhost:8080', 'localhost:8080', false],
   ];
   for (const [origin, host, expected] of table)
-    it(`${expected ? 'takes' : 'refuses'} ${origin} at ${host}`, () =>
+    it(`${expected ? 'accepts' : 'refuses'} ${origin} at ${host}`, () =>
       assert.equal(isOwnOrigin(origin, host), expected));
 });

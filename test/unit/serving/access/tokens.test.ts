@@ -27,8 +27,8 @@ function file(text: string): string {
   return path;
 }
 
-describe('loadTokens', () => {
-  it('lets the commands of the data folder’s owner in, and only where tokens are asked for', () => {
+describe('I13: loadTokens', () => {
+  it('admits the commands of the data folder’s owner, and only where tokens are required', () => {
     assert.equal(loadTokens(settings({}), 'secret'), null);
     const given = [{ sha256: 'a'.repeat(64), role: 'reader' as const, tenant: 't' }];
     const tokens = loadTokens(settings({ API_TOKENS: given }), 'secret');
@@ -36,17 +36,17 @@ describe('loadTokens', () => {
     assert.equal(tokens?.find('other'), null);
   });
 
-  it('wants none on loopback', () => {
+  it('requires none on loopback', () => {
     for (const HOST of ['127.0.0.1', 'localhost', '::1', '[::1]', '127.0.0.2'])
       assert.equal(loadTokens(settings({ HOST })), null);
   });
 
-  it('refuses to be reached by others without tokens', () => {
+  it('refuses to be reachable from other machines without tokens', () => {
     for (const HOST of ['0.0.0.0', '::', '10.0.0.1', 'shop.example.org'])
       assert.match(complaint({ HOST }), new RegExp(`^HOST is ${HOST.replaceAll('.', '\\.')}.*API_TOKENS`));
   });
 
-  it('finds who holds a token, and nobody for another', () => {
+  it('finds the principal of a token, and none for another token', () => {
     const tokens = loadTokens(
       settings({ HOST: '0.0.0.0', API_TOKENS: [tokenEntry('one', 'reader'), tokenEntry('two', 'admin', 'blue')] }),
     )!;
@@ -57,7 +57,7 @@ describe('loadTokens', () => {
     });
     assert.equal(tokens.find('one')?.role, 'reader');
     assert.equal(tokens.find('three'), null);
-    assert.equal(tokens.find(tokenEntry('one', 'reader').sha256), null, 'the digest itself opens nothing');
+    assert.equal(tokens.find(tokenEntry('one', 'reader').sha256), null, 'the digest itself is not a token');
   });
 
   it('reads the file', () => {
@@ -65,7 +65,7 @@ describe('loadTokens', () => {
     assert.equal(loadTokens(settings({ HOST: '0.0.0.0', API_TOKENS_FILE: path }))?.find('one')?.role, 'producer');
   });
 
-  it('says what is wrong with a file', () => {
+  it('reports the problem of a file', () => {
     assert.match(complaint({ API_TOKENS_FILE: '/does/not/exist.json' }), /exist\.json cannot be read/);
     assert.match(complaint({ API_TOKENS_FILE: file('{') }), /API_TOKENS_FILE .*tokens\.json.*not JSON/);
     assert.match(
@@ -76,7 +76,7 @@ describe('loadTokens', () => {
     assert.ok(complaint({ API_TOKENS_FILE: file('') }).length > 0);
   });
 
-  it('wants one source', () => {
+  it('allows only one source', () => {
     assert.match(complaint({ API_TOKENS: [tokenEntry('one', 'reader')], API_TOKENS_FILE: 'x' }), /keep one/);
   });
 });

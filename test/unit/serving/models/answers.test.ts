@@ -15,7 +15,7 @@ type Index = Pick<FaissVersion, 'model' | 'search' | 'similar' | 'close'>;
 const gone = new FreshetError('unavailable', 'the process ended');
 const item = (product_id: string, score: number): Scored => ({ product_id, score });
 
-/** A model whose answers a test chooses. */
+/** A model whose answers the test chooses. */
 class FakeFactors implements FactorVersion {
   readonly count = 3;
   readonly indexes = [];
@@ -109,7 +109,7 @@ const isProblem = (status: number, says: RegExp, retryAfterS: number) => (error:
 };
 
 describe('recommendations', () => {
-  it('are the products of the user’s factors, those bought left out', async () => {
+  it('I34: are the products of the user’s factors, without those bought', async () => {
     const { answers, factors, purchased, state } = scene();
     purchased.set('u1', new Set(['p9']));
     assert.deepEqual(await answers.recommendations('u1', 5, false), {
@@ -123,7 +123,7 @@ describe('recommendations', () => {
     assert.deepEqual(factors.asked[1]!.leftOut, []);
   });
 
-  it('are popular products for who is unknown, those bought left out too', async () => {
+  it('I34: are popular products for an unknown user, also without those bought', async () => {
     const { answers, purchased } = scene();
     purchased.set('u2', new Set(['p1']));
     const popular = await answers.recommendations('u2', 2, false);
@@ -137,7 +137,7 @@ describe('recommendations', () => {
     assert.deepEqual(seen.items, [item('p1', 10), item('p2', 7)]);
   });
 
-  it('are popular products before the first model, and while its index is away', async () => {
+  it('I34: are popular products before the first model, and while its index is unavailable', async () => {
     const { answers, factors } = scene();
     factors.recommended = () => Promise.reject(gone);
     assert.equal((await answers.recommendations('u1', 2, false)).fallback, 'popularity');
@@ -145,13 +145,13 @@ describe('recommendations', () => {
     assert.equal((await without.answers.recommendations('u1', 2, false)).fallback, 'popularity');
   });
 
-  it('do not hide what no waiting will cure', async () => {
+  it('do not hide errors that do not pass', async () => {
     const { answers, factors } = scene();
     factors.recommended = () => Promise.reject(new FreshetError('invalid_data', 'wrong'));
     await assert.rejects(answers.recommendations('u1', 2, false), /wrong/);
   });
 
-  it('let go of their version in every case, so that the next one can take its place', async () => {
+  it('I33: release their version in every case, so that the next one can replace it', async () => {
     const { answers, als, factors } = scene();
     await answers.recommendations('u1', 1, false);
     factors.recommended = () => Promise.reject(gone);
@@ -162,7 +162,7 @@ describe('recommendations', () => {
     assert.equal(factors.closed, true);
   });
 
-  it('keep one version to their end, though another becomes current meanwhile', async () => {
+  it('I33: use one version to their end, even if another becomes current meanwhile', async () => {
     const { answers, als, factors } = scene();
     const next = new FakeFactors();
     factors.recommended = async () => {
@@ -186,7 +186,7 @@ describe('similar products', () => {
     });
   });
 
-  it('come from the one that knows the product, or that there is', async () => {
+  it('come from the model that knows the product, or the only one', async () => {
     const { answers, index } = scene();
     index.alike = async () => null;
     assert.deepEqual(await answers.similar('p1', 5), { version: 4, items: [item('p3', 0.6)], reads: { als: 4 } });
@@ -196,7 +196,7 @@ describe('similar products', () => {
     assert.deepEqual((await other.answers.similar('p1', 5))!.version, 4);
   });
 
-  it('come from the other model while the index of one is away; from none, a 503 says to try again', async () => {
+  it('come from the other model while one index is unavailable; with neither, a 503 says to retry', async () => {
     const { answers, index, factors } = scene();
     index.alike = () => Promise.reject(gone);
     assert.deepEqual((await answers.similar('p1', 5))!.reads, { als: 4 });
@@ -243,10 +243,10 @@ describe('search', () => {
   it('refuses to compare vectors of two models', async () => {
     const { answers, state } = scene();
     state.embedder = 'm2';
-    await assert.rejects(answers.search('lamp', 5), isProblem(503, /model m1, and this process has m2/, 60));
+    await assert.rejects(answers.search('lamp', 5), isProblem(503, /model m1, but this process has m2/, 60));
   });
 
-  it('is a 503 before the first version, and while the index is away', async () => {
+  it('is a 503 before the first version, and while the index is unavailable', async () => {
     await assert.rejects(scene({ faiss: false }).answers.search('x', 1), isProblem(503, /no index for search yet/, 5));
     const { answers, index } = scene();
     index.found = () => Promise.reject(gone);
@@ -254,8 +254,8 @@ describe('search', () => {
   });
 });
 
-describe('products that were deleted after the version was made', () => {
-  /** Best first; of `all` of them, the first `gone` are deleted. */
+describe('I35: products that were deleted after the version was made', () => {
+  /** Best first; the first `gone` of `all` of them are deleted. */
   function shop(all: number, gone: number) {
     const made = scene();
     const list = Array.from({ length: all }, (_, i) => item(`q${String(i).padStart(4, '0')}`, 1 - i / all));
@@ -273,7 +273,7 @@ describe('products that were deleted after the version was made', () => {
     return { ...made, list, ask };
   }
 
-  it('are in no answer, and the lists are full all the same', async () => {
+  it('are in no answer, and the lists are still full', async () => {
     for (const { all, gone, limit } of [
       { all: 20, gone: 1, limit: 5 },
       { all: 1_000, gone: 990, limit: 10 },
@@ -289,19 +289,19 @@ describe('products that were deleted after the version was made', () => {
     }
   });
 
-  it('leave a shorter list where no others are', async () => {
+  it('leave a shorter list if there are no others', async () => {
     for (const items of await shop(20, 18).ask(5)) assert.equal(items.length, 2);
     for (const items of await shop(60, 60).ask(5)) assert.deepEqual(items, []);
   });
 
-  it('cost no second question while there are none', async () => {
+  it('cost no second search if there are none', async () => {
     const { ask, factors, index } = shop(1_000, 0);
     await ask(5);
     assert.equal(factors.asked.length, 1);
     assert.equal(index.searched.length, 1);
   });
 
-  it('have nothing like them, as those that no model knows', async () => {
+  it('have no similar products, like those that no model knows', async () => {
     const { answers, deleted } = scene();
     deleted.add('p1');
     assert.equal(await answers.similar('p1', 5), null);
@@ -309,7 +309,7 @@ describe('products that were deleted after the version was made', () => {
     assert.equal((await answers.similar('p1', 5))!.items.length, 2, 'put again');
   });
 
-  it('are answered still while the store cannot say which they are', async () => {
+  it('are still returned while the store cannot report deletions', async () => {
     const { ask, state, list } = shop(20, 1);
     state.storeDown = true;
     for (const items of await ask(1)) assert.equal(items[0]!.product_id, list[0]!.product_id);

@@ -6,7 +6,7 @@ import { blendSearch, blendSimilar, candidates, type Scored } from '../../../../
 const item = (product_id: string, score: number): Scored => ({ product_id, score });
 
 describe('similar products', () => {
-  it('are half by text, half by behaviour; what one list lacks counts 0 there', () => {
+  it('are half by text, half by behaviour; a product missing from one list counts 0 there', () => {
     const text = [item('a', 0.8), item('b', 0.6), item('c', -0.5)];
     const behaviour = [item('b', 0.4), item('d', 0.9)];
     assert.deepEqual(blendSimilar(text, behaviour, 10), [
@@ -18,7 +18,7 @@ describe('similar products', () => {
     assert.deepEqual(blendSimilar(text, behaviour, 2).length, 2);
   });
 
-  it('are by one model alone where the other does not know the product', () => {
+  it('use one model alone if the other does not know the product', () => {
     const list = [item('a', 0.8), item('b', 0.6)];
     assert.deepEqual(blendSimilar(list, null, 10), list);
     assert.deepEqual(blendSimilar(null, list, 10), list);
@@ -26,7 +26,7 @@ describe('similar products', () => {
     assert.deepEqual(blendSimilar(list, [], 10), [item('a', 0.4), item('b', 0.3)]);
   });
 
-  it('are never more than asked for, each once, best first, 0 to 1', () => {
+  it('are at most as many as requested, each once, best first, 0 to 1', () => {
     const list = fc.uniqueArray(
       fc.record({ product_id: fc.string({ maxLength: 3 }), score: fc.double({ min: -1, max: 1, noNaN: true }) }),
       { selector: ({ product_id }) => product_id, maxLength: 30 },
@@ -63,12 +63,12 @@ describe('search', () => {
     );
   });
 
-  it('goes by what fits alone where nothing is popular', () => {
+  it('ranks by the match alone if nothing is popular', () => {
     const found = [item('a', 0.5), item('b', 0.25)];
     assert.deepEqual(blendSearch(found, { scores: new Map(), best: 0 }, 1), [item('a', 0.45)]);
   });
 });
 
-it('chooses from more candidates than are asked for, within what an index gives', () => {
+it('uses more candidates than requested, within the limit of an index', () => {
   assert.deepEqual([1, 20, 100, 1000].map(candidates), [60, 60, 300, 2000]);
 });

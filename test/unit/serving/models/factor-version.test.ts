@@ -33,7 +33,7 @@ after(() => rmSync(base, { recursive: true, force: true }));
 const FACTORS = 8;
 let folders = 0;
 
-/** Products p000…, whose factors differ in length as popular and rare ones do. */
+/** Products p000…, with factors of different length, as popular and rare products have. */
 function factorsOf(count: number): Float32Array[] {
   let state = 7;
   const random = () => {
@@ -47,7 +47,7 @@ function factorsOf(count: number): Float32Array[] {
 
 const idOf = (i: number) => `p${String(i).padStart(4, '0')}`;
 
-/** A version's folder, as far as serving reads it. */
+/** A version's folder, with the files that serving reads. */
 async function folderOf(rows: readonly Float32Array[], graphFrom = Number.POSITIVE_INFINITY): Promise<string> {
   const folder = mkdtempSync(join(base, `${folders++}-`));
   const products: FactorSource = {
@@ -86,7 +86,7 @@ const engines: { engine: EngineChoice; graphFrom: number; name: string }[] = [
     ? ([
         { engine: 'native', graphFrom: 1e9, name: 'FAISS' },
         { engine: 'native', graphFrom: 1, name: 'a graph of FAISS' },
-        { engine: 'exact', graphFrom: 1, name: 'exact search of a graph that FAISS has made' },
+        { engine: 'exact', graphFrom: 1, name: 'exact search of a graph built by FAISS' },
       ] as const)
     : []),
 ];
@@ -96,7 +96,7 @@ for (const { engine, graphFrom, name } of engines)
     const rows = factorsOf(300);
     const options = { engine, logger: silentLogger };
 
-    it('recommends by the inner product with the user’s factors, without what is left out', async () => {
+    it('recommends by the inner product with the user’s factors, without excluded products', async () => {
       const version = await openFactorVersion(await folderOf(rows, graphFrom), options);
       try {
         for (const user of [rows[3]!, rows[50]!, Float32Array.from({ length: FACTORS }, (_, i) => i - 3)]) {
@@ -139,11 +139,15 @@ for (const { engine, graphFrom, name } of engines)
     });
   });
 
-describe('a folder that is not what it should be', () => {
+describe('an invalid folder', () => {
   const options = { engine: 'exact', logger: silentLogger } as const;
   const spoilt: [what: string, spoil: (folder: string) => void, said: RegExp][] = [
-    ['no manifest', (folder) => rmSync(join(folder, MANIFEST_FILE)), /no model with indexes.*"freshet snapshot als"/],
-    ['an index that is missing', (folder) => rmSync(join(folder, PRODUCTS_INDEX)), /products\.faiss cannot be opened/],
+    [
+      'no manifest',
+      (folder) => rmSync(join(folder, MANIFEST_FILE)),
+      /no model with readable indexes.*"freshet snapshot als"/,
+    ],
+    ['a missing index', (folder) => rmSync(join(folder, PRODUCTS_INDEX)), /products\.faiss cannot be opened/],
     [
       'an index that is cut short',
       (folder) => truncateSync(join(folder, NEIGHBOURS_INDEX), 100),
@@ -169,11 +173,7 @@ describe('a folder that is not what it should be', () => {
       },
       /item_factors\.bin is damaged: its checksum/,
     ],
-    [
-      'factors that are missing',
-      (folder) => rmSync(join(folder, ITEM_FACTORS_FILE)),
-      /item_factors\.bin cannot be read/,
-    ],
+    ['missing factors', (folder) => rmSync(join(folder, ITEM_FACTORS_FILE)), /item_factors\.bin cannot be read/],
     [
       'factors cut short',
       (folder) => truncateSync(join(folder, ITEM_FACTORS_FILE), 90),
@@ -181,7 +181,7 @@ describe('a folder that is not what it should be', () => {
     ],
   ];
   for (const [what, spoil, said] of spoilt)
-    it(`${what}: refused with what is wrong`, async () => {
+    it(`${what}: refused with a reason`, async () => {
       const folder = await folderOf(factorsOf(30));
       spoil(folder);
       await assert.rejects(
@@ -200,7 +200,7 @@ describe('a folder that is not what it should be', () => {
       JSON.stringify(marks(text).find(({ name }) => name === PRODUCTS_INDEX)),
     );
     writeFileSync(join(folder, MANIFEST_FILE), manifest.replace(own!, its!));
-    await assert.rejects(openFactorVersion(folder, options), /are of different models/);
+    await assert.rejects(openFactorVersion(folder, options), /belong to different models/);
   });
 });
 
@@ -215,7 +215,7 @@ it('ends its processes when it is closed, and writes nothing', async () => {
   assert.deepEqual(readdirSync(folder), before);
 });
 
-it('knows nothing similar to a product without any factor', async () => {
+it('finds nothing similar to a product without factors', async () => {
   const rows = factorsOf(5);
   rows[2]!.fill(0);
   const version = await openFactorVersion(await folderOf(rows), { engine: 'exact', logger: silentLogger });

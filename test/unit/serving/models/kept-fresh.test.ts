@@ -31,7 +31,7 @@ function withResolvers<T>(): PromiseWithResolvers<T> {
   return { promise, ...settle! };
 }
 
-it('loads once for all who ask, and keeps it while it is fresh', async () => {
+it('loads once for all callers, and keeps the value while it is fresh', async () => {
   const { clock, loads, kept } = scene();
   const asked = [kept.get(), kept.get()];
   loads[0]!.resolve(1);
@@ -41,7 +41,7 @@ it('loads once for all who ask, and keeps it while it is fresh', async () => {
   assert.equal(loads.length, 1);
 });
 
-it('gives what it has while it loads anew, and keeps it when that fails', async () => {
+it('returns the current value while it reloads, and keeps it when that fails', async () => {
   const { clock, loads, kept } = scene();
   const first = kept.get();
   loads[0]!.resolve(1);
@@ -59,7 +59,7 @@ it('gives what it has while it loads anew, and keeps it when that fails', async 
   assert.equal(await kept.get(), 2);
 });
 
-it('fails where there is nothing yet, and tries again', async () => {
+it('fails if there is no value yet, and retries', async () => {
   const { loads, kept } = scene();
   const failing = kept.get();
   loads[0]!.reject(new Error('down'));

@@ -6,7 +6,7 @@ import { FakeReaders } from '../../../support/serving.js';
 describe('the words of a query', () => {
   const stopwords = new Set(['the', 'for', 'für', 'a']);
 
-  it('are those that are no stopwords, in any case and writing', () => {
+  it('are the words that are not stopwords, in any case and normalisation', () => {
     assert.equal(withoutStopwords('The best lamp  for A desk', stopwords), 'best lamp desk');
     assert.equal(withoutStopwords('Lampe FÜR den Flur', stopwords), 'Lampe den Flur');
     // A combining diaeresis is the same letter.
@@ -14,7 +14,7 @@ describe('the words of a query', () => {
     assert.equal(withoutStopwords('red-bike', stopwords), 'red-bike');
   });
 
-  it('are all of them where there would be nothing left', () => {
+  it('are all of them if none would be left', () => {
     for (const query of ['the', 'for a', '!?', '']) assert.equal(withoutStopwords(query, stopwords), query);
   });
 
@@ -26,7 +26,7 @@ describe('the words of a query', () => {
     assert.equal(await words.searchedFor('the door für mat'), 'door mat');
   });
 
-  it('stay where stopwords cannot be had', async () => {
+  it('stay if stopwords are unavailable', async () => {
     const readers = new FakeReaders();
     readers.failure = new Error('down');
     assert.equal(await new QueryWords(readers, { elapsed: () => 0 }).searchedFor('the mat'), 'the mat');

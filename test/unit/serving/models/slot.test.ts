@@ -19,7 +19,7 @@ describe('the slot of a version', () => {
     assert.equal(slot.version, null);
   });
 
-  it('gives a request one version, and closes the one before when its last request has ended', () => {
+  it('I33: gives a request one version, and closes the previous one when its last request has ended', () => {
     const slot = new Slot<Model>(failed);
     const [one, two] = [new Model(), new Model()];
     slot.put(1, one);
@@ -29,14 +29,14 @@ describe('the slot of a version', () => {
     assert.equal(slot.take()!.model, two);
     assert.equal(first.model, one);
     first.release();
-    // Twice is as once: a request that fails may let go in two places.
+    // Releasing twice is like once: a failing request may release in two places.
     first.release();
     assert.equal(one.closed, 0);
     second.release();
     assert.deepEqual([one.closed, two.closed], [1, 0]);
   });
 
-  it('closes at once what nobody uses', () => {
+  it('closes an unused version at once', () => {
     const slot = new Slot<Model>(failed);
     const one = new Model();
     slot.put(1, one);
@@ -46,7 +46,7 @@ describe('the slot of a version', () => {
     assert.equal(one.closed, 1);
   });
 
-  it('closes everything in the end, once each, what is in use too', async () => {
+  it('finally closes everything once, including versions in use', async () => {
     const slot = new Slot<Model>(failed);
     const [one, two] = [new Model(), new Model()];
     slot.put(1, one);
@@ -59,7 +59,7 @@ describe('the slot of a version', () => {
     assert.equal(slot.take(), null);
   });
 
-  it('tells of a version that cannot be closed, and goes on', async () => {
+  it('reports a version that cannot be closed, and continues', async () => {
     const told: unknown[] = [];
     const slot = new Slot<{ close(): Promise<void> }>((error) => told.push(error));
     const wrong = new Error('no');

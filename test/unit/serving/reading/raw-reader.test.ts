@@ -11,7 +11,7 @@ function columns(partition: number, offsets: readonly number[], nextOffset = off
   return { ...columnsOf('events', partition, records), nextOffset };
 }
 
-/** A log whose reader hands out these answers, one per poll; all partitions end at `end`. */
+/** A log whose reader returns these answers, one per poll; all partitions end at `end`. */
 async function logWith(polls: RecordColumns[][], end: number) {
   const log = await ScriptedLog.of(['events']);
   const reader = log.reader([]);
@@ -42,7 +42,7 @@ async function run(polls: RecordColumns[][], end: number, limit: number, isOver 
 }
 
 describe('readRaw', () => {
-  it('keeps the order of a partition that comes in several columns', async () => {
+  it('keeps the order of a partition that arrives in several columns', async () => {
     const answer = [columns(0, [0, 1, 2]), columns(0, [3, 4]), columns(1, [0, 1, 2, 3, 4])];
     const { rows, next } = await run([answer], 5, 100);
     assert.deepEqual(
@@ -53,16 +53,16 @@ describe('readRaw', () => {
     assert.deepEqual(next, ['0:5', '1:5']);
   });
 
-  it('goes on at the first row that was not handed out', async () => {
+  it('continues at the first row that was not returned', async () => {
     const answer = [columns(0, [0, 2]), columns(0, [7, 9], 12), columns(1, [5], 8)];
     const { rows, next } = await run([answer], 12, 4);
     assert.deepEqual(rows, ['0:0', '1:5', '0:2', '0:7']);
     assert.deepEqual(next, ['0:9', '1:8']);
     const earlier = await run([answer], 12, 2);
-    assert.deepEqual(earlier.next, ['0:2', '1:8'], 'later columns do not hide what the first still holds');
+    assert.deepEqual(earlier.next, ['0:2', '1:8'], 'later columns do not hide the rest of the first');
   });
 
-  it('passes over what holds no rows', async () => {
+  it('skips columns without rows', async () => {
     const nothing = { ...columns(0, [0]), count: 0, nextOffset: 5 };
     const { rows, next, polled } = await run([[nothing], [columns(1, [4])]], 5, 10);
     assert.deepEqual(rows, ['1:4']);
@@ -70,7 +70,7 @@ describe('readRaw', () => {
     assert.equal(polled, 2);
   });
 
-  it('ends when told, with what it has', async () => {
+  it('ends early on request, with the rows so far', async () => {
     const { rows, next } = await run([], 5, 10, () => true);
     assert.deepEqual([rows, next], [[], ['0:0', '1:0']]);
   });

@@ -28,7 +28,7 @@ for (const topic of Object.keys(BODIES) as (keyof typeof BODIES)[]) {
       assert.deepEqual(await keysOf(fixture.log, topic), ['x', 'x']);
     });
 
-    it('takes any id of up to 256 bytes', async (test) => {
+    it('accepts any id of up to 256 bytes', async (test) => {
       const fixture = await servingFixture(test);
       for (const id of ['a/b?c#d:e%', 'ü 😀', 'x'.repeat(256), '€'.repeat(85)]) {
         const answer = await fixture.app.inject({
@@ -41,7 +41,7 @@ for (const topic of Object.keys(BODIES) as (keyof typeof BODIES)[]) {
       }
     });
 
-    it('refuses ids that are none', async (test) => {
+    it('refuses invalid ids', async (test) => {
       const { app } = await servingFixture(test);
       for (const id of [
         'x'.repeat(257),
@@ -62,7 +62,7 @@ for (const topic of Object.keys(BODIES) as (keyof typeof BODIES)[]) {
       }
     });
 
-    it('refuses what is not this record', async (test) => {
+    it('refuses other records', async (test) => {
       const fixture = await servingFixture(test);
       for (const payload of ['[]', 'null', '"x"', '{}', '', JSON.stringify({ ...BODIES[topic], wrong: 1 })]) {
         const headers = { 'content-type': 'application/json' };
@@ -73,7 +73,7 @@ for (const topic of Object.keys(BODIES) as (keyof typeof BODIES)[]) {
       assert.equal(fixture.log.flushes.length, 0);
     });
 
-    it('takes no form, no lines, and no body on DELETE', async (test) => {
+    it('accepts no form, no lines, and no body on DELETE', async (test) => {
       const { app } = await servingFixture(test);
       for (const type of ['application/x-www-form-urlencoded', 'application/x-ndjson', 'text/plain']) {
         for (const method of ['PUT', 'DELETE'] as const) {
@@ -117,7 +117,7 @@ describe('tenants of users', () => {
     assert.equal((await keysOf(fixture.log, 'users')).length, 2);
   });
 
-  it('are not guessed when the table does not answer', async (test) => {
+  it('are not assumed when the table does not answer', async (test) => {
     const fixture = await servingFixture(test, withTokens([tokenEntry('one', 'producer', 'blue')]));
     fixture.users.failure = new Error('relation "users" does not exist');
     const answer = await fixture.app.inject({ method: 'DELETE', url: '/v1/users/y', headers });

@@ -46,7 +46,7 @@ describe('POST /v1/erasures', () => {
       );
   });
 
-  it('notes where the partitions ended, so that the cut can be found', async (test) => {
+  it('stores the end of the partitions, so that the cut can be found', async (test) => {
     const fixture = await servingFixture(test);
     for (let i = 0; i < 3; i++) await append(fixture.log, 'events', Buffer.from('u1'), Buffer.from('x'));
     await fixture.app.inject(erase({ user_id: 'u1' }));
@@ -54,7 +54,7 @@ describe('POST /v1/erasures', () => {
     assert.deepEqual(request!.after[0], floor('events', 'u1', 3));
   });
 
-  it('takes a product out of the catalogue', async (test) => {
+  it('removes a product from the catalogue', async (test) => {
     const fixture = await servingFixture(test);
     assert.deepEqual((await fixture.app.inject(erase({ product_id: 'p1' }))).json(), { subject: 'product:p1' });
     assert.deepEqual(
@@ -91,7 +91,7 @@ describe('POST /v1/erasures', () => {
     });
   }
 
-  it('begins with a new writer after a failure, and serves waiting requests', async (test) => {
+  it('opens a new writer after a failure, and serves waiting requests', async (test) => {
     const fixture = await servingFixture(test);
     fixture.log.failNext(new FreshetError('indefinite_commit', 'unknown'));
     const answers = await Promise.all([
@@ -106,7 +106,7 @@ describe('POST /v1/erasures', () => {
     assert.equal(fixture.log.writersOpen, 1, 'the dead writer was closed');
   });
 
-  it('keeps to the tenant of the token', async (test) => {
+  it('is limited to the tenant of the token', async (test) => {
     const fixture = await servingFixture(test, withTokens([tokenEntry('one', 'operator', 'blue')]));
     fixture.users.tenants.set('u1', 'red');
     const headers = { authorization: 'Bearer one' };
@@ -128,7 +128,7 @@ describe('GET /v1/erasures/{subject}', () => {
     certificate: null,
   };
 
-  it('answers what is known of any id, and waits as long as it is told to', async (test) => {
+  it('returns the state for any id, and waits as long as requested', async (test) => {
     const fixture = await servingFixture(test);
     fixture.erasures.known.set('user:a/b:c', status);
     const url = `/v1/erasures/${encodeURIComponent('user:a/b:c')}`;
@@ -137,7 +137,7 @@ describe('GET /v1/erasures/{subject}', () => {
     assert.deepEqual(fixture.erasures.waits, [0, 2000]);
   });
 
-  it('answers 404 where nothing was asked for, 400 for what is no subject', async (test) => {
+  it('answers 404 without a request, 400 for an invalid subject', async (test) => {
     const fixture = await servingFixture(test);
     assert.equal((await fixture.app.inject('/v1/erasures/user:none')).statusCode, 404);
     for (const subject of ['none', 'tenant:x', 'user:', `user:${'x'.repeat(257)}`, 'user:x?wait_ms=30001']) {
@@ -146,7 +146,7 @@ describe('GET /v1/erasures/{subject}', () => {
     }
   });
 
-  it('is for operators, and keeps to the tenant of the token', async (test) => {
+  it('is for operators, and limited to the tenant of the token', async (test) => {
     const tokens = [tokenEntry('one', 'operator', 'blue'), tokenEntry('two', 'producer', 'blue')];
     const fixture = await servingFixture(test, withTokens(tokens));
     fixture.erasures.known.set('user:u1', status);

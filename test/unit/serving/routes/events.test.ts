@@ -16,7 +16,7 @@ const NDJSON = { 'content-type': 'application/x-ndjson' };
 const post = (payload: unknown) => ({ method: 'POST', url: '/v1/events', payload: payload as object }) as const;
 
 describe('POST /v1/events', () => {
-  it('takes one event', async (test) => {
+  it('accepts one event', async (test) => {
     const fixture = await servingFixture(test);
     const answer = await fixture.app.inject(post(EVENT));
     assert.equal(answer.statusCode, 202);
@@ -25,7 +25,7 @@ describe('POST /v1/events', () => {
     assert.deepEqual(await keysOf(fixture.log, 'events'), ['u1']);
   });
 
-  it('takes an array and names the events it rejects', async (test) => {
+  it('accepts an array and names the rejected events', async (test) => {
     const fixture = await servingFixture(test);
     const answer = await fixture.app.inject(post([EVENT, { ...EVENT, event_id: '' }, 7, { ...EVENT, event_id: 'e2' }]));
     assert.equal(answer.statusCode, 202);
@@ -39,7 +39,7 @@ describe('POST /v1/events', () => {
     assert.equal((await keysOf(fixture.log, 'events')).length, 2);
   });
 
-  it('takes one event per line, and a broken line spoils only itself', async (test) => {
+  it('accepts one event per line, and rejects only the broken lines', async (test) => {
     const fixture = await servingFixture(test);
     const lines = [
       Buffer.from(JSON.stringify(EVENT)),
@@ -63,7 +63,7 @@ describe('POST /v1/events', () => {
     assert.deepEqual((await keysOf(fixture.log, 'events')).sort(), ['u1', 'ü']);
   });
 
-  it('takes the last line without a line feed', async (test) => {
+  it('accepts a last line without a line feed', async (test) => {
     const fixture = await servingFixture(test);
     const payload = `${JSON.stringify(EVENT)}\n${JSON.stringify({ ...EVENT, event_id: 'e2' })}`;
     const answer = await fixture.app.inject({ method: 'POST', url: '/v1/events', headers: NDJSON, payload });
@@ -85,7 +85,7 @@ describe('POST /v1/events', () => {
     assert.equal(fixture.log.flushes.length, 0);
   });
 
-  it('takes duplicates, late events and times ahead: the log decides', async (test) => {
+  it('accepts duplicates, late and future events: the log decides', async (test) => {
     const fixture = await servingFixture(test);
     const answer = await fixture.app.inject(
       post([EVENT, EVENT, { ...EVENT, ts: 0 }, { ...EVENT, ts: '2199-01-01T00:00:00Z' }]),
@@ -133,7 +133,7 @@ describe('POST /v1/events', () => {
     });
   }
 
-  it('takes JSON that names its charset', async (test) => {
+  it('accepts JSON that names its charset', async (test) => {
     const { app } = await servingFixture(test);
     const headers = { 'content-type': 'application/json; charset=utf-8' };
     assert.equal((await app.inject({ ...post(EVENT), headers })).statusCode, 202);
@@ -173,7 +173,7 @@ describe('POST /v1/events', () => {
     assert.equal(fixture.log.flushes.length, 0);
   });
 
-  it('takes 10,000 events at once', async (test) => {
+  it('accepts 10,000 events at once', async (test) => {
     const fixture = await servingFixture(test);
     const line = (index: number) =>
       JSON.stringify({ event_id: `${index}`, user_id: 'u', product_id: 'p', event_type: 'view', ts: 1 });
@@ -204,7 +204,7 @@ describe('POST /v1/events', () => {
     const failed = await fixture.app.inject(post(EVENT));
     assert.equal(failed.statusCode, 503);
     assert.ok(Number(failed.headers['retry-after']) > 0);
-    assert.ok(!failed.body.includes('broker-7'), 'names of hosts stay inside');
+    assert.ok(!failed.body.includes('broker-7'), 'host names are not revealed');
     assert.equal((await fixture.app.inject(post(EVENT))).statusCode, 202);
   });
 });

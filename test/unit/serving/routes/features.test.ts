@@ -16,7 +16,7 @@ function fill({ readers }: Fixture): void {
 }
 
 describe('GET /v1/popular', () => {
-  it('answers the best, twenty unless told', async (test) => {
+  it('returns the best, twenty by default', async (test) => {
     const fixture = await servingFixture(test);
     fill(fixture);
     const answer = await fixture.app.inject('/v1/popular');
@@ -28,7 +28,7 @@ describe('GET /v1/popular', () => {
     assert.equal((await fixture.app.inject('/v1/popular?limit=1')).json().items.length, 1);
   });
 
-  it('answers one category, and an unknown one with an empty list', async (test) => {
+  it('returns one category, and an empty list for an unknown one', async (test) => {
     const fixture = await servingFixture(test);
     fill(fixture);
     const { items } = (await fixture.app.inject('/v1/popular?category=bags%20%26%20co')).json();
@@ -62,7 +62,7 @@ describe('GET /v1/popular', () => {
     });
   }
 
-  it('shows an item’s own time where it has one', async (test) => {
+  it('shows an item’s own time if it has one', async (test) => {
     const items = [{ productId: 'p1', score: 1, category: 'shoes', asOf: NOW_MS - 1000 }];
     const popular = () => Promise.resolve({ asOf: NOW_MS, version: 1, items });
     const readers = Object.assign(new FakeReaders(), { popular });
@@ -72,7 +72,7 @@ describe('GET /v1/popular', () => {
 });
 
 describe('one product, one user', () => {
-  it('answers popularity', async (test) => {
+  it('returns popularity', async (test) => {
     const fixture = await servingFixture(test);
     fill(fixture);
     const answer = await fixture.app.inject('/v1/products/p4/popularity');
@@ -88,7 +88,7 @@ describe('one product, one user', () => {
     });
   });
 
-  it('answers affinity', async (test) => {
+  it('returns affinity', async (test) => {
     const fixture = await servingFixture(test);
     fill(fixture);
     const answer = await fixture.app.inject('/v1/users/u%2F1/affinity');
@@ -101,7 +101,7 @@ describe('one product, one user', () => {
     });
   });
 
-  it('answers 404 with a sentence to unknown ids', async (test) => {
+  it('answers 404 with a sentence for unknown ids', async (test) => {
     const { app } = await servingFixture(test);
     for (const url of ['/v1/products/none/popularity', '/v1/users/none/affinity']) {
       const answer = await app.inject(url);
@@ -110,7 +110,7 @@ describe('one product, one user', () => {
     }
   });
 
-  it('refuses ids that are none', async (test) => {
+  it('refuses invalid ids', async (test) => {
     const { app } = await servingFixture(test);
     for (const id of ['x'.repeat(257), '%00', '%ff'])
       for (const url of [`/v1/products/${id}/popularity`, `/v1/users/${id}/affinity`])
@@ -134,7 +134,7 @@ describe('one product, one user', () => {
 });
 
 describe('a store that is down', () => {
-  it('is a 503 with Retry-After that gives nothing away', async (test) => {
+  it('is a 503 with Retry-After that reveals nothing', async (test) => {
     const fixture = await servingFixture(test);
     fixture.readers.failure = new FreshetError('connection', 'redis://secret@10.1.2.3 refused');
     for (const url of ['/v1/popular', '/v1/products/p/popularity', '/v1/users/u/affinity']) {
@@ -145,7 +145,7 @@ describe('a store that is down', () => {
     }
   });
 
-  it('is a 500 without a stack when the cause is ours', async (test) => {
+  it('is a 500 without a stack when the cause is a bug', async (test) => {
     const fixture = await servingFixture(test);
     fixture.readers.failure = new TypeError('cannot read x of undefined');
     const answer = await fixture.app.inject('/v1/popular');

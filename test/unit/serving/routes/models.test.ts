@@ -4,7 +4,7 @@ import { FreshetError } from '../../../../runtime/process/errors.js';
 import { servingFixture, tokenEntry, withTokens } from '../../../support/serving.js';
 
 describe('routes of models', () => {
-  it('answer with the request’s id, in the header too, and the versions that were read', async (test) => {
+  it('answer with the request id, also in the header, and the versions used', async (test) => {
     const { app, models } = await servingFixture(test);
     for (const url of ['/v1/users/u1/recommendations', '/v1/products/p1/similar', '/v1/search?q=lamp']) {
       const answer = await app.inject({ url, headers: { 'x-request-id': 'mine' } });
@@ -23,7 +23,7 @@ describe('routes of models', () => {
     assert.notEqual(one.json().request_id, other.json().request_id);
   });
 
-  it('take limits from 1 to 1000, whether to show what was bought, and ids of any letters', async (test) => {
+  it('accept limits from 1 to 1000, include_seen, and ids of any letters', async (test) => {
     const { app, models } = await servingFixture(test);
     await app.inject('/v1/users/a%2Fb%20%C3%A9/recommendations?limit=1000&include_seen=true');
     await app.inject('/v1/products/p1/similar?limit=1');
@@ -69,7 +69,7 @@ describe('routes of models', () => {
     assert.match(text, /feature_reads_total\{artefact="als",version="4"\} 2/);
   });
 
-  it('answer 404 for a product that no model knows, 503 while something does not answer', async (test) => {
+  it('answer 404 for a product that no model knows, 503 while a service does not answer', async (test) => {
     const { app, models } = await servingFixture(test);
     models.answer = null;
     const unknown = await app.inject('/v1/products/none/similar');
@@ -81,7 +81,7 @@ describe('routes of models', () => {
     assert.ok(!down.body.includes('secret'));
   });
 
-  it('keep users of other tenants apart', async (test) => {
+  it('hide users of other tenants', async (test) => {
     const { app, users, models } = await servingFixture(test, withTokens([tokenEntry('t', 'reader', 'mine')]));
     users.tenants.set('theirs', 'other');
     const headers = { authorization: 'Bearer t' };

@@ -6,7 +6,7 @@ import { Problem } from '../../../../serving/problem.js';
 import { OVERVIEW, servingFixture } from '../../../support/serving.js';
 
 describe('health', () => {
-  it('is live at once and ready when nothing is waited for', async (test) => {
+  it('is live at once, and ready when it waits for nothing', async (test) => {
     const fixture = await servingFixture(test);
     fixture.readiness = { ready: false, waiting: ['tasks are being restored', 'Postgres does not answer'] };
     assert.deepEqual((await fixture.app.inject('/health/live')).json(), { status: 'live' });
@@ -24,13 +24,13 @@ describe('health', () => {
 });
 
 describe('overview', () => {
-  it('answers the figures with the time', async (test) => {
+  it('returns the figures with the time', async (test) => {
     const { app } = await servingFixture(test);
     const answer = await app.inject('/v1/overview');
     assert.deepEqual(answer.json(), { as_of: '2025-06-01T12:00:00.000Z', ...OVERVIEW });
   });
 
-  it('answers 503 while they cannot be had', async (test) => {
+  it('answers 503 while they are unavailable', async (test) => {
     const overview = () => Promise.reject(new FreshetError('timeout', 'slow'));
     const { app } = await servingFixture(test, { overview });
     assert.equal((await app.inject('/v1/overview')).statusCode, 503);
@@ -54,7 +54,7 @@ describe('metrics', () => {
 });
 
 describe('every answer', () => {
-  it('carries an id and the headers of a careful server', async (test) => {
+  it('has an id and the security headers', async (test) => {
     const { app } = await servingFixture(test);
     for (const url of [
       '/',
@@ -72,7 +72,7 @@ describe('every answer', () => {
     }
   });
 
-  it('takes over a harmless id of the caller', async (test) => {
+  it('adopts a harmless id of the caller', async (test) => {
     const { app } = await servingFixture(test);
     const idFor = async (id: string) =>
       (await app.inject({ url: '/health/live', headers: { 'x-request-id': id } })).headers['x-request-id'];
@@ -111,14 +111,14 @@ describe('every answer', () => {
     assert.deepEqual(
       lines.map(({ event }) => event),
       ['http_request'],
-      'what is not there yet has not failed',
+      'something that does not exist yet has not failed',
     );
   });
 
-  it('says what a wrong path or method is', async (test) => {
+  it('names a wrong path or method', async (test) => {
     const { app } = await servingFixture(test);
     const answer = await app.inject({ method: 'POST', url: '/v1/popular?x=1', payload: {} });
     assert.equal(answer.statusCode, 404);
-    assert.equal(answer.json().detail, 'There is no POST /v1/popular; /openapi.json lists what there is.');
+    assert.equal(answer.json().detail, 'There is no POST /v1/popular; /openapi.json lists the routes.');
   });
 });

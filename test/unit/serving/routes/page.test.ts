@@ -25,14 +25,14 @@ describe('the page', () => {
     }
   });
 
-  it('is asked for again each time, the library once a day', async (test) => {
+  it('is revalidated each time, the library once a day', async (test) => {
     const { app } = await servingFixture(test);
     assert.equal((await app.inject('/')).headers['cache-control'], 'no-cache');
     assert.equal((await app.inject('/assets/uPlot.min.css')).headers['cache-control'], 'private, max-age=86400');
     assert.equal((await app.inject('/v1/popular')).headers['cache-control'], 'no-store');
   });
 
-  it('gives nothing that is not on its list', async (test) => {
+  it('serves no file that is not on its list', async (test) => {
     const { app } = await servingFixture(test);
     for (const url of [
       '/index.html',
@@ -48,7 +48,7 @@ describe('the page', () => {
       assert.equal((await app.inject(url)).statusCode, 404, url);
   });
 
-  it('is missed at the start, not by its first visitor', async () => {
+  it('is found missing at the start, not by its first visitor', async () => {
     const empty = temporaryFolder();
     for (const webFolder of [empty, join(empty, 'missing')]) {
       const { options } = await servingOptions({ webFolder });

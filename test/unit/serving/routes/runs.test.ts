@@ -6,7 +6,7 @@ import { runOf, SUMMARY, succeeded } from '../../../support/versions.js';
 
 const ask = { method: 'POST', url: '/v1/jobs/stopwords/runs' } as const;
 
-it('asks for a run, and says where it will stand', async (test) => {
+it('requests a run, and returns its location', async (test) => {
   const { app, runs } = await servingFixture(test);
   const answer = await app.inject({ ...ask, payload: { dry_run: true } });
   assert.equal(answer.statusCode, 202);
@@ -19,7 +19,7 @@ it('asks for a run, and says where it will stand', async (test) => {
   ]);
 });
 
-it('answers a run as it stands', async (test) => {
+it('returns the state of a run', async (test) => {
   const { app, runs } = await servingFixture(test);
   await app.inject(ask);
   runs.advance({ status: 'running', progress: { phase: 'read terms', done: 3, total: 12 } });
@@ -45,7 +45,7 @@ it('lists the latest runs of a job, newest first', async (test) => {
   assert.equal((await app.inject('/v1/jobs/stopwords/runs?limit=101')).statusCode, 400);
 });
 
-it('names the jobs there are to who asks for another, and knows no other run', async (test) => {
+it('lists the jobs when asked for an unknown one, and answers 404 for an unknown run', async (test) => {
   const { app } = await servingFixture(test);
   for (const request of [{ ...ask, url: '/v1/jobs/als/runs' }, '/v1/jobs/als/runs']) {
     const answer = await app.inject(request);
@@ -55,7 +55,7 @@ it('names the jobs there are to who asks for another, and knows no other run', a
   for (const id of ['none', '%00']) assert.equal((await app.inject(`/v1/runs/${id}`)).statusCode, 404);
 });
 
-it('refuses what is no request, and tells of a log that is down', async (test) => {
+it('refuses invalid requests, and reports a log that is down', async (test) => {
   const { app, runs } = await servingFixture(test);
   for (const payload of [{ dry_run: 'yes' }, { dryRun: true }, []])
     assert.equal((await app.inject({ ...ask, payload })).statusCode, 400);

@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import { FreshetError } from '../../../../runtime/process/errors.js';
 import { servingFixture } from '../../../support/serving.js';
 
-it('answers the words of a language in the order of the reader, with the version they are from', async (test) => {
+it('returns the words of a language in the order of the reader, with their version', async (test) => {
   const { app, readers } = await servingFixture(test);
   readers.words.set('de', { und: 1, der: 0.99, ['__proto__']: 0.5 });
   const answer = await app.inject('/v1/stopwords/de');
@@ -11,7 +11,7 @@ it('answers the words of a language in the order of the reader, with the version
   assert.equal(answer.body, '{"version":3,"language":"de","words":{"und":1,"der":0.99,"__proto__":0.5}}');
 });
 
-it('takes a language as the corpus does: any case, the primary tag counts', async (test) => {
+it('reads a language as the corpus does: any case, only the primary tag', async (test) => {
   const { app, readers } = await servingFixture(test);
   readers.words.set('pt', { de: 1 });
   for (const tag of ['pt', 'PT', 'pt-BR', 'Pt-Latn-BR'])
@@ -22,13 +22,13 @@ it('takes a language as the corpus does: any case, the primary tag counts', asyn
     });
 });
 
-it('refuses what is no language tag', async (test) => {
+it('refuses an invalid language tag', async (test) => {
   const { app } = await servingFixture(test);
   for (const tag of ['english', 'pt_br', 'x', 'e%20n', '%00'])
     assert.equal((await app.inject(`/v1/stopwords/${tag}`)).statusCode, 400, tag);
 });
 
-it('answers 404 to a language it has not, naming those it has', async (test) => {
+it('answers 404 for a missing language, and names the existing ones', async (test) => {
   const { app, readers } = await servingFixture(test);
   readers.words.set('fi', { ja: 1 });
   readers.words.set('en', { the: 1 });

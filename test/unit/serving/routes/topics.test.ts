@@ -56,7 +56,7 @@ describe('GET /v1/topics', () => {
 });
 
 describe('GET /v1/topics/{name}/records', () => {
-  it('answers decoded records from the beginning', async (test) => {
+  it('returns decoded records from the beginning', async (test) => {
     const fixture = await servingFixture(test);
     await fill(fixture, [1]);
     assert.deepEqual(await read(fixture, ''), {
@@ -79,7 +79,7 @@ describe('GET /v1/topics/{name}/records', () => {
     });
   });
 
-  it('takes by turns from the partitions, and goes on where it ended', async (test) => {
+  it('alternates between partitions, and continues where it ended', async (test) => {
     const fixture = await servingFixture(test);
     await fill(fixture, [5, 2, 0, 3]);
     const seen: string[] = [];
@@ -112,7 +112,7 @@ describe('GET /v1/topics/{name}/records', () => {
     assert.equal(positions(end), '0:3,1:3,2:0,3:0');
   });
 
-  it('waits for the first record, no longer than told', async (test) => {
+  it('waits for the first record, but not above the limit', async (test) => {
     const fixture = await servingFixture(test);
     const waiting = read(fixture, 'from=end&wait_ms=30000');
     while (fixture.log.readersOpen === 0) await new Promise(setImmediate);
@@ -131,7 +131,7 @@ describe('GET /v1/topics/{name}/records', () => {
     assert.deepEqual((await waiting).records, []);
   });
 
-  it('answers 503 when too many wait already', async (test) => {
+  it('answers 503 when too many are already waiting', async (test) => {
     const fixture = await servingFixture(test);
     const waiting = Array.from({ length: 32 }, () => read(fixture, 'from=end&wait_ms=30000'));
     while (fixture.log.readersOpen < 32) await new Promise(setImmediate);
@@ -141,7 +141,7 @@ describe('GET /v1/topics/{name}/records', () => {
     await Promise.all(waiting);
   });
 
-  it('shows what cannot be decoded, and markers', async (test) => {
+  it('shows undecodable records and markers', async (test) => {
     const fixture = await servingFixture(test);
     await append(fixture.log, 'events', Buffer.from([0xff]), Buffer.from('poison'), 0);
     await append(fixture.log, 'events', null, null, 0);
@@ -172,7 +172,7 @@ describe('GET /v1/topics/{name}/records', () => {
     assert.deepEqual(first!.value, marker);
   });
 
-  it('ends an answer by its bytes too', async (test) => {
+  it('limits an answer by bytes as well', async (test) => {
     const fixture = await servingFixture(test);
     const value = fixture.codec.encode('Document', {
       doc_id: 'd',
@@ -200,7 +200,7 @@ describe('GET /v1/topics/{name}/records', () => {
     ['limit=1001', 400, /"limit"/],
     ['wait_ms=30001', 400, /"wait_ms"/],
     ['partition=-1', 400, /"partition"/],
-    ['partition=0&offset=99', 410, /holds the offsets 1 to 2, not 99/],
+    ['partition=0&offset=99', 410, /has the offsets 1 to 2, not 99/],
     ['partition=0&offset=0', 410, /not 0/],
     ['positions=0:0', 410, /from=beginning/],
   ];
@@ -215,7 +215,7 @@ describe('GET /v1/topics/{name}/records', () => {
     });
   }
 
-  it('answers 404 to a topic that is not declared', async (test) => {
+  it('answers 404 for an undeclared topic', async (test) => {
     const { app } = await servingFixture(test);
     for (const method of ['GET', 'POST'] as const) {
       const answer = await app.inject({
@@ -238,7 +238,7 @@ describe('POST /v1/topics/{name}/records', () => {
       ...(typeof payload === 'string' ? { headers: NDJSON } : {}),
     }) as const;
 
-  it('writes records of producers, checked by their schema', async (test) => {
+  it('writes records of producers, checked against their schema', async (test) => {
     const fixture = await servingFixture(test);
     const lines = [{ key: 'u1', value: EVENT }, { value: { ...EVENT, event_id: 'e2' } }, { key: 'x', value: EVENT }];
     const answer = await fixture.app.inject(post('events', lines.map((line) => JSON.stringify(line)).join('\n')));
@@ -258,7 +258,7 @@ describe('POST /v1/topics/{name}/records', () => {
     assert.deepEqual(await valuesOf(fixture, 'products'), [{ ...value, price: null, updated_at: NOW_MS }, null]);
   });
 
-  it('writes to no topic that is not of producers', async (test) => {
+  it('refuses topics that are not for producers', async (test) => {
     const fixture = await servingFixture(test);
     for (const { name } of allTopics().filter(({ owner }) => owner !== 'producers')) {
       const answer = await fixture.app.inject(post(name, [{ key: 'k', value: null }]));
@@ -268,7 +268,7 @@ describe('POST /v1/topics/{name}/records', () => {
     assert.equal(fixture.log.flushes.length, 0);
   });
 
-  it('keeps users to the tenant of the token', async (test) => {
+  it('limits users to the tenant of the token', async (test) => {
     const fixture = await servingFixture(test, withTokens([tokenEntry('one', 'producer', 'blue')]));
     fixture.users.tenants.set('taken', 'red');
     const user = (user_id: string, tenant_id: string) => ({ value: { user_id, tenant_id } });

@@ -23,7 +23,7 @@ async function open(test: TestContext) {
 }
 
 describe('GET /v1/versions/{artefact}', () => {
-  it('answers the versions, newest first, with their manifests', async (test) => {
+  it('returns the versions, newest first, with their manifests', async (test) => {
     const { app } = await open(test);
     const answer = await app.inject('/v1/versions/stopwords');
     assert.equal(answer.statusCode, 200);
@@ -45,7 +45,7 @@ describe('GET /v1/versions/{artefact}', () => {
     assert.equal(versions[0].manifest.counts.words, 1_234);
   });
 
-  it('answers an empty list to an artefact without versions, 404 to what is none', async (test) => {
+  it('returns an empty list for an artefact without versions, 404 for an unknown one', async (test) => {
     const { app } = await open(test);
     assert.deepEqual((await app.inject('/v1/versions/faiss')).json().versions, []);
     const none = await app.inject('/v1/versions/toString');
@@ -55,7 +55,7 @@ describe('GET /v1/versions/{artefact}', () => {
 });
 
 describe('GET /v1/versions', () => {
-  it('tells in short what has versions or a job that makes them', async (test) => {
+  it('summarises the artefacts that have versions or a job that makes them', async (test) => {
     const { app } = await open(test);
     const { artefacts } = (await app.inject('/v1/versions')).json();
     assert.deepEqual(artefacts, [
@@ -72,7 +72,7 @@ describe('GET /v1/versions', () => {
 });
 
 describe('switching', () => {
-  it('rolls back to the version before, or to the one named, and keeps the reason', async (test) => {
+  it('rolls back to the previous version, or to the one given, and stores the reason', async (test) => {
     const { post, versions } = await open(test);
     const { status, body } = await post('stopwords/rollback');
     assert.equal(status, 200);
@@ -86,7 +86,7 @@ describe('switching', () => {
     ]);
   });
 
-  it('answers 409 with the sentence where there is none to go to', async (test) => {
+  it('answers 409 with a sentence if there is no earlier version', async (test) => {
     const { post } = await open(test);
     const first = await post('popularity/rollback', {});
     assert.equal(first.status, 409);
@@ -116,7 +116,7 @@ describe('switching', () => {
     ['promote', { version: 1.5 }, /"version" must be the number/],
     ['promote', { to: 2 }, /"to" is not a field of a promotion/],
     ['pin', undefined, /A pin must be a JSON object/],
-    ['pin', {}, /"version" is missing: give a version to stay with, or null/],
+    ['pin', {}, /"version" is missing: give a version to pin, or null/],
     ['pin', { version: 2 ** 31 }, /"version" must be the number/],
   ] as const) {
     it(`refuses ${path} of ${JSON.stringify(payload)?.slice(0, 40)}`, async (test) => {
@@ -128,7 +128,7 @@ describe('switching', () => {
     });
   }
 
-  it('is a 404 of what is no artefact, and a 503 while the stores are down', async (test) => {
+  it('answers 404 for an unknown artefact, and 503 while the stores are down', async (test) => {
     const { post, versions } = await open(test);
     assert.equal((await post('words/rollback')).status, 404);
     versions.failure = new FreshetError('connection', 'postgres://secret');
@@ -139,7 +139,7 @@ describe('switching', () => {
 });
 
 describe('GET /v1/access', () => {
-  it('tells what a token may do, so that a page need not offer more', async (test) => {
+  it('returns what a token may do, so that a page can offer only that', async (test) => {
     const { app } = await servingFixture(test, withTokens([tokenEntry('r', 'reader'), tokenEntry('o', 'operator')]));
     const ask = async (token: string) =>
       (await app.inject({ url: '/v1/access', headers: { authorization: `Bearer ${token}` } })).json();
@@ -147,7 +147,7 @@ describe('GET /v1/access', () => {
     assert.ok((await ask('o')).may.includes('operate'));
   });
 
-  it('is everything where no tokens are asked for', async (test) => {
+  it('is everything if no tokens are required', async (test) => {
     const { app } = await servingFixture(test);
     const { role, may } = (await app.inject('/v1/access')).json();
     assert.equal(role, null);

@@ -1,5 +1,5 @@
 /**
- * Compiles snapshotters/als/kernel.as and puts the outcome into kernel-bytes.ts:
+ * Compiles snapshotters/als/kernel.as and writes the result to kernel-bytes.ts:
  *
  *   npm run build && node dist/test/unit/snapshotters/als/compiled-kernel.js
  */
@@ -22,7 +22,7 @@ const OPTIONS = [
   ['-O3', '--converge', '--noAssert'],
 ].flat();
 
-/** kernel-bytes.ts as it must be, from the source as it is. Throws what the compiler says. */
+/** What kernel-bytes.ts must be, given the current source. Throws the compiler's errors. */
 export async function compiledKernel(): Promise<string> {
   const source = await readFile(SOURCE, 'utf8');
   let wasm: Uint8Array | null = null;

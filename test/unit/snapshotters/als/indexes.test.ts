@@ -1,4 +1,4 @@
-/** Index files of a model: what they hold, how much their graphs find, and what becomes of a graph that finds too little. */
+/** Index files of a model: their contents, the recall of their graphs, and what happens to a graph with too little. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -64,14 +64,16 @@ describe('indexes of a model', () => {
     }
   });
 
-  test('without FAISS they stay flat, however many', async (t) => {
+  test('without FAISS they stay flat, however many products there are', async (t) => {
     const { folder, figures, summary } = await made(t, { graphFrom: 1, engine: 'exact' });
     assert.deepEqual(figures.products, { ef_search: null, tried: [] });
-    assert.match(summary, /native module is not here \("npm run setup:native"\)/);
+    assert.match(summary, /native module is not installed \("npm run setup:native"\)/);
     assert.equal((await readIndexFile(join(folder, PRODUCTS_INDEX))).kind, 'flat');
   });
 
-  test('graphs find what exact search finds, and are the same bytes every time', { skip: withoutNative }, async (t) => {
+  test('I32: graphs find what exact search finds, and are the same bytes every time', {
+    skip: withoutNative,
+  }, async (t) => {
     const first = await made(t, { graphFrom: 1 });
     for (const graph of [first.figures.products, first.figures.neighbours]) {
       const { ef_search, recall_at_10: recall } = graph!.tried.at(-1)!;
@@ -87,10 +89,10 @@ describe('indexes of a model', () => {
     }
   });
 
-  test('a graph searches wider until it finds enough; where it never does, the flat file stays', {
+  test('a graph searches wider until it finds enough; if it never does, the flat file stays', {
     skip: withoutNative,
   }, async (t) => {
-    // Of fewer, every node is linked to most of those near it, and any width will do.
+    // With fewer, every node is linked to most of its neighbours, and any width will do.
     const many = sourceOf(2, 4 * PRODUCTS);
     const wider = await made(t, { products: many, graphFrom: 1, efSearch: [1, 1_000], recallMin: 0.995 });
     for (const graph of [wider.figures.products, wider.figures.neighbours]) {
@@ -100,12 +102,12 @@ describe('indexes of a model', () => {
     }
     const never = await made(t, { products: many, graphFrom: 1, efSearch: [1], recallMin: 0.995 });
     assert.equal(never.figures.products!.ef_search, null);
-    assert.match(never.summary, /recommendations searched exactly \(of a graph recall@10 0\.\d+ with efSearch 1\)/);
+    assert.match(never.summary, /recommendations searched exactly \(a graph had recall@10 0\.\d+ with efSearch 1\)/);
     assert.equal((await readIndexFile(join(never.folder, PRODUCTS_INDEX))).kind, 'flat');
     assert.deepEqual(await readdir(never.folder), [...never.files].sort());
   });
 
-  test('nothing but zeros is refused', async (t) => {
+  test('factors of only zeros are refused', async (t) => {
     const zeros = { ...products, copyFactors: () => undefined };
     await assert.rejects(made(t, { products: zeros }), (error) => hasCode(error, 'invalid_data'));
   });

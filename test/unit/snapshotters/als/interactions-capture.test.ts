@@ -1,4 +1,4 @@
-/** The capture against a map of the newest records; what it refuses; what it holds. */
+/** The capture compared with a map of the newest records; what it refuses; its memory. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -10,7 +10,7 @@ import { addRows, emptyCapture, encoded, type Item, type Row } from './scene.js'
 
 const TOPIC = 'interactions.v1';
 
-/** What is in a capture, as plain values. */
+/** The contents of a capture, as plain values. */
 function contents(capture: InteractionsCapture): Record<string, [product: string, weight: number, count: number][]> {
   const list = pairList();
   const found: ReturnType<typeof contents> = {};
@@ -61,10 +61,10 @@ describe('the capture of interactions', () => {
     );
   });
 
-  test('gaps are closed: a million pairs written over and over take no more than a few times their size', () => {
+  test('gaps are closed: a million pairs rewritten repeatedly take at most a few times their size', () => {
     const capture = emptyCapture();
     const rows: Row[] = [];
-    // Each time longer than the last: none fits in its old place.
+    // Each round longer than the last: none fits in its old place.
     for (let round = 1; round <= 12; round++) {
       rows.length = 0;
       for (let user = 0; user < 600; user++) {
@@ -83,7 +83,7 @@ describe('the capture of interactions', () => {
     }
   });
 
-  test('what cannot be used is refused by name, until the user has a better record', () => {
+  test('invalid records are refused by name, until the user has a valid one', () => {
     const wrong: [Item[], RegExp][] = [
       [[{ product: 'p', weight: Number.NaN }], /product "p" has the weight NaN/],
       [[{ product: 'p', weight: Number.POSITIVE_INFINITY }], /weight Infinity/],
@@ -94,7 +94,7 @@ describe('the capture of interactions', () => {
           { product: 'p', weight: 1 },
           { product: 'p', weight: 2 },
         ],
-        /product "p" comes twice/,
+        /product "p" appears twice/,
       ],
     ];
     for (const [list, said] of wrong) {
@@ -114,7 +114,7 @@ describe('the capture of interactions', () => {
     }
   });
 
-  test('bytes that are no Interactions, and a record under another key, are refused', () => {
+  test('bytes that are not Interactions, and a record under another key, are refused', () => {
     const capture = emptyCapture();
     const good = encoded('u', [{ product: 'p', weight: 1 }]);
     const records = [
@@ -128,7 +128,7 @@ describe('the capture of interactions', () => {
     assert.equal(capture.pairs.pairs, 0);
   });
 
-  test('a savepoint that was cut or changed is refused', () => {
+  test('a truncated or changed savepoint is refused', () => {
     const saved = addRows(emptyCapture(), [['u', [{ product: 'p', weight: 1 }]]]).save();
     const isRefused = (bytes: Buffer) =>
       assert.throws(
@@ -140,7 +140,7 @@ describe('the capture of interactions', () => {
     isRefused(Buffer.concat([Buffer.from('ALSCAPT0'), saved.subarray(8)]));
   });
 
-  test('what would take more memory than is allowed ends it with a sentence', () => {
+  test('needing more memory than allowed ends it with an explanation', () => {
     const capture = emptyCapture(1024);
     const rows = Array.from({ length: 300 }, (_, i): Row => [`u${i}`, [{ product: 'p', weight: 1 }]]);
     assert.throws(

@@ -1,4 +1,4 @@
-/** The WASM kernel beside the plain one, and both beside the solution of the equations in float64. */
+/** The WASM kernel compared with the plain one, and both with the solution of the equations in float64. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { compiledKernel } from './compiled-kernel.js';
 
 const module = compileKernel()!;
 
-/** A memory of its own for each kernel, with the same contents. */
+/** A separate memory for each kernel, with the same contents. */
 function pair(bytes: number): { memory: ArrayBufferLike; kernel: Kernel }[] {
   const memory = sharedMemory(bytes);
   const plain = new ArrayBuffer(memory.buffer.byteLength);
@@ -33,7 +33,7 @@ function assertClose(actual: Float32Array, expected: ArrayLike<number>, toleranc
   assert.equal(actual.length, expected.length);
   const size = Array.from(expected).reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
   for (const [i, value] of actual.entries())
-    assert.ok(Math.abs(value - expected[i]!) <= tolerance * size, `${what}[${i}]: ${value} beside ${expected[i]}`);
+    assert.ok(Math.abs(value - expected[i]!) <= tolerance * size, `${what}[${i}]: ${value} instead of ${expected[i]}`);
 }
 
 const shape = fc.record({
@@ -43,7 +43,7 @@ const shape = fc.record({
 });
 
 describe('the kernel', () => {
-  test('what the package carries is what its source compiles to', async () => {
+  test('the kernel in the package is what its source compiles to', async () => {
     const carried = await readFile(join(projectRoot, 'snapshotters/als/kernel-bytes.ts'), 'utf8');
     assert.ok(
       carried === (await compiledKernel()),
@@ -104,7 +104,7 @@ describe('the kernel', () => {
     );
   });
 
-  test('ahead: counts the products of a threshold or more, ties too, and never the padding', () => {
+  test('ahead: counts the products at or above a threshold, ties included, and never the padding', () => {
     fc.assert(
       fc.property(shape, ({ n, rows, seed }) => {
         const values = randomRows(seed, rows + 1, n);
@@ -180,7 +180,7 @@ class Equations {
     return solutions;
   }
 
-  /** By WASM, and by the plain kernel. */
+  /** With WASM and with the plain kernel. */
   solve(steps: number): Float32Array[] {
     const n = this.#n;
     const width = n * 4;

@@ -1,4 +1,7 @@
-/** Who takes part, that the same data give the same bits, and that the figures are what their definition says. */
+/**
+ * Which users and products are eligible, that the same data gives the same bits, and that figures match their
+ * definition.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { describe, test } from 'node:test';
@@ -32,7 +35,7 @@ describe('the selection', () => {
     ],
   ];
 
-  test('users by their raw counts first, then products by those of the users that are left, one pass each', () => {
+  test('users are selected by their raw counts first, then products by those of the remaining users, one pass each', () => {
     const capture = addRows(emptyCapture(), rows);
     const { users, products, pairs, pairsCaptured } = select(capture, 5);
     const names = (ids: Uint32Array, from: typeof capture.users) => [...ids].map((id) => from.stringOf(id));
@@ -42,7 +45,7 @@ describe('the selection', () => {
     assert.deepEqual([users.leftOut, products.leftOut, pairs, pairsCaptured], [2, 3, 2, 6]);
   });
 
-  test('rows are in the same order in whatever order the records came', () => {
+  test('rows are in the same order, whatever the order of the records', () => {
     const all = tasteRows(5, 60, 40, 8);
     const named = (some: readonly Row[]) => {
       const capture = addRows(emptyCapture(), some);
@@ -72,14 +75,14 @@ describe('a model', () => {
     products: Buffer.from(factorsOf(model, model.places.products).buffer),
   });
 
-  test('the same seed gives the same bits, over threads, runs and orders of the records; another seed gives others', async (t) => {
+  test('I32: the same seed gives the same bits for any threads, run and order of the records; another seed gives others', async (t) => {
     const expected = bits(await modelOf(t, rows));
     for (const threads of [2, 3]) assert.deepEqual(bits(await modelOf(t, rows, { threads })), expected);
     assert.deepEqual(bits(await modelOf(t, [...rows].reverse())), expected);
     assert.notDeepEqual(bits(await modelOf(t, rows, { seed: 2 })), expected);
   });
 
-  test('the plain kernel comes to the same quality and to close factors', async (t) => {
+  test('the plain kernel reaches the same quality and similar factors', async (t) => {
     const wasm = await modelOf(t, rows);
     const plain = await modelOf(t, rows, { kernel: 'plain' });
     assert.equal(wasm.host.kind, 'wasm');
@@ -92,7 +95,7 @@ describe('a model', () => {
     assert.ok(apart < 0.02 * size, `${apart} apart at a size of ${size}`);
   });
 
-  test('a thread that dies fails its operation and every later one', async (t) => {
+  test('a thread that dies makes its operation and every later one fail', async (t) => {
     const host = openKernelHost({ bytes: 65_536, threads: 2, scratch: 64, width: 64 });
     t.after(() => host.close());
     const gram = { kind: 'gram', count: 4, width: 64, out: 4_096 } as const;
@@ -101,13 +104,13 @@ describe('a model', () => {
     await assert.rejects(host.run({ ...gram, rows: 64 }), /out of bounds/);
   });
 
-  test('without WASM the plain kernel stands in', async () => {
+  test('without WASM the plain kernel is used', async () => {
     const script = fileURLToPath(new URL('./without-wasm.js', import.meta.url));
     const { stdout } = await promisify(execFile)(process.execPath, ['--jitless', script]);
     assert.deepEqual(JSON.parse(stdout), { kernel: 'plain', notFinite: 0 });
   });
 
-  test('every half iteration makes the objective of Hu, Koren and Volinsky smaller', async (t) => {
+  test('every half iteration reduces the objective of Hu, Koren and Volinsky', async (t) => {
     const model = await modelOf(t, tasteRows(3, 80, 40, 8), { iterations: 1 });
     const options = { factors: 16, regularization: 0.1, seed: 1, withoutHeld: false };
     const losses: number[] = [];
@@ -118,9 +121,9 @@ describe('a model', () => {
     for (let i = 1; i < losses.length; i++) assert.ok(losses[i]! <= losses[i - 1]! * (1 + 1e-5), losses.join(', '));
   });
 
-  test('the figures are those of their definition, worked out the slow way', async (t) => {
+  test('the figures match their definition, computed the slow way', async (t) => {
     const model = await modelOf(t, rows);
-    // The evaluation was that of the model without the held-out pairs: train it again to look at it.
+    // The evaluation used the model without the held-out pairs: train it again to inspect it.
     const { factors, iterations, regularization, seed } = MODEL;
     await train(model.host, model.places, { factors, iterations, regularization, seed, withoutHeld: true });
     const slow = slowEvaluation(model, rows);
@@ -129,11 +132,11 @@ describe('a model', () => {
     assert.ok(Math.abs(model.evaluation.model.recall - slow.model.recall) < 5e-3, 'recall of the model');
     assert.ok(Math.abs(model.evaluation.popularity.ndcg - slow.popularity.ndcg) < 1e-9, 'NDCG of popularity');
     assert.ok(Math.abs(model.evaluation.popularity.recall - slow.popularity.recall) < 1e-9, 'recall of popularity');
-    assert.ok(model.evaluation.model.ndcg > model.evaluation.popularity.ndcg, 'tastes are found');
+    assert.ok(model.evaluation.model.ndcg > model.evaluation.popularity.ndcg, 'the model finds the tastes');
   });
 
-  test('without a held-out pair nothing of it is learnt', async (t) => {
-    // All users do the same, but for what they did last: a product that nobody else knows.
+  test('nothing is learnt from a held-out pair', async (t) => {
+    // All users do the same, except for their last interaction: a product that no other user knows.
     const same = Array.from({ length: 6 }, (_, i) => ({ product: `p${i}`, weight: 1, lastTs: i }));
     const few: Row[] = Array.from({ length: 30 }, (_, u) => [
       `u${u}`,
@@ -146,7 +149,7 @@ describe('a model', () => {
 });
 
 describe('unusual data', () => {
-  test('one user with a million interactions spoils nobody', async (t) => {
+  test('one user with a million interactions does not harm the others', async (t) => {
     const rows = tasteRows(7, 400, 150, 10);
     const heavy: Row = [
       'robot',
@@ -159,7 +162,7 @@ describe('unusual data', () => {
     assert.ok(model.evaluation.model.ndcg > model.evaluation.popularity.ndcg);
   });
 
-  test('fewer products than factors, weights from nothing to a billion, one pair each: small models, finite ones', async (t) => {
+  test('fewer products than factors, weights from nothing to a billion, one pair each: the models are small and finite', async (t) => {
     assertFinite(await modelOf(t, tasteRows(1, 50, 10, 5), { factors: 64 }));
     const one: Row[] = [['u', [{ product: 'p', weight: 1, count: 5 }]]];
     const smallest = await modelOf(t, one);
@@ -173,7 +176,7 @@ describe('unusual data', () => {
     }
   });
 
-  test('nobody left, nothing captured, no memory: a sentence each', async () => {
+  test('no user left, nothing captured, no memory: each is explained', async () => {
     const fails = (
       rows: readonly Row[],
       over: Partial<typeof MODEL>,
@@ -184,9 +187,9 @@ describe('unusual data', () => {
         makeModel({ settings: { ...MODEL, ...over }, captured: addRows(emptyCapture(), rows) }),
         (error) => hasCode(error, code) && said.test(String(error)),
       );
-    await fails([], {}, 'invalid_data', /holds no pair/);
+    await fails([], {}, 'invalid_data', /contains no pair/);
     const few: Row[] = [['u', [{ product: 'p', weight: 1, count: 4 }]]];
-    await fails(few, {}, 'invalid_data', /of 1 users and 1 products none is left with 5 interactions/);
+    await fails(few, {}, 'invalid_data', /none of 1 users and 1 products has 5 interactions/);
     await fails(tasteRows(1, 50, 30, 8), { bytesMax: 10_000 }, 'settings', /SNAPSHOT_MEMORY_MB leaves/);
   });
 });
@@ -225,7 +228,7 @@ function objective(model: Model, lambda: number): number {
   return sum;
 }
 
-/** By names, from the rows themselves. */
+/** By name, from the rows themselves. */
 function slowEvaluation(model: Model, rows: readonly Row[]) {
   const { places, selection } = model;
   const n = places.width / 4;

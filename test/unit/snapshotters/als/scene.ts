@@ -23,7 +23,7 @@ export interface Item {
   readonly lastTs?: number;
 }
 
-/** A user's record; null: nothing left. */
+/** A user's record; null: no interactions left. */
 export type Row = readonly [user: string, items: readonly Item[] | null];
 
 export function encoded(user: string, items: readonly Item[]): Buffer {
@@ -60,8 +60,8 @@ export function addRows(capture: InteractionsCapture, rows: readonly Row[]): Int
 }
 
 /**
- * Users of a few tastes: most of what a user does lies in its groups of products, the rest is what everybody does. The
- * last interaction is one of them at random.
+ * Users with a few tastes: most of what a user does is in the user's groups of products, the rest is popular with
+ * everyone. The last interaction is a random one of them.
  */
 export function tasteRows(seed: number, users: number, products: number, perUser: number): Row[] {
   const random = new Random(seed);
@@ -110,7 +110,7 @@ export function factorsOf({ host, places }: Model, side: SidePlace): Float32Arra
   return new Float32Array(host.memory, side.factors, (side.count * places.width) / 4).slice();
 }
 
-/** Where a snapshotter builds; gone with the test. */
+/** Build folder of a snapshotter; removed with the test. */
 export async function buildContext(
   t: TestContext,
   environment: Readonly<Record<string, string>> = {},

@@ -34,7 +34,7 @@ const failed = (checks: readonly Check[]) => checks.filter(({ passed }) => !pass
 const rows = tasteRows(21, 500, 160, 12);
 
 describe('the ALS snapshotter', () => {
-  test('writes factors of everybody who takes part, in order of their ids, and a card', async (t) => {
+  test('writes the factors of all eligible users and products, in order of their ids, and a card', async (t) => {
     const context = await buildContext(t);
     const phases = new Set<string>();
     const strangers: Row[] = [
@@ -70,7 +70,7 @@ describe('the ALS snapshotter', () => {
     assert.match(report.summary.at(-1)!, /factors of 500 users and \d+ products, 16 each/);
   });
 
-  test('captured from a log like any other: a finished folder whose manifest tells it', async (t) => {
+  test('captures from a log like any other: a finished folder described by its manifest', async (t) => {
     const { folder, settings } = await buildContext(t);
     const log = new MemoryLog();
     await log.admin.createTopic({
@@ -118,7 +118,7 @@ describe('the ALS snapshotter', () => {
       assert.deepEqual(await readFile(join(built!.folder, name)), await readFile(join(direct.folder, name)), name);
   });
 
-  test('the same records give the same bytes', async (t) => {
+  test('I32: the same records give the same bytes', async (t) => {
     const folders: string[] = [];
     for (const threads of ['1', '2']) {
       const context = await buildContext(t, { ALS_THREADS: threads });
@@ -129,7 +129,7 @@ describe('the ALS snapshotter', () => {
       assert.deepEqual(await readFile(join(folders[0]!, name)), await readFile(join(folders[1]!, name)), name);
   });
 
-  test('the current version stands beside, and half of it may not get lost', async (t) => {
+  test('the build is compared with the current version, and losing half of it fails', async (t) => {
     const first = manifestOf(await build(await buildContext(t), rows));
     const previous = { version: 7, folder: '/nowhere', manifest: first };
     const same = await build(await buildContext(t, {}, previous), rows);
@@ -141,8 +141,8 @@ describe('the ALS snapshotter', () => {
     assert.deepEqual(failed(fewer.checks), ['users']);
   });
 
-  test('no structure to be found: no better than popularity, and not published', async (t) => {
-    // What everybody does has nothing to do with what they do last: the few that are popular.
+  test('without structure in the data the model is no better than popularity, and not published', async (t) => {
+    // What everyone does is unrelated to what they do last: the few popular products.
     const mixed = rows.map(([user, items], u): Row => {
       const last = { product: `popular-${u % 3}`, weight: 2, count: 2, lastTs: 99 };
       return [user, [...items!.filter((_, i) => i % 2 === u % 2), last]];
@@ -160,23 +160,20 @@ describe('the ALS snapshotter', () => {
     );
     const report = await build(await buildContext(t), half);
     assert.deepEqual(failed(report.checks), ['ndcg']);
-    assert.ok(!report.files.includes('products.faiss'), 'nobody will search it');
+    assert.ok(!report.files.includes('products.faiss'), 'it will not be searched');
   });
 
-  test('only ten products: a small model that is not judged', async (t) => {
+  test('only ten products give a small model that is not judged', async (t) => {
     const report = await build(await buildContext(t, { ALS_FACTORS: '64' }), tasteRows(2, 300, 10, 5));
     assert.deepEqual(failed(report.checks), []);
     assert.match(report.checks.find(({ name }) => name === 'ndcg')!.sentence, /not judged below/);
   });
 
-  test('nothing captured, everybody left out, a weight that is no number: a clear sentence, no files', async (t) => {
+  test('nothing captured, all left out, a weight that is not a number: a clear explanation, no files', async (t) => {
     const weight = Number.NaN;
     const cases: [readonly Row[], RegExp][] = [
-      [[], /holds no pair of a user and a product.*current version stays/],
-      [
-        [['u', [{ product: 'p', weight: 1, count: 2 }]]],
-        /none is left with 5 interactions or more.*ALS_INTERACTIONS_MIN/,
-      ],
+      [[], /contains no pair of a user and a product.*current version stays/],
+      [[['u', [{ product: 'p', weight: 1, count: 2 }]]], /none of .* has 5 interactions or more.*ALS_INTERACTIONS_MIN/],
       [[...rows, ['odd', [{ product: 'p', weight }]]], /a record that cannot be used\. user "odd".*weight NaN/],
     ];
     for (const [some, said] of cases) {
@@ -186,7 +183,7 @@ describe('the ALS snapshotter', () => {
     }
   });
 
-  test('too little memory is said before anything is trained', async (t) => {
+  test('too little memory is reported before training', async (t) => {
     const context = await buildContext(t, { SNAPSHOT_MEMORY_MB: '64', ALS_FACTORS: '512' });
     await assert.rejects(
       build(context, tasteRows(4, 15_000, 300, 6)),
@@ -210,7 +207,7 @@ describe('checks of a model', () => {
   const good = { users: side, products: side, evaluation, previous };
   const check = (over: Partial<Parameters<typeof checkModel>[0]>) => failed(checkModel({ ...good, ...over }));
 
-  test('each fails alone, for its own reason', (_: TestContext) => {
+  test('each check fails independently, for its own reason', (_: TestContext) => {
     assert.deepEqual(check({}), []);
     assert.deepEqual(check({ users: { ...side, notFinite: 1 } }), ['finite']);
     assert.deepEqual(check({ products: { ...side, zeroRows: 6 } }), ['distribution']);

@@ -1,4 +1,4 @@
-/** A small model in a process of its own, which tells which kernel made it. */
+/** A small model in a separate process, which reports which kernel built it. */
 import { makeModel } from '../../../../snapshotters/als/model.js';
 import { addRows, emptyCapture, MODEL, tasteRows } from './scene.js';
 

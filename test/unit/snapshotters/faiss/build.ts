@@ -60,7 +60,7 @@ export interface BuiltVersion {
   readonly phases: ReadonlySet<string>;
 }
 
-/** Folders of one test; `remove` them at its end. */
+/** The folders of one test; call `remove` at its end. */
 export class Workshop {
   readonly root: string;
   #versions = 0;

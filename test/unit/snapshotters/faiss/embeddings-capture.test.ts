@@ -1,4 +1,4 @@
-/** The newest vector of every product, deletions, models, what cannot be read, savepoints. */
+/** The newest vector of every product, deletions, models, unreadable records, savepoints. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
@@ -26,7 +26,7 @@ function addTo(capture: EmbeddingsCapture, records: readonly EmbeddingRecord[]):
   for (let row = 0; row < columns.count; row++) capture.add(columns, row);
 }
 
-/** Everything that it holds: model and dimension, product, vector. */
+/** All its contents: model and dimension, product, vector. */
 function contents(capture: EmbeddingsCapture): [string, string, number[]][] {
   return capture
     .groups()
@@ -55,7 +55,7 @@ const record = fc.record({
   model: fc.constantFrom('m1', 'm2'),
 });
 
-test('whatever comes in whatever order: the newest of each, and after a savepoint the same', () => {
+test('any records in any order leave the newest of each product, also after a savepoint', () => {
   fc.assert(
     fc.property(fc.array(record, { maxLength: 60 }), fc.nat(60), (records, cut) => {
       const truth = new Map<string, [string, string, number[]]>();
@@ -68,7 +68,7 @@ test('whatever comes in whatever order: the newest of each, and after a savepoin
       addTo(whole, records);
       assert.deepEqual(contents(whole), expected);
 
-      // Died after the savepoint, when some more had come already.
+      // A crash after the savepoint, when some more records had arrived.
       const first = created();
       addTo(first, records.slice(0, cut));
       const saved = first.save();
@@ -84,7 +84,7 @@ test('whatever comes in whatever order: the newest of each, and after a savepoin
   assert.deepEqual(readdirSync(folder), [], 'no spool is left');
 });
 
-test('products stand in the order of their bytes', () => {
+test('products are in byte order', () => {
   const capture = created();
   const ids = ['b', 'a', 'Z', 'ab', '\u{1f600}', '\ufffd', 'é', 'a\nb', '"'];
   addTo(
@@ -100,7 +100,7 @@ test('products stand in the order of their bytes', () => {
   capture.discard();
 });
 
-test('the place of a deleted or replaced vector is used again: the spool grows with what lives', () => {
+test('the place of a deleted or replaced vector is reused: the spool grows only with live vectors', () => {
   const capture = created();
   const vector = new Float32Array(1000).fill(1);
   for (let round = 0; round < 30; round++)
@@ -124,7 +124,7 @@ test('the place of a deleted or replaced vector is used again: the spool grows w
   capture.discard();
 });
 
-test('what cannot be read is counted, with the reason for the first; the others stay', () => {
+test('unreadable records are counted, with the reason for the first; the others stay', () => {
   const capture = created();
   const value = codec.encode('Embedding', { product_id: 'a', content_hash: 'h', model: 'm1', vector: Buffer.alloc(8) });
   const vector = (bytes: number, model = 'm1') =>
@@ -137,13 +137,13 @@ test('what cannot be read is counted, with the reason for the first; the others 
     ['', value, /key is empty/],
     ['x'.repeat(257), null, /257 bytes/],
     [Buffer.from([0xff]), value, /not UTF-8/],
-    ['b', value, /another one than its key/],
+    ['b', value, /differs from its key/],
     ['a', value.subarray(0, value.length - 3), /cut short/],
     ['a', Buffer.from('nonsense'), /framings/],
     ['a', vector(0), /0 bytes/],
     ['a', vector(6), /6 bytes/],
     ['a', vector(4097 * 4), /16388 bytes/],
-    ['a', vector(4, ''), /does not name its model/],
+    ['a', vector(4, ''), /does not name a model/],
   ];
   for (const [i, [key, bytes]] of wrong.entries()) {
     add(key, bytes);
@@ -159,7 +159,7 @@ test('what cannot be read is counted, with the reason for the first; the others 
   capture.discard();
 });
 
-test('too many products for the memory that is allowed: a sentence that says what to raise', () => {
+test('too many products for the allowed memory: the error says which setting to raise', () => {
   const capture = created(1_000_000);
   const many = Array.from({ length: 20_000 }, (_, i) => ({ id: `product-${i}`, vector: Float32Array.of(i) }));
   assert.throws(
@@ -169,7 +169,7 @@ test('too many products for the memory that is allowed: a sentence that says wha
   capture.discard();
 });
 
-test('a savepoint whose spool is gone, or other bytes, is refused', () => {
+test('a savepoint whose spool is gone, or with foreign bytes, is refused', () => {
   const capture = created();
   addTo(capture, [{ id: 'a', vector: Float32Array.of(1, 2) }]);
   const saved = capture.save();
@@ -192,7 +192,7 @@ test('a savepoint whose spool is gone, or other bytes, is refused', () => {
   );
 });
 
-test('what runs that never came back have left is removed after a day', async () => {
+test('leftovers of runs that never resumed are removed after a day', async () => {
   const left = join(folder, `${'0'.repeat(16)}.vectors`);
   const recent = join(folder, `${'1'.repeat(16)}.vectors`);
   await writeFile(left, 'x');

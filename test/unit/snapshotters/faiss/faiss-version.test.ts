@@ -42,7 +42,7 @@ const similarTo = (i: number, limit: number) =>
 
 for (const engine of ENGINES)
   describe(`engine ${engine}`, () => {
-    test('similar: the nearest others, never the product itself; null for one that is not there', () =>
+    test('similar: the nearest others, never the product itself; null for an unknown product', () =>
       opened(
         built.folder,
         async (version) => {
@@ -69,7 +69,7 @@ for (const engine of ENGINES)
           );
           assert.equal(first!.product_id, records[5]!.id);
           assert.ok(Math.abs(first!.score - 1) < 1e-5);
-          await assert.rejects(version.search(new Float32Array(16), 3), /nothing but zeros/);
+          await assert.rejects(version.search(new Float32Array(16), 3), /only zeros/);
           await assert.rejects(version.search(new Float32Array(7).fill(1), 3), /16 numbers/);
           await assert.rejects(version.search(new Float32Array(16).fill(Number.NaN), 3), (error) =>
             hasCode(error, 'invalid_data'),
@@ -80,7 +80,7 @@ for (const engine of ENGINES)
       ));
   });
 
-test('more than there are: all there are', () =>
+test('a limit above the number of products returns all of them', () =>
   opened(built.folder, async (version) => {
     assert.equal((await version.similar(records[0]!.id, 1000))!.length, 799);
     assert.equal((await version.search(records[0]!.vector!, 1000)).length, 800);
@@ -98,7 +98,7 @@ test('ten products, twins among them: never the product itself', async () => {
 });
 
 for (const kind of ['hnsw', 'ivf'] as const)
-  test(`${kind}: a product's vector is read out of the index`, { skip: withoutNative }, async () => {
+  test(`${kind}: a product's vector is read from the index`, { skip: withoutNative }, async () => {
     const { folder } = await shop.build(records, {
       engine: 'native',
       settings: { FAISS_INDEX: kind, FAISS_RECALL_MIN: '0.99' },
@@ -117,7 +117,7 @@ for (const kind of ['hnsw', 'ivf'] as const)
     );
   });
 
-test('killed: the caller is told once, then answered', () =>
+test('after a kill, the caller gets one error, then answers again', () =>
   opened(built.folder, async (version) => {
     const { pid } = version.index;
     const waiting = version.similar(records[0]!.id, 5);
@@ -133,7 +133,7 @@ test('killed: the caller is told once, then answered', () =>
     assert.notEqual(version.index.pid, pid);
   }));
 
-test('a folder that is not what its manifest says is refused', async () => {
+test('a folder that does not match its manifest is refused', async () => {
   const folder = join(shop.root, 'damaged');
   const refused = async (damage: () => Promise<void>, what: RegExp) => {
     await cp(built.folder, folder, { recursive: true });
@@ -154,10 +154,10 @@ test('a folder that is not what its manifest says is refused', async () => {
   await refused(changed, /index.faiss is damaged: its checksum is not that of its manifest/);
   await refused(() => appendFile(join(folder, 'ids.jsonl'), '"z"\n'), /ids.jsonl has \d+ bytes, its manifest says/);
   await refused(() => rm(join(folder, 'ids.jsonl')), /ids.jsonl cannot be opened/);
-  await refused(() => rm(manifest), /no version of the index/);
+  await refused(() => rm(manifest), /no readable version of the index/);
   await refused(
     async () => writeFile(manifest, (await readFile(manifest, 'utf8')).slice(5)),
-    /no version of the index/,
+    /no readable version of the index/,
   );
   const said = JSON.parse(await readFile(join(built.folder, 'manifest.json'), 'utf8')) as {
     counts: { products: number };

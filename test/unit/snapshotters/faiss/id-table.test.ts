@@ -1,4 +1,4 @@
-/** Ids by position and back, whatever they are made of; a damaged table is refused. */
+/** Ids to positions and back, whatever the ids contain; a damaged table is refused. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ test('every id is found at its position, and no other', async () => {
   );
 });
 
-test('ids that lie in memory already are taken as they are, in order and whole only', async () => {
+test('ids already in memory are used as they are, but only if complete and in order', async () => {
   const bytes = Buffer.from('abbé');
   const table = await IdTable.of(bytes, Uint32Array.of(1, 5), 'here');
   assert.deepEqual([table.idAt(0), table.idAt(1), table.positionOf('bbé'), table.positionOf('b')], ['a', 'bbé', 1, -1]);
@@ -60,7 +60,7 @@ test('ids that lie in memory already are taken as they are, in order and whole o
     );
 });
 
-test('a damaged table is refused with what is wrong', async () => {
+test('a damaged table is refused with the reason', async () => {
   const refused = async (text: string, count: number, what: RegExp) => {
     await writeFile(path, text);
     await assert.rejects(
@@ -73,6 +73,6 @@ test('a damaged table is refused with what is wrong', async () => {
   await refused('"a"\n"b"', 2, /does not end/);
   await refused('"b"\n"a"\n', 2, /line 1 is not in order/);
   await refused('"a"\n"a"\n', 2, /line 1 is not in order/);
-  await refused('"a"\nb\n', 2, /no JSON string/);
-  await refused('"a\\q"\n', 1, /no JSON string/);
+  await refused('"a"\nb\n', 2, /not a JSON string/);
+  await refused('"a\\q"\n', 1, /not a JSON string/);
 });

@@ -1,4 +1,4 @@
-/** From records to a version that passes or fails, in every state that the topic may be in. */
+/** From records to a version that passes or fails, in every possible state of the topic. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -71,14 +71,14 @@ test('the same records give the same bytes, in whatever order they came', async 
   assert.deepEqual(await bytesOf(records), await bytesOf([...records].reverse()));
 });
 
-test('nothing in the topic: a sentence that says what to do', async () => {
+test('an empty topic: the error says what to do', async () => {
   const nothing = (error: Error) =>
     hasCode(error, 'invalid_data') && /holds no vectors.*nothing to index/.test(error.message);
   await assert.rejects(shop.build([]), nothing);
   await assert.rejects(shop.build(products(5).map(({ id }) => ({ id, vector: null }))), nothing);
 });
 
-test('99 % deleted: a small index, which does not replace the large one unless that is meant', async () => {
+test('99 % deleted: a small index, which replaces the large one only if that is intended', async () => {
   const records = products(1_000);
   const large = await shop.build(records);
   const gone = [...records, ...records.slice(0, 990).map(({ id }) => ({ id, vector: null }))];
@@ -93,37 +93,37 @@ test('99 % deleted: a small index, which does not replace the large one unless t
   assert.equal((await idsOf(meant.folder)).length, 10);
 });
 
-test('products without text have no vector: they are not in the index, and nobody misses them', async () => {
+test('products without text have no vector: they are not in the index, and are not reported as missing', async () => {
   const records = products(20).map(({ id, vector }, i) => ({ id, vector: i % 5 === 0 ? null : vector }));
   const { report, folder } = await shop.build(records);
   assert.deepEqual(failedChecks(report), []);
   assert.equal((await idsOf(folder)).includes('p00005'), false);
 });
 
-test('mixed models: that of most products, the others left out and told', async () => {
+test('I30: mixed models: the model of most products is indexed, the others are left out and reported', async () => {
   const records = products(300).map((record, i) => ({ ...record, model: i % 3 === 0 ? 'old' : 'new' }));
   const built = await shop.build(records);
   assert.deepEqual(failedChecks(built.report), []);
   assert.equal(built.report.settings['model'], 'new');
   assert.deepEqual([built.report.counts['products'], built.report.counts['other_models']], [200, 100]);
-  assert.match(summaryOf(built), /WARNING: 100 products left out, embedded by another model: old \(100\)/);
+  assert.match(summaryOf(built), /WARNING: 100 products left out because embedded by another model: old \(100\)/);
   const many = products(300).map((record, i) => ({ ...record, model: `model-${i % 3}` }));
   assert.deepEqual(failedChecks((await shop.build(many)).report), ['models']);
 });
 
-test('NaN, infinity and zeros: left out and told; too many of them fail', async () => {
+test('NaN, infinity and zeros are left out and reported; too many of them fail', async () => {
   const broken = (value: number) => new Float32Array(16).fill(value);
   const records = products(1_000);
   const few = await shop.build([...records, { id: 'x1', vector: broken(Number.NaN) }, { id: 'x2', vector: broken(0) }]);
   assert.deepEqual(failedChecks(few.report), []);
   assert.equal(few.report.counts['unusable_vectors'], 2);
-  assert.match(summaryOf(few), /2 vectors left out: 2 with NaN, infinity or nothing but zeros \(the first: x1\)/);
+  assert.match(summaryOf(few), /2 vectors left out: 2 with NaN, infinity or only zeros \(the first: x1\)/);
   const many = Array.from({ length: 20 }, (_, i) => ({ id: `x${i}`, vector: broken(Number.POSITIVE_INFINITY) }));
   assert.deepEqual(failedChecks((await shop.build([...records, ...many])).report), ['vectors']);
   await assert.rejects(shop.build(many), /None of 20 vectors of m1 can be used/);
 });
 
-test('a wrong dimension: left out and told; too many of them fail', async () => {
+test('vectors of a wrong dimension are left out and reported; too many of them fail', async () => {
   const wrong = Array.from({ length: 30 }, (_, i) => ({ id: `x${i}`, vector: new Float32Array(5).fill(1) }));
   const few = await shop.build([...products(1_000), wrong[0]!]);
   assert.deepEqual(failedChecks(few.report), []);
@@ -131,7 +131,7 @@ test('a wrong dimension: left out and told; too many of them fail', async () => 
   assert.deepEqual(failedChecks((await shop.build([...products(1_000), ...wrong])).report), ['vectors']);
 });
 
-test('another dimension than the last version of the same model fails; of another model it passes', async () => {
+test('a dimension other than the last version of the same model had fails; with another model it passes', async () => {
   const before = await shop.build(products(100));
   const other = products(100, { dimension: 8 });
   assert.deepEqual(failedChecks((await shop.build(other, { previous: before })).report), ['dimension']);
@@ -139,7 +139,7 @@ test('another dimension than the last version of the same model fails; of anothe
   assert.deepEqual(failedChecks((await shop.build(renamed, { previous: before })).report), []);
 });
 
-test('vectors of another length than 1 are brought to it', async () => {
+test('vectors of a length other than 1 are scaled to it', async () => {
   const records = products(50).map(({ id, vector }) => ({ id, vector: vector!.map((value) => value * 3) }));
   const { report } = await shop.build(records);
   assert.deepEqual(failedChecks(report), []);
@@ -153,7 +153,7 @@ test('without the native module a kind that needs it is refused before anything 
 });
 
 for (const kind of ['hnsw', 'ivf'] as const)
-  test(`${kind}: built, measured, and no flat file left`, { skip: withoutNative }, async () => {
+  test(`${kind}: built and measured, with no flat file left`, { skip: withoutNative }, async () => {
     const built = await shop.build(products(2_000), { engine: 'native', settings: { FAISS_INDEX: kind } });
     const { report, folder, phases } = built;
     assert.deepEqual(failedChecks(report), []);
@@ -174,7 +174,7 @@ for (const kind of ['hnsw', 'ivf'] as const)
     }
   });
 
-test('below the recall that is asked for: wider and wider, or failed where the breadth is given', {
+test('below the required recall, the breadth is doubled, or the check fails if the breadth is given', {
   skip: withoutNative,
 }, async () => {
   const options = { engine: 'native', settings: { FAISS_INDEX: 'ivf', FAISS_RECALL_MIN: '1' } } as const;

@@ -1,4 +1,4 @@
-/** The snapshotter from records to files, in memory but for the folder. */
+/** The snapshotter from records to files, in memory except for the folder. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ export async function build(counts: readonly TermCounts[], options: BuildOptions
   }
 }
 
-/** A build as the version that is current; `change` may damage its file. The folder is removed after `use`. */
+/** A build as the current version; `change` may damage its file. The folder is removed after `use`. */
 export async function withPrevious<T>(
   { report, text }: BuiltFiles,
   use: (previous: NonNullable<BuildContext['previous']>, path: string) => Promise<T>,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { fnv1a, SHARDS, shardOf } from '../../../../processors/corpus/shards.js';
 import { candidatesMax, candidatesPerShard } from '../../../../snapshotters/stopwords/candidates.js';
 
-test('the bound is the smallest whose Poisson tail is small enough, and is what its comment says', () => {
+test('the bound is the smallest whose Poisson tail is small enough, and has the value its comment gives', () => {
   assert.deepEqual([1, 3_000, 20_000].map(candidatesMax), [12_000, 12_000, 80_000]);
   const bound = candidatesPerShard(12_000);
   assert.ok(SHARDS * poissonTail(12_000 / SHARDS, bound) <= 1e-6);
@@ -12,7 +12,7 @@ test('the bound is the smallest whose Poisson tail is small enough, and is what 
   assert.equal(bound * SHARDS, 23_296);
 });
 
-test('it rises with the candidates, and works for the most that the settings allow', () => {
+test('it rises with the candidates, and works up to the maximum that the settings allow', () => {
   let former = 0;
   for (const words of [3_000, 3_500, 10_000, 20_000]) {
     const bound = candidatesPerShard(candidatesMax(words));
@@ -30,7 +30,7 @@ test('terms hashed as the corpus hashes them stay below it', () => {
   assert.ok(Math.max(...perShard) <= candidatesPerShard(12_000), String(Math.max(...perShard)));
 });
 
-/** P(Poisson(mean) > k), the tail added up by itself. */
+/** P(Poisson(mean) > k), the tail summed directly. */
 function poissonTail(mean: number, k: number): number {
   let probability = Math.exp(-mean);
   let tail = 0;

@@ -1,4 +1,4 @@
-/** What is let through and what is not: a normal day, and the ways in which a corpus breaks. */
+/** What passes and what fails: a normal day, and the ways in which a corpus breaks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadSettings } from '../../../../assembly/settings.js';
@@ -20,7 +20,7 @@ const before = build([
   syntheticCorpus({ ...GERMAN, language: 'nl', documents: 60, accent: 'y' }),
 ]);
 
-/** The build of these languages, and of the ones above in their place, against the one above. */
+/** The checks of a build of these languages, replacing those above, against a build of the ones above. */
 async function checksAfter(changed: readonly TermCounts[], given: Record<string, string> = {}): Promise<Check[]> {
   const names = new Set(changed.map(({ language }) => language));
   const rest: CorpusShape[] = [GERMAN, { ...GERMAN, language: 'en', accent: 'x' }];
@@ -35,18 +35,18 @@ function failed(checks: readonly Check[]): string[] {
   return checks.filter(({ passed }) => !passed).map(({ name }) => name);
 }
 
-test('a normal day passes: other documents of the same kind, a tenth fewer, a third more, a small language gone', async () => {
+test('a normal day passes: different documents of the same kind, a tenth fewer, a third more, a small language gone', async () => {
   for (const documents of [2_700, 3_000, 4_000])
     assert.deepEqual(failed(await checksAfter([syntheticCorpus({ ...GERMAN, documents, seed: 9 })])), []);
 });
 
-test('a corpus that is being loaded passes: five times the documents, new sources', async () => {
+test('a corpus being loaded passes: five times the documents, new sources', async () => {
   const grown = syntheticCorpus({ ...GERMAN, documents: 15_000, sources: [...SOURCES, 'mail', 'wire'] });
   assert.deepEqual(failed(await checksAfter([grown])), []);
 });
 
-test('half the sources lost', async () => {
-  // Their documents are gone with them; or as many have come elsewhere.
+test('losing half the sources fails', async () => {
+  // Their documents are lost with them; or as many arrived from other sources.
   const half = syntheticCorpus({ ...GERMAN, documents: 1_500, sources: SOURCES.slice(0, 3) });
   const checks = await checksAfter([half]);
   assert.ok(failed(checks).includes('documents') && failed(checks).includes('sources'), failed(checks).join());
@@ -59,12 +59,12 @@ test('half the sources lost', async () => {
   assert.ok(failed(await checksAfter([elsewhere])).includes('sources'));
 });
 
-test("one language replaced by another's words", async () => {
+test("replacing one language with another's words fails", async () => {
   const checks = await checksAfter([syntheticCorpus({ ...GERMAN, accent: 'x' })]);
   assert.deepEqual(failed(checks), ['distribution']);
   assert.match(
     sentenceOf(checks, 'distribution'),
-    /de \(stability index .*; 0 % of the surest words kept, at least 70 %\)/,
+    /de \(stability index .*; 0 % of the top words kept, at least 70 %\)/,
   );
 });
 
@@ -78,14 +78,14 @@ test('99 % deleted', async () => {
   assert.ok(failed(checks).includes('documents'));
 });
 
-test('what is meant is let through, and is still said', async () => {
+test('an intended change passes, and is still reported', async () => {
   const half = syntheticCorpus({ ...GERMAN, documents: 1_500, sources: SOURCES.slice(0, 3) });
   const checks = await checksAfter([half], { STOPWORDS_CHANGE_ALLOWED: 'true' });
   assert.deepEqual(failed(checks), []);
   assert.match(sentenceOf(checks, 'documents'), /STOPWORDS_CHANGE_ALLOWED lets it pass\.$/);
 });
 
-test('all confidences equal', async () => {
+test('equal confidences fail', async () => {
   const { lines } = await before;
   const german = wordsOf(await before, 'de');
   const flat = german.map((word) => ({ ...word, confidence: 0.5 }));
@@ -97,7 +97,7 @@ test('all confidences equal', async () => {
   assert.ok(lines.length > 0);
 });
 
-test('figures that cannot be, and lists that are too short or too long', async () => {
+test('impossible figures, and lists that are too short or too long, fail', async () => {
   const german = wordsOf(await before, 'de');
   for (const wrong of [
     { confidence: 1.1 },
@@ -117,17 +117,17 @@ test('figures that cannot be, and lists that are too short or too long', async (
   const bounded = { ...settings, STOPWORDS_WORDS_MAX: 20 };
   const checks = checkLists([checkedList('de', 3_000, german)], bounded);
   assert.deepEqual(failed(checks), ['count']);
-  assert.match(sentenceOf(checks, 'count'), /^A list has 10 to 20 words, but de \([\d,]+\)/);
+  assert.match(sentenceOf(checks, 'count'), /^A list must have 10 to 20 words, but de \([\d,]+\)/);
 });
 
-test('records that could not be read', () => {
+test('unreadable records fail', () => {
   const check = checkRecords({ count: 2, first: '"de/7": the value is cut short' });
   assert.equal(check.passed, false);
   assert.match(check.sentence, /^2 records of terms could not be read \(the first: "de\/7": the value is cut short\)/);
   assert.equal(checkRecords({ count: 0, first: null }).passed, true);
 });
 
-test('a language that is lost matters if it was settled, or if nobody knows', () => {
+test('a lost language matters if it was settled, or if that is unknown', () => {
   const lost = (documents: number | null) =>
     checkChanges(
       [],
@@ -135,13 +135,13 @@ test('a language that is lost matters if it was settled, or if nobody knows', ()
       settings,
     );
   assert.deepEqual(failed(lost(499)), []);
-  assert.match(sentenceOf(lost(499), 'languages'), /^Lost, but none that was settled: de\.$/);
+  assert.match(sentenceOf(lost(499), 'languages'), /^Lost, but none of them settled: de\.$/);
   assert.deepEqual(failed(lost(500)), ['languages']);
-  assert.match(sentenceOf(lost(500), 'languages'), /^Lost languages, de \(500 documents then\)/);
+  assert.match(sentenceOf(lost(500), 'languages'), /^Lost languages, de \(500 documents before\)/);
   assert.deepEqual(failed(lost(null)), ['languages']);
 });
 
-test('the stability index is that of the books', () => {
+test('the stability index matches the published formula', () => {
   assert.equal(stabilityIndex([5, 5], [5, 5]), 0);
   // Shares 0.25/0.75 against 0.75/0.25 with half a word added to each: 2·0.5·ln 3.
   assert.ok(Math.abs(stabilityIndex([12, 37], [37, 12]) - 0.5 * 2 * Math.log(37.5 / 12.5)) < 1e-12);

@@ -36,7 +36,7 @@ const corpus = fc.integer({ min: 1, max: 6 }).chain((width) =>
   }),
 );
 
-test('a confidence lies within 0 and 1 and has six decimals, whatever the counts', () => {
+test('a confidence is between 0 and 1 and has six decimals, whatever the counts', () => {
   fc.assert(
     fc.property(corpus, ({ rows, totals }) => {
       for (const confidence of confidences(termsOf(rows, totals))) {
@@ -48,7 +48,7 @@ test('a confidence lies within 0 and 1 and has six decimals, whatever the counts
   );
 });
 
-test('neither the order of the sources nor that of the terms changes a bit', () => {
+test('I27: neither the order of the sources nor that of the terms changes a single bit', () => {
   fc.assert(
     fc.property(corpus, fc.infiniteStream(fc.nat()), ({ rows, totals }, numbers) => {
       const terms = termsOf(rows, totals);
@@ -71,7 +71,7 @@ test('neither the order of the sources nor that of the terms changes a bit', () 
   );
 });
 
-test('of two words spread alike and as long, the more frequent one is surer', () => {
+test('of two words of equal spread and length, the more frequent one has the higher confidence', () => {
   const spread = fc.array(fc.integer({ min: 0, max: 100 }), { minLength: 1, maxLength: 6 });
   fc.assert(
     fc.property(spread, fc.integer({ min: 2, max: 10 }), (documents, factor) => {
@@ -85,13 +85,13 @@ test('of two words spread alike and as long, the more frequent one is surer', ()
   );
 });
 
-test('of two words as frequent and as long, the one that is spread better is surer', () => {
+test('of two words of equal frequency and length, the more evenly spread one has the higher confidence', () => {
   const width = fc.integer({ min: 2, max: 6 });
   fc.assert(
     fc.property(width, fc.integer({ min: 1, max: 100 }), (sources, each) => {
       const even = new Array<number>(sources).fill(each);
       const heaped = even.map((_, source) => (source === 0 ? each * sources : 0));
-      // Sources of one size: what one word leaves, the filler takes.
+      // Sources of equal size: the filler takes the documents that a word leaves.
       const filler = { term: 'filler', documents: heaped.map((count) => 700 - count) };
       const found = confidenceOf(
         [{ term: 'even', documents: even }, { term: 'heap', documents: heaped }, filler],
@@ -103,7 +103,7 @@ test('of two words as frequent and as long, the one that is spread better is sur
   );
 });
 
-test('of two words in the same documents the shorter one is surer; length is counted in characters', () => {
+test('of two words in the same documents, the shorter one has the higher confidence; length is counted in characters', () => {
   const documents = [50, 50];
   const rows = ['a', 'abc', '𝒳𝒴𝒵', 'abcdefgh'].map((term) => ({ term, documents }));
   const found = confidenceOf(rows, [100, 100]);
@@ -112,7 +112,7 @@ test('of two words in the same documents the shorter one is surer; length is cou
   assert.ok(found.get('abc')! > found.get('abcdefgh')!);
 });
 
-test('a source of a few documents has little to say', () => {
+test('a source of a few documents has little influence', () => {
   const here = { term: 'und', documents: [900, 0] };
   const gap = (documents: number) => {
     const there = { term: 'der', documents: [900, documents] };
@@ -124,7 +124,7 @@ test('a source of a few documents has little to say', () => {
   assert.ok(gap(900) > 5 * gap(3), `${gap(900)} for absence from 900 documents, ${gap(3)} for absence from 3`);
 });
 
-test('one source, words of one document, no documents, no terms', () => {
+test('works with one source, words of one document, no documents, no terms', () => {
   const one = confidenceOf(
     [
       { term: 'the', documents: [90] },
@@ -139,7 +139,7 @@ test('one source, words of one document, no documents, no terms', () => {
   assert.deepEqual([...confidences(termsOf([], [10]))], []);
 });
 
-test('idf is the smoothed one of scikit-learn; document frequency adds up the sources', () => {
+test('idf is the smoothed idf of scikit-learn; document frequency sums over the sources', () => {
   assert.equal(inverseDocumentFrequency(9, 9), 1);
   assert.equal(inverseDocumentFrequency(99, 9), Number((Math.log(10) + 1).toFixed(6)));
   assert.equal(documentFrequency(Float64Array.from([1, 2, 3, 4]), 2, 1), 7);

@@ -9,7 +9,7 @@ function record(shard: number, sources: string[], terms: Record<string, number[]
   return { language: 'de', shard, as_of: 0, sources, totals, terms: rows, omitted: 0, omitted_documents_max: 0 };
 }
 
-test('shards may name their sources in any order; the most frequent terms stay, equal ones by name', () => {
+test('shards may name their sources in any order; the most frequent terms stay, ties by name', () => {
   const found = languageCandidates(
     [record(0, ['a', 'b'], { und: [5, 4], ab: [1, 0] }, [10, 20]), record(3, ['b', 'a'], { der: [7, 2], aa: [0, 1] })],
     3,
@@ -31,7 +31,7 @@ test('without totals there are no documents', () => {
   assert.equal(languageCandidates([record(1, ['a'], { und: [12] })], 10).count, 0);
 });
 
-test('sources that a shard puts together are put together everywhere', () => {
+test('sources that one shard merges are merged everywhere', () => {
   const many = Array.from({ length: SOURCES_MAX - 1 }, (_, n) => `s${String(n).padStart(2, '0')}`);
   const others = many.with(0, 'zz');
   const ones = (count: number) => new Array<number>(SOURCES_MAX).fill(count);
@@ -43,7 +43,7 @@ test('sources that a shard puts together are put together everywhere', () => {
     ],
     10,
   );
-  // s00 is named here and folded there, zz the other way round: both are part of the last column.
+  // s00 is named here and merged there, zz the other way round: both are part of the last column.
   assert.deepEqual(found.sources, [OTHER_SOURCE, ...many.slice(1)]);
   assert.equal(found.count, 4 * SOURCES_MAX);
   const row = (term: string) =>

@@ -1,13 +1,14 @@
 /**
- * The lists against those of stopwords-iso, on the one real text that needs no network: the Universal Declaration, some
- * 1,300 words a language. `npm run bench -- stopwords` measures on much more; this would notice a formula that broke.
+ * Compares the lists with those of stopwords-iso, on the only real text that needs no network: the Universal
+ * Declaration, about 1,300 words per language. `npm run bench -- stopwords` measures on much more text; this detects a
+ * broken formula.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { countsOf, evaluate } from '../../../bench/stopwords/evaluation.js';
 import { law } from '../../../bench/stopwords/kinds.js';
 
-/** Two words in fifty below what is reached today. */
+/** Two words in fifty below the current results. */
 const FLOORS: Readonly<Record<string, number>> = {
   de: 0.9,
   en: 0.82,

@@ -16,7 +16,7 @@ const ENGLISH: CorpusShape = { language: 'en', documents: 600, sources: SOURCES,
 const german = syntheticCorpus(GERMAN);
 const english = syntheticCorpus(ENGLISH);
 
-test('function words come before words of the matter; lines are in order and are words to whoever publishes them', async () => {
+test('function words rank above subject words; lines are in order and can be read by the publisher', async () => {
   const { lines, text, report } = await build([english, german]);
   const top = lines.filter(({ language }) => language === 'de').slice(0, 40);
   assert.ok(
@@ -37,7 +37,7 @@ test('function words come before words of the matter; lines are in order and are
   }
 });
 
-test('the same records give the same bytes and the same report, in whatever order their languages come', async () => {
+test('I27: the same records give the same bytes and the same report, whatever the order of their languages', async () => {
   const first = await build([german, english]);
   const second = await build([english, german]);
   assert.equal(first.text, second.text);
@@ -46,7 +46,7 @@ test('the same records give the same bytes and the same report, in whatever orde
   assert.deepEqual(told, again);
 });
 
-test('counts, figures, result and summary say what was made of what', async () => {
+test('counts, figures, result and summary describe the build', async () => {
   const small = syntheticCorpus({ ...GERMAN, language: 'nl', documents: 20 });
   const unknown = syntheticCorpus({ ...GERMAN, language: 'und', documents: 1_234 });
   const { report, lines, progress } = await build([german, english, small, unknown]);
@@ -73,9 +73,9 @@ test('counts, figures, result and summary say what was made of what', async () =
   assert.match(summary[2]!, /^Candidates: \d,\d{3} words across 2 languages\.$/);
   assert.equal(
     summary[3],
-    'Left out: nl (20 documents: 50 are asked for), und (1,234 documents: their language is not known).',
+    'Left out: nl (20 documents: 50 are required), und (1,234 documents: their language is not known).',
   );
-  assert.equal(summary[4], 'There is no version to compare with: every word is new.');
+  assert.equal(summary[4], 'There is no previous version: every word is new.');
   assert.equal(summary[5], `To be published: ${thousands(lines.length)} words in 2 languages.`);
   assert.deepEqual(progress[0], ['build', 0, 4]);
   assert.deepEqual(progress.at(-1), ['build', 4, 4]);
@@ -91,7 +91,7 @@ test('the settings bound the list', async () => {
   assert.ok(report.checks.every(({ passed }) => passed));
 });
 
-test('an empty topic, and languages too small, are invalid data with a sentence, and no file is published', async () => {
+test('an empty topic, and too small languages, are invalid data with an explanation, and no file is published', async () => {
   await assert.rejects(build([]), (error) => {
     assert.ok(hasCode(error, 'invalid_data'));
     assert.match(messageOf(error), /holds no documents.*Send documents.*current version stays/s);
@@ -100,12 +100,12 @@ test('an empty topic, and languages too small, are invalid data with a sentence,
   const small = syntheticCorpus({ ...GERMAN, documents: 49 });
   await assert.rejects(build([small]), (error) => {
     assert.ok(hasCode(error, 'invalid_data'));
-    assert.match(messageOf(error), /largest is de with 49 documents: 50 are asked for/);
+    assert.match(messageOf(error), /largest is de with 49 documents: 50 are required/);
     return true;
   });
 });
 
-test('of more than 500 languages the smallest are left out, and that is said', async () => {
+test('of more than 500 languages the smallest are left out, and this is reported', async () => {
   const many = Array.from({ length: 501 }, (_, n) => {
     const language = new TermCounts(String.fromCharCode(97 + Math.floor(n / 26), 97 + (n % 26), 120));
     for (let document = 0; document <= n % 7; document++) language.addTerms('', new Set(['w']));
@@ -113,13 +113,13 @@ test('of more than 500 languages the smallest are left out, and that is said', a
   });
   const { report } = await build([...many, german]);
   assert.deepEqual([report.counts['languages'], report.counts['languages_left_out']], [1, 501]);
-  // Sums over all, also over the two that went: n % 7 + 1 documents each.
+  // Sums over all, including the two that were dropped: n % 7 + 1 documents each.
   assert.equal(report.counts['documents'], 800 + many.reduce((sum, { documents }) => sum + documents, 0));
   assert.match(report.summary[0]!, /of 502 languages\.$/);
-  assert.match(report.summary[3]!, /^Left out: aax \(1 document: 50 are asked for\), .* and 481 more\.$/);
+  assert.match(report.summary[3]!, /^Left out: aax \(1 document: 50 are required\), .* and 481 more\.$/);
 });
 
-test('one giant document among copies of nothing makes no list of its words', async () => {
+test('one giant document among empty copies does not turn its words into a list', async () => {
   const giant = new TermCounts('de');
   giant.addTerms('', new Set(Array.from({ length: 100_000 }, (_, n) => `w${n.toString(36)}`)));
   await assert.rejects(build([giant]), (error) => hasCode(error, 'invalid_data'));
@@ -133,12 +133,12 @@ test('one giant document among copies of nothing makes no list of its words', as
   );
 });
 
-test('documents without a source make a list too', async () => {
+test('documents without a source also give a list', async () => {
   const { lines } = await build([syntheticCorpus({ ...GERMAN, sources: [''] })]);
   assert.ok(lines.slice(0, 20).filter(({ word }) => word.startsWith('f')).length >= 18);
 });
 
-test('the last version is compared with: what came, what went, what moved', async () => {
+test('the build is compared with the last version: words added, removed, changed', async () => {
   const before = await build([german, english]);
   await withPrevious(before, async (previous) => {
     const more = syntheticCorpus({ ...GERMAN, documents: 1_000 });
@@ -149,14 +149,14 @@ test('the last version is compared with: what came, what went, what moved', asyn
     });
     const { summary, checks } = report;
     assert.match(
-      summary.find((line) => line.startsWith('Against'))!,
-      /^Against version 3: [\d,]+ words added, [\d,]+ removed, [\d,]+ changed by 0\.01 or more\.$/,
+      summary.find((line) => line.startsWith('Compared with'))!,
+      /^Compared with version 3: [\d,]+ words added, [\d,]+ removed, [\d,]+ changed by 0\.01 or more\.$/,
     );
     assert.ok(
       summary.some((line) => /^ {2}fr: [\d,]+ added, 0 removed, 0 changed; most: \S+ none → 0\.\d\d/.test(line)),
     );
     assert.ok(summary.some((line) => /^ {2}de: [\d,]+ added, [\d,]+ removed, [\d,]+ changed; most: /.test(line)));
-    assert.ok(summary.includes('  languages that are no longer there: en'));
+    assert.ok(summary.includes('  languages no longer present: en'));
     assert.deepEqual(
       checks.map(({ name }) => name),
       ['records', 'count', 'range', 'variety', 'documents', 'sources', 'distribution', 'languages'],
@@ -164,19 +164,19 @@ test('the last version is compared with: what came, what went, what moved', asyn
   });
   await withPrevious(before, async (previous) => {
     const { report } = await build([german, english], { previous });
-    assert.ok(report.summary.includes('Against version 3: 0 words added, 0 removed, 0 changed by 0.01 or more.'));
+    assert.ok(report.summary.includes('Compared with version 3: 0 words added, 0 removed, 0 changed by 0.01 or more.'));
     assert.ok(report.checks.every(({ passed }) => passed));
   });
 });
 
-test('a last version that is missing or damaged is said, and is no obstacle', async () => {
+test('a missing or damaged last version is reported, and is no obstacle', async () => {
   const before = await build([german, english]);
   const second = before.text.indexOf('\n') + 1;
   const damages: [what: RegExp, damage: (path: string) => Promise<void>][] = [
     [/ENOENT/, (path) => rm(path)],
-    [/has \d+ bytes, its manifest says \d+/, (path) => writeFile(path, before.text.slice(0, 500))],
+    [/has \d+ bytes, but its manifest says \d+/, (path) => writeFile(path, before.text.slice(0, 500))],
     [
-      /line 2 is no stopword/,
+      /line 2 is not a stopword/,
       (path) => writeFile(path, `${before.text.slice(0, second)}#${before.text.slice(second + 1)}`),
     ],
   ];
@@ -184,7 +184,7 @@ test('a last version that is missing or damaged is said, and is no obstacle', as
     await withPrevious(before, async (previous, path) => {
       await damage(path);
       const { report, text } = await build([german, english], { previous });
-      const line = report.summary.find((one) => one.startsWith('Version 3 cannot be compared with'));
+      const line = report.summary.find((one) => one.startsWith('Version 3 cannot be compared'));
       assert.match(line ?? '', what);
       assert.equal(text, before.text);
       assert.deepEqual(

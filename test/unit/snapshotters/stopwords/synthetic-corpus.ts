@@ -1,4 +1,4 @@
-/** A small corpus out of nothing: function words in every source, words of the matter in one, rare words everywhere. */
+/** A small synthetic corpus: function words in every source, subject words in one, rare words everywhere. */
 import { Random, Zipf } from '../../../support/random.js';
 import { TermCounts } from '../../../support/term-records.js';
 
@@ -12,7 +12,7 @@ export interface CorpusShape {
   readonly documents: number;
   readonly sources: readonly string[];
   readonly seed: number;
-  /** Begins every word, so that two languages share none. */
+  /** Prefix of every word, so that two languages share none. */
   readonly accent?: string;
 }
 

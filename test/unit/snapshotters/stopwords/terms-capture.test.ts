@@ -46,7 +46,7 @@ function stateOf(capture: TermsCapture): unknown {
   return { languages, dropped: [...capture.dropped], refused: capture.refused, bytes: capture.bytes };
 }
 
-/** Without the classes of the decoder. */
+/** Drops the decoder's classes. */
 function plain(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }
@@ -70,7 +70,7 @@ test('the most frequent terms of a shard are kept, with its totals', () => {
   assert.equal(capture.records, 2);
 });
 
-test('a later record replaces, a null takes away, a language without records is none', () => {
+test('a later record replaces, a null removes, a language without records does not exist', () => {
   const capture = captureOf([shard('de', 0, [9]), shard('de', 1, [3]), shard('de', 0, [4, 2])]);
   assert.deepEqual(
     capture.shards('de')[0]!.terms.map(({ documents }) => documents[0]),
@@ -87,7 +87,7 @@ test('a later record replaces, a null takes away, a language without records is 
   assert.equal(capture.bytes, 0);
 });
 
-test('records in order of any writes: the capture is that of the last of each key, and save and restore keep it', () => {
+test('I27: in any order of writes, the capture holds the last record of each key, and save and restore keep it', () => {
   const write = fc.record({
     language: fc.constantFrom('de', 'en', 'fra'),
     number: fc.integer({ min: 0, max: 3 }),
@@ -124,7 +124,7 @@ test('records in order of any writes: the capture is that of the last of each ke
   );
 });
 
-test('of too many languages those with the fewest documents go, and stay away', () => {
+test('with too many languages, those with the fewest documents are dropped, and stay dropped', () => {
   const capture = captureOf(
     [
       ...['aa', 'bb', 'cc'].map((language, n) => shard(language, 0, [5], [100 * (n + 1), 0])),
@@ -137,7 +137,7 @@ test('of too many languages those with the fewest documents go, and stay away', 
   assert.deepEqual([...capture.dropped], [['aa', 100]]);
 });
 
-test('memory is bounded: past it the smallest language goes, the last one never', () => {
+test('I27: memory is bounded: past the limit the smallest language is dropped, but never the last one', () => {
   const records = Array.from({ length: 8 }, (_, n) =>
     shard(`a${String.fromCharCode(97 + n)}`, 0, [9, 8, 7], [100 + n, 0]),
   );
@@ -148,19 +148,19 @@ test('memory is bounded: past it the smallest language goes, the last one never'
   assert.deepEqual(captureOf(records, { bytes: 1 }).languages, ['ah']);
 });
 
-test('what is no record of terms is counted and told, not captured', () => {
+test('invalid records of terms are counted and reported, not captured', () => {
   const good = shard('de', 0, [3]);
   const value = codec.encode('Terms', good);
   const cases: [key: string | null, value: Buffer | null, about: RegExp][] = [
-    [null, value, /no language\/shard/],
-    ['de', value, /no language\/shard/],
-    ['DE/0', value, /no language\/shard/],
-    ['de/256', value, /no language\/shard/],
-    ['de/1', value, /that of de\/0/],
-    ['en/0', value, /that of de\/0/],
+    [null, value, /not language\/shard/],
+    ['de', value, /not language\/shard/],
+    ['DE/0', value, /not language\/shard/],
+    ['de/256', value, /not language\/shard/],
+    ['de/1', value, /belongs to de\/0/],
+    ['en/0', value, /belongs to de\/0/],
     ['de/0', Buffer.from('hello'), /framing/],
     ['de/0', value.subarray(0, 14), /cut short/],
-    ['de/0', codec.encode('Terms', shard('de', 0, [3, 4])), /not in order/],
+    ['de/0', codec.encode('Terms', shard('de', 0, [3, 4])), /not ordered/],
   ];
   for (const [key, bytes, about] of cases) {
     const capture = new TermsCapture(codec, BOUNDS);
@@ -174,7 +174,7 @@ test('what is no record of terms is counted and told, not captured', () => {
   }
 });
 
-test('bytes that no capture saved are refused', () => {
+test('bytes that were not saved by a capture are refused', () => {
   const saved = captureOf([shard('de', 0, [3])]).save();
   for (const bytes of [Buffer.alloc(0), Buffer.from('something else'), saved.subarray(0, -1), saved.subarray(0, 10)])
     assert.throws(

@@ -1,4 +1,4 @@
-/** The slower output: at most one record per user and interval, nobody forgotten, through commits that fail. */
+/** The slower output: at most one record per user and interval, and no user lost, even when commits fail. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -7,14 +7,14 @@ import { SavedColumns } from '../../../../../runtime/tasks/state/saved-columns.j
 
 const INTERVAL_MS = 100;
 
-test('a user who waits because a day left, and then changes, holds the marker back like any other', () => {
+test('a user who waits because a day left, and then changes, holds back the marker like any other', () => {
   const slow = new SlowOutput(INTERVAL_MS);
   slow.swept(7);
   assert.equal(slow.oldestDue(50), 50);
   slow.changed(7, 40);
   assert.equal(slow.oldestDue(50), 40);
   assert.deepEqual(slow.take(1_000), [7], 'once');
-  assert.equal(slow.oldestDue(50), 50, 'what this commit writes does not wait any more');
+  assert.equal(slow.oldestDue(50), 50, 'users written by this commit no longer wait');
   slow.committed(1_000);
   assert.ok(!slow.isSweeping);
   assert.ok(!slow.isDue(10_000));
@@ -38,7 +38,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('commit', 'commit', 'lose', 'restore'), ms: fc.nat(150) }) },
 );
 
-test('whoever waits is written within the interval and not before, through lost commits and restores', () => {
+test('a waiting user is written within the interval and not before, despite lost commits and restores', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
       let slow = new SlowOutput(INTERVAL_MS);
@@ -65,7 +65,7 @@ test('whoever waits is written within the interval and not before, through lost 
         now += next.ms;
         const ready = [...waiting.keys()].filter((user) => (written.get(user) ?? 0) + INTERVAL_MS <= now);
         if (next.do === 'restore') {
-          // A checkpoint holds acknowledged commits only: no choice is open.
+          // A checkpoint contains acknowledged commits only: no choice is open.
           const columns = new SavedColumns();
           slow.save(columns);
           const oldest = Math.min(offset + 1, ...waiting.values());

@@ -1,4 +1,4 @@
-/** Interactions tell a purchase from a view, through every way a task comes back; the 1,000 heaviest are the bound. */
+/** Interactions distinguish purchases from views, through every way a task is restored; at most the 1,000 heaviest. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Event, EventType, Interactions } from '../../../../../schemas/records.js';
@@ -35,7 +35,7 @@ async function emitted(driver: Driver): Promise<Interactions> {
   return (await driver.table<Interactions>(driver.topics.interactions.name)).get('ada')!;
 }
 
-test('I1: purchases are told apart over days, after a flush and a restore too', () =>
+test('I1: purchases are distinguished over days, also after a flush and a restore', () =>
   withDriver(async (driver) => {
     await pipeAll(driver, [
       event('e1', 'boots', 'purchase', NOW - 2 * DAY_MS),
@@ -57,7 +57,7 @@ test('I1: purchases are told apart over days, after a flush and a restore too', 
     );
   }));
 
-test('a purchase stands before views of its day, and gives way only to 1,000 products that weigh more', () =>
+test('a purchase ranks above views of its day, and is dropped only for 1,000 heavier products', () =>
   withDriver(async (driver) => {
     const views = Array.from({ length: 999 }, (_, i) => event(`v${i}`, `p${i}`, 'view'));
     await pipeAll(driver, [event('new', 'fresh', 'purchase'), event('old', 'worn', 'purchase', NOW - 85 * DAY_MS)]);
@@ -65,5 +65,5 @@ test('a purchase stands before views of its day, and gives way only to 1,000 pro
     const whole = await emitted(driver);
     assert.equal(whole.items[0]?.product_id, 'fresh');
     assert.deepEqual([whole.items.length, whole.truncated], [1_000, 1]);
-    assert.ok(!whole.items.some(({ product_id }) => product_id === 'worn'), 'the 85 days old one is the lightest');
+    assert.ok(!whole.items.some(({ product_id }) => product_id === 'worn'), 'the 85-day-old one is the lightest');
   }));

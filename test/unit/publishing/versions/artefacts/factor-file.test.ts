@@ -1,4 +1,4 @@
-/** What is written is read again, by us and by numpy; what was damaged is refused. */
+/** Written files can be read again, by us and by numpy; damaged ones are refused. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
@@ -37,7 +37,7 @@ const float = fc.float({ noNaN: true, noDefaultInfinity: true });
 const byId = (a: { id: string }, b: { id: string }) => Buffer.compare(Buffer.from(a.id), Buffer.from(b.id));
 
 describe('a file of factors', () => {
-  test('gives back what was written, for any ids and factors', async (t) => {
+  test('returns what was written, for any ids and factors', async (t) => {
     const folder = await folderOf(t);
     let number = 0;
     const table = fc.integer({ min: 1, max: 9 }).chain((factors) => {
@@ -72,7 +72,7 @@ describe('a file of factors', () => {
       assert.deepEqual([...factors], rows[next++]!.factors);
     }
     assert.equal(next, 5_000);
-    // Whoever stops early leaves no file open.
+    // Stopping early leaves no file open.
     for await (const { id } of readFactors(path)) {
       assert.equal(id, 'id-00000');
       break;
@@ -86,7 +86,7 @@ describe('a file of factors', () => {
       () => false,
     );
     if (!hasNumpy) {
-      t.diagnostic('there is no python3 with numpy here');
+      t.diagnostic('skipped: no python3 with numpy');
       return;
     }
     const path = join(folder, 'item_factors.bin');
@@ -110,12 +110,12 @@ describe('a file of factors', () => {
     assert.deepEqual(JSON.parse(stdout), [rows.map(({ id }) => id), expected]);
   });
 
-  test('a file that was cut, grown or changed is refused', async (t) => {
+  test('a truncated, extended or changed file is refused', async (t) => {
     const folder = await folderOf(t);
     const rows = ['a', 'b', 'c'].map((id, i) => ({ id, factors: [i, i + 1] }));
     const damage: [string, (path: string) => Promise<unknown>][] = [
-      ['cut to nothing', (path) => truncate(path, 0)],
-      ['cut by a byte', async (path) => truncate(path, (await readFile(path)).length - 1)],
+      ['truncated to nothing', (path) => truncate(path, 0)],
+      ['truncated by a byte', async (path) => truncate(path, (await readFile(path)).length - 1)],
       ['grown', (path) => writeFile(path, 'x', { flag: 'a' })],
       ['another beginning', (path) => put(path, 0, Buffer.from('X'))],
       ['more rows', (path) => put(path, 8, Buffer.from([4]))],
@@ -123,8 +123,8 @@ describe('a file of factors', () => {
       ['ids that go back', (path) => put(path, 68, Buffer.from([0]))],
       ['ids beyond their place', (path) => put(path, 72, Buffer.from([0xff, 0xff]))],
       ['ids out of order', (path) => put(path, 76, Buffer.from('z'))],
-      ['an id that is no UTF-8', (path) => put(path, 78, Buffer.from([0xff]))],
-      ['a factor that is no number', (path) => put(path, 128, Buffer.from([0, 0, 0xc0, 0x7f]))],
+      ['an id that is not UTF-8', (path) => put(path, 78, Buffer.from([0xff]))],
+      ['a factor that is not a number', (path) => put(path, 128, Buffer.from([0, 0, 0xc0, 0x7f]))],
     ];
     for (const [what, harm] of damage) {
       const path = join(folder, what);

@@ -76,7 +76,7 @@ test('random writes, rounds and reopenings: the table stays right and the remain
   }
 });
 
-test('a crash at any step of a round leaves the log as it was before or after it', async () => {
+test('I14: a crash at any step of a round leaves the log as it was before or after it', async () => {
   const original = await makeFolder();
   const clock = new ManualClock(1_000_000);
   const settings = { ...EAGER, 'segment.bytes': '700' };

@@ -72,7 +72,7 @@ async function prepared(folder: string, disk: FaultyDisk, syncIntervalMs: number
   return log;
 }
 
-test('killed at any byte, several writers: acknowledged commits stay, partial ones are never visible', async () => {
+test('I4: killed at any byte, several writers: acknowledged commits stay, partial ones are never visible', async () => {
   let deaths = 0;
   for (let seed = 1; seed <= 14; seed++) {
     const random = new Random(seed);
@@ -117,7 +117,7 @@ test('killed at any byte, several writers: acknowledged commits stay, partial on
   assert.ok(deaths > 35, `only ${deaths} lives ended in a crash: too few to test anything`);
 });
 
-test('after power losses and kills the log has whole commits without a gap, including all synced ones', async () => {
+test('I4: after power losses and kills the log has whole commits without a gap, including all synced ones', async () => {
   let lost = 0;
   for (let seed = 100; seed < 112; seed++) {
     const random = new Random(seed);

@@ -28,10 +28,10 @@ async function openFaulty() {
 const places: [string, (path: string) => boolean][] = [
   ['one partition', (path) => path.includes('/t/1/')],
   ['all partitions', (path) => path.includes('/t/')],
-  ['the journal', (path) => path.endsWith('/transactions')],
+  ['the transaction log', (path) => path.endsWith('/transactions')],
 ];
 for (const [where, isThere] of places) {
-  test(`no space in ${where}: unavailable, nothing visible, and writing continues once there is space`, async () => {
+  test(`I14: no space in ${where}: unavailable, nothing visible, and writing continues once there is space`, async () => {
     const { folder, disk, log, writer, add, values } = await openFaulty();
     for (let round = 0; round < 6; round++) {
       add(`${round}`);
@@ -64,7 +64,7 @@ for (const [where, isThere] of places) {
   });
 }
 
-test('a journal that can neither append nor undo a note leaves the outcome open and accepts no more', async () => {
+test('a transaction log that can neither append nor undo a note leaves the outcome open and accepts no more', async () => {
   const { disk, writer, add, values } = await openFaulty();
   disk.refuse = (operation, path) =>
     path.endsWith('/transactions') && (operation === 'write' || operation === 'truncate') ? full() : null;
@@ -96,7 +96,7 @@ test('a failed sync ends writing until the log is opened again; reading continue
   await again.close();
 });
 
-test('a failed checkpoint of the journal is retried', async () => {
+test('a failed durable mark in the transaction log is retried', async () => {
   const { folder, disk, log, writer, add, values } = await openFaulty();
   add('0');
   await writer.commit();

@@ -29,7 +29,7 @@ async function writeAndKill(folder: string, lines: number, acknowledged: Map<str
   assert.equal(signal, 'SIGKILL', 'the writer ended by itself');
 }
 
-test(`${KILLS} kills lose no acknowledged commit and leave no partial one`, { timeout: 120_000 }, async () => {
+test(`I4: ${KILLS} kills lose no acknowledged commit and leave no partial one`, { timeout: 120_000 }, async () => {
   const folder = await makeFolder();
   const random = new Random(7);
   const acknowledged = new Map<string, number>();

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { decodeJournal } from '../../../../../runtime/log/embedded/journal.js';
 import { openEmbeddedLog } from '../../../../../runtime/log/embedded/log.js';
+import { decodeTransactionLog } from '../../../../../runtime/log/embedded/transaction-log.js';
 import { hasCode } from '../../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../../runtime/process/logger.js';
 import { eventually } from '../../../../conformance/log-rows.js';
@@ -65,7 +65,7 @@ test('waiting commits are written together', async () => {
     (await readPartition(log, 't')).map((row) => row.value),
     Array.from({ length: 50 }, (_, i) => String(i)),
   );
-  assert.ok(decodeJournal(await readFile(`${folder}/transactions`))!.notes.length <= 2);
+  assert.ok(decodeTransactionLog(await readFile(`${folder}/transactions`))!.notes.length <= 2);
   await disk.die();
 });
 
@@ -190,8 +190,8 @@ test('maintenance and sync run by themselves', async () => {
   await eventually('the older value has been removed', async () => (await readPartition(log, 'latest')).length === 1);
   writer.add('t', null, null);
   await writer.flush();
-  await eventually('the journal says that all three commits are safe', async () => {
-    return decodeJournal(await readFile(`${folder}/transactions`))?.durableCommit === 3;
+  await eventually('the transaction log says that all three commits are safe', async () => {
+    return decodeTransactionLog(await readFile(`${folder}/transactions`))?.durableCommit === 3;
   });
   await log.close();
 });

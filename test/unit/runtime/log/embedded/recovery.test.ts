@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { appendFile, cp, mkdir, open, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { decodeJournal } from '../../../../../runtime/log/embedded/journal.js';
 import { type EmbeddedLog, openEmbeddedLog } from '../../../../../runtime/log/embedded/log.js';
+import { decodeTransactionLog } from '../../../../../runtime/log/embedded/transaction-log.js';
 import { hasCode } from '../../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../../runtime/process/logger.js';
 import { readRows } from '../../../../conformance/log-rows.js';
@@ -62,7 +62,7 @@ async function flipByte(path: string, at: number): Promise<void> {
   await file.close();
 }
 
-test('any bytes after the last commit are cut off', async () => {
+test('I14: any bytes after the last commit are cut off', async () => {
   const folder = await killedFolder();
   const whole = await readFile(segment(folder, 0));
   // A whole batch of a commit that was never noted, then half of one, then garbage.
@@ -79,21 +79,21 @@ test('any bytes after the last commit are cut off', async () => {
   assert.deepEqual(await valuesIn(folder), ['0123', '012']);
 });
 
-test('a commit whose note is cut at any byte is gone from all partitions', async () => {
+test('I14: a commit whose note is cut at any byte is gone from all partitions', async () => {
   const folder = await killedFolder();
-  const journal = await readFile(`${folder}/transactions`);
-  const noted = (bytes: Buffer) => decodeJournal(bytes)?.notes.length ?? -1;
-  for (let end = journal.length; end > 0 && noted(journal.subarray(0, end)) >= 0; end -= 7) {
+  const transactions = await readFile(`${folder}/transactions`);
+  const noted = (bytes: Buffer) => decodeTransactionLog(bytes)?.notes.length ?? -1;
+  for (let end = transactions.length; end > 0 && noted(transactions.subarray(0, end)) >= 0; end -= 7) {
     const copy = await makeFolder();
     await cp(folder, copy, { recursive: true });
     await truncate(`${copy}/transactions`, end);
-    const expected = '012'.slice(0, noted(journal.subarray(0, end)));
-    assert.deepEqual(await valuesIn(copy), [expected, expected], `the journal ends at byte ${end}`);
+    const expected = '012'.slice(0, noted(transactions.subarray(0, end)));
+    assert.deepEqual(await valuesIn(copy), [expected, expected], `the transaction log ends at byte ${end}`);
   }
-  assert.equal(noted(journal), 3);
+  assert.equal(noted(transactions), 3);
 });
 
-test('a commit that is damaged in one partition is removed from all, with all later ones', async () => {
+test('I14: a commit that is damaged in one partition is removed from all, with all later ones', async () => {
   const folder = await killedFolder();
   const size = (await readFile(segment(folder, 1))).length;
   await flipByte(segment(folder, 1), Math.floor((size * 2) / 3) - 1);
@@ -135,7 +135,7 @@ test('damage in a closed segment is reported to the reader that finds it', async
   await again.close();
 });
 
-test('a missing journal or segment, or a newer format, stops the opening', async () => {
+test('a missing transaction log or segment, or a newer format, stops the opening', async () => {
   for (const spoil of [
     (folder: string) => rm(`${folder}/transactions`),
     (folder: string) => writeFile(`${folder}/transactions`, 'nothing sensible'),
@@ -186,7 +186,7 @@ test('commits that included a deleted topic stay whole in the others', async () 
   await again.close();
 });
 
-test('a long-lived journal is rewritten, stays small and stays true', async () => {
+test('a long-lived transaction log is rewritten, stays small and stays true', async () => {
   const folder = await makeFolder();
   const disk = new FaultyDisk();
   const log = await openEmbeddedLog(folder, silentLogger, { disk, syncIntervalMs: 1_000_000 });
@@ -204,7 +204,10 @@ test('a long-lived journal is rewritten, stays small and stays true', async () =
     }
     largest = Math.max(largest, (await readFile(`${folder}/transactions`)).length);
   }
-  assert.ok(largest > 130_000 && largest < 350_000, `the journal grew to ${largest} bytes, half a million was written`);
+  assert.ok(
+    largest > 130_000 && largest < 350_000,
+    `the transaction log grew to ${largest} bytes, half a million was written`,
+  );
   await disk.die();
   const again = await openEmbeddedLog(folder, silentLogger, { disk: new FaultyDisk() });
   for (const partition of [0, 1]) {

@@ -1,4 +1,4 @@
-/** Which kind of index, searched how widely: decisions without any index. */
+/** The choice of an index kind and its search breadth, without any index. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { planBuild } from '../../../../../runtime/models/faiss/build-plan.js';
@@ -14,7 +14,7 @@ test('the kind follows the size, unless a setting says otherwise', () => {
   assert.equal(chooseKind('flat', 5_000_000, 'exact').kind, 'flat');
 });
 
-test('without the native module: flat, and a warning where it is the wrong kind; what was asked for is refused', () => {
+test('without the native module the index is flat, with a warning if another kind fits; a kind that is set explicitly is refused', () => {
   assert.deepEqual(chooseKind('auto', 100, 'exact'), { kind: 'flat', warning: null });
   const { kind, warning } = chooseKind('auto', 50_000, 'exact');
   assert.equal(kind, 'flat');
@@ -25,7 +25,7 @@ test('without the native module: flat, and a warning where it is the wrong kind;
   );
 });
 
-test('the breadth that is given is the only one; else it is doubled up to everything', () => {
+test('a given breadth is the only one tried; otherwise it is doubled up to everything', () => {
   assert.deepEqual(breadths('flat', null, {}), []);
   assert.deepEqual(breadths('hnsw', null, {}), [64, 128, 256, 512, 1024]);
   assert.deepEqual(breadths('ivf', 20, {}), [8, 16, 20]);

@@ -76,7 +76,7 @@ class Load {
 
 for (const engine of ENGINES)
   describe(`engine ${engine}`, () => {
-    test('killed under load: searches in progress fail, all others are answered, the next process is up within a second', () =>
+    test('I31: killed under load: searches in progress fail, all others are answered, the next process is up within a second', () =>
       opened({ engine }, async (index) => {
         const load = new Load(async (i) => {
           const { positions } = await index.search(query(i), 1, 3);

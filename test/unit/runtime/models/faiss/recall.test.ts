@@ -1,10 +1,10 @@
-/** Recall is what it says: counted against the truth, equal vectors standing for each other. */
+/** Recall counts what its definition says: compared with the truth, with equal vectors interchangeable. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exactAnswers, measure, samplePositions } from '../../../../../runtime/models/faiss/recall.js';
 import type { Found, VectorIndex } from '../../../../../runtime/models/faiss/vector-index.js';
 
-/** An index that answers with what it was given. */
+/** An index with given answers. */
 function answering(count: number, rows: readonly (readonly [position: number, score: number])[][]): VectorIndex {
   let asked = 0;
   return {
@@ -46,13 +46,13 @@ test('all, some, none of the nearest others', async () => {
   assert.deepEqual(await recallOf(ten, []), { recall: 0, selfFirst: 0 });
 });
 
-test('equal vectors stand for each other, also for the product itself', async () => {
+test('equal vectors are interchangeable, also with the product itself', async () => {
   const twins = Array.from({ length: 11 }, (_, i) => [i + 1, 1] as const);
   const others = Array.from({ length: 11 }, (_, i) => [i + 40, 1] as const);
   assert.deepEqual(await recallOf(twins, others), { recall: 1, selfFirst: 1 });
 });
 
-test('a product that is not found by its own vector is counted', async () => {
+test('a product not found by its own vector is counted', async () => {
   const strangers = ten.map(([position, score]) => [position + 20, score - 0.3] as const);
   assert.equal((await recallOf(ten, strangers)).selfFirst, 0);
 });

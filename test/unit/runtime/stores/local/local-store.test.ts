@@ -1,4 +1,4 @@
-/** The local store keeps the port's contract, and its files survive failures. */
+/** The local store keeps the contract of the online store, and its files survive failures; I5 and I22 are held by the suite's tests of these names. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * The journal of commits. A commit is first written to its partitions, then noted here with its end in each of them; only
- * the note makes it count. A checkpoint says that all commits up to one are on disk. The file starts with the end of
- * every partition at some commit, and is rewritten from time to time.
+ * The transaction log. A commit is first written to its partitions, then noted here with its end in each of them; only the
+ * note makes it count. A durable mark says that all commits up to one are on disk. The file starts with the end of every
+ * partition at some commit, and is rewritten from time to time.
  *
  *   file   = record*            the first is a base
  *   record = length u32, crc32c u32, kind u8, commit f64, time f64, count u32, count × place     (little endian)
@@ -31,7 +31,7 @@ interface CommitNote {
   readonly places: readonly Place[];
 }
 
-export interface JournalContents {
+export interface TransactionLogContents {
   /** The ends of the partitions at `baseCommit`; a partition that is not listed was empty. */
   readonly baseCommit: number;
   readonly base: readonly BasePlace[];
@@ -44,7 +44,7 @@ export interface JournalContents {
 
 const KIND_BASE = 1;
 const KIND_COMMIT = 2;
-const KIND_CHECKPOINT = 3;
+const KIND_DURABLE = 3;
 
 const HEAD_BYTES = 8;
 const FIXED_BYTES = 1 + 8 + 8 + 4;
@@ -91,7 +91,7 @@ function decodePlaces(bytes: Buffer, from: number, count: number, base: boolean)
 }
 
 /** Null if the bytes do not even start with an intact base. Reading ends at the first record that is not intact. */
-export function decodeJournal(bytes: Buffer): JournalContents | null {
+export function decodeTransactionLog(bytes: Buffer): TransactionLogContents | null {
   let base: { commit: number; places: readonly BasePlace[] } | null = null;
   const notes: CommitNote[] = [];
   let durableCommit = 0;
@@ -116,7 +116,7 @@ export function decodeJournal(bytes: Buffer): JournalContents | null {
       if (commit !== last + 1) break;
       last = commit;
       notes.push({ commit, timeMs, places });
-    } else if (kind === KIND_CHECKPOINT) durableCommit = Math.min(commit, last);
+    } else if (kind === KIND_DURABLE) durableCommit = Math.min(commit, last);
     else break;
     at = body + length;
   }
@@ -124,7 +124,7 @@ export function decodeJournal(bytes: Buffer): JournalContents | null {
   return { baseCommit: base.commit, base: base.places, notes, durableCommit, end: at };
 }
 
-export class Journal {
+export class TransactionLog {
   readonly #disk: Disk;
   readonly #path: string;
   readonly #folder: string;
@@ -143,7 +143,7 @@ export class Journal {
     return this.#size;
   }
 
-  /** Null if there is no journal. */
+  /** Null if there is no transaction log. */
   async read(): Promise<Buffer | null> {
     await this.#disk.remove(this.#path + UNFINISHED_SUFFIX);
     return this.#disk.readWhole(this.#path);
@@ -169,8 +169,8 @@ export class Journal {
   }
 
   /** Notes that the partitions' files have all commits up to `commit` on disk. Takes effect at the next sync(). */
-  async checkpoint(commit: number): Promise<void> {
-    const bytes = encode(KIND_CHECKPOINT, commit, 0, []);
+  async markDurable(commit: number): Promise<void> {
+    const bytes = encode(KIND_DURABLE, commit, 0, []);
     await this.#disk.write(this.#fd, [bytes], this.#size);
     this.#size += bytes.length;
     this.#unsafe = this.#unsafe.filter((note) => note.commit > commit);
