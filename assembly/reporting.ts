@@ -2,6 +2,7 @@
  * How a process reports: its logger, the metrics that every room declares, so that each is shown before it is first
  * counted, and the events, to which each room has connected its log lines and metrics.
  */
+import { reportRuns } from '../jobs/events.js';
 import { jobMetrics } from '../jobs/metrics.js';
 import { corpusMetrics } from '../processors/corpus/metrics.js';
 import { embeddingMetrics } from '../processors/embeddings/metrics.js';
@@ -33,7 +34,7 @@ const METRICS: readonly MetricSet[] = [
   jobMetrics,
 ];
 
-const REPORTS: readonly Reports[] = [reportTasks, reportSinks, reportVersions, reportAudits];
+const REPORTS: readonly Reports[] = [reportTasks, reportSinks, reportVersions, reportAudits, reportRuns];
 
 export interface Reporting {
   readonly logger: Logger;

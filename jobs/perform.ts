@@ -7,16 +7,17 @@
  */
 import type { Clock } from '../runtime/process/clock.js';
 import { asError, FreshetError, hasCode } from '../runtime/process/errors.js';
+import type { EventBus } from '../runtime/process/events.js';
+import { runDropped, runEnded, runInterrupted, runStarted } from './events.js';
 import { faultPoint } from './fault-points.js';
 import { type Attendance, type Ending, Interrupted, type Job } from './job.js';
 import type { Lease } from './lease.js';
-import type { RunReporter } from './reporter.js';
 import type { RunRow, RunStore } from './run-store.js';
 import type { RunProgress } from './runs.js';
 
 interface PerformerOptions {
-  readonly store: Pick<RunStore, 'claim' | 'yield' | 'progress' | 'keep' | 'end' | 'ended'>;
-  readonly reporter: Pick<RunReporter, 'started' | 'died' | 'dropped' | 'ended'>;
+  readonly store: Pick<RunStore, 'claim' | 'yield' | 'progress' | 'keep' | 'end'>;
+  readonly events: EventBus;
   readonly clock: Clock;
   /** How often a row says how far the run is, ms. */
   readonly progressMs: number;
@@ -55,16 +56,16 @@ export class Performer {
    * then stays as it is.
    */
   async perform(job: Job, lease: HeldLease, only: string | null, control: RunControl): Promise<boolean> {
-    const { store, reporter } = this.#o;
+    const { store, events } = this.#o;
     let wanted = only;
     while (!control.stop.aborted) {
       const row = await store.claim(job.name, lease.epoch, wanted);
       if (row === null) return false;
       await faultPoint('run.started', row.run_id);
-      reporter.started(row);
+      events.emit(runStarted, row);
       const outcome = await this.#outcome(job, row, lease, control);
       if (outcome === 'left') return false;
-      if (outcome !== 'again') return await this.#end(job, row, lease, outcome);
+      if (outcome !== 'again') return await this.#end(row, lease, outcome);
       wanted = row.run_id;
     }
     return false;
@@ -72,13 +73,13 @@ export class Performer {
 
   /** What comes of one attempt; whatever goes wrong in it is an outcome. */
   async #outcome(job: Job, row: RunRow, lease: HeldLease, control: RunControl): Promise<Outcome> {
-    const { store, reporter } = this.#o;
+    const { store, events } = this.#o;
     try {
       if (row.deaths >= job.policy.deathsMax) throw diedTooOften(row);
       return await job.run(row, this.#attendance(row, lease, control));
     } catch (error) {
       if (lease.lost.aborted || hasCode(error, 'fenced')) {
-        reporter.dropped(row, asError(error));
+        events.emit(runDropped, { row, error: asError(error) });
         return 'left';
       }
       if (control.stop.aborted) {
@@ -87,7 +88,7 @@ export class Performer {
       }
       if (control.cancel?.aborted) return { event: 'cancel', result: { errors: ['it was cancelled'] } };
       if (error instanceof Interrupted) {
-        reporter.died(row, error);
+        events.emit(runInterrupted, { row, error });
         return 'again';
       }
       return { event: 'fail', result: { errors: [asError(error).message] } };
@@ -118,8 +119,8 @@ export class Performer {
   }
 
   /** False when another worker has the run, or has ended it. */
-  async #end(job: Job, row: RunRow, lease: HeldLease, { event, result: said }: Ending): Promise<boolean> {
-    const { store, reporter } = this.#o;
+  async #end(row: RunRow, lease: HeldLease, { event, result: said }: Ending): Promise<boolean> {
+    const { store, events } = this.#o;
     const result = {
       success: event === 'succeed',
       ...said,
@@ -128,13 +129,11 @@ export class Performer {
     };
     const ended = await store.end(row.run_id, lease.epoch, event, result);
     if (ended === null) {
-      reporter.dropped(row, taken());
+      events.emit(runDropped, { row, error: taken() });
       return false;
     }
     await faultPoint('run.ended', row.run_id);
-    await reporter.ended(ended);
-    // What cannot be removed now is swept away later.
-    await job.sweep?.((ids) => store.ended(ids)).catch(() => undefined);
+    events.emit(runEnded, ended);
     return true;
   }
 }

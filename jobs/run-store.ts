@@ -17,6 +17,13 @@ export interface RunRow extends Run {
   readonly epoch: number;
 }
 
+/** When a job last succeeded and last failed, and how often it has failed since; dry runs do not count. */
+export interface JobHistory {
+  readonly succeeded: Date | null;
+  readonly failed: Date | null;
+  readonly failures: number;
+}
+
 interface NewRun {
   readonly run_id: string;
   readonly job_name: string;
@@ -158,12 +165,8 @@ export class RunStore {
     return this.#one(END, [runId, epoch, END_STATUS[event], JSON.stringify(result), statesBefore(event)]);
   }
 
-  /** When the job last succeeded and last failed, and how often it has failed since; dry runs do not count. */
-  async history(job: string): Promise<{ succeeded: Date | null; failed: Date | null; failures: number }> {
-    const [row] = await this.#database.query<{ succeeded: Date | null; failed: Date | null; failures: number }>(
-      HISTORY,
-      [job],
-    );
+  async history(job: string): Promise<JobHistory> {
+    const [row] = await this.#database.query<JobHistory>(HISTORY, [job]);
     return row!;
   }
 

@@ -6,19 +6,18 @@
 import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
+import type { EventBus } from '../runtime/process/events.js';
 import type { Logger } from '../runtime/process/logger.js';
-import type { Metrics } from '../runtime/process/metrics.js';
 import type { Service } from '../runtime/process/service.js';
 import type { Database, Listener } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import { Bell } from './bell.js';
 import { createRuns } from './create-runs.js';
+import { historyRead } from './events.js';
 import { faultPoint } from './fault-points.js';
 import type { Job } from './job.js';
 import { takeLease } from './lease.js';
-import { jobMetrics } from './metrics.js';
 import { Performer, type RunControl } from './perform.js';
-import { RunReporter } from './reporter.js';
 import { RequestIntake } from './request-intake.js';
 import { ResultRelay } from './result-relay.js';
 import { isEnded } from './run-state.js';
@@ -30,7 +29,7 @@ export interface WorkerOptions {
   readonly codec: Codec;
   readonly database: Database;
   readonly logger: Logger;
-  readonly metrics: Metrics;
+  readonly events: EventBus;
   readonly clock: Clock;
   /** Those whose runs are done here. */
   readonly jobs: readonly Job[];
@@ -72,7 +71,6 @@ export class Worker implements Service {
   readonly #o: WorkerOptions;
   readonly #pace: WorkerPace;
   readonly #store: RunStore;
-  readonly #reporter: RunReporter;
   readonly #performer: Performer;
   readonly #intake: RequestIntake;
   readonly #relay: ResultRelay;
@@ -88,9 +86,8 @@ export class Worker implements Service {
     this.#o = options;
     this.#pace = { ...PACE, ...options.pace };
     this.#store = new RunStore(database);
-    this.#reporter = new RunReporter({ ...options, metrics: jobMetrics(options.metrics), store: this.#store });
     const shared = { ...options, ...this.#pace, store: this.#store };
-    this.#performer = new Performer({ ...shared, reporter: this.#reporter });
+    this.#performer = new Performer(shared);
     this.#intake = new RequestIntake(shared);
     this.#relay = new ResultRelay(shared);
     this.#bells = new Map(jobs.map(({ name }) => [name, new Bell(clock)]));
@@ -147,10 +144,7 @@ export class Worker implements Service {
   async #start(): Promise<void> {
     const { jobs, database } = this.#o;
     await this.#intake.start();
-    for (const job of jobs) {
-      await job.sweep?.((ids) => this.#store.ended(ids));
-      await this.#reporter.showHistory(job.name);
-    }
+    for (const job of jobs) await this.#lookBack(job);
     if (this.#stop.signal.aborted) return;
     this.#listener = database.listen(CHANNEL, (job) => this.#ring(job));
     this.#relay.start();
@@ -200,9 +194,20 @@ export class Worker implements Service {
     if (lease === null) return 'busy';
     try {
       await faultPoint('run.leased', job.name);
-      return (await this.#performer.perform(job, lease, only, control)) ? 'ended' : 'busy';
+      if (!(await this.#performer.perform(job, lease, only, control))) return 'busy';
+      // The run has ended, whatever becomes of this.
+      await this.#lookBack(job).catch((error: unknown) =>
+        this.#o.logger.warn({ event: 'run_history_unread', job_name: job.name, error: messageOf(error) }),
+      );
+      return 'ended';
     } finally {
       await lease.release();
     }
+  }
+
+  /** Sweeps away what ended runs have left, and shows what became of them. */
+  async #lookBack(job: Job): Promise<void> {
+    await job.sweep?.((ids) => this.#store.ended(ids));
+    this.#o.events.emit(historyRead, { job_name: job.name, ...(await this.#store.history(job.name)) });
   }
 }

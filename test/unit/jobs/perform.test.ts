@@ -1,12 +1,15 @@
 /** I25: a run under a lease, of a job that is no snapshot: every way in which an attempt may end, and what becomes of the run. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { runDropped, runEnded, runInterrupted, runStarted } from '../../../jobs/events.js';
 import { type Attendance, type Ending, Interrupted, type JobRun } from '../../../jobs/job.js';
 import { Performer, type RunControl } from '../../../jobs/perform.js';
 import { END_STATUS, type EndEvent, TRANSITIONS } from '../../../jobs/run-state.js';
 import type { RunRow } from '../../../jobs/run-store.js';
 import type { RunProgress } from '../../../jobs/runs.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
+import { EventBus } from '../../../runtime/process/events.js';
+import { silentLogger } from '../../../runtime/process/logger.js';
 import { ManualClock } from '../../support/manual-clock.js';
 
 type Run = (run: JobRun, attendance: Attendance) => Promise<Ending>;
@@ -21,7 +24,6 @@ class Scene {
   readonly stop = new AbortController();
   readonly cancel = new AbortController();
   readonly lost = new AbortController();
-  swept = 0;
   /** Of the lease that the row was last written under. */
   epoch = 1;
   row: RunRow = {
@@ -42,14 +44,7 @@ class Scene {
   };
 
   perform(run: Run, over: Partial<RunControl> = {}): Promise<boolean> {
-    const job = {
-      name: 'trivial',
-      policy: { deathsMax: 3 },
-      run,
-      sweep: async (ended: (ids: readonly string[]) => Promise<ReadonlySet<string>>) => {
-        this.swept += (await ended(['run'])).size;
-      },
-    };
+    const job = { name: 'trivial', policy: { deathsMax: 3 }, run };
     const lease = {
       epoch: 1,
       lost: this.lost.signal,
@@ -59,19 +54,21 @@ class Scene {
     };
     const performer = new Performer({
       store: this.#store(),
-      reporter: {
-        started: ({ attempt }) => this.said.push(`started ${attempt}`),
-        died: (_, { message }) => this.said.push(`died: ${message}`),
-        dropped: (_, { message }) => this.said.push(`dropped: ${message}`),
-        ended: async ({ status }) => {
-          this.said.push(status);
-        },
-      },
+      events: this.#events(),
       clock: this.clock,
       progressMs: 100,
     });
     const control = { stop: this.stop.signal, cancel: this.cancel.signal, ...over };
     return performer.perform(job, lease, null, control);
+  }
+
+  #events(): EventBus {
+    const events = new EventBus(silentLogger);
+    events.on(runStarted, ({ attempt }) => void this.said.push(`started ${attempt}`));
+    events.on(runInterrupted, ({ error }) => void this.said.push(`died: ${error.message}`));
+    events.on(runDropped, ({ error }) => void this.said.push(`dropped: ${error.message}`));
+    events.on(runEnded, ({ status }) => void this.said.push(status));
+    return events;
   }
 
   #store(): ConstructorParameters<typeof Performer>[0]['store'] {
@@ -102,7 +99,6 @@ class Scene {
         if (!isOwn(epoch) || TRANSITIONS[this.row.status][event] === null) return null;
         return change({ status: END_STATUS[event], finished_at: AT, result, kept: null });
       },
-      ended: async (ids) => new Set(this.row.finished_at === null ? [] : ids),
     };
   }
 }
@@ -110,12 +106,11 @@ class Scene {
 const succeed = (result: Ending['result'] = {}): Ending => ({ event: 'succeed', result });
 
 describe('a run', () => {
-  test('that succeeds ends with what its job says, and what it worked with is swept away', async () => {
+  test('that succeeds ends with what its job says', async () => {
     const scene = new Scene();
     assert.equal(await scene.perform(async () => succeed({ items: 3, summary: ['three'] })), true);
     assert.deepEqual(scene.said, ['started 1', 'succeeded']);
     assert.deepEqual(scene.row.result, { success: true, items: 3, summary: ['three'], errors: [] });
-    assert.equal(scene.swept, 1);
   });
 
   for (const [event, status] of [
