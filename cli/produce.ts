@@ -9,7 +9,7 @@ import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import type { LineProblem, RecordSink } from './access/access.js';
 import { openLogAccess } from './access/open.js';
 import { readLines } from './lines.js';
-import { format, Progress } from './progress.js';
+import { format, ProgressLine } from './progress.js';
 import { Failed, type Shell, UsageError } from './shell.js';
 import { listenForStop } from './stop-signal.js';
 
@@ -56,7 +56,7 @@ function kindOf(topic: string): InputKind {
 async function produce(shell: Shell, kind: InputKind, file: string, options: ProduceOptions): Promise<void> {
   const input = await openInput(shell, file);
   const stop = listenForStop();
-  const progress = new Progress(shell.terminal.errors, 'records');
+  const progress = new ProgressLine(shell.terminal.errors, 'records');
   const outcome: Outcome = { written: 0, rejected: 0, errors: [] };
   try {
     const access = await openLogAccess(shell, { writes: [kind.topic] });
@@ -98,7 +98,7 @@ async function writeLines(
   sink: RecordSink,
   skipBad: boolean,
   signal: AbortSignal,
-  progress: Progress,
+  progress: ProgressLine,
   outcome: Outcome,
 ): Promise<void> {
   const reject = (problem: LineProblem) => {

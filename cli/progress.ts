@@ -4,7 +4,7 @@ import type { Terminal } from './shell.js';
 const FIRST_MS = 1_000;
 const EVERY_MS = 200;
 
-export class Progress {
+export class ProgressLine {
   readonly #stream: Terminal['errors'];
   readonly #what: string;
   readonly #now: () => number;
@@ -45,7 +45,7 @@ export class Progress {
   }
 }
 
-/** Like Progress, for work in several steps: shows the step and its progress. */
+/** Like ProgressLine, for work in several steps: shows the step and its progress. */
 export class Steps {
   readonly #stream: Terminal['errors'];
   readonly #now: () => number;

@@ -89,7 +89,7 @@ class Untaken {
   readonly #shell: Shell;
   readonly #job: string;
   readonly #since = performance.now();
-  #told = false;
+  #hinted = false;
 
   constructor(shell: Shell, job: string) {
     this.#shell = shell;
@@ -98,8 +98,8 @@ class Untaken {
 
   wait(steps: Steps): void {
     steps.at('waiting for its turn', 0, null);
-    if (this.#told || performance.now() - this.#since < UNTAKEN_MS) return;
-    this.#told = true;
+    if (this.#hinted || performance.now() - this.#since < UNTAKEN_MS) return;
+    this.#hinted = true;
     steps.end();
     this.#shell.note(
       `No process has taken the run yet: another run is in progress, or no process has the role snapshotter:${this.#job}.`,
@@ -112,10 +112,10 @@ async function print(shell: Shell, run: Run): Promise<void> {
   for (const line of linesOf(result['summary'])) await shell.line(line);
   if (run.status !== 'succeeded') return;
   if (run.dry_run) await shell.line('A dry run: nothing was published.');
-  else await shell.line(told(run.job_name, result));
+  else await shell.line(outcomeOf(run.job_name, result));
 }
 
-function told(job: string, result: Readonly<Record<string, unknown>>): string {
+function outcomeOf(job: string, result: Readonly<Record<string, unknown>>): string {
   const { version, version_state: state, duration_seconds: seconds } = result;
   const { stopwords_updated: words, products_indexed: products } = result;
   const { documents_processed: documents, records_processed: records } = result;

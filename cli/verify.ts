@@ -13,7 +13,7 @@ import { FreshetError } from '../runtime/process/errors.js';
 import { openStores } from '../runtime/stores/open-stores.js';
 import { RUNNING_SETS } from '../topics/running.js';
 import { ApiClient } from './access/api-client.js';
-import { format, Progress } from './progress.js';
+import { format, ProgressLine } from './progress.js';
 import { Failed, type Shell } from './shell.js';
 import { listenForStop } from './stop-signal.js';
 import { drawTable } from './table.js';
@@ -62,7 +62,7 @@ function shareOf(text: string): number {
 
 async function verify(shell: Shell, { sample, salt = newSalt() }: VerifyOptions): Promise<AuditReport> {
   const { KAFKA_BROKERS, REDIS_URL, DATABASE_URL } = shell.settings;
-  const progress = new Progress(shell.terminal.errors, 'events read');
+  const progress = new ProgressLine(shell.terminal.errors, 'events read');
   const stop = listenForStop();
   try {
     const reachesAll = KAFKA_BROKERS !== undefined && REDIS_URL !== undefined && DATABASE_URL !== undefined;
@@ -85,7 +85,7 @@ interface Sample {
 async function here(
   { settings, logger }: Shell,
   sample: Sample,
-  progress: Progress,
+  progress: ProgressLine,
   signal: AbortSignal,
 ): Promise<AuditReport> {
   const { openKafkaLog } = await import('../runtime/log/kafka/log.js');
@@ -118,7 +118,7 @@ const verificationAnswer = z.object({
 async function there(
   { settings }: Shell,
   { share, salt }: Sample,
-  progress: Progress,
+  progress: ProgressLine,
   signal: AbortSignal,
 ): Promise<AuditReport> {
   const client = await holderOf(settings.FRESHET_DATA_DIR);

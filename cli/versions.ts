@@ -1,6 +1,6 @@
 /** `freshet versions`: shows the current version of each artefact, and switches between versions. */
 import { Command, InvalidArgumentError } from 'commander';
-import type { Artefact } from '../publishing/layout.js';
+import { ARTEFACTS, type Artefact } from '../publishing/layout.js';
 import type { VersionEntry, VersionList } from '../publishing/versions/versions.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { openPublications } from './access/open-publications.js';
@@ -14,7 +14,6 @@ interface JsonOption {
   readonly json?: true;
 }
 
-const ARTEFACTS: readonly Artefact[] = ['popularity', 'affinity', 'interactions', 'als', 'faiss', 'stopwords'];
 const VERSION_MAX = 2 ** 31 - 1;
 
 export function versionsCommand(shell: Shell): Command {

@@ -5,7 +5,7 @@
  */
 
 import { loadSettings } from '../assembly/settings.js';
-import { createReader as createStoreReader, type FeatureReader, popularItem } from '../publishing/reading/reader.js';
+import { createFeatureReader, type FeatureReader, popularItem } from '../publishing/reading/reader.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { silentLogger } from '../runtime/process/logger.js';
@@ -291,7 +291,7 @@ async function openStores(options: ReaderOptions): Promise<Stores> {
     { url: REDIS_URL, keyPrefix: REDIS_KEY_PREFIX, ...password },
     options.logger ?? silentLogger,
   );
-  const features = createStoreReader({
+  const features = createFeatureReader({
     store,
     database: noDatabase,
     keyPrefix: REDIS_KEY_PREFIX,

@@ -1,4 +1,6 @@
 /** Times as producers write them: ISO 8601 with any fraction and offset, or milliseconds since 1970. */
+
+import { HOUR_MS } from '../topics/time.js';
 import { InputError, shown } from './input-error.js';
 
 const ISO =
@@ -40,7 +42,7 @@ function parseIso(text: string): number | 'no_offset' | null {
   if (Number(minute) > 59 || seconds > 60 || (Number(hour) > 23 && !endOfDay)) return null;
   // Unix time has no leap seconds: one counts as the last millisecond before the next minute.
   const withinMinuteMs = seconds === 60 ? 59_999 : seconds * 1000 + fractionMs;
-  const local = date.getTime() + Number(hour) * 3_600_000 + Number(minute) * 60_000 + withinMinuteMs;
+  const local = date.getTime() + Number(hour) * HOUR_MS + Number(minute) * 60_000 + withinMinuteMs;
   if (zulu !== undefined) return local;
   if (sign === undefined) return 'no_offset';
   if (Number(offsetHour) > 23 || Number(offsetMinute ?? 0) > 59) return null;

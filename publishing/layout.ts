@@ -10,7 +10,7 @@ export function encodeId(id: string): string {
   return encodeURIComponent(id);
 }
 
-const ARTEFACTS = ['popularity', 'affinity', 'interactions', 'als', 'faiss', 'stopwords'] as const;
+export const ARTEFACTS = ['popularity', 'affinity', 'interactions', 'als', 'faiss', 'stopwords'] as const;
 export type Artefact = (typeof ARTEFACTS)[number];
 
 /** The id that encodeId encoded. */

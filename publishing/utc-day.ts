@@ -1,5 +1,5 @@
 /** UTC days as readers and sinks need them. */
-import { DAY_MS } from '../topics/topic.js';
+import { DAY_MS } from '../topics/time.js';
 
 /** Days since 1970 UTC. */
 export function utcDay(ms: number): number {

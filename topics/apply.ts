@@ -3,7 +3,8 @@
  * difference is reported in a sentence, and a difference that would break keyed state or the meaning of log time is
  * refused before anything is created.
  */
-import { DAY_MS, type TopicDeclaration as Declared, type TopicCleanup } from './topic.js';
+import { DAY_MS } from './time.js';
+import type { TopicDeclaration as Declared, TopicCleanup } from './topic.js';
 
 /** The encoding of values does not matter here. */
 type TopicDeclaration = Declared<unknown>;

@@ -1,5 +1,6 @@
 /** The declaration of a topic: everything is stated once and checked when the module loads. */
 import type { SchemaName } from '../schemas/codec.js';
+import { DAY_MS, HOUR_MS } from './time.js';
 
 export type TopicCleanup = 'delete' | 'compact' | 'compact,delete';
 
@@ -23,9 +24,6 @@ export interface TopicDeclaration<Schema = SchemaName> {
   readonly feedsKeyedState: boolean;
   readonly settings: Readonly<Record<string, string>>;
 }
-
-const HOUR_MS = 3_600_000;
-export const DAY_MS = 24 * HOUR_MS;
 
 /** Settings of feature topics: no capture may miss a value, and deletions stay readable for a week. */
 export const FEATURE_SETTINGS = {

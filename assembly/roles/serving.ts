@@ -1,7 +1,7 @@
 /** The role `serving`: HTTP and the page, over what is published. */
 import { ErasureReader } from '../../publishing/erasure/erasure-reader.js';
 import { erasureSettings } from '../../publishing/erasure/settings.js';
-import { createReader } from '../../publishing/reading/reader.js';
+import { createFeatureReader } from '../../publishing/reading/reader.js';
 import { pinnedBy } from '../../publishing/versions/pins.js';
 import { createModels } from '../../serving/models/models.js';
 import type { ServingOptions } from '../../serving/ports.js';
@@ -18,7 +18,12 @@ interface ServingRole extends Pick<ServingOptions, 'versions' | 'runs' | 'audits
 export async function startServing(ground: StoreGround, role: ServingRole): Promise<Server> {
   const { stores, settings, clock, log, codec, sets } = ground;
   const { overview, localToken, ...behind } = role;
-  const readers = createReader({ ...stores, keyPrefix: settings.REDIS_KEY_PREFIX, clock, pinned: pinnedBy(settings) });
+  const readers = createFeatureReader({
+    ...stores,
+    keyPrefix: settings.REDIS_KEY_PREFIX,
+    clock,
+    pinned: pinnedBy(settings),
+  });
   const models = createModels({ ...ground, ...stores, readers });
   await ground.start(models);
   const server = await createServer({

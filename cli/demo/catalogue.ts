@@ -1,10 +1,10 @@
 /** The shop's products, composed from the vocabularies of its categories. Ids are readable slugs. */
 import type { Product } from '../../schemas/records.js';
+import { DAY_MS } from '../../topics/time.js';
 import { Random } from './random.js';
 import { categories } from './vocabulary/all.js';
 import type { CategoryVocabulary, Item } from './vocabulary/category.js';
 
-const DAY_MS = 86_400_000;
 /** The oldest entry was last updated this long ago. */
 const OLDEST_UPDATE_DAYS = 400;
 

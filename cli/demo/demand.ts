@@ -1,9 +1,8 @@
 /** The demand for each product at a moment: its base, its life cycle, its category's season, and viral launches. */
 import type { Product } from '../../schemas/records.js';
+import { DAY_MS } from '../../topics/time.js';
 import { Random, WeightedIndex } from './random.js';
 import { categories } from './vocabulary/all.js';
-
-const DAY_MS = 86_400_000;
 
 /** A product's life: always there, new within the history, or fading out. Times in ms. */
 type Life =

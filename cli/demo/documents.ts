@@ -1,10 +1,10 @@
 /** The shop's texts in all its languages: catalogue pages, guides, reviews and help. */
 import type { Document } from '../../schemas/records.js';
+import { DAY_MS } from '../../topics/time.js';
 import { languages } from './languages/all.js';
 import { type Language, type Passages, SOURCES, type Source } from './languages/language.js';
 import { Random } from './random.js';
 
-const DAY_MS = 86_400_000;
 /** How many of each 20 documents come from each source. */
 const MIX: Readonly<Record<Source, number>> = { catalogue: 6, guide: 5, review: 6, help: 3 };
 const PER_LANGUAGE = 220;

@@ -1,12 +1,11 @@
 /** The events in the shop during the 90 days before it opened. */
 import type { Event } from '../../schemas/records.js';
+import { DAY_MS, HOUR_MS } from '../../topics/time.js';
 import { Market } from './demand.js';
 import { Random, WeightedIndex } from './random.js';
 import { planSpotlitVisit, planVisit } from './session.js';
 import type { Shop } from './shop.js';
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 const DAYS = 90;
 /** Visits on an average day; a visit produces about four events. */
 const VISITS_PER_DAY = 490;

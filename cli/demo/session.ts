@@ -4,7 +4,7 @@ import type { Market } from './demand.js';
 import type { Random } from './random.js';
 import type { Shopper } from './shoppers.js';
 
-export interface Step {
+export interface VisitStep {
   /** Index in the catalogue. */
   readonly product: number;
   readonly type: EventType;
@@ -22,8 +22,8 @@ const TO_CART_SPOTLIT = 0.16;
 const CHECK_OUT = 0.42;
 
 /** A visit led by taste and season. `prices` are indexed as in the catalogue. */
-export function planVisit(market: Market, random: Random, shopper: Shopper, prices: readonly number[]): Step[] {
-  const steps: Step[] = [];
+export function planVisit(market: Market, random: Random, shopper: Shopper, prices: readonly number[]): VisitStep[] {
+  const steps: VisitStep[] = [];
   const cart = new Set<number>();
   let category = market.category(random, shopper.taste);
   for (let views = 1; ; views++) {
@@ -37,8 +37,8 @@ export function planVisit(market: Market, random: Random, shopper: Shopper, pric
 }
 
 /** A visit by a customer who came for one product only. */
-export function planSpotlitVisit(random: Random, shopper: Shopper, product: number): Step[] {
-  const steps: Step[] = [];
+export function planSpotlitVisit(random: Random, shopper: Shopper, product: number): VisitStep[] {
+  const steps: VisitStep[] = [];
   const cart = new Set<number>();
   view(steps, cart, random, product, TO_CART_SPOTLIT * shopper.eagerness);
   if (random.chance(0.3)) view(steps, cart, random, product, TO_CART_SPOTLIT * shopper.eagerness);
@@ -51,7 +51,7 @@ function ease(price: number): number {
   return (30 / Math.max(5, price)) ** 0.22;
 }
 
-function view(steps: Step[], cart: Set<number>, random: Random, product: number, toCart: number): void {
+function view(steps: VisitStep[], cart: Set<number>, random: Random, product: number, toCart: number): void {
   steps.push({ product, type: 'view', gapMs: steps.length === 0 ? 0 : pause(random, 3_000, 25_000) });
   if (cart.has(product) || !random.chance(toCart)) return;
   cart.add(product);
@@ -59,7 +59,7 @@ function view(steps: Step[], cart: Set<number>, random: Random, product: number,
 }
 
 /** Either all of the cart is bought or nothing. */
-function checkOut(steps: Step[], cart: Set<number>, random: Random): void {
+function checkOut(steps: VisitStep[], cart: Set<number>, random: Random): void {
   if (cart.size === 0 || !random.chance(CHECK_OUT)) return;
   let gapMs = pause(random, 20_000, 40_000);
   for (const product of cart) {

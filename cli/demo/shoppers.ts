@@ -1,8 +1,8 @@
 /** The shoppers: how often each of them shops, for what, and how readily they buy. */
 import type { User } from '../../schemas/records.js';
+import { DAY_MS } from '../../topics/time.js';
 import { Random } from './random.js';
 
-const DAY_MS = 86_400_000;
 const SHOPPERS = 2400;
 const ACTIVE_SHARE = 0.96;
 const ACCOUNTS_WITHIN_DAYS = 1100;

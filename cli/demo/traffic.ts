@@ -3,13 +3,13 @@
  * move.
  */
 import type { Event } from '../../schemas/records.js';
+import { HOUR_MS } from '../../topics/time.js';
 import { Market } from './demand.js';
 import { WITHOUT_CATEGORY } from './history.js';
 import { Random, WeightedIndex } from './random.js';
-import { planSpotlitVisit, planVisit, type Step } from './session.js';
+import { planSpotlitVisit, planVisit, type VisitStep } from './session.js';
 import type { Shop } from './shop.js';
 
-const HOUR_MS = 3_600_000;
 /** Mean time between two steps of a visit: shorter than in reality, so that whole visits can be watched. */
 const STEP_SECONDS = 12;
 const VISITS_MIN = 12;
@@ -22,7 +22,7 @@ const MOMENT_SHARE_MAX = 0.7;
 
 interface Visit {
   readonly shopper: number;
-  readonly steps: readonly Step[];
+  readonly steps: readonly VisitStep[];
   at: number;
 }
 

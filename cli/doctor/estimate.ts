@@ -8,7 +8,7 @@
  * An event creates at most one entry of a (user, day) and one of a (product, day); 100 B holds both with their ids. The
  * events to fold again are those of two changelog intervals.
  */
-import { DAY_MS } from '../../topics/topic.js';
+import { DAY_MS } from '../../topics/time.js';
 
 interface Counts {
   /** Offsets in `events`. */

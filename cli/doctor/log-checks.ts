@@ -6,6 +6,7 @@ import { isDataFolder } from '../../runtime/process/data-folder.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics, type TopicReport, TopicsRefusedError } from '../../topics/apply.js';
 import { events, products } from '../../topics/events.js';
+import { HOUR_MS } from '../../topics/time.js';
 import type { LogAccess, TopicState } from '../access/access.js';
 import { openLogAccess } from '../access/open.js';
 import { format } from '../progress.js';
@@ -99,7 +100,7 @@ async function estimateCheck(access: LogAccess, topics: readonly TopicState[], s
     changelogs: spanOf(topics, (name) => name.endsWith('-changelog')),
   };
   const { memoryMb, restoreSeconds } = estimate(counts, {
-    duplicateHorizonMs: settings.DUPLICATE_HORIZON_H * 3_600_000,
+    duplicateHorizonMs: settings.DUPLICATE_HORIZON_H * HOUR_MS,
     changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1000,
   });
   return ok(

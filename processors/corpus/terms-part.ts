@@ -18,7 +18,7 @@ import { TermsRecord } from './terms-record.js';
 
 const KEY_PREFIX = Buffer.from('t/');
 const KEY_BYTES_MAX = 256;
-/** What a record costs beside its value, for the bound on a commit. */
+/** What a record costs besides its value, for the bound on a commit. */
 const RECORD_OVERHEAD_BYTES = 64;
 
 export interface TermsPartOptions {

@@ -1,6 +1,6 @@
 /**
  * Which vectors the topic `embeddings` holds: product → what was embedded. The topic is its own state: it is compacted
- * and every record carries its content hash, so nothing beside it can disagree with it.
+ * and every record carries its content hash, so nothing else can disagree with it.
  */
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';

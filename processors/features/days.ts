@@ -1,7 +1,6 @@
 /** Days and decay, shared by every windowed feature. Formulas: docs/ARCHITECTURE.md, "Formulas". */
-
-const DAY_MS = 86_400_000;
-export const WINDOW_DAYS = 90;
+import { WINDOW_DAYS } from '../../topics/limits.js';
+import { DAY_MS } from '../../topics/time.js';
 
 /** UTC day of a time, in days since 1970. */
 export function dayOf(ms: number): number {

@@ -2,14 +2,13 @@
 import { startAll, stopAll } from '../../runtime/process/service.js';
 import type { TaskSettings } from '../../runtime/tasks/settings.js';
 import type { FeatureSet } from '../../topics/feature-set.js';
+import { HOUR_MS } from '../../topics/time.js';
 import { applicationOf, type Processors, type ProcessorsOptions } from '../application.js';
 import { activityProcessor } from './activity/processor.js';
 import { Catalogue } from './catalogue/catalogue.js';
 import { featureMetrics } from './metrics.js';
 import { popularityProcessor } from './popularity/processor.js';
 import type { FeatureSettings } from './settings.js';
-
-const HOUR_MS = 3_600_000;
 
 interface FeaturesOptions extends ProcessorsOptions {
   readonly settings: TaskSettings & FeatureSettings;

@@ -1,14 +1,15 @@
 /**
- * State of every windowed fold in addition to its sums: the partition clock, the rows per (entity, day), the entities
- * due for the next emission, and the midnight sweep. Days leave memory by the partition clock, which is in the log;
- * what readers see follows the emitter's clock, which is not. So an emission reads only the window of its as_of, and
- * the sweep re-emits entities that lost a day. Either way, a leaving day puts its entities into the sweep exactly once.
+ * What every windowed fold keeps besides its sums: the partition clock, the rows per (entity, day), the entities due for
+ * the next emission, and the midnight sweep. Days leave memory with the partition clock, which is in the log; what readers
+ * see follows the emitter's clock, which is not: so emission reads only the window of its as_of, and the sweep re-emits
+ * each entity that lost a day. Both ways a leaving day puts its entities into the sweep exactly once.
  */
 import { DueSet, IntList } from '../../runtime/tasks/state/columns.js';
 import { EntityDays } from '../../runtime/tasks/state/entity-days.js';
 import { FlushQueue } from '../../runtime/tasks/state/flush-queue.js';
 import type { ColumnSink, ColumnSource } from '../../runtime/tasks/state/saved-columns.js';
-import { dayOf, WINDOW_DAYS, windowStart } from './days.js';
+import { WINDOW_DAYS } from '../../topics/limits.js';
+import { dayOf, windowStart } from './days.js';
 
 /**
  * A sweep is spread over this time, a third of its limit: at full speed it delayed live changes by seconds (p99 7 s at
@@ -97,9 +98,9 @@ export class WindowedState {
   }
 
   /**
-   * Replaces a fresh state; as while restoring, nothing expires until start(). `sweptDay`: of the newest marker.
-   * Entities waiting for a sweep that has finished since no longer wait; those of an unfinished one still do, because
-   * their rows may have left memory already. Returns whether the sweep has finished.
+   * In place of a fresh state; as while restoring, nothing expires until start(). `sweptDay`: of the newest marker.
+   * Entities that waited for a sweep that has finished since wait no more; an unfinished one keeps them, because their rows
+   * may have left memory already. Returns whether it has finished.
    */
   load(from: ColumnSource, sweptDay: number): boolean {
     this.rows.load(from.within('rows'));
@@ -125,7 +126,7 @@ export class WindowedState {
     return this.due.size > 0 || this.#sweepAt < this.#sweep.length || dayOf(asOf) !== this.#sweepDay;
   }
 
-  /** Visits the entities to emit at asOf: all changed, then a paced part of the sweep. Repeatable until committed(). */
+  /** Visits what is to be emitted at asOf: all that changed, then a paced part of the sweep. Repeatable until committed(). */
   visitDue(asOf: number, visit: (entity: number) => void): void {
     this.#beginSweep(dayOf(asOf));
     this.#dueEmitted = this.due.size;
@@ -148,8 +149,8 @@ export class WindowedState {
   }
 
   /**
-   * Entities with a row in a day that left are emitted again. A clock that was set back brings days back: then it is
-   * the entities with a row in one of these, and the days leave again when it is time.
+   * Entities with a row in a day that left are emitted again. A clock that was set back brings days back: then it is those
+   * with a row in one of these, and the days leave once more when it is time.
    */
   #beginSweep(today: number): void {
     if (today === this.#sweepDay) return;

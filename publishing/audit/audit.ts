@@ -9,6 +9,7 @@ import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events } from '../../topics/events.js';
 import type { FeatureSet } from '../../topics/feature-set.js';
+import { WINDOW_DAYS } from '../../topics/limits.js';
 import { type CatalogueView, readCatalogue } from './catalogue.js';
 import { compareAffinity, comparePopularityRank, comparePopularityRow, type Known, type Outcome } from './compare.js';
 import { compareInteractions } from './compare-interactions.js';
@@ -16,7 +17,7 @@ import { Fold, type FoldOptions } from './fold.js';
 import { KeptEvents, type SampleOptions } from './kept-events.js';
 import { type Artefact, Passage, type Passed, type SinkPositions, Standstill, type StoreName } from './passage.js';
 import { recount } from './recount.js';
-import { type ReferenceSettings, utcDay, WINDOW_DAYS } from './reference.js';
+import { type ReferenceSettings, utcDay } from './reference.js';
 import { type AuditReport, REPORTED_MAX, reported, Tally } from './report.js';
 import type { Depth, Served } from './served.js';
 
@@ -120,13 +121,13 @@ export class Audit {
 
   async #open(): Promise<Fold> {
     const { log, codec, clock, sample, busyShare, onRead } = this.#o;
-    const told = (await this.#passage.foldSettings()) ?? this.#o.settings;
+    const folded = (await this.#passage.foldSettings()) ?? this.#o.settings;
     // An event counts only in the partition that its key belongs to.
     this.#foldOptions = {
       log,
       codec,
       clock,
-      settings: { ...told, partitions: await log.partitionCount(events.name) },
+      settings: { ...folded, partitions: await log.partitionCount(events.name) },
       busyShare,
       firstDay: this.#firstDay(await this.#passage.sweptDayLeast()),
       onRead: (records) => {

@@ -7,6 +7,8 @@
  * Products deleted or restored since the row was written may or may not be in it; if they are, their figures must be
  * right.
  */
+
+import { INTERACTIONS_MAX, WINDOW_DAYS } from '../../topics/limits.js';
 import type { StoredInteraction, StoredInteractions } from '../sinks/interactions-row.js';
 import {
   CLOCKS_APART_MS,
@@ -21,15 +23,7 @@ import {
   SAME,
   TOLERANCE,
 } from './compare.js';
-import {
-  type CountedEvent,
-  INTERACTIONS_MAX,
-  type InteractionItem,
-  inWindow,
-  itemsOf,
-  utcDay,
-  WINDOW_DAYS,
-} from './reference.js';
+import { type CountedEvent, type InteractionItem, inWindow, itemsOf, utcDay } from './reference.js';
 
 /** `loose`: it may or may not have been shown. */
 type Standing = 'shown' | 'deleted' | 'loose';

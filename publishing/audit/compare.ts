@@ -3,22 +3,22 @@
  * has passed every stage, and at most the offset the fold has read since. The events in between may or may not be in
  * the row, each partition up to some record, and every such cut is tried.
  */
+
+import { CATEGORIES_MAX, UNKNOWN_CATEGORY, WINDOW_DAYS } from '../../topics/limits.js';
 import { partitionOf } from '../../topics/partition.js';
-import { DAY_MS } from '../../topics/topic.js';
+import { DAY_MS } from '../../topics/time.js';
 import { popularityAt } from '../layout.js';
 import { withinDay } from '../utc-day.js';
 import type { CatalogueEntry, CatalogueView } from './catalogue.js';
 import type { Artefact, Passed, StoreName } from './passage.js';
 import {
   affinityOf,
-  CATEGORIES_MAX,
   type CountedEvent,
   inWindow,
   type PopularitySums,
   popularityOf,
   relativeError,
   utcDay,
-  WINDOW_DAYS,
 } from './reference.js';
 import type { AffinityShares, PopularityRank, PopularityRow } from './served.js';
 
@@ -72,7 +72,6 @@ const CUTS_MAX = 5_000;
 export const CLOCKS_APART_MS = 10 * 60_000;
 /** Catalogue records carry their producers' time. */
 const CATALOGUE_CLOCKS_APART_MS = 60 * 60_000;
-const UNKNOWN_CATEGORY = 'unknown';
 /** Not the category of any event: no category contains a NUL. */
 const LOOSE = '\0';
 

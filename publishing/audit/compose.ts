@@ -9,6 +9,7 @@ import type { Database } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { FeatureSet } from '../../topics/feature-set.js';
+import { HOUR_MS } from '../../topics/time.js';
 import type { PublishingSettings } from '../settings.js';
 import { tablePosition } from '../sinks/table-sink-store.js';
 import { Audit, type AuditOptions } from './audit.js';
@@ -29,8 +30,6 @@ interface AuditSources {
   /** The version to compare with the log. */
   readonly set: FeatureSet;
 }
-
-const HOUR_MS = 3_600_000;
 
 /** The continuous audit: 20 bytes per event kept for a product, 80 to 120 for a user, at most about 70 MB. */
 const FOLLOWING = { keysMax: 2_000, eventsMax: 500_000, busyShare: 0.25, depth: 'some' } as const;

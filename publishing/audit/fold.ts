@@ -13,10 +13,11 @@ import type { Log, LogReader, RecordColumns, TopicPartition } from '../../runtim
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import { events } from '../../topics/events.js';
-import { DAY_MS } from '../../topics/topic.js';
+import { EVENT_AHEAD_MS_MAX, WINDOW_DAYS } from '../../topics/limits.js';
+import { DAY_MS } from '../../topics/time.js';
 import type { KeptEvents } from './kept-events.js';
 import { rawRecord } from './raw-events.js';
-import { AHEAD_MS_MAX, Judge, type RawRecord, type ReferenceSettings, utcDay, WINDOW_DAYS } from './reference.js';
+import { Judge, type RawRecord, type ReferenceSettings, utcDay } from './reference.js';
 
 const FETCH_BYTES = 128 * 1024;
 const WAIT_MS = 100;
@@ -166,7 +167,7 @@ export class Fold {
 
   /** Records before the log's first one are gone, and with them the events of its day and earlier. */
   #beginsLate(logTime: number): void {
-    this.#firstDay = Math.max(this.#firstDay, utcDay(logTime + AHEAD_MS_MAX) + 1);
+    this.#firstDay = Math.max(this.#firstDay, utcDay(logTime + EVENT_AHEAD_MS_MAX) + 1);
   }
 
   async #rest(workedMs: number, signal: AbortSignal | undefined): Promise<void> {

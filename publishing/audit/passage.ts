@@ -81,9 +81,9 @@ export class Passage {
   async foldSettings(): Promise<Omit<ReferenceSettings, 'partitions'> | null> {
     const [marker] = (await this.#markers(this.#o.set.topics.activityChangelog.name)).values();
     if (marker === undefined) return null;
-    const told = JSON.parse(marker.fingerprint) as Partial<Record<keyof ReferenceSettings, unknown>>;
+    const settings = JSON.parse(marker.fingerprint) as Partial<Record<keyof ReferenceSettings, unknown>>;
     const read = (name: keyof ReferenceSettings): number => {
-      const value = told[name];
+      const value = settings[name];
       if (typeof value === 'number') return value;
       throw new FreshetError('state', `The marker of the activity tasks does not state ${name}: ${marker.fingerprint}`);
     };

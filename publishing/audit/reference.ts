@@ -6,7 +6,9 @@
 
 import type { Event, EventType } from '../../schemas/records.js';
 import { ID_BYTES_MAX } from '../../topics/ids.js';
+import { CATEGORIES_MAX, EVENT_AHEAD_MS_MAX, WINDOW_DAYS } from '../../topics/limits.js';
 import { partitionOf } from '../../topics/partition.js';
+import { DAY_MS } from '../../topics/time.js';
 
 /** One record of topic `events` as it is in the log; a null value asks to erase the user in `key`. */
 export interface RawRecord {
@@ -27,18 +29,11 @@ export interface ReferenceSettings {
   readonly partitions: number | null;
 }
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
-
 const WEIGHT: ReadonlyMap<string, number> = new Map([
   ['view', 1],
   ['add_to_cart', 2],
   ['purchase', 3],
 ]);
-export const WINDOW_DAYS = 90;
-export const AHEAD_MS_MAX = 5 * 60_000;
-export const CATEGORIES_MAX = 256;
-export const INTERACTIONS_MAX = 1000;
 
 /** An accepted event that is not a duplicate. */
 export interface CountedEvent {
@@ -156,7 +151,7 @@ function whyDead({ partition, key, value, logTime }: RawRecord, settings: Refere
   if (value.user_id !== key || !isId(value.event_id) || !isId(value.product_id)) return 'malformed';
   if (value.category !== null && !isId(value.category)) return 'malformed';
   if (!WEIGHT.has(value.event_type)) return 'malformed';
-  if (value.ts > logTime + AHEAD_MS_MAX) return 'future';
+  if (value.ts > logTime + EVENT_AHEAD_MS_MAX) return 'future';
   return null;
 }
 

@@ -7,8 +7,9 @@ import { CHECKPOINT_AGE_MS_MAX } from '../../runtime/tasks/restore.js';
 import type { Place } from '../../runtime/tasks/scan.js';
 import { deadLetters, erasures, events, lateEvents, users } from '../../topics/events.js';
 import type { FeatureSet } from '../../topics/feature-set.js';
+import { WINDOW_DAYS } from '../../topics/limits.js';
 import type { SubjectKind } from '../../topics/subject.js';
-import { DAY_MS } from '../../topics/topic.js';
+import { DAY_MS, HOUR_MS } from '../../topics/time.js';
 
 /** The place of a record, and its log time. */
 interface Coordinates {
@@ -136,7 +137,7 @@ async function ofProduct(admin: LogAdmin, { cutMs, sets }: Expiry): Promise<Expi
     {
       what: 'the product in interactions of its users',
       where: `${sets.map(({ topics }) => topics.interactions.name).join(', ')} and the online store`,
-      until: iso(cutMs + 90 * DAY_MS),
+      until: iso(cutMs + WINDOW_DAYS * DAY_MS),
       rule: "left out at each user's next emission, at the latest when its last day leaves the window",
     },
     {
@@ -172,7 +173,7 @@ async function byCompaction(admin: LogAdmin, what: string, topic: string, cutMs:
   // Kafka's own default is the largest long: effectively no limit.
   if (!(lagMs < 10_000 * DAY_MS))
     return { what, where, until: null, rule: 'compaction keeps only the null value; no time is set for it' };
-  const hours = Number((lagMs / 3_600_000).toFixed(2));
+  const hours = Number((lagMs / HOUR_MS).toFixed(2));
   return {
     what,
     where,

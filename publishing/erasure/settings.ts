@@ -1,5 +1,6 @@
 /** What a certificate says about times and keys, from the settings. */
 
+import { HOUR_MS } from '../../topics/time.js';
 import type { PublishingSettings } from '../settings.js';
 import type { LookOptions } from './look.js';
 
@@ -8,7 +9,7 @@ export function erasureSettings(
 ): Pick<LookOptions, 'keyPrefix' | 'duplicateHorizonMs' | 'changelogIntervalMs'> {
   return {
     keyPrefix: settings.REDIS_KEY_PREFIX,
-    duplicateHorizonMs: settings.DUPLICATE_HORIZON_H * 3_600_000,
+    duplicateHorizonMs: settings.DUPLICATE_HORIZON_H * HOUR_MS,
     changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,
   };
 }

@@ -1,7 +1,7 @@
 /** Where a sink continues, given its position in the store: a pure decision. */
 import type { PartitionOffsets } from '../../runtime/log/log.js';
 import type { SinkPosition } from '../../runtime/stores/online-store.js';
-import { DAY_MS } from '../../topics/topic.js';
+import { DAY_MS } from '../../topics/time.js';
 
 /**
  * Deletions stay in a compacted topic for seven days. A store that has not had all of the log for longer may have

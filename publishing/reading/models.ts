@@ -8,6 +8,7 @@ import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { checksumKey } from '../../runtime/stores/versioned-keys.js';
 import { featureSet } from '../../topics/feature-set.js';
+import { HOUR_MS } from '../../topics/time.js';
 import { Layout } from '../layout.js';
 import { type StoredInteractions, storedInteractions } from '../sinks/interactions-row.js';
 import { rowOf } from '../versions/artefacts/factor-rows.js';
@@ -43,7 +44,7 @@ interface ModelReaderOptions {
 }
 
 /** Longest time between an erasure request and the deletion in the models' input topic; usually far less. */
-const FORGETTING_MS_MAX = 3_600_000;
+const FORGETTING_MS_MAX = HOUR_MS;
 
 export function createModelReader(options: ModelReaderOptions): ModelReader {
   return new StoredModels(options);

@@ -81,7 +81,7 @@ interface FeatureReaderOptions {
   readonly pinned?: Pinned;
 }
 
-export function createReader(options: FeatureReaderOptions): FeatureReader {
+export function createFeatureReader(options: FeatureReaderOptions): FeatureReader {
   return new StoreReader(options);
 }
 

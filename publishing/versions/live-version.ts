@@ -5,6 +5,7 @@
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Database, Queryable } from '../../runtime/stores/database.js';
 import type { FeatureSet } from '../../topics/feature-set.js';
+import { HOUR_MS } from '../../topics/time.js';
 import type { FoldSettings } from '../settings.js';
 import { lockHead } from './heads.js';
 
@@ -15,8 +16,6 @@ export type LiveArtefact = (typeof LIVE_ARTEFACTS)[number];
 export interface VersionSettings {
   readonly half_life_ms: number;
 }
-
-const HOUR_MS = 3_600_000;
 
 const HALF_LIFE_SETTING = {
   popularity: 'POPULARITY_HALF_LIFE_H',

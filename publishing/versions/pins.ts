@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import type { Queryable } from '../../runtime/stores/database.js';
+import { DAY_MS } from '../../topics/time.js';
 import type { Artefact } from '../layout.js';
 import type { PublishingSettings } from '../settings.js';
 import { AT, type StorePlace, type VersionName } from './place.js';
@@ -22,7 +23,7 @@ type PinnableArtefact = keyof typeof PIN_SETTINGS;
 export type Pinned = Readonly<Partial<Record<PinnableArtefact, number>>>;
 
 /** A pin not renewed for this long belongs to a process that is gone, even allowing for a weekend's outage. */
-export const PIN_MS_MAX = 3 * 24 * 3_600_000;
+export const PIN_MS_MAX = 3 * DAY_MS;
 
 export function pinnedBy(settings: PublishingSettings): Pinned {
   const pinned: Partial<Record<PinnableArtefact, number>> = {};

@@ -1,4 +1,6 @@
 /** How artefacts differ as versions: how long a version is kept that is not current, and who fills it. */
+
+import { HOUR_MS } from '../../topics/time.js';
 import type { Artefact } from '../layout.js';
 
 interface Policy {
@@ -8,7 +10,6 @@ interface Policy {
   readonly live: boolean;
 }
 
-const HOUR_MS = 3_600_000;
 const WEEK: Policy = { keptMs: 7 * 24 * HOUR_MS, live: false };
 const DAY: Policy = { keptMs: 24 * HOUR_MS, live: false };
 

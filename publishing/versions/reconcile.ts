@@ -11,7 +11,7 @@ import { type Followed, follow, type Restage } from './follow.js';
 import { artefactsWithHeads, currentHead, raiseTimeline } from './heads.js';
 import { versionMetrics } from './metrics.js';
 import type { StorePlace } from './place.js';
-import type { Announced, Releases } from './releases.js';
+import type { ReleasedSwitch, Releases } from './releases.js';
 
 interface ReconcilerOptions {
   readonly place: StorePlace;
@@ -66,17 +66,18 @@ export class Reconciler {
     if (errors.length > 0) throw errors[0];
   }
 
-  async #lookAt(artefact: Artefact, told: boolean): Promise<void> {
+  async #lookAt(artefact: Artefact, releasesRead: boolean): Promise<void> {
     const { place, releases, restage } = this.#o;
-    if (told) await this.#refuseForgotten(artefact, releases.newest(artefact));
+    if (releasesRead) await this.#refuseForgotten(artefact, releases.newest(artefact));
     const followed = await follow(place, artefact, restage);
     if (followed === null) return;
     this.#say(artefact, followed);
-    if (told && compareTokens(releases.last(artefact), followed.head) !== 0) await releases.write(followed.head);
+    if (releasesRead && compareTokens(releases.last(artefact), followed.head) !== 0)
+      await releases.write(followed.head);
   }
 
   /** A record that Postgres does not know: Postgres was restored from an older copy. */
-  async #refuseForgotten(artefact: Artefact, newest: Announced | null): Promise<void> {
+  async #refuseForgotten(artefact: Artefact, newest: ReleasedSwitch | null): Promise<void> {
     const { place } = this.#o;
     const head = await currentHead(place.database, artefact);
     if (head === null || newest === null) return;

@@ -19,7 +19,7 @@ const AT = { topic: releases.name, partition: 0 } as const;
 const MANIFEST_BYTES_MAX = RECORD_BYTES_MAX / 2;
 
 /** The content of a record of the topic. */
-export interface Announced extends SwitchToken {
+export interface ReleasedSwitch extends SwitchToken {
   readonly current: number | null;
 }
 
@@ -31,8 +31,8 @@ export class Releases {
   /** The incarnation of the topic being read. */
   #life: string | null = null;
   /** Per artefact: the record that compaction would keep, and the one with the newest token. */
-  readonly #last = new Map<string, Announced>();
-  readonly #newest = new Map<string, Announced>();
+  readonly #last = new Map<string, ReleasedSwitch>();
+  readonly #newest = new Map<string, ReleasedSwitch>();
   #turn: Promise<void> = Promise.resolve();
 
   constructor(log: Log, codec: Codec) {
@@ -55,12 +55,12 @@ export class Releases {
   }
 
   /** The record that compaction keeps, as of the last catchUp; null if none. */
-  last(artefact: Artefact): Announced | null {
+  last(artefact: Artefact): ReleasedSwitch | null {
     return this.#last.get(artefact) ?? null;
   }
 
   /** The record with the newest token; null if none. */
-  newest(artefact: Artefact): Announced | null {
+  newest(artefact: Artefact): ReleasedSwitch | null {
     return this.#newest.get(artefact) ?? null;
   }
 
@@ -105,9 +105,9 @@ export class Releases {
 
   #see(artefact: string, record: unknown): void {
     const { timeline, seq, current } = record as Release;
-    const announced = { timeline, seq, current };
-    this.#last.set(artefact, announced);
-    if (compareTokens(announced, this.#newest.get(artefact) ?? null) > 0) this.#newest.set(artefact, announced);
+    const switched = { timeline, seq, current };
+    this.#last.set(artefact, switched);
+    if (compareTokens(switched, this.#newest.get(artefact) ?? null) > 0) this.#newest.set(artefact, switched);
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

@@ -1,4 +1,4 @@
-/** A record that a reader cannot use becomes a dead letter, which says whose record it is, where it is and why. */
+/** What becomes of a record that a reader cannot use: a dead letter that names the reader, the record's place and why. */
 import { createHash } from 'node:crypto';
 import type { DeadLetter } from '../../schemas/records.js';
 import type { RecordColumns } from './log.js';

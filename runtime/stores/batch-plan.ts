@@ -9,7 +9,7 @@ import { FreshetError } from '../process/errors.js';
 import type { FencedBatch, SinkId, StoreOperation } from './online-store.js';
 
 /** One or more operations of one kind on one key, in order. The arrays of a step have the same length. */
-export type Step =
+export type PlanStep =
   | { readonly op: 'zadd'; readonly key: string; readonly members: string[]; readonly scores: number[] }
   | { readonly op: 'zrem'; readonly key: string; readonly members: string[] }
   | {
@@ -43,7 +43,7 @@ export interface RegroupStep {
 }
 
 export interface BatchPlan {
-  readonly steps: readonly Step[];
+  readonly steps: readonly PlanStep[];
   /** Keys that must be a sorted set or absent when the batch starts. */
   readonly sortedSets: readonly string[];
   /** Keys that must be a hash or absent when the batch starts. */
@@ -82,13 +82,13 @@ type Kind = 'zset' | 'hash' | 'string' | 'nothing';
 interface KeyState {
   kind: Kind;
   /** The latest step on this key. */
-  step: Step | null;
+  step: PlanStep | null;
   /** Index of each member in a regroup step. */
   places: Map<string, number> | null;
 }
 
 class Planner implements BatchPlan {
-  readonly steps: Step[] = [];
+  readonly steps: PlanStep[] = [];
   readonly sortedSets: string[] = [];
   readonly hashes: string[] = [];
   readonly #keys = new Map<string, KeyState>();
@@ -212,11 +212,11 @@ class Planner implements BatchPlan {
   }
 
   /** The step that an operation on this key may still join. */
-  #open(state: KeyState): Step | null {
+  #open(state: KeyState): PlanStep | null {
     return this.#commutes || state.step === this.steps.at(-1) ? state.step : null;
   }
 
-  #push<S extends Step>(state: KeyState, step: S): S {
+  #push<S extends PlanStep>(state: KeyState, step: S): S {
     this.steps.push(step);
     state.step = step;
     return step;

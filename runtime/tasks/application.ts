@@ -19,7 +19,7 @@ const SHOW_OFFSETS_MS = 5_000;
 const LAG_MS = 2_000;
 const RESTART_MS_MIN = 500;
 const RESTART_MS_MAX = 15_000;
-/** How long a task that was given to somebody else may take for its last commit; meanwhile the group may wait for us. */
+/** How long a task that was given to another member may take for its last commit; meanwhile the group may wait for us. */
 const REVOKE_LIMIT_MS = 5_000;
 /** The same when the process stops, a last checkpoint included. */
 const STOP_LIMIT_MS = 20_000;
@@ -70,7 +70,7 @@ export class Application implements Service {
     return this.#o.name;
   }
 
-  /** Tasks that stopped for good and need somebody. */
+  /** Tasks that stopped for good and need an operator. */
   get failures(): TaskFailure[] {
     return [...this.#failures].map(([task, error]) => ({ task, error }));
   }
@@ -180,12 +180,12 @@ export class Application implements Service {
       await late.close();
     }
     this.#forget(running);
-    // It is somebody else's to mend now.
+    // It is another member's to mend now.
     const { declaration, index } = this.#plan[number]!;
     this.#failures.delete(`${declaration.application}.${declaration.name}-${index}`);
   }
 
-  /** A task that went to somebody else; should it come back, it is started anew. */
+  /** A task that went to another member; should it come back, it is started again. */
   #forget(running: Running): void {
     for (const [number, one] of this.#running) if (one === running) this.#running.delete(number);
   }

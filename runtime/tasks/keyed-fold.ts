@@ -4,7 +4,7 @@
  * the changelog and the marker are one transaction, and after any end another owner comes to the same bits.
  *
  * State is kept as the bytes of its own Avro schema. So what a fold returns is checked at the record that made it, a
- * restored state is what it was, and a fold that changes its argument in place harms nobody.
+ * restored state is what it was, and a fold may change its argument in place.
  */
 import { CHANGELOG_SETTINGS } from '../../topics/topic.js';
 import { deadLetterTopic, ownTopic } from '../../topics/typed.js';

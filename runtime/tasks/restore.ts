@@ -47,8 +47,8 @@ export interface Restored {
 }
 
 /**
- * Errors: 'state' when the changelog belongs to other folds or settings, has rows of another schema, is held by a hanging transaction, or the task
- * is stopped meanwhile; 'offset_out_of_range' when the input no longer holds what is needed.
+ * Errors: 'state' when the changelog belongs to other folds or settings, has rows of another schema, is held by a hanging
+ * transaction, or the task is stopped meanwhile; 'offset_out_of_range' when the input no longer holds what is needed.
  */
 export async function restoreTask(options: RestoreOptions): Promise<Restored> {
   const { task, changelog, clock, signal } = options;

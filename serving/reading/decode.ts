@@ -1,5 +1,6 @@
 /** One raw record as JSON, whatever it contains: what cannot be decoded is shown as base64, with the reason. */
 import type { RecordColumns } from '../../runtime/log/log.js';
+import { isMarker } from '../../runtime/tasks/marker.js';
 import type { Codec, SchemaName } from '../../schemas/codec.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
 
@@ -17,14 +18,13 @@ export interface RawRecord {
   readonly error?: string;
 }
 
-const MARKER_KEY = '!marker';
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Row `row` of the columns. Never throws because of a record's contents. */
 export function decodeRecord(topic: TopicDeclaration, codec: Codec, columns: RecordColumns, row: number): RawRecord {
   const { bytes } = columns;
   const key = keyFrom(bytes, columns.keyStart[row]!, columns.keyEnd[row]!);
-  const schema = key.key === MARKER_KEY ? 'Marker' : topic.schema;
+  const schema = isMarker(columns, row) ? 'Marker' : topic.schema;
   return {
     partition: columns.partition,
     offset: columns.offsets[row]!,

@@ -22,7 +22,7 @@ const limit = count(1, 1000, 20, 'Maximum number of items.');
 
 export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics }: ModelRoutes): void {
   const read = { config: access('read'), handlerTimeout: READ_MS_MAX };
-  const told = (request: FastifyRequest, reply: FastifyReply, answer: ModelAnswer) => {
+  const answered = (request: FastifyRequest, reply: FastifyReply, answer: ModelAnswer) => {
     const reads = Object.entries(answer.reads);
     for (const [artefact, version] of reads) servingMetrics(metrics).reads.inc({ artefact, version: String(version) });
     void reply.header('x-versions', reads.map(([artefact, version]) => `${artefact}=${version}`).join(', '));
@@ -56,7 +56,7 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
       const userId = idOf('id', request.params.id);
       await tenants.requireVisible(request.principal, userId);
       const { limit: most, include_seen: includeSeen } = request.query;
-      return told(request, reply, await models.recommendations(userId, most, includeSeen));
+      return answered(request, reply, await models.recommendations(userId, most, includeSeen));
     },
   );
 
@@ -87,7 +87,7 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
           404,
           `No model knows product ${JSON.stringify(productId)}: it has neither a text nor enough events, or it is newer than the models.`,
         );
-      return told(request, reply, found);
+      return answered(request, reply, found);
     },
   );
 
@@ -115,7 +115,7 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
     async (request, reply) => {
       const query = request.query.q.trim();
       if (query === '') throw new Problem(400, 'Query parameter "q" is empty: give at least one word.');
-      return told(request, reply, await models.search(query, request.query.limit));
+      return answered(request, reply, await models.search(query, request.query.limit));
     },
   );
 }

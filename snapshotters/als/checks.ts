@@ -71,16 +71,16 @@ function checkFinite(users: Distribution, products: Distribution): Check {
 
 function checkNdcg({ asked, candidates, model, popularity, leadError }: Evaluation): Check {
   const figure = model.ndcg - popularity.ndcg;
-  const told = `NDCG@10 ${text(model.ndcg)}, popularity alone ${text(popularity.ndcg)} (${asked} users evaluated)`;
+  const figures = `NDCG@10 ${text(model.ndcg)}, popularity alone ${text(popularity.ndcg)} (${asked} users evaluated)`;
   if (asked < ASKED_MIN || candidates < CANDIDATES_MIN) {
-    const sentence = `${told}: not judged below ${ASKED_MIN} users and ${CANDIDATES_MIN} products.`;
+    const sentence = `${figures}: not judged below ${ASKED_MIN} users and ${CANDIDATES_MIN} products.`;
     return { name: 'ndcg', passed: true, figure, sentence };
   }
   const passed = figure > 0;
   const lead = `${text(figure)} ± ${text(leadError)}`;
   const sentence = passed
-    ? `${told}: a lead of ${lead}.`
-    : `${told}, a lead of ${lead}: the model is no better than a list of popular products. Are the interactions of ` +
+    ? `${figures}: a lead of ${lead}.`
+    : `${figures}, a lead of ${lead}: the model is no better than a list of popular products. Are the interactions of ` +
       'users mixed up, or too few? More interactions, or other values of ALS_FACTORS, ALS_ALPHA or ALS_REGULARIZATION may help.';
   return { name: 'ndcg', passed, figure, sentence };
 }

@@ -107,7 +107,7 @@ function vectorsAt(rows: Int32Array, dimension: number, vectorAt: (row: number) 
 }
 
 function summaryOf(products: Graph | null, neighbours: Graph | null, seconds: number): string {
-  const told = (graph: Graph | null) => {
+  const inWords = (graph: Graph | null) => {
     if (graph === null) return 'searched exactly';
     if (graph.tried.length === 0)
       return 'searched exactly, as FAISS’s native module is not installed ("npm run setup:native")';
@@ -115,5 +115,5 @@ function summaryOf(products: Graph | null, neighbours: Graph | null, seconds: nu
     const reached = `recall@10 ${recall.toFixed(4)} with efSearch ${ef_search}`;
     return graph.ef_search === null ? `searched exactly (a graph had ${reached})` : `a graph, ${reached}`;
   };
-  return `Indexes in ${seconds.toFixed(1)} s: recommendations ${told(products)}; similar products ${told(neighbours)}.`;
+  return `Indexes in ${seconds.toFixed(1)} s: recommendations ${inWords(products)}; similar products ${inWords(neighbours)}.`;
 }

@@ -5,9 +5,9 @@
 import { Worker } from 'node:worker_threads';
 import { FreshetError, messageOf } from '../../runtime/process/errors.js';
 import { type Kernel, SCRATCH_ROWS } from './kernel.js';
-import { type Operation, piecesOf, runPiece } from './operations.js';
+import { type KernelCall, piecesOf, runPiece } from './kernel-calls.js';
 import { PlainKernel } from './plain-kernel.js';
-import type { ThreadData, ThreadOperation } from './thread.js';
+import type { ThreadCall, ThreadData } from './thread.js';
 import { compileKernel, sharedMemory } from './wasm-kernel.js';
 import type { WasmMemory, WasmModule } from './web-assembly.js';
 
@@ -31,8 +31,8 @@ export interface KernelHost {
   readonly kind: 'wasm' | 'plain';
   readonly memory: ArrayBufferLike;
   readonly threads: number;
-  /** Resolves when all pieces of the operation are done; one operation at a time. */
-  run(operation: Operation): Promise<void>;
+  /** Resolves when all pieces of the call are done; one call at a time. */
+  run(call: KernelCall): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -72,10 +72,10 @@ class ThreadHost implements KernelHost {
     }
   }
 
-  async run(operation: Operation): Promise<void> {
+  async run(call: KernelCall): Promise<void> {
     if (this.#failure !== null) throw this.#failure;
     Atomics.store(this.#taken, 0, 0);
-    const message: ThreadOperation = { operation, pieces: piecesOf(operation) };
+    const message: ThreadCall = { call, pieces: piecesOf(call) };
     let left = this.#workers.length;
     await new Promise<void>((resolve, reject) => {
       this.#settle = {
@@ -115,11 +115,11 @@ class PlainHost implements KernelHost {
     this.#scratch = scratch;
   }
 
-  async run(operation: Operation): Promise<void> {
-    const pieces = piecesOf(operation);
+  async run(call: KernelCall): Promise<void> {
+    const pieces = piecesOf(call);
     let turnEnds = performance.now() + TURN_MS;
     for (let piece = 0; piece < pieces; piece++) {
-      runPiece(this.#kernel, this.#words, this.#scratch, operation, piece);
+      runPiece(this.#kernel, this.#words, this.#scratch, call, piece);
       if (performance.now() < turnEnds) continue;
       await new Promise((resolve) => setImmediate(resolve));
       turnEnds = performance.now() + TURN_MS;

@@ -10,7 +10,7 @@ import { STEPS } from './train.js';
 
 export const MODEL_CARD_FILE = 'model_card.json';
 
-interface ModelFacts {
+interface CardContents {
   readonly settings: Readonly<Record<string, number>>;
   readonly selection: Selection;
   readonly evaluation: Evaluation;
@@ -20,8 +20,8 @@ interface ModelFacts {
 }
 
 /** The same data and settings give the same text. */
-export function modelCard(facts: ModelFacts) {
-  const { selection, settings } = facts;
+export function modelCard(contents: CardContents) {
+  const { selection, settings } = contents;
   return {
     model: 'Implicit-feedback alternating least squares: a vector per user and per product, whose product is a score.',
     sources: [
@@ -43,8 +43,8 @@ export function modelCard(facts: ModelFacts) {
       solver: `conjugate gradient, ${STEPS} steps per row and half iteration, preconditioned with YᵀY + λI, float32`,
       reproducible: 'the same pairs, settings and seed give the same bytes, whatever the number of threads',
     },
-    evaluation: evaluationFigures(facts),
-    factors: { users: facts.users, products: facts.products },
+    evaluation: evaluationFigures(contents),
+    factors: { users: contents.users, products: contents.products },
     limits: [
       'Users and products that were left out or are new have no factors: they get popular products.',
       'The published factors are trained on all pairs, the figures are those of a model trained without the held-out ones.',
@@ -53,7 +53,7 @@ export function modelCard(facts: ModelFacts) {
   };
 }
 
-export function evaluationFigures({ evaluation, previous }: Pick<ModelFacts, 'evaluation' | 'previous'>) {
+export function evaluationFigures({ evaluation, previous }: Pick<CardContents, 'evaluation' | 'previous'>) {
   return {
     split:
       'per user the pair with the latest last_ts is held out, on a tie that of the last product_id; users with one pair are not evaluated',

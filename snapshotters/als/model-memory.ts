@@ -8,8 +8,8 @@
  */
 import { FreshetError } from '../../runtime/process/errors.js';
 import { FACTORS_STEP, SCRATCH_ROWS } from './kernel.js';
+import { GRAM_PARTS } from './kernel-calls.js';
 import { MEMORY_BYTES_MAX, RESERVED_BYTES } from './kernel-host.js';
-import { GRAM_PARTS } from './operations.js';
 import { pairList } from './pair-store.js';
 import type { Captured, Selection, Side } from './selection.js';
 

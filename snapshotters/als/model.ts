@@ -60,12 +60,12 @@ export async function makeModel(o: ModelOptions): Promise<Model> {
     const asked = chooseAsked(host.memory, places, selection);
     const prepareSeconds = watch();
     const options = { factors, iterations, regularization, seed };
-    const told = (done: number) => o.progress?.('train', done, 2 * iterations);
-    await train(host, places, { ...options, withoutHeld: true, onIteration: told });
+    const report = (done: number) => o.progress?.('train', done, 2 * iterations);
+    await train(host, places, { ...options, withoutHeld: true, onIteration: report });
     const splitSeconds = watch();
     const evaluation = await evaluate(host, places, asked);
     const evaluateSeconds = watch();
-    await train(host, places, { ...options, withoutHeld: false, onIteration: (done) => told(iterations + done) });
+    await train(host, places, { ...options, withoutHeld: false, onIteration: (done) => report(iterations + done) });
     const users = distributionOf(host.memory, places, places.users);
     const products = distributionOf(host.memory, places, places.products);
     const seconds = { prepare: prepareSeconds, train: splitSeconds + watch(), evaluate: evaluateSeconds };

@@ -1,6 +1,6 @@
-/** One thread of the kernel: takes pieces of an operation until none is left, reports that, and waits for the next. */
+/** One thread of the kernel: takes pieces of a call until none is left, reports that, and waits for the next call. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { type Operation, runPiece } from './operations.js';
+import { type KernelCall, runPiece } from './kernel-calls.js';
 import { wasmKernel } from './wasm-kernel.js';
 import type { WasmMemory, WasmModule } from './web-assembly.js';
 
@@ -11,8 +11,8 @@ export interface ThreadData {
   readonly scratch: number;
 }
 
-export interface ThreadOperation {
-  readonly operation: Operation;
+export interface ThreadCall {
+  readonly call: KernelCall;
   readonly pieces: number;
 }
 
@@ -22,8 +22,8 @@ const words = new Uint32Array(memory.buffer);
 /** The first word counts the pieces taken. */
 const taken = new Int32Array(memory.buffer, 0, 1);
 
-parentPort!.on('message', ({ operation, pieces }: ThreadOperation) => {
+parentPort!.on('message', ({ call, pieces }: ThreadCall) => {
   for (let piece = Atomics.add(taken, 0, 1); piece < pieces; piece = Atomics.add(taken, 0, 1))
-    runPiece(kernel, words, scratch, operation, piece);
+    runPiece(kernel, words, scratch, call, piece);
   parentPort!.postMessage(null);
 });

@@ -1,9 +1,9 @@
 /** Alternating least squares over a model's memory: factors from a seed, then both sides in turn. */
 import { FreshetError } from '../../runtime/process/errors.js';
 import { cholesky, inverseOfLower } from './cholesky.js';
+import { GRAM_PARTS } from './kernel-calls.js';
 import type { KernelHost } from './kernel-host.js';
 import type { Places, SidePlace } from './model-memory.js';
-import { GRAM_PARTS } from './operations.js';
 import { SeededNumbers } from './seeded-numbers.js';
 
 /** Steps of conjugate gradient per row and half step. */

@@ -6,6 +6,7 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { INDEX_FILE } from '../../publishing/versions/artefacts/faiss.js';
 import { MANIFEST_FILE } from '../../publishing/versions/manifest.js';
 import { readIndexFile, vectorOffsets } from '../../runtime/models/faiss/index-file.js';
 import { type OpenIndex, type OpenIndexOptions, openIndex } from '../../runtime/models/faiss/open-index.js';
@@ -13,7 +14,7 @@ import { NEIGHBOURS_MAX } from '../../runtime/models/faiss/vector-index.js';
 import { fileToVerify } from '../../runtime/models/faiss/verify-file.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { IdTable } from './id-table.js';
-import { IDS_FILE, INDEX_FILE } from './layout.js';
+import { IDS_FILE } from './layout.js';
 
 /** A product and its similarity: the cosine of the two vectors, −1 to 1. */
 interface Neighbour {

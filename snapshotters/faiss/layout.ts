@@ -1,6 +1,4 @@
 /** The files of a version of the index. */
 
-/** FAISS's own format; Python's faiss opens it. */
-export const INDEX_FILE = 'index.faiss';
 /** One JSON string per line, in order of their bytes: line n is the product at position n of the index. */
 export const IDS_FILE = 'ids.jsonl';

@@ -9,6 +9,7 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { INDEX_FILE } from '../../publishing/versions/artefacts/faiss.js';
 import type { Manifest } from '../../publishing/versions/manifest.js';
 import { buildIndex } from '../../runtime/models/faiss/build-index.js';
 import { planBuild } from '../../runtime/models/faiss/build-plan.js';
@@ -32,7 +33,7 @@ import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { checkChanges, checkModels, checkRecall, checkRecords, checkVectors, type Indexed } from './checks.js';
 import { type ChosenModel, chooseModel } from './choose-model.js';
 import { EmbeddingsCapture } from './embeddings-capture.js';
-import { IDS_FILE, INDEX_FILE } from './layout.js';
+import { IDS_FILE } from './layout.js';
 import { type FaissSettings, faissSettings } from './settings.js';
 import { type WrittenVectors, writeVectors } from './vectors-file.js';
 

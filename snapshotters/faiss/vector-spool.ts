@@ -19,11 +19,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { FreshetError } from '../../runtime/process/errors.js';
+import { DAY_MS } from '../../topics/time.js';
 
 const BUFFER_BYTES = 1 << 20;
 const SUFFIX = '.vectors';
 /** A spool not written to for this long belongs to a run that will not resume. */
-const STALE_MS = 86_400_000;
+const STALE_MS = DAY_MS;
 
 export class VectorSpool {
   readonly name: string;

@@ -11,7 +11,7 @@ export interface LeftOut {
   readonly reason: string;
 }
 
-interface SummaryFacts {
+interface SummaryFigures {
   readonly topic: string;
   readonly records: number;
   readonly seconds: number;
@@ -34,14 +34,14 @@ interface SummaryFacts {
   } | null;
 }
 
-export function summaryOf(facts: SummaryFacts): string[] {
+export function summaryOf(figures: SummaryFigures): string[] {
   return [
-    `Source: topic ${facts.topic} connected, ${counted(facts.records, 'record')} of ${counted(facts.languagesSeen, 'language')}.`,
-    `Documents: ${thousands(facts.documents)} processed in ${facts.seconds.toFixed(1)} s.`,
-    `Candidates: ${counted(facts.candidates, 'word')} across ${counted(facts.candidateLanguages, 'language')}.`,
-    ...leftOutLines(facts.leftOut),
-    ...previousLines(facts.previous),
-    `To be published: ${counted(facts.words, 'word')} in ${counted(facts.languages, 'language')}.`,
+    `Source: topic ${figures.topic} connected, ${counted(figures.records, 'record')} of ${counted(figures.languagesSeen, 'language')}.`,
+    `Documents: ${thousands(figures.documents)} processed in ${figures.seconds.toFixed(1)} s.`,
+    `Candidates: ${counted(figures.candidates, 'word')} across ${counted(figures.candidateLanguages, 'language')}.`,
+    ...leftOutLines(figures.leftOut),
+    ...previousLines(figures.previous),
+    `To be published: ${counted(figures.words, 'word')} in ${counted(figures.languages, 'language')}.`,
   ];
 }
 
@@ -54,7 +54,7 @@ function leftOutLines(leftOut: readonly LeftOut[]): string[] {
   return [`Left out: ${shown.join(', ')}${more > 0 ? ` and ${thousands(more)} more` : ''}.`];
 }
 
-function previousLines(previous: SummaryFacts['previous']): string[] {
+function previousLines(previous: SummaryFigures['previous']): string[] {
   if (previous === null) return ['There is no previous version: every word is new.'];
   const { version, damage, compared, lost } = previous;
   if (damage !== null) return [`Version ${version} cannot be compared; its files are missing or damaged: ${damage}`];

@@ -1,6 +1,6 @@
 /** A thread that reads stopwords all the time, as a caller of serving would: how long each read takes, and of what. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { createReader } from '../../publishing/reading/reader.js';
+import { createFeatureReader } from '../../publishing/reading/reader.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
@@ -25,7 +25,7 @@ export interface VersionReaderResult {
 const input = workerData as VersionReaderInput;
 const store = await openRedis({ url: input.redisUrl, keyPrefix: input.keyPrefix }, silentLogger);
 const database = await openPostgres({ url: input.databaseUrl, connectionsMax: 1 }, silentLogger);
-const reader = createReader({ store, database, keyPrefix: input.keyPrefix, clock: systemClock });
+const reader = createFeatureReader({ store, database, keyPrefix: input.keyPrefix, clock: systemClock });
 let isOver = false;
 parentPort!.once('message', () => {
   isOver = true;

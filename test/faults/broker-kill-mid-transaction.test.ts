@@ -1,6 +1,6 @@
 /**
- * I1, I4: kill -9 of the broker in the middle of a task's transaction, at each of its steps, and a start on the same
- * data. The transaction either commits or aborts, the task finds out which, and no task restores from scratch.
+ * I1, I4, I20: kill -9 of the broker in the middle of a task's transaction, at each of its steps, and a start on the
+ * same data. The transaction either commits or aborts, the task finds out which, and no task restores from scratch.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

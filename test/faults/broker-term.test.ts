@@ -1,6 +1,6 @@
 /**
- * The broker is restarted in order (TERM) under load, on the same data: members keep their tasks, tasks their memory.
- * No task restores from scratch, nothing is lost and nothing counts twice.
+ * I1, I20: the broker is restarted in order (TERM) under load, on the same data: members keep their tasks, tasks their
+ * memory. No task restores from scratch, nothing is lost and nothing counts twice.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,7 +1,7 @@
 /**
- * The emitter's wall clock jumps, the log's does not: two hours ahead and back, over midnight and back, behind the log.
- * No as_of falls below the partition clock, nothing is lost or NaN, nothing is emitted endlessly, and nothing waits
- * until the clock has caught up.
+ * I1, I16: the emitter's wall clock jumps, the log's does not: two hours ahead and back, over midnight and back, behind
+ * the log. No as_of falls below the partition clock, nothing is lost or NaN, nothing is emitted endlessly, and nothing
+ * waits until the clock has caught up.
  */
 
 import assert from 'node:assert/strict';

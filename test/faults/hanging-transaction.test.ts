@@ -1,7 +1,7 @@
 /**
- * A transaction of another producer hangs in a changelog, and in the input. Running tasks continue as far as the input
- * is stable; a starting task waits, and continues by itself if the transaction ends in time. Otherwise it stops, says
- * where, and can be started once the transaction has ended. Nothing is read past it, so nothing is lost or counts
+ * I1: a transaction of another producer hangs in a changelog, and in the input. Running tasks continue as far as the
+ * input is stable; a starting task waits, and continues by itself if the transaction ends in time. Otherwise it stops,
+ * says where, and can be started once the transaction has ended. Nothing is read past it, so nothing is lost or counts
  * twice.
  */
 

@@ -1,4 +1,7 @@
-/** One user with half of the traffic, one product with the other half: correct figures, without a record per event. */
+/**
+ * I1, I2: one user with half of the traffic, one product with the other half: correct figures, without a record per
+ * event.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Affinity, Event, Popularity } from '../../schemas/records.js';

@@ -1,6 +1,6 @@
 /**
- * One partition gets no input for hours while the others continue: its users expire all the same, and it has its own
- * clock and duplicate horizon, however far ahead the others are.
+ * I1: one partition gets no input for hours while the others continue: its users expire all the same, and it has its
+ * own clock and duplicate horizon, however far ahead the others are.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,6 +1,7 @@
 /**
- * The day changes while events continue: every entity that lost a day is emitted again, live changes come first, no
- * reader sees a gap, and an entity with nothing left gets a null. A crash in the middle of the sweep starts it over.
+ * I1, I16: the day changes while events continue: every entity that lost a day is emitted again, live changes come
+ * first, no reader sees a gap, and an entity with nothing left gets a null. A crash in the middle of the sweep starts
+ * it over.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,6 +1,7 @@
 /**
- * A user with a million interactions, most of them in one day, with a quarter of a million products: a crawler. No
- * record exceeds the maximum size, commits stay bounded, and changelog rows are chunked and restore to the same bits.
+ * I2, I7: a user with a million interactions, most of them in one day, with a quarter of a million products: a crawler.
+ * No record exceeds the maximum size, commits stay bounded, and changelog rows are chunked and restore to the same
+ * bits.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

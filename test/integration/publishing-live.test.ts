@@ -11,7 +11,7 @@ import { loadSettings } from '../../assembly/settings.js';
 import { Layout } from '../../publishing/layout.js';
 import { createPublisher, type PublisherOptions } from '../../publishing/live/publisher.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
-import { createReader } from '../../publishing/reading/reader.js';
+import { createFeatureReader } from '../../publishing/reading/reader.js';
 import { createLiveTables, installLiveVersion } from '../../publishing/versions/live-version.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
 import type { Log } from '../../runtime/log/log.js';
@@ -109,7 +109,7 @@ describe('the publisher', () => {
     t.after(() => publisher.stop());
     const at = { now: NOON };
     const clock = { ...systemClock, now: () => at.now };
-    const reader = createReader({ store, database, keyPrefix: prefix, clock });
+    const reader = createFeatureReader({ store, database, keyPrefix: prefix, clock });
     const applied = async (...topics: string[]) => {
       for (const topic of topics)
         await publisher.awaitApplied(topic, await endsOf(log, topic), AbortSignal.timeout(20_000));
@@ -335,7 +335,7 @@ describe('the publisher', () => {
     await publisher.start();
     await installLiveVersion(database, featureSet(2), options.settings, NOON);
     const read = (version: number) =>
-      createReader({
+      createFeatureReader({
         ...{ store, database, keyPrefix: options.settings.REDIS_KEY_PREFIX, clock: systemClock },
         pinned: { popularity: version },
       }).currentVersion('popularity');
@@ -407,7 +407,7 @@ describe('the publisher', () => {
     const clock = { ...systemClock, now: () => NOON };
     for (const { version, tables } of sets) {
       const pinned = { popularity: version, affinity: version };
-      const reader = createReader({ store, database, keyPrefix, clock, pinned });
+      const reader = createFeatureReader({ store, database, keyPrefix, clock, pinned });
       const [best] = (await reader.popular(null, 2)).items;
       near(best?.score, version);
       near((await reader.popularity('a'))?.score, version);

@@ -1,4 +1,7 @@
-/** The online store in a real Redis. Without one, only the local store is tested, and the console says so. */
+/**
+ * The online store in a real Redis; I5 and I22 are held by the suite's tests of these names. Without a Redis, only the
+ * local store is tested, and the console says so.
+ */
 import { after } from 'node:test';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { openRedis } from '../../runtime/stores/redis/redis.js';

@@ -2,7 +2,6 @@
 import {
   affinityOf,
   type CountedEvent,
-  INTERACTIONS_MAX,
   type InteractionItem,
   itemsOf,
   Judge,
@@ -11,9 +10,8 @@ import {
   type RawRecord,
   type ReferenceSettings,
 } from '../../publishing/audit/reference.js';
-
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
+import { INTERACTIONS_MAX } from '../../topics/limits.js';
+import { DAY_MS, HOUR_MS } from '../../topics/time.js';
 
 /** The newest state of topic `products`. */
 export interface Catalogue {

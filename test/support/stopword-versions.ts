@@ -13,7 +13,7 @@ import { openReporting } from '../../assembly/reporting.js';
 import { loadSettings } from '../../assembly/settings.js';
 import { type Artefact, Layout } from '../../publishing/layout.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
-import { createReader, type FeatureReader } from '../../publishing/reading/reader.js';
+import { createFeatureReader, type FeatureReader } from '../../publishing/reading/reader.js';
 import { createVersions, type VersionsOptions, type VersionsPace } from '../../publishing/versions/create.js';
 import { MANIFEST_FILE, type Manifest } from '../../publishing/versions/manifest.js';
 import type { Pinned } from '../../publishing/versions/pins.js';
@@ -80,7 +80,7 @@ export async function scene(
   };
   return {
     ...{ database, store, layout: new Layout(keyPrefix), log, root, work, machine },
-    reader: (pinned = {}, from = store) => createReader({ store: from, database, keyPrefix, clock, pinned }),
+    reader: (pinned = {}, from = store) => createFeatureReader({ store: from, database, keyPrefix, clock, pinned }),
     build: (number, runId = `run-${number}-${randomBytes(3).toString('hex')}`) =>
       finishedFolder(join(work, runId), number, runId),
   };

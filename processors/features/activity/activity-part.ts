@@ -12,13 +12,14 @@ import { Interner } from '../../../runtime/tasks/state/interner.js';
 import type { ColumnSink, ColumnSource } from '../../../runtime/tasks/state/saved-columns.js';
 import type { Codec } from '../../../schemas/codec.js';
 import type { FeatureTopics } from '../../../topics/features.js';
+import { EVENT_AHEAD_MS_MAX, WINDOW_DAYS } from '../../../topics/limits.js';
 import { DuplicateSet } from '../../intake/duplicates.js';
 import { EventView, PURCHASE } from '../../intake/event-view.js';
 import { identity } from '../../intake/identity.js';
 import { lateEventOf } from '../../intake/late-event.js';
 import { AffinityShares } from '../affinity/shares.js';
 import type { Catalogue } from '../catalogue/catalogue.js';
-import { carry, dayContribution, dayOf, lagFactors, WINDOW_DAYS, windowStart } from '../days.js';
+import { carry, dayContribution, dayOf, lagFactors, windowStart } from '../days.js';
 import { HeaviestItems } from '../interactions/heaviest.js';
 import { WindowedState } from '../windowed-state.js';
 import { ChangelogRows } from './changelog-rows.js';
@@ -27,8 +28,6 @@ import { ProductCategories } from './product-categories.js';
 import { ProductDeltas } from './product-deltas.js';
 import { SlowOutput } from './slow-output.js';
 
-/** How far ahead of the log's clock an event may be; it then counts as happening now. */
-const FUTURE_MS = 5 * 60_000;
 const WEIGHT_OF_TYPE = [1, 2, 3] as const;
 
 export interface ActivitySettings {
@@ -141,7 +140,7 @@ export class ActivityPart implements Part {
       if (!mode.restoring) this.#rejects.deadLetter(batch, i, problem);
       return;
     }
-    if (view.ts > logTime + FUTURE_MS) {
+    if (view.ts > logTime + EVENT_AHEAD_MS_MAX) {
       this.#counted.dead_letter++;
       const ahead = `ts ${shownTime(view.ts)} is more than 5 minutes ahead of the log time ${shownTime(logTime)}`;
       if (!mode.restoring) this.#rejects.deadLetter(batch, i, { code: 'future', message: ahead });

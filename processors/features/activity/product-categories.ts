@@ -1,7 +1,8 @@
 /** The catalogue's categories, looked up once per product until it changes. Presentation only: no fold uses them. */
 import { capacityFor, enlarged } from '../../../runtime/tasks/state/columns.js';
 import type { Interner } from '../../../runtime/tasks/state/interner.js';
-import { type Catalogue, UNKNOWN_CATEGORY } from '../catalogue/catalogue.js';
+import { UNKNOWN_CATEGORY } from '../../../topics/limits.js';
+import type { Catalogue } from '../catalogue/catalogue.js';
 
 const NOT_LOOKED_UP = -2;
 const DELETED = -3;

@@ -2,9 +2,8 @@
 import { capacityFor, enlarged } from '../../../runtime/tasks/state/columns.js';
 import type { Interner } from '../../../runtime/tasks/state/interner.js';
 import { AvroWriter } from '../../../schemas/avro-writer.js';
+import { CATEGORIES_MAX } from '../../../topics/limits.js';
 
-/** Categories that a user keeps by name; the lighter ones become `other`. */
-const CATEGORIES_MAX = 256;
 const OTHER = Buffer.from('other');
 
 /** Adds up weights per category, one user at a time. Categories are ids of `names`. */

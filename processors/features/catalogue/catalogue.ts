@@ -6,9 +6,7 @@ import type { RecordColumns } from '../../../runtime/log/log.js';
 import { GlobalTable, type GlobalTableOptions } from '../../../runtime/tasks/table.js';
 import type { Product } from '../../../schemas/records.js';
 import { products } from '../../../topics/events.js';
-
-/** What a feature shows for a product that is not in the catalogue. */
-export const UNKNOWN_CATEGORY = 'unknown';
+import { UNKNOWN_CATEGORY } from '../../../topics/limits.js';
 
 export class Catalogue extends GlobalTable<string> {
   constructor(options: Omit<GlobalTableOptions<string>, 'topic' | 'project'>) {

@@ -1,8 +1,7 @@
 /** Interactions: a user's decayed weight per product, not normalised, with the raw counts; the 1,000 heaviest. */
 import type { Interner } from '../../../runtime/tasks/state/interner.js';
 import { AvroWriter } from '../../../schemas/avro-writer.js';
-
-const ITEMS_MAX = 1_000;
+import { INTERACTIONS_MAX } from '../../../topics/limits.js';
 
 interface Item {
   readonly product: number;
@@ -48,7 +47,7 @@ export class HeaviestItems {
     const items = [...this.#items.values()].sort(
       (a, b) => b.weight - a.weight || this.#compareNames(a.product, b.product),
     );
-    const kept = items.length > ITEMS_MAX ? items.slice(0, ITEMS_MAX) : items;
+    const kept = items.length > INTERACTIONS_MAX ? items.slice(0, INTERACTIONS_MAX) : items;
     const writer = this.#writer.begin(prefix).bytes(user, start, end).long(asOfMs).long(kept.length);
     for (const { product, weight, count, lastTs, purchases } of kept) {
       writer.bytes(this.#names.arena, this.#names.startOf(product), this.#names.endOf(product));

@@ -6,7 +6,7 @@ import { AT } from '../place.js';
 import type { Contents } from './contents.js';
 import { filesOnly } from './files-only.js';
 
-/** The same name as in snapshotters/faiss. */
+/** FAISS's own format; Python's faiss opens it. */
 export const INDEX_FILE = 'index.faiss';
 
 /** Row of `faiss_indexes`. */

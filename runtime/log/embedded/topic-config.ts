@@ -1,5 +1,6 @@
 /** What the embedded log reads from a topic's settings, with Kafka's names and defaults, checked at creation. */
 
+import { HOUR_MS } from '../../../topics/time.js';
 import { FreshetError } from '../../process/errors.js';
 import type { TopicConfig } from '../log.js';
 
@@ -13,8 +14,6 @@ export interface TopicLimits {
   readonly tombstonesMs: number;
   readonly dirtyRatioMin: number;
 }
-
-const HOUR_MS = 3_600_000;
 
 /** Kafka's defaults, except for the segment size: 64 MiB instead of 1 GiB, as a laptop's topics are smaller. */
 const DEFAULTS = {

@@ -11,7 +11,7 @@ import { verifyFile } from './verify-file.js';
 const PROGRESS_MS = 100;
 
 let engine: SearchEngine | null = null;
-let toldAtMs = Number.NEGATIVE_INFINITY;
+let sentAtMs = Number.NEGATIVE_INFINITY;
 
 process.on('disconnect', () => process.exit(0));
 // Ctrl-C reaches the whole process group; the parent decides when to stop.
@@ -19,7 +19,7 @@ process.on('SIGINT', () => undefined);
 process.on('message', (message: ToIndexChild) => {
   answer(message).catch((error: unknown) => {
     const code = error instanceof FreshetError ? error.code : 'internal';
-    tell({ kind: 'failed', code, message: messageOf(error) });
+    send({ kind: 'failed', code, message: messageOf(error) });
   });
 });
 
@@ -27,23 +27,23 @@ async function answer(message: ToIndexChild): Promise<void> {
   if (message.kind === 'open') {
     for (const file of message.verify) await verifyFile(file);
     engine = await openEngine(message.path, message.engine);
-    tell({ kind: 'ready', engine: engine.engine, dimension: engine.dimension, count: engine.count });
+    send({ kind: 'ready', engine: engine.engine, dimension: engine.dimension, count: engine.count });
   } else if (message.kind === 'build') {
     await buildWithFaiss(message.plan, tellProgress);
-    tell({ kind: 'built' });
+    send({ kind: 'built' });
   } else {
     if (engine === null) throw new FreshetError('internal', 'a search arrived before its index');
-    tell({ kind: 'found', ...engine.search(message.vectors, message.queries, message.k) });
+    send({ kind: 'found', ...engine.search(message.vectors, message.queries, message.k) });
   }
 }
 
 function tellProgress(phase: string, done: number, total: number): void {
   const now = performance.now();
-  if (done !== 0 && done !== total && now - toldAtMs < PROGRESS_MS) return;
-  toldAtMs = now;
-  tell({ kind: 'progress', phase, done, total });
+  if (done !== 0 && done !== total && now - sentAtMs < PROGRESS_MS) return;
+  sentAtMs = now;
+  send({ kind: 'progress', phase, done, total });
 }
 
-function tell(message: FromIndexChild): void {
+function send(message: FromIndexChild): void {
   process.send?.(message, undefined, undefined, () => undefined);
 }

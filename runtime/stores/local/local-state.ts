@@ -1,10 +1,10 @@
 /** The contents of the in-process store, and how steps change them. No I/O here. */
-import type { BatchPlan, NumbersStep, RegroupStep, Step } from '../batch-plan.js';
+import type { BatchPlan, NumbersStep, PlanStep, RegroupStep } from '../batch-plan.js';
 import type { SinkPosition } from '../online-store.js';
 import { RankedSet } from './ranked-set.js';
 
 /** A step whose outcome does not depend on the contents of the store: it is idempotent. */
-type AbsoluteStep = Exclude<Step, RegroupStep | NumbersStep>;
+type AbsoluteStep = Exclude<PlanStep, RegroupStep | NumbersStep>;
 
 export type Value =
   | { readonly kind: 'string'; readonly text: string }
@@ -41,7 +41,7 @@ export class LocalState {
   }
 
   /** The steps with numbers as text, and every regroup replaced by its result at this moment. Changes nothing. */
-  resolve(steps: readonly Step[]): AbsoluteStep[] {
+  resolve(steps: readonly PlanStep[]): AbsoluteStep[] {
     const view = new GroupsView(this);
     for (const step of steps) if (step.op === 'regroup') view.watch(step.key);
     const resolved: AbsoluteStep[] = [];

@@ -1,6 +1,7 @@
 /** Maps errors of Postgres, or of the connection to it. SQLSTATE classes: appendix A of its manual. */
 import type { ErrorCode } from '../../process/errors.js';
 import { FreshetError, messageOf } from '../../process/errors.js';
+import { UNREACHABLE_CODES } from '../unreachable.js';
 
 const BY_STATE: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ['57014', 'timeout'], // query_canceled: the statement time-out
@@ -26,7 +27,6 @@ const BY_CLASS: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ['57', 'unavailable'], // shut down, starting up
   ['58', 'unavailable'], // input or output failed
 ]);
-const CONNECTION_CODES = /^(ECONN|EPIPE|ENOTFOUND|ENOENT|EAI_|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EACCES)/;
 const CONNECTION_MESSAGES =
   /connection terminated|connection error|not queryable|server closed the connection|timeout expired/i;
 const TIMEOUT_MESSAGES = /query read timeout|timeout exceeded when trying to connect/i;
@@ -52,7 +52,7 @@ function codeOf(error: unknown, state: string | null): ErrorCode {
   const systemCode = String((error as { code?: unknown } | null)?.code ?? '');
   if (TIMEOUT_MESSAGES.test(message)) return 'timeout';
   if (/CERT|^ERR_(TLS|SSL)/.test(systemCode) || /does not support SSL/.test(message)) return 'settings';
-  if (CONNECTION_CODES.test(systemCode) || CONNECTION_MESSAGES.test(message)) return 'connection';
+  if (UNREACHABLE_CODES.test(systemCode) || CONNECTION_MESSAGES.test(message)) return 'connection';
   if (/SASL|password must be a string/.test(message)) return 'access';
   return 'internal';
 }

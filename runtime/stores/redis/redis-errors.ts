@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from '../../process/errors.js';
 import { FreshetError, messageOf } from '../../process/errors.js';
+import { UNREACHABLE_CODES } from '../unreachable.js';
 
 /** Redis starts an error with a word in capitals; before version 7, errors inside a script have it further on. */
 const BY_WORD: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
@@ -23,7 +24,6 @@ const BY_WORD: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ['WRONGTYPE', 'invalid_data'],
 ]);
 const WORD = new RegExp(`\\b(${[...BY_WORD.keys()].join('|')})\\b`);
-const CONNECTION_CODES = /^(ECONN|EPIPE|ENOTFOUND|ENOENT|EAI_|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EACCES)/;
 const CONNECTION_MESSAGES =
   /Connection is closed|Stream isn't writeable|max retries per request|connection close|Socket timeout/i;
 
@@ -43,6 +43,6 @@ function codeOf(error: unknown, message: string): ErrorCode {
   if (/invalid password|invalid username-password|can't (run|access)|ACL failure/i.test(message)) return 'access';
   const systemCode = String((error as { code?: unknown } | null)?.code ?? '');
   if (/CERT|^ERR_(TLS|SSL)/.test(systemCode)) return 'settings';
-  if (CONNECTION_CODES.test(systemCode) || CONNECTION_MESSAGES.test(message)) return 'connection';
+  if (UNREACHABLE_CODES.test(systemCode) || CONNECTION_MESSAGES.test(message)) return 'connection';
   return 'internal';
 }

@@ -6,7 +6,7 @@
  *   [sorted sets: n, key…] [hashes: n, key…] then per step: code, key, …
  */
 import { FreshetError } from '../../process/errors.js';
-import type { BatchPlan, Step } from '../batch-plan.js';
+import type { BatchPlan, PlanStep } from '../batch-plan.js';
 import { ByteWriter } from '../byte-writer.js';
 
 /** Codes of steps, as in redis-scripts.ts. */
@@ -28,7 +28,7 @@ export function encodeProgram(plan: BatchPlan): Buffer {
   return writer.finish();
 }
 
-function writeStep(writer: Writer, step: Step): void {
+function writeStep(writer: Writer, step: PlanStep): void {
   switch (step.op) {
     case 'zadd':
       inSlices(step.members.length, (from, to) => {
@@ -90,7 +90,7 @@ function writeStep(writer: Writer, step: Step): void {
   }
 }
 
-function writeFields(writer: Writer, step: Extract<Step, { op: 'hset' | 'hreplace' }>): void {
+function writeFields(writer: Writer, step: Extract<PlanStep, { op: 'hset' | 'hreplace' }>): void {
   inSlices(step.fields.length, (from, to) => {
     writer.head(CODE.hset, step.key, to - from);
     for (let i = from; i < to; i++) {

@@ -13,6 +13,7 @@ import {
   USER_FACTORS_FILE,
   writeFactors,
 } from '../../../publishing/versions/artefacts/factor-file.js';
+import { INDEX_FILE } from '../../../publishing/versions/artefacts/faiss.js';
 import { MANIFEST_FILE, type Manifest } from '../../../publishing/versions/manifest.js';
 import type { Build } from '../../../publishing/versions/versions.js';
 import { HASHED_DIMENSION, HashedModel } from '../../../runtime/models/embedder/hashed.js';
@@ -28,7 +29,7 @@ import { type MadeIndexes, makeIndexes } from '../../../snapshotters/als/indexes
 import { makeModel } from '../../../snapshotters/als/model.js';
 import { sourceOf } from '../../../snapshotters/als/snapshotter.js';
 import { IdTableWriter } from '../../../snapshotters/faiss/id-table.js';
-import { IDS_FILE, INDEX_FILE } from '../../../snapshotters/faiss/layout.js';
+import { IDS_FILE } from '../../../snapshotters/faiss/layout.js';
 import { featureSet } from '../../../topics/feature-set.js';
 import { productId, userId } from '../../support/load.js';
 import type { Random } from '../../support/random.js';

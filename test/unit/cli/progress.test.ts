@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
-import { format, Progress, Steps } from '../../../cli/progress.js';
+import { format, ProgressLine, Steps } from '../../../cli/progress.js';
 
 function screen(isTTY: boolean) {
   const stream = Object.assign(new PassThrough(), { isTTY });
@@ -9,11 +9,11 @@ function screen(isTTY: boolean) {
   return { stream, text };
 }
 
-describe('Progress', () => {
+describe('ProgressLine', () => {
   it('shows nothing within the first second, then count and rate, and removes the line', () => {
     let now = 0;
     const { stream, text } = screen(true);
-    const progress = new Progress(stream, 'records', () => now);
+    const progress = new ProgressLine(stream, 'records', () => now);
     now = 900;
     progress.add(4_000);
     assert.equal(text(), '');
@@ -31,7 +31,7 @@ describe('Progress', () => {
   it('is silent without a terminal', () => {
     let now = 0;
     const { stream, text } = screen(false);
-    const progress = new Progress(stream, 'records', () => now);
+    const progress = new ProgressLine(stream, 'records', () => now);
     now = 5_000;
     progress.add(1);
     progress.end();

@@ -12,7 +12,7 @@ import {
 } from '../../../topics/apply.js';
 import { deadLetters, events, products } from '../../../topics/events.js';
 import { featureSet } from '../../../topics/feature-set.js';
-import { DAY_MS } from '../../../topics/topic.js';
+import { DAY_MS } from '../../../topics/time.js';
 
 class FakeAdmin implements TopicAdmin {
   readonly topics = new Map<string, TopicState>();

@@ -1,4 +1,6 @@
-/** A product has the vector of its newest text and of the current model, and no text is embedded twice needlessly. */
+/**
+ * I29: a product has the vector of its newest text and of the current model, and no text is embedded twice needlessly.
+ */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { contentHash } from '../../../../processors/embeddings/product-text.js';

@@ -46,7 +46,7 @@ const action: fc.Arbitrary<Action> = fc.constantFrom(
 /** No checkpoints; or one after every commit that is at least this many ms after the previous one. */
 const checkpointIntervalMs = fc.constantFrom(0, 1, 1, 20_000);
 
-test('I1: for any input in any order, and wherever tasks crash, features equal a recount from the raw log', async () => {
+test('I1, I2, I17: for any input in any order, and wherever tasks crash, features equal a recount from the raw log', async () => {
   await fc.assert(
     fc.asyncProperty(
       streamArbitrary({ partitions: PARTITIONS, stepsMax: 40 }),

@@ -1,4 +1,4 @@
-/** One user's interactions compared with the reference: any possible cut is right, and nothing else is. */
+/** I19: one user's interactions compared with the reference: any possible cut is right, and nothing else is. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';

@@ -95,7 +95,7 @@ describe('a model', () => {
     assert.ok(apart < 0.02 * size, `${apart} apart at a size of ${size}`);
   });
 
-  test('a thread that dies makes its operation and every later one fail', async (t) => {
+  test('a thread that dies makes its task and every later one fail', async (t) => {
     const host = openKernelHost({ bytes: 65_536, threads: 2, scratch: 64, width: 64 });
     t.after(() => host.close());
     const gram = { kind: 'gram', count: 4, width: 64, out: 4_096 } as const;

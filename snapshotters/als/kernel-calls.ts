@@ -1,10 +1,10 @@
 /**
- * The operations of a model, in pieces that any thread may take. The result of a piece depends only on its number, so the
+ * The work of a model in pieces that any thread may take. The result of a piece depends only on its number, so the
  * outcome is bit for bit the same for any number of threads. Plain objects: they are sent as messages.
  */
 import type { Kernel } from './kernel.js';
 
-export type Operation =
+export type KernelCall =
   | {
       readonly kind: 'gram';
       readonly rows: number;
@@ -58,46 +58,35 @@ const ROWS = 32;
 /** Products ranked for all users of a piece before the next block, to stay in cache. A multiple of four. */
 const RANK_BLOCK = 256;
 
-export function piecesOf(operation: Operation): number {
-  return operation.kind === 'gram' ? GRAM_PARTS : Math.ceil(operation.count / ROWS);
+/** How many pieces a call has. */
+export function piecesOf(call: KernelCall): number {
+  return call.kind === 'gram' ? GRAM_PARTS : Math.ceil(call.count / ROWS);
 }
 
 /** `words`: the memory as u32; `scratch`: SCRATCH_ROWS rows that no other thread uses. */
-export function runPiece(
-  kernel: Kernel,
-  words: Uint32Array,
-  scratch: number,
-  operation: Operation,
-  piece: number,
-): void {
-  if (operation.kind === 'gram') {
-    const { rows, count, width, out } = operation;
+export function runPiece(kernel: Kernel, words: Uint32Array, scratch: number, call: KernelCall, piece: number): void {
+  if (call.kind === 'gram') {
+    const { rows, count, width, out } = call;
     const first = Math.floor((count * piece) / GRAM_PARTS);
     const last = Math.floor((count * (piece + 1)) / GRAM_PARTS);
     kernel.gram(rows, first, last, width, out + (piece * width * width) / 4);
     return;
   }
   const from = piece * ROWS;
-  const to = Math.min(from + ROWS, operation.count);
-  if (operation.kind === 'whiten') {
-    kernel.whiten(operation.rows, from, to, operation.width, operation.matrix, operation.out);
-  } else if (operation.kind === 'solve') {
-    const { rows, starts, ends, pairs, weights, fixed, width, steps, enter, leave } = operation;
+  const to = Math.min(from + ROWS, call.count);
+  if (call.kind === 'whiten') {
+    kernel.whiten(call.rows, from, to, call.width, call.matrix, call.out);
+  } else if (call.kind === 'solve') {
+    const { rows, starts, ends, pairs, weights, fixed, width, steps, enter, leave } = call;
     kernel.solve(rows, starts, ends, pairs, weights, fixed, from, to, width, steps, enter, leave, scratch);
   } else {
-    rank(kernel, words, operation, from, to);
+    rank(kernel, words, call, from, to);
   }
 }
 
 /** Products that a user has no pair with and that score as high as the held-out one, or higher. */
-function rank(
-  kernel: Kernel,
-  words: Uint32Array,
-  operation: Operation & { kind: 'rank' },
-  from: number,
-  to: number,
-): void {
-  const { users, items, itemCount, width, starts, ends, pairs, asked, held, out } = operation;
+function rank(kernel: Kernel, words: Uint32Array, call: KernelCall & { kind: 'rank' }, from: number, to: number): void {
+  const { users, items, itemCount, width, starts, ends, pairs, asked, held, out } = call;
   const row = (i: number) => users + words[asked / 4 + i]! * width;
   const threshold = (i: number) => kernel.score(row(i), items + words[held / 4 + i]! * width, width);
   for (let i = from; i < to; i++) {
