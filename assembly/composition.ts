@@ -3,6 +3,7 @@
  * started in the order of the data and stopped in the reverse order.
  */
 import { randomBytes } from 'node:crypto';
+import { createRuns } from '../jobs/create-runs.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';
 import type { Service } from '../runtime/process/service.js';
@@ -11,7 +12,7 @@ import type { Server } from '../serving/server.js';
 import { RUNNING_SETS } from '../topics/running.js';
 import { type Foundation, openFoundation } from './foundation.js';
 import { OverviewSampler } from './overview.js';
-import { openRuns, startAudits, startVersions } from './published.js';
+import { startAudits, startVersions } from './published.js';
 import { ReadinessWatch } from './readiness.js';
 import { openReporting, type Reporting } from './reporting.js';
 import type { Ground, StoreGround } from './roles/ground.js';
@@ -21,6 +22,7 @@ import { startServing } from './roles/serving.js';
 import { startSnapshotters } from './roles/snapshotter.js';
 import type { ComposeOptions, Demo, DemoScene, Running, UsedPart } from './running.js';
 import type { Settings } from './settings.js';
+import { SNAPSHOT_JOBS } from './snapshotters.js';
 
 export class Composition implements Running {
   readonly name = 'freshet';
@@ -105,9 +107,9 @@ export class Composition implements Running {
     const { roles, demo } = this.#o;
     const publisher = roles.includes('publisher') ? await startPublisher(ground) : null;
     const versions = await startVersions(ground);
-    const snapshotters = await startSnapshotters(ground, roles, versions);
+    const worker = await startSnapshotters(ground, roles, versions);
     const audits = await startAudits(ground, { publishes: publisher !== null, after: this.ready });
-    const runs = await openRuns(ground);
+    const runs = createRuns(ground.stores.database, SNAPSHOT_JOBS);
     if (roles.includes('serving')) {
       const overview = new OverviewSampler({
         ...ground,
@@ -120,8 +122,8 @@ export class Composition implements Running {
       this.#server = await startServing(ground, { overview, versions, runs, audits, isReady, localToken });
       await foundation.folder?.announce(this.#server.address(), localToken ?? undefined);
     }
-    const published = snapshotters === null ? null : { versions, runs };
-    this.#follow(foundation, applications, snapshotters === null ? [] : [snapshotters], { publisher, published });
+    const published = worker === null ? null : { versions, runs };
+    this.#follow(foundation, applications, worker === null ? [] : [worker], { publisher, published });
   }
 
   /** What goes on once everything is started: the demo, and the look at what is ready. */

@@ -1,11 +1,8 @@
-/** What every process with stores offers, whatever its roles: versions, runs to be asked for, audits. */
+/** What every process with stores offers, whatever its roles: versions and audits. */
 import { createAudits, type LiveAudits } from '../publishing/audit/compose.js';
 import { createVersions } from '../publishing/versions/create.js';
 import type { Versions } from '../publishing/versions/versions.js';
-import { createRuns } from '../snapshotters/create-runs.js';
-import type { Runs } from '../snapshotters/runs.js';
 import type { StoreGround } from './roles/ground.js';
-import { SNAPSHOT_JOBS } from './snapshotters.js';
 
 export async function startVersions(ground: StoreGround): Promise<Versions> {
   const versions = createVersions({ ...ground, ...ground.stores });
@@ -21,10 +18,4 @@ export async function startAudits(
   const audits = createAudits({ ...ground, ...ground.stores, ...options, set: ground.sets.features[0] });
   await ground.start(audits);
   return audits;
-}
-
-export async function openRuns(ground: StoreGround): Promise<Runs> {
-  const runs = createRuns({ ...ground, database: ground.stores.database, jobs: SNAPSHOT_JOBS });
-  await ground.start({ name: 'runs', start: async () => undefined, stop: () => runs.close() });
-  return runs;
 }

@@ -2,6 +2,8 @@
  * How a process reports: its logger, the metrics that every room declares, so that each is shown before it is first
  * counted, and the events, to which each room has connected its log lines and metrics.
  */
+import { reportRuns } from '../jobs/events.js';
+import { jobMetrics } from '../jobs/metrics.js';
 import { corpusMetrics } from '../processors/corpus/metrics.js';
 import { embeddingMetrics } from '../processors/embeddings/metrics.js';
 import { featureMetrics } from '../processors/features/metrics.js';
@@ -18,7 +20,6 @@ import { createMetrics, type MetricSet, type Metrics } from '../runtime/process/
 import { reportTasks } from '../runtime/tasks/events.js';
 import { taskMetrics } from '../runtime/tasks/metrics.js';
 import { servingMetrics } from '../serving/metrics.js';
-import { jobMetrics } from '../snapshotters/metrics.js';
 
 const METRICS: readonly MetricSet[] = [
   featureMetrics,
@@ -33,7 +34,7 @@ const METRICS: readonly MetricSet[] = [
   jobMetrics,
 ];
 
-const REPORTS: readonly Reports[] = [reportTasks, reportSinks, reportVersions, reportAudits];
+const REPORTS: readonly Reports[] = [reportTasks, reportSinks, reportVersions, reportAudits, reportRuns];
 
 export interface Reporting {
   readonly logger: Logger;

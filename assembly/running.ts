@@ -1,5 +1,6 @@
 /** What `up` starts, as the command sees it: what it is given, and what it says of itself. */
 
+import type { Runs } from '../jobs/runs.js';
 import type { FeatureProcessors } from '../processors/features/main.js';
 import type { Publisher } from '../publishing/live/publisher.js';
 import type { Versions } from '../publishing/versions/versions.js';
@@ -10,7 +11,6 @@ import type { Logger } from '../runtime/process/logger.js';
 import type { Service } from '../runtime/process/service.js';
 import type { Application } from '../runtime/tasks/application.js';
 import type { Codec } from '../schemas/codec.js';
-import type { Runs } from '../snapshotters/runs.js';
 import type { RunningSets } from '../topics/running.js';
 import type { Role } from './roles/all.js';
 import type { Settings } from './settings.js';

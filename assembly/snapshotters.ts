@@ -1,7 +1,7 @@
 /** The snapshotters there are, with their settings; each is loaded where it runs. */
 import { alsSettings } from '../snapshotters/als/settings.js';
 import { faissSettings } from '../snapshotters/faiss/settings.js';
-import type { PlacedSnapshotter } from '../snapshotters/main.js';
+import type { PlacedSnapshotter } from '../snapshotters/snapshot-job.js';
 import type { Snapshotter } from '../snapshotters/snapshotter.js';
 import { stopwordSettings } from '../snapshotters/stopwords/settings.js';
 

@@ -1,8 +1,8 @@
 /** `freshet snapshot`: builds a new version of an artefact from the topics, or shows what would change. */
 import { Command } from 'commander';
 import { SNAPSHOT_JOBS } from '../assembly/snapshotters.js';
+import type { Run } from '../jobs/runs.js';
 import { FreshetError } from '../runtime/process/errors.js';
-import type { Run } from '../snapshotters/runs.js';
 import { openPublications } from './access/open-publications.js';
 import type { Publications } from './access/publications.js';
 import { format, Steps } from './progress.js';
@@ -69,9 +69,9 @@ async function runToEnd(
     run = await publications.run(
       job,
       options.dryRun === true,
-      (step) => {
-        if (step === null) untaken.wait(steps);
-        else steps.at(PHASES[step.phase] ?? step.phase, step.done, step.total);
+      (progress) => {
+        if (progress === null) untaken.wait(steps);
+        else steps.at(PHASES[progress.phase] ?? progress.phase, progress.done, progress.total);
       },
       stop.signal,
     );

@@ -9,7 +9,7 @@ import { createFeatureReader, type FeatureReader, popularItem } from '../publish
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { silentLogger } from '../runtime/process/logger.js';
-import type { Database } from '../runtime/stores/database.js';
+import type { Queryable } from '../runtime/stores/database.js';
 import type { OnlineStore } from '../runtime/stores/online-store.js';
 import { openRedis } from '../runtime/stores/redis/redis.js';
 import { type TypedTopic, typedFeatureTopics } from '../topics/typed.js';
@@ -305,7 +305,7 @@ async function refuse(): Promise<never> {
   throw new FreshetError('settings', 'This reader reads from Redis and from topics, not from Postgres.');
 }
 
-const noDatabase: Database = { query: refuse, execute: refuse, transaction: refuse, ping: refuse, close: refuse };
+const noDatabase: Queryable = { query: refuse, execute: refuse };
 
 function topicOf<F extends Feature>(feature: F, version: number): TypedTopic<FeatureRecords[F]> {
   return typedFeatureTopics(version)[feature] as unknown as TypedTopic<FeatureRecords[F]>;

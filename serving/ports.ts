@@ -1,4 +1,5 @@
 /** The dependencies of serving: everything behind the HTTP surface, as ports, so that tests can provide their own. */
+import type { Runs } from '../jobs/runs.js';
 import type { LiveAudits } from '../publishing/audit/compose.js';
 import type { ErasureReader } from '../publishing/erasure/erasure-reader.js';
 import type { FeatureReader } from '../publishing/reading/reader.js';
@@ -9,7 +10,6 @@ import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Queryable } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
-import type { Runs } from '../snapshotters/runs.js';
 import type { RunningSets } from '../topics/running.js';
 import type { ModelAnswers } from './models/answers.js';
 import type { ServingSettings } from './settings.js';

@@ -1,11 +1,11 @@
 /**
  * Reads compacted topics as they are at one moment: the last stable offset of every partition is noted first, then
  * everything from the earliest offset exactly to there. Positions move over control and aborted records too, so what is
- * waited for is an offset, never a last record. Every few seconds all of it is put into a checkpoint; the next process
+ * waited for is an offset, never a last record. Every few seconds all of it is put into a savepoint; the next process
  * of the same run goes on from there, to the same ends.
  *
- *   checkpoint in order: positions, ends and contents from it ──┐
- *   else: ends noted now, positions at the logs' starts ────────┴─► read ─► checkpoint ─► read ─► … ─► whole
+ *   savepoint in order: positions, ends and contents from it ───┐
+ *   else: ends noted now, positions at the logs' starts ────────┴─► read ─► savepoint ─► read ─► … ─► whole
  */
 import type { ManifestInput } from '../publishing/versions/manifest.js';
 import type { Log, LogAdmin, LogReader, RecordColumns } from '../runtime/log/log.js';
@@ -13,7 +13,7 @@ import type { Clock } from '../runtime/process/clock.js';
 import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Codec } from '../schemas/codec.js';
-import type { CaptureCheckpoint, CapturePlace, CheckpointHead } from './capture-checkpoint.js';
+import type { CapturePlace, CaptureSavepoint, SavepointHead } from './capture-savepoint.js';
 import { faultPoint } from './fault-points.js';
 import type { Capture } from './snapshotter.js';
 
@@ -28,15 +28,15 @@ export interface CaptureOptions<C extends Capture> {
   readonly log: CaptureLog;
   readonly codec: Codec;
   readonly createCapture: () => C;
-  readonly checkpoint: CaptureCheckpoint;
-  readonly checkpointMs: number;
+  readonly savepoint: CaptureSavepoint;
+  readonly savepointMs: number;
   /** Most bytes asked of one partition at a time: the source serves live readers too. */
   readonly fetchBytes: number;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Offsets passed, of all there are between the starts and the ends. */
   readonly progress: (done: number, total: number) => void;
-  /** Ends the capture early; a checkpoint is written then. */
+  /** Ends the capture early; a savepoint is written then. */
   readonly signal: AbortSignal;
 }
 
@@ -94,21 +94,21 @@ async function begun<C extends Capture>(o: CaptureOptions<C>): Promise<Under<C>>
   return { capture: o.createCapture(), topicIds, places, records: 0 };
 }
 
-/** Null where there is no checkpoint, or one in doubt, which is thrown away. */
+/** Null where there is no savepoint, or one in doubt, which is thrown away. */
 async function resumed<C extends Capture>(o: CaptureOptions<C>): Promise<Under<C> | null> {
-  const found = await o.checkpoint.read();
+  const found = await o.savepoint.read();
   if (found === null) return null;
   const { head, contents } = found;
   const problem = await problemWith(o, head);
   if (problem !== null) {
-    await o.checkpoint.discard(problem);
+    await o.savepoint.discard(problem);
     return null;
   }
   const capture = o.createCapture();
   try {
     capture.restore(contents);
   } catch (error) {
-    await o.checkpoint.discard(messageOf(error));
+    await o.savepoint.discard(messageOf(error));
     return null;
   }
   const left = head.places.reduce((sum, { position, to }) => sum + to - position, 0);
@@ -121,8 +121,8 @@ async function resumed<C extends Capture>(o: CaptureOptions<C>): Promise<Under<C
   };
 }
 
-/** Why a checkpoint cannot be gone on from; null when it can. */
-async function problemWith<C extends Capture>(o: CaptureOptions<C>, head: CheckpointHead): Promise<string | null> {
+/** Why a savepoint cannot be gone on from; null when it can. */
+async function problemWith<C extends Capture>(o: CaptureOptions<C>, head: SavepointHead): Promise<string | null> {
   const ids = await idsOf(o);
   for (const [i, topic] of o.topics.entries()) {
     if (head.topic_ids[i] !== ids[i]) return `${topic} was made anew since`;
@@ -165,7 +165,7 @@ async function read<C extends Capture>(o: CaptureOptions<C>, under: Under<C>): P
     maxWaitMs: POLL_WAIT_MS,
     maxBytesPerPartition: o.fetchBytes,
   });
-  let nextSaveMs = o.clock.elapsed() + o.checkpointMs;
+  let nextSaveMs = o.clock.elapsed() + o.savepointMs;
   try {
     while (!o.signal.aborted && behind.some(({ position, to }) => position < to)) {
       for (const batch of await reader.poll()) await take(o, under, reader, batch);
@@ -175,7 +175,7 @@ async function read<C extends Capture>(o: CaptureOptions<C>, under: Under<C>): P
       const started = o.clock.elapsed();
       await save(o, under);
       const tookMs = o.clock.elapsed() - started;
-      nextSaveMs = started + Math.max(o.checkpointMs, tookMs / WRITING_SHARE_MAX);
+      nextSaveMs = started + Math.max(o.savepointMs, tookMs / WRITING_SHARE_MAX);
     }
   } finally {
     await reader.close();
@@ -200,12 +200,12 @@ async function take<C extends Capture>(
   if (place.position >= place.to) reader.pause(batch);
 }
 
-/** A checkpoint only saves time: a disk that refuses it ends no capture. */
+/** A savepoint only saves time: a disk that refuses it ends no capture. */
 async function save<C extends Capture>(o: CaptureOptions<C>, { capture, topicIds, places, records }: Under<C>) {
   try {
-    await o.checkpoint.write({ topic_ids: [...topicIds], places, records }, capture.save());
+    await o.savepoint.write({ topic_ids: [...topicIds], places, records }, capture.save());
   } catch (error) {
     o.logger.warn({ event: 'capture_checkpoint_failed', job_name: o.job, error: messageOf(error) });
   }
-  await faultPoint('capture.checkpointed', o.job);
+  await faultPoint('capture.saved', o.job);
 }

@@ -1,4 +1,6 @@
 /** What the process of a snapshot and its parent say to each other. */
+
+import type { RunProgress } from '../jobs/runs.js';
 import type { Built } from './build-folder.js';
 import type { LogAsk, Refusal } from './remote-log.js';
 import type { SnapshotSettings } from './settings.js';
@@ -16,14 +18,8 @@ export interface ChildJob {
 }
 
 export interface CapturePace {
-  readonly checkpointMs: number;
+  readonly savepointMs: number;
   readonly fetchBytes: number;
-}
-
-export interface Progress {
-  readonly phase: string;
-  readonly done: number;
-  readonly total: number | null;
 }
 
 export type ToChild =
@@ -33,8 +29,8 @@ export type ToChild =
 
 export type FromChild =
   | { readonly kind: 'ask'; readonly id: number; readonly ask: LogAsk }
-  | { readonly kind: 'progress'; readonly progress: Progress }
-  /** A capture that was told to stop has written its checkpoint. */
+  | { readonly kind: 'progress'; readonly progress: RunProgress }
+  /** A capture that was told to stop has written its savepoint. */
   | { readonly kind: 'stopped' }
   | { readonly kind: 'finished'; readonly built: Built }
   | { readonly kind: 'failed'; readonly refusal: Refusal };

@@ -1,7 +1,7 @@
 /**
  * The process of one snapshot. It gets its job as the first message, computes, and answers with a finished folder or an
  * error; it publishes nothing and knows no store. It ends with its parent. SIGTERM ends it early: a capture writes its
- * checkpoint first.
+ * savepoint first.
  */
 import { constants, setPriority } from 'node:os';
 import { openKafkaLog } from '../runtime/log/kafka/log.js';

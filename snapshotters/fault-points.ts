@@ -1,20 +1,16 @@
-/** Where fault tests take hold of a run and of the snapshot that it makes. */
+/** Where fault tests take hold of a snapshot. */
 import { type FaultHook, passFaultPoint } from '../runtime/process/fault-points.js';
 
-/** In the order in which a run passes them; those of the capture and the build in its own process. */
-export type RunPoint =
-  | 'run.leased'
-  | 'run.started'
+/** In the order in which a snapshot passes them; those of the capture and the build in its own process. */
+export type SnapshotPoint =
   | 'capture.noted'
   | 'capture.read'
-  | 'capture.checkpointed'
+  | 'capture.saved'
   | 'capture.done'
   | 'build.done'
   | 'build.synced'
   | 'build.finished'
   | 'run.built'
-  | 'run.published'
-  | 'run.ended'
-  | 'run.told';
+  | 'run.published';
 
-export const faultPoint: FaultHook<RunPoint> = passFaultPoint;
+export const faultPoint: FaultHook<SnapshotPoint> = passFaultPoint;

@@ -11,7 +11,7 @@ import type { Codec } from '../schemas/codec.js';
 import { projectRoot } from '../schemas/project-root.js';
 import { type Built, beginAttempt, finishBuild, finishedBuild } from './build-folder.js';
 import { type CaptureLog, captureTopics } from './capture.js';
-import { CaptureCheckpoint } from './capture-checkpoint.js';
+import { CaptureSavepoint } from './capture-savepoint.js';
 import type { ChildJob } from './child-messages.js';
 import { faultPoint } from './fault-points.js';
 import type { BuildContext, Snapshotter } from './snapshotter.js';
@@ -24,11 +24,11 @@ export interface MakeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly progress: (phase: string, done: number, total: number | null) => void;
-  /** Ends a capture, with a checkpoint. A build is not interrupted: what it was made of is in the checkpoint. */
+  /** Ends a capture, with a savepoint. A build is not interrupted: what it was made of is in the savepoint. */
   readonly signal: AbortSignal;
 }
 
-const CHECKPOINT = 'capture.ckpt';
+const SAVEPOINT = 'capture.savepoint';
 
 /**
  * Null when the signal ended it. A finished folder of the same run is answered as it is. Errors: those of the capture
@@ -49,8 +49,8 @@ export async function makeSnapshot(o: MakeOptions): Promise<Built | null> {
     job: snapshotter.name,
     topics: snapshotter.topics,
     createCapture: () => snapshotter.createCapture(codec, settings),
-    checkpoint: new CaptureCheckpoint({
-      path: join(runFolder, CHECKPOINT),
+    savepoint: new CaptureSavepoint({
+      path: join(runFolder, SAVEPOINT),
       runId,
       fingerprint: fingerprintOf([codeVersion, settings]),
       logger,

@@ -1,6 +1,6 @@
 /**
  * The contract of a snapshotter: capture the newest value of every key of compacted topics, build files from them, check
- * the files. Reading to the noted ends, checkpoints, the process around it and publishing are not its business.
+ * the files. Reading to the noted ends, savepoints, the process around it and publishing are not its business.
  */
 
 import type { Artefact } from '../publishing/layout.js';
@@ -16,7 +16,7 @@ import type { SnapshotSettings } from './settings.js';
  */
 export interface Capture {
   add(batch: RecordColumns, row: number): void;
-  /** The whole capture as bytes, for a checkpoint; `restore` takes them back in a fresh one. */
+  /** The whole capture as bytes, for a savepoint; `restore` takes them back in a fresh one. */
   save(): Buffer;
   restore(bytes: Buffer): void;
 }

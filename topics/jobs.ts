@@ -1,25 +1,26 @@
-/** Requests to run a job, and how runs ended. One partition each: requests are handled in order. */
+/** Requests of others to run a job, and how runs ended. One partition each: requests are handled in order. */
 import { topic } from './topic.js';
 
 export const runRequests = topic({
   name: 'run-requests',
-  doc: 'Requested runs of jobs.',
+  doc: 'Runs of jobs requested by others; the API and the commands queue theirs in Postgres.',
   key: 'job name',
   schema: 'RunRequest',
   partitions: 1,
   cleanup: 'delete',
   retentionDays: 30,
-  owner: 'serving',
-  readers: ['snapshotters'],
+  owner: 'producers',
+  readers: ['jobs'],
 });
 
 export const runResults = topic({
   name: 'run-results',
-  doc: 'How runs of jobs ended.',
+  doc: 'How runs of jobs ended, each at least once.',
   key: 'job name',
   schema: 'RunResult',
   partitions: 1,
   cleanup: 'delete',
   retentionDays: 30,
-  owner: 'snapshotters',
+  owner: 'jobs',
+  readers: ['jobs'],
 });

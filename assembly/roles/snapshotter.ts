@@ -1,6 +1,7 @@
 /** The roles `snapshotter:<job>`: runs of the jobs named. */
+import { Worker } from '../../jobs/worker.js';
 import type { Versions } from '../../publishing/versions/versions.js';
-import { createSnapshotters, type Snapshotters } from '../../snapshotters/main.js';
+import { snapshotJobs } from '../../snapshotters/snapshot-job.js';
 import { snapshottersOf } from '../snapshotters.js';
 import type { Role } from './all.js';
 import type { StoreGround } from './ground.js';
@@ -13,17 +14,12 @@ export async function startSnapshotters(
   ground: StoreGround,
   roles: readonly Role[],
   versions: Versions,
-): Promise<Snapshotters | null> {
+): Promise<Worker | null> {
   const snapshotters = await snapshottersOf(roles);
   if (snapshotters.length === 0) return null;
   const { database } = ground.stores;
-  const started = createSnapshotters({
-    ...ground,
-    database,
-    versions,
-    snapshotters,
-    pace: { stopMs: SNAPSHOT_STOP_MS },
-  });
-  await ground.start(started);
-  return started;
+  const jobs = snapshotJobs(snapshotters, { ...ground, versions, pace: { stopMs: SNAPSHOT_STOP_MS } });
+  const worker = new Worker({ ...ground, database, jobs });
+  await ground.start(worker);
+  return worker;
 }

@@ -1,9 +1,9 @@
 /** Responses of the HTTP API about versions and runs, checked and converted to the types of their ports. */
 import { z } from 'zod';
+import type { Run } from '../../jobs/runs.js';
 import type { Artefact } from '../../publishing/layout.js';
 import type { Manifest } from '../../publishing/versions/manifest.js';
 import type { VersionList } from '../../publishing/versions/versions.js';
-import type { Run } from '../../snapshotters/runs.js';
 
 const time = z.iso.datetime().transform((text) => new Date(text));
 

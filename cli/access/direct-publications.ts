@@ -3,13 +3,15 @@
 import { openFoundation } from '../../assembly/foundation.js';
 import { openReporting } from '../../assembly/reporting.js';
 import { SNAPSHOT_JOBS, snapshotterOf } from '../../assembly/snapshotters.js';
+import { createRuns } from '../../jobs/create-runs.js';
+import type { RunProgress } from '../../jobs/runs.js';
+import { Worker } from '../../jobs/worker.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { systemClock } from '../../runtime/process/clock.js';
-import { createRuns } from '../../snapshotters/create-runs.js';
-import { createSnapshotters } from '../../snapshotters/main.js';
+import { snapshotJobs } from '../../snapshotters/snapshot-job.js';
 import { RUNNING_SETS } from '../../topics/running.js';
 import type { Shell } from '../shell.js';
-import type { Publications, RunProgress } from './publications.js';
+import type { Publications } from './publications.js';
 
 const WAITING_MS = 250;
 
@@ -31,24 +33,24 @@ export async function openDirect({ settings, logger }: Shell): Promise<Publicati
     // Not started: running processes reconcile, and a switch completes before it returns.
     const versions = createVersions({ ...shared, store });
     open.push(() => versions.stop());
-    const runs = createRuns({ ...shared, jobs: SNAPSHOT_JOBS });
-    open.push(() => runs.close());
+    const runs = createRuns(database, SNAPSHOT_JOBS);
     return {
       where: folder === null ? `Kafka at ${settings.KAFKA_BROKERS!.join(', ')}` : `the log in ${folder.path}`,
       idle: folder === null ? null : 'No Freshet runs on this data folder: the run begins with "freshet up".',
       versions,
       request: (job, dryRun) => runs.request(job, { dryRun, by: 'cli' }),
-      run: async (job, dryRun, onStep, signal) => {
-        const snapshotters = createSnapshotters({ ...shared, versions, snapshotters: [await snapshotterOf(job)] });
-        open.push(() => snapshotters.stop());
+      run: async (job, dryRun, onProgress, signal) => {
+        const jobs = snapshotJobs([await snapshotterOf(job)], { ...shared, versions });
+        const worker = new Worker({ ...shared, jobs });
+        open.push(() => worker.stop());
         // The run may have to wait for another run's lease, which its own progress does not show.
-        const waiting = setInterval(() => onStep(null), WAITING_MS);
-        const onProgress = (step: RunProgress) => {
+        const waiting = setInterval(() => onProgress(null), WAITING_MS);
+        const onOwnProgress = (progress: RunProgress) => {
           clearInterval(waiting);
-          onStep(step);
+          onProgress(progress);
         };
         try {
-          return await snapshotters.runOnce(job, { dryRun, by: 'cli', onProgress, signal });
+          return await worker.runOnce(job, { dryRun, by: 'cli', onProgress: onOwnProgress, signal });
         } finally {
           clearInterval(waiting);
         }

@@ -2,17 +2,15 @@
  * Access to the versions and to the jobs that build them: through the Freshet that holds the data folder, or through
  * log and stores that this command opens itself.
  */
+
+import type { Run, RunProgress } from '../../jobs/runs.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { readLock } from '../../runtime/process/data-folder.js';
 import type { VersionSwitch } from '../../serving/ports.js';
-import type { Run } from '../../snapshotters/runs.js';
 import type { Shell } from '../shell.js';
 import { runOf, runReceipt, versionListOf } from './answers.js';
 import type { ApiClient } from './api-client.js';
 import { clientOf } from './open.js';
-
-/** The progress of a run. */
-export type RunProgress = NonNullable<Run['progress']>;
 
 export interface Publications {
   /** For messages: "the running Freshet at …". */
@@ -20,14 +18,19 @@ export interface Publications {
   /** Why a request would not be carried out, in a sentence; null if it may be. */
   readonly idle: string | null;
   readonly versions: VersionSwitch;
-  /** Returns once the request is in the log. Errors: 'invalid_data' for an unknown job. */
+  /** Returns once the run is queued. Errors: 'invalid_data' for an unknown job. */
   request(job: string, dryRun: boolean): Promise<Run>;
   /**
-   * Runs the job, or waits for the process that runs it. `onStep` receives the progress, null while no process has
+   * Runs the job, or waits for the process that runs it. `onProgress` receives the progress, null while no process has
    * taken the run. An abort leaves another process's run alone and returns its current state; a run of our own is
    * cancelled.
    */
-  run(job: string, dryRun: boolean, onStep: (step: RunProgress | null) => void, signal: AbortSignal): Promise<Run>;
+  run(
+    job: string,
+    dryRun: boolean,
+    onProgress: (progress: RunProgress | null) => void,
+    signal: AbortSignal,
+  ): Promise<Run>;
   close(): Promise<void>;
 }
 
@@ -61,10 +64,10 @@ export function overHttp(client: ApiClient): Publications {
       pin: (artefact, version) => change(artefact, 'pin', { version }),
     },
     request,
-    run: async (job, dryRun, onStep, signal) => {
+    run: async (job, dryRun, onProgress, signal) => {
       let run = await request(job, dryRun);
       while (run.finished_at === null && !signal.aborted) {
-        onStep(run.progress ?? (run.status === 'queued' ? null : STARTING));
+        onProgress(run.progress ?? (run.status === 'queued' ? null : STARTING));
         await systemClock.sleep(ASK_MS, signal);
         if (!signal.aborted) run = runOf(await client.get(`/v1/runs/${encodeURIComponent(run.run_id)}`));
       }

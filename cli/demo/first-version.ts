@@ -1,8 +1,8 @@
 /** Gives the demo versions to show without waiting for a schedule: one run builds the first if none is current yet. */
+import type { Run, Runs } from '../../jobs/runs.js';
 import type { Versions } from '../../publishing/versions/versions.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Logger } from '../../runtime/process/logger.js';
-import type { Run, Runs } from '../../snapshotters/runs.js';
 
 const ASK_MS = 50;
 

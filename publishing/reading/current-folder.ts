@@ -8,7 +8,7 @@ import { FreshetError, messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Service } from '../../runtime/process/service.js';
 import { Artifacts } from '../../runtime/stores/artifacts.js';
-import type { Database } from '../../runtime/stores/database.js';
+import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { artifactsFolder } from '../../runtime/stores/settings.js';
 import { Layout } from '../layout.js';
@@ -33,7 +33,7 @@ type FolderChanged = (current: CurrentFolder) => void | Promise<void>;
 
 interface CurrentFoldersOptions {
   readonly store: OnlineStore;
-  readonly database: Database;
+  readonly database: Queryable;
   /** REDIS_KEY_PREFIX, the folder of artefacts, FEATURE_VERSION_*. */
   readonly settings: PublishingSettings;
   readonly clock: Clock;

@@ -4,7 +4,7 @@
  * and is part of the key: a reader that has loaded a version's index asks for factors of exactly that version.
  */
 import { FreshetError, isTransient } from '../../runtime/process/errors.js';
-import type { Database } from '../../runtime/stores/database.js';
+import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { checksumKey } from '../../runtime/stores/versioned-keys.js';
 import { featureSet } from '../../topics/feature-set.js';
@@ -36,7 +36,7 @@ export interface ModelReader {
 
 interface ModelReaderOptions {
   readonly store: OnlineStore;
-  readonly database: Database;
+  readonly database: Queryable;
   /** The setting REDIS_KEY_PREFIX. */
   readonly keyPrefix: string;
   /** Versions to read instead of the current ones: `pinnedBy(settings)`. */
@@ -52,7 +52,7 @@ export function createModelReader(options: ModelReaderOptions): ModelReader {
 
 class StoredModels implements ModelReader {
   readonly #store: OnlineStore;
-  readonly #database: Database;
+  readonly #database: Queryable;
   readonly #layout: Layout;
   readonly #pinned: Pinned;
   readonly #als: Pointer;

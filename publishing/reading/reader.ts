@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError } from '../../runtime/process/errors.js';
-import type { Database } from '../../runtime/stores/database.js';
+import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { type FeatureTables, featureSet } from '../../topics/feature-set.js';
 import { decodeId, Layout, type LiveKeys, popularityAt } from '../layout.js';
@@ -73,7 +73,7 @@ export interface FeatureReader {
 
 interface FeatureReaderOptions {
   readonly store: OnlineStore;
-  readonly database: Database;
+  readonly database: Queryable;
   /** The setting REDIS_KEY_PREFIX. */
   readonly keyPrefix: string;
   readonly clock: Clock;

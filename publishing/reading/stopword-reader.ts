@@ -4,7 +4,7 @@
  * older copy is skipped until it has caught up.
  */
 import { FreshetError, isTransient } from '../../runtime/process/errors.js';
-import type { Database } from '../../runtime/stores/database.js';
+import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { compareTokens, type SwitchToken } from '../../runtime/stores/switch-token.js';
 import type { PartRead } from '../../runtime/stores/versioned-keys.js';
@@ -21,13 +21,13 @@ export interface StopwordList {
 
 interface StopwordReaderOptions {
   readonly store: OnlineStore;
-  readonly database: Database;
+  readonly database: Queryable;
   readonly pinned?: Pinned;
 }
 
 export class StopwordReader {
   readonly #store: OnlineStore;
-  readonly #database: Database;
+  readonly #database: Queryable;
   readonly #pinned: number | null;
   readonly #keys: ReturnType<Layout['versioned']>;
   /** Token of the newest switch that an answer came from. */

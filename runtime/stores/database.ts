@@ -1,4 +1,4 @@
-/** The Postgres port: the few driver functions that the rest of the code needs. Only postgres.ts imports pg. */
+/** The Postgres port: the few driver functions that the rest of the code needs. */
 
 export type SqlValue = string | number | bigint | boolean | Date | Buffer | null | readonly SqlValue[];
 
@@ -12,6 +12,21 @@ export interface Queryable {
 export interface Database extends Queryable {
   /** Runs `work` in one transaction: commit when it resolves, rollback when it throws. */
   transaction<T>(work: (connection: Queryable) => Promise<T>): Promise<T>;
+  /**
+   * Listens to the notifications of a channel, on a connection of its own, until the listener or the database is closed.
+   * Answers at once; while the connection cannot be had it is tried again. Errors: 'state' when the database was closed.
+   */
+  listen(channel: string, heard: Heard): Listener;
   ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Called with the payload of each notification, and with null each time the connection stands, the first time too: what
+ * was notified before then is not heard of any more.
+ */
+export type Heard = (payload: string | null) => void;
+
+export interface Listener {
   close(): Promise<void>;
 }

@@ -11,7 +11,7 @@ import { messageOf } from '../../runtime/process/errors.js';
 import type { Logger } from '../../runtime/process/logger.js';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Service } from '../../runtime/process/service.js';
-import type { Database } from '../../runtime/stores/database.js';
+import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { type FaissVersion, openFaissVersion } from '../../snapshotters/faiss/faiss-version.js';
 import type { FeatureReaders } from '../ports.js';
@@ -21,7 +21,7 @@ import { type Closable, Slot } from './slot.js';
 
 interface ModelsOptions {
   readonly store: OnlineStore;
-  readonly database: Database;
+  readonly database: Queryable;
   readonly readers: Pick<FeatureReaders, 'popular' | 'stopwords' | 'stopwordLanguages'>;
   readonly settings: PublishingSettings & EmbedderSettings;
   readonly logger: Logger;

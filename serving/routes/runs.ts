@@ -1,7 +1,7 @@
 /** Runs of jobs: requesting one, and its state. */
 import type { FastifyInstance } from 'fastify';
 import { Fields } from '../../ingest/fields.js';
-import type { Run, Runs } from '../../snapshotters/runs.js';
+import type { Run, Runs } from '../../jobs/runs.js';
 import { READ_MS_MAX } from '../limits.js';
 import { Problem } from '../problem.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
@@ -29,7 +29,7 @@ export function addRunRoutes(app: FastifyInstance, runs: Runs): void {
           operationId: 'postRun',
           tag: 'operation',
           summary: 'Requests a run of a job; a dry run publishes nothing and reports what would change.',
-          description: 'Answers once the request is in the log. Location shows the state of the run.',
+          description: 'Answers once the run is queued. Location shows the state of the run.',
         },
         {
           params,

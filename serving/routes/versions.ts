@@ -2,10 +2,10 @@
 import type { FastifyInstance } from 'fastify';
 import { Fields } from '../../ingest/fields.js';
 import { InputError } from '../../ingest/input-error.js';
+import type { Runs } from '../../jobs/runs.js';
 import type { Artefact } from '../../publishing/layout.js';
 import type { VersionEntry, VersionList } from '../../publishing/versions/versions.js';
 import { hasCode, messageOf } from '../../runtime/process/errors.js';
-import type { Runs } from '../../snapshotters/runs.js';
 import { READ_MS_MAX } from '../limits.js';
 import type { VersionSwitch } from '../ports.js';
 import { Problem } from '../problem.js';

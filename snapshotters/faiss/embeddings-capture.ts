@@ -200,7 +200,7 @@ export class EmbeddingsCapture implements Capture {
   #rowOf(bytes: Buffer, start: number, end: number): number {
     const row = this.#ids.intern(bytes, start, end);
     if (row < this.#places.length) return row;
-    // Columns restored from a checkpoint are only as long as their content.
+    // Columns restored from a savepoint are only as long as their content.
     const length = Math.max(1024, row * 2);
     this.#places = grown(this.#places, new Float64Array(length).fill(NO_VECTOR));
     this.#lengths = grown(this.#lengths, new Int32Array(length));

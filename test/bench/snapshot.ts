@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { openReporting } from '../../assembly/reporting.js';
 import { loadSettings } from '../../assembly/settings.js';
 import { snapshotterOf } from '../../assembly/snapshotters.js';
+import type { Run } from '../../jobs/runs.js';
+import { Worker } from '../../jobs/worker.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { createVersions } from '../../publishing/versions/create.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
@@ -18,8 +20,7 @@ import { silentLogger } from '../../runtime/process/logger.js';
 import { openStores } from '../../runtime/stores/open-stores.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Terms } from '../../schemas/records.js';
-import { createSnapshotters } from '../../snapshotters/main.js';
-import type { Run } from '../../snapshotters/runs.js';
+import { snapshotJobs } from '../../snapshotters/snapshot-job.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
 import { Random } from '../support/random.js';
@@ -60,7 +61,8 @@ async function measure(folder: string, { seed, say }: BenchOptions): Promise<Rep
     say('writing terms');
     const written = await writeTerms(log, codec, seed);
     const versions = createVersions({ ...shared, store });
-    const worker = createSnapshotters({ ...shared, versions, snapshotters: [await snapshotterOf('stopwords')] });
+    const jobs = snapshotJobs([await snapshotterOf('stopwords')], { ...shared, versions });
+    const worker = new Worker({ ...shared, jobs });
     const began = new Map<string, number>();
     const onProgress = ({ phase }: { phase: string }) => {
       if (!began.has(phase)) began.set(phase, performance.now());

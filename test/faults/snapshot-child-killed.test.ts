@@ -1,7 +1,7 @@
 /** I24: kill -9 of a snapshot's process at every step. The error is reported, and the next one reads nothing twice. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ChildKilled } from '../../snapshotters/child-process.js';
+import { Interrupted } from '../../jobs/job.js';
 import { counting, openChildScene } from '../support/snapshots/child-scene.js';
 import { faultsOf, keysOf, put } from '../support/snapshots/counted.js';
 
@@ -9,7 +9,7 @@ describe('a killed snapshot process', () => {
   for (const [point, passing] of [
     ['capture.noted', 1],
     ['capture.read', 2],
-    ['capture.checkpointed', 1],
+    ['capture.saved', 1],
     ['capture.done', 1],
     ['build.done', 1],
     ['build.synced', 1],
@@ -20,7 +20,7 @@ describe('a killed snapshot process', () => {
       await put(log, keysOf(40));
       await assert.rejects(
         run({ execArgv: faultsOf({ point, passing, does: 'kill' }) }),
-        (error) => error instanceof ChildKilled && /SIGKILL/.test(error.message),
+        (error) => error instanceof Interrupted && /SIGKILL/.test(error.message),
       );
       await put(log, keysOf(5, 'later'));
       const counted = counting(log);

@@ -1,6 +1,6 @@
 /**
  * I25: kill -9 of a worker between every two steps of a run. The next worker continues the same run: it produces one
- * version, reported at least once, the previous version is current until then, and nothing captured is read again.
+ * version, its result reaches run-results at least once, the previous version is current until then, and nothing captured is read again.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -8,6 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import type { Run } from '../../jobs/runs.js';
 import { migrateUp } from '../../publishing/migrations/migrate.js';
 import { listVersions } from '../../publishing/versions/list.js';
 import { openEmbeddedLog } from '../../runtime/log/embedded/log.js';
@@ -15,14 +16,13 @@ import type { Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import type { Database } from '../../runtime/stores/database.js';
 import { openPostgres } from '../../runtime/stores/postgres/postgres.js';
-import type { Run } from '../../snapshotters/runs.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
+import { resultsIn } from '../support/jobs.js';
 import { nextLine, runScript, untilGone } from '../support/processes.js';
 import { startPostgres } from '../support/services/postgres.js';
 import type { Service } from '../support/services/service.js';
 import { keysOf, put } from '../support/snapshots/counted.js';
-import { resultsIn } from '../support/snapshots/run-scene.js';
 import type { WorkerJob } from '../support/snapshots/worker-process.js';
 import type { FaultPoint } from './harness/fault-points.js';
 
@@ -41,7 +41,14 @@ const POINTS: readonly (readonly [point: FaultPoint, attempts: number])[] = [
   ['version.followed', 2],
   ['run.published', 2],
   ['run.ended', 1],
-  ['run.told', 1],
+  ['run.result_written', 1],
+  ['run.reported', 1],
+];
+
+/** By then the new version is current. */
+const SWITCHED: readonly FaultPoint[] = [
+  ...(['version.decided', 'version.followed', 'run.published'] as const),
+  ...(['run.ended', 'run.result_written', 'run.reported'] as const),
 ];
 
 describe('a killed worker', () => {
@@ -94,16 +101,17 @@ describe('a killed worker', () => {
     return run;
   }
 
-  async function check(run: Run, before: number | null): Promise<void> {
+  /** `results`: how often run-results has it. */
+  async function check(run: Run, before: number | null, results = 1): Promise<void> {
     assert.equal(run.status, 'succeeded');
     assert.equal(run.result!['keys_updated'], KEYS);
     const { current, versions } = await listVersions(database, 'faiss');
     assert.equal(current, run.result!['version']);
     assert.equal(versions.filter(({ manifest }) => manifest.run_id === run.run_id).length, 1);
     assert.equal(versions.length, (before ?? 0) + 1);
-    const told = (await opened(resultsIn)).filter(({ run_id }) => run_id === run.run_id);
-    assert.ok(told.length >= 1, 'the result is reported');
-    for (const { result } of told) assert.deepEqual(JSON.parse(result), run.result);
+    const written = (await opened(resultsIn)).filter(({ run_id }) => run_id === run.run_id);
+    assert.equal(written.length, results);
+    for (const { result } of written) assert.deepEqual(JSON.parse(result), run.result);
   }
 
   for (const [point, attempt] of POINTS)
@@ -114,15 +122,15 @@ describe('a killed worker', () => {
       assert.equal(signal, 'SIGKILL');
       const runId = await newestRun();
       const between = (await listVersions(database, 'faiss')).current;
-      if (!['version.decided', 'version.followed', 'run.published', 'run.ended', 'run.told'].includes(point))
-        assert.equal(between, before, 'the previous version is current until the switch');
+      if (!SWITCHED.includes(point)) assert.equal(between, before, 'the previous version is current until the switch');
       const run = await goneOn(runId);
       assert.equal(run.run_id, runId);
       assert.equal(run.attempt, attempt);
-      await check(run, before);
+      // In the topic, but in the outbox still: it is written once more.
+      await check(run, before, point === 'run.result_written' ? 2 : 1);
     });
 
-  test('in the middle of a capture: its child ends too, and the next one continues from the checkpoint', async (t) => {
+  test('in the middle of a capture: its child ends too, and the next one continues from the savepoint', async (t) => {
     if (process.platform !== 'linux') return t.skip('the child is found through /proc');
     const before = (await listVersions(database, 'faiss')).current;
     // Progress is reported at most ten times a second: the capture must run for a moment before it is blocked.

@@ -51,8 +51,17 @@ describe('migrations', () => {
     const made = await relations();
     assert.deepEqual(made, [
       ...['als_item_factors', 'als_user_factors', 'catalogue', 'dead_letters', 'erased_subjects', 'faiss_indexes'],
-      ...['job_leases', 'job_runs', 'product_popularity', 'product_popularity_v1', 'products', 'sink_offsets'],
-      ...['stopwords', 'user_affinity', 'user_affinity_v1', 'user_category_affinity', 'users', 'version_heads'],
+      ...['job_leases', 'job_runs', 'product_popularity', 'product_popularity_v1', 'products', 'run_outbox'],
+      ...[
+        'run_topics',
+        'sink_offsets',
+        'stopwords',
+        'user_affinity',
+        'user_affinity_v1',
+        'user_category_affinity',
+        'users',
+        'version_heads',
+      ],
       ...['version_pins', 'versions'],
     ]);
     assert.deepEqual(await migrateUp(database), []);
@@ -78,6 +87,36 @@ describe('migrations', () => {
     ]);
     await migrateDown(database, 3, undefined, all.slice(0, 4));
     assert.equal((await database.query('SELECT 1 AS one FROM versions')).length, 4);
+  });
+
+  test('carry runs over into the queue and the outbox, and back', async () => {
+    const all = await readMigrations();
+    await migrateUp(database, undefined, all.slice(0, 6));
+    const [older, newer] = ["'2025-06-01T02:00:00Z'", "'2025-06-02T02:00:00Z'"];
+    await database.execute(`INSERT INTO job_runs (run_id, job_name, status, attempt, deaths, dry_run, requested_at,
+        requested_by, finished_at, built, epoch, told)
+      VALUES ('d', 'als', 'queued', 0, 0, false, ${newer}, 'api', NULL, NULL, 0, false),
+        ('c', 'als', 'running', 1, 0, false, ${older}, 'api', NULL, '{"folder": "x"}', 3, false),
+        ('b', 'als', 'failed', 1, 0, false, ${older}, 'api', ${newer}, NULL, 2, false),
+        ('a', 'als', 'succeeded', 1, 0, false, ${older}, 'api', ${older}, NULL, 1, true)`);
+    await migrateUp(database, undefined, all.slice(0, 7));
+    const queued = 'SELECT run_id, kept FROM job_runs WHERE finished_at IS NULL ORDER BY queue_order';
+    assert.deepEqual(await database.query(queued), [
+      { run_id: 'c', kept: { folder: 'x' } },
+      { run_id: 'd', kept: null },
+    ]);
+    assert.deepEqual(await database.query('SELECT run_id FROM run_outbox'), [{ run_id: 'b' }]);
+    await database.execute(`INSERT INTO job_runs (run_id, job_name, status, attempt, deaths, dry_run, requested_at,
+        requested_by, epoch) VALUES ('0', 'als', 'queued', 0, 0, false, ${older}, 'api', 0)`);
+    assert.deepEqual((await database.query(queued)).at(-1), { run_id: '0', kept: null });
+    await migrateDown(database, 6, undefined, all.slice(0, 7));
+    assert.deepEqual(await database.query('SELECT run_id, told FROM job_runs ORDER BY 1'), [
+      { run_id: '0', told: false },
+      { run_id: 'a', told: true },
+      { run_id: 'b', told: false },
+      { run_id: 'c', told: false },
+      { run_id: 'd', told: false },
+    ]);
   });
 
   test('give the narrow tables room on each page and no index on what changes', async () => {

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import kafkajs from 'kafkajs';
 import { loadSettings } from '../../assembly/settings.js';
+import { Interrupted } from '../../jobs/job.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
 import { silentLogger } from '../../runtime/process/logger.js';
-import { ChildKilled, runChild } from '../../snapshotters/child-process.js';
+import { runChild } from '../../snapshotters/child-process.js';
 import { eventually } from '../conformance/log-rows.js';
 import { kafkaOrReason } from '../support/services/kafka.js';
 import { foreignClient } from '../support/services/kafka-tools.js';
@@ -75,19 +76,18 @@ describe('a snapshot of a topic in Kafka', { skip }, () => {
           settings: settingsIn(folder, { KAFKA_BROKERS: brokers }),
           runFolder: join(folder, 'run'),
           previous: null,
-          pace: { checkpointMs: 0, fetchBytes: 64 * 1024 },
+          pace: { savepointMs: 0, fetchBytes: 64 * 1024 },
         },
         // Nothing is lent: it has to help itself.
         log,
         topics: [],
-        logger: silentLogger,
         onProgress: () => undefined,
         signal: new AbortController().signal,
         stopMs: 5_000,
         execArgv,
       });
     const killed = faultsOf({ point: 'capture.read', passing: 3, does: 'kill' });
-    await assert.rejects(run(killed), (error) => error instanceof ChildKilled);
+    await assert.rejects(run(killed), (error) => error instanceof Interrupted);
     await put(log, keysOf(5, 'later'), 10, topic);
     const { manifest, folder: built } = (await run())!;
     assert.equal(manifest.counts['keys'], 60);

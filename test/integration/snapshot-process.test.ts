@@ -5,8 +5,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { packageVersion } from '../../cli/package-version.js';
+import type { RunProgress } from '../../jobs/runs.js';
 import { hasCode } from '../../runtime/process/errors.js';
-import type { Progress } from '../../snapshotters/child-messages.js';
 import { childSettings } from '../../snapshotters/settings.js';
 import { stopwordSettings } from '../../snapshotters/stopwords/settings.js';
 import { Events } from '../support/publishing.js';
@@ -18,7 +18,7 @@ describe('the process of a snapshot', () => {
   test('captures through the lent log, and answers with a finished folder', async (t) => {
     const { log, run } = await sceneOf(t);
     await put(log, keysOf(30));
-    const seen: Progress[] = [];
+    const seen: RunProgress[] = [];
     const built = (await run({ onProgress: (progress) => seen.push(progress) }))!;
     assert.equal(built.records, 30);
     assert.equal((await readFile(join(built.folder, COUNTING_FILE), 'utf8')).split('\n').length, 31);
@@ -59,13 +59,13 @@ describe('the process of a snapshot', () => {
     await assert.rejects(run(), (error) => hasCode(error, 'internal') && /exit code 7/.test(String(error)));
   });
 
-  test('stopped in the middle of a capture leaves a checkpoint', async (t) => {
+  test('stopped in the middle of a capture leaves a savepoint', async (t) => {
     const { log, run, runFolder } = await sceneOf(t);
     await put(log, keysOf(60));
     const stop = new AbortController();
     const held = faultsOf({ point: 'capture.read', passing: 3, does: 'hold' });
     const stopped = run({ execArgv: held, signal: stop.signal });
-    await new Events().until('a checkpoint', () => existsSync(join(runFolder, 'capture.ckpt')));
+    await new Events().until('a savepoint', () => existsSync(join(runFolder, 'capture.savepoint')));
     stop.abort();
     assert.equal(await stopped, null);
     const counted = counting(log);
@@ -78,7 +78,7 @@ describe('the process of a snapshot', () => {
     await put(log, keysOf(10));
     const stop = new AbortController();
     const stuck = faultsOf({ point: 'build.done', passing: 1, does: 'block', ms: 60_000 });
-    const onProgress = ({ phase }: Progress) => phase === 'build' && stop.abort();
+    const onProgress = ({ phase }: RunProgress) => phase === 'build' && stop.abort();
     assert.equal(await run({ execArgv: stuck, signal: stop.signal, stopMs: 200, onProgress }), null);
   });
 

@@ -4,33 +4,23 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import type { RunProgress, Runs } from '../../jobs/runs.js';
 import type { Versions } from '../../publishing/versions/versions.js';
-import { systemClock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode } from '../../runtime/process/errors.js';
-import { silentLogger } from '../../runtime/process/logger.js';
 import { artifactsFolder } from '../../runtime/stores/settings.js';
-import type { Progress } from '../../snapshotters/child-messages.js';
-import { takeLease } from '../../snapshotters/lease.js';
-import type { Run, Runs } from '../../snapshotters/runs.js';
+import { endOf, requestInTopic } from '../support/jobs.js';
 import { Events } from '../support/publishing.js';
 import { startPostgres } from '../support/services/postgres.js';
 import type { Service } from '../support/services/service.js';
 import { faultsOf, keysOf, put } from '../support/snapshots/counted.js';
 import { COUNTING_FILE } from '../support/snapshots/counting.js';
-import { openRunScene, request } from '../support/snapshots/run-scene.js';
+import { openRunScene } from '../support/snapshots/run-scene.js';
 
 const events = new Events();
 /** In the middle of a capture. */
 const HELD = faultsOf({ point: 'capture.read', passing: 3, does: 'hold' });
 
-async function ended(runs: Runs, runId: string): Promise<Run> {
-  let run: Run | null = null;
-  await events.until(`the end of run ${runId}`, async () => {
-    run = await runs.get(runId);
-    return run?.finished_at != null;
-  });
-  return run!;
-}
+const ended = (runs: Runs, runId: string) => endOf(events, runs, runId);
 
 describe('runs', () => {
   let postgres: Service;
@@ -64,15 +54,15 @@ describe('runs', () => {
     assert.ok(typeof duration_seconds === 'number' && duration_seconds > 0);
     assert.ok(!Number.isNaN(Date.parse(String(timestamp))));
     const artefacts = artifactsFolder(scene.settings);
+    const work = join(artefacts, '.work', 'counting');
     const file = await readFile(join(artefacts, 'faiss', 'v1', COUNTING_FILE), 'utf8');
     assert.equal(file.trim().split('\n').length, 20);
     assert.equal((await scene.versions.list('faiss')).current, 1);
-    // Told is told once the row says so; the work folder is empty then.
-    await events.until('the result is told', async () => (await scene.results()).length === 1);
-    const [told] = await scene.results();
-    assert.deepEqual([told!.run_id, told!.status, told!.attempt], [run.run_id, 'succeeded', 1]);
-    assert.deepEqual(JSON.parse(told!.result), run.result);
-    assert.deepEqual(await readdir(join(artefacts, '.work', 'counting')), []);
+    await events.until('the result is written', async () => (await scene.results()).length === 1);
+    const [written] = await scene.results();
+    assert.deepEqual([written!.run_id, written!.status, written!.attempt], [run.run_id, 'succeeded', 1]);
+    assert.deepEqual(JSON.parse(written!.result), run.result);
+    await events.until('what it worked with is removed', async () => (await readdir(work)).length === 0);
     const next = await worker.runOnce('counting', { dryRun: false });
     assert.deepEqual([next.result!['version'], next.result!['summary']], [2, ['20 keys', 'before: 20']]);
     const metrics = await scene.metrics.registry.metrics();
@@ -94,7 +84,7 @@ describe('runs', () => {
   test('that are dry show what would be, and publish nothing', async (t) => {
     const scene = await openRunScene(t, postgres.url);
     await put(scene.log, keysOf(5), 1);
-    const seen: Progress[] = [];
+    const seen: RunProgress[] = [];
     const run = await scene
       .worker()
       .runOnce('counting', { dryRun: true, onProgress: (progress) => seen.push(progress) });
@@ -138,37 +128,48 @@ describe('runs', () => {
     await assert.rejects(worker.runOnce('other', { dryRun: false }), (error) => hasCode(error, 'invalid_data'));
   });
 
-  test('are done in order, one at a time, also those that were asked for without a database', async (t) => {
+  test('are done in order, one at a time, also those that were asked for through the topic', async (t) => {
     const scene = await openRunScene(t, postgres.url);
     await put(scene.log, keysOf(3), 1);
-    for (const run_id of ['c', 'a', 'b']) await request(scene.log, { run_id, dry_run: run_id === 'a' });
-    await request(scene.log, { run_id: 'd', job_name: 'somebody-elses' });
+    for (const run_id of ['c', 'a', 'b'])
+      await requestInTopic(scene.log, { run_id, job_name: 'counting', dry_run: run_id === 'a' });
+    await requestInTopic(scene.log, { run_id: 'd', job_name: 'somebody-elses' });
     const worker = scene.worker();
     await worker.start();
     await ended(worker.runs, 'b');
-    await events.until('all are told', async () => (await scene.results()).length === 3);
+    await events.until('all results are written', async () => (await scene.results()).length === 3);
     assert.deepEqual(
       (await scene.results()).map(({ run_id }) => run_id),
       ['c', 'a', 'b'],
     );
     assert.equal((await worker.runs.get('b'))!.result!['version'], 2);
-    assert.equal(await worker.runs.get('d'), null);
+    assert.equal((await worker.runs.get('d'))!.status, 'queued', 'it waits for a worker that has its job');
   });
 
-  test('that the log says have ended are not done again by a database that has forgotten them', async (t) => {
-    const scene = await openRunScene(t, postgres.url);
-    const first = scene.worker();
-    const run = await first.runOnce('counting', { dryRun: false });
-    await first.stop();
-    await scene.database.execute('TRUNCATE job_runs');
-    const second = scene.worker();
-    await second.start();
-    const known = (await second.runs.get(run.run_id))!;
-    assert.equal(known.status, 'succeeded');
-    assert.deepEqual(known.result, run.result);
-    await second.runOnce('counting', { dryRun: false });
-    assert.equal((await scene.versions.list('faiss')).current, 2);
-  });
+  for (const [what, forget] of [
+    ['has forgotten them', 'TRUNCATE job_runs, run_outbox, run_topics'],
+    [
+      'is an older copy',
+      "TRUNCATE run_outbox, run_topics; UPDATE job_runs SET status = 'running', finished_at = NULL, result = NULL",
+    ],
+  ] as const)
+    test(`that the log says have ended are not done again by a database that ${what}`, async (t) => {
+      const scene = await openRunScene(t, postgres.url);
+      await requestInTopic(scene.log, { run_id: 'a', job_name: 'counting' });
+      const first = scene.worker();
+      await first.start();
+      const run = await ended(first.runs, 'a');
+      await first.stop();
+      await scene.database.execute(forget);
+      const second = scene.worker();
+      await second.start();
+      const known = (await second.runs.get('a'))!;
+      assert.equal(known.status, 'succeeded');
+      assert.deepEqual(known.result, run.result);
+      await second.runOnce('counting', { dryRun: false });
+      assert.equal((await scene.versions.list('faiss')).current, 2);
+      assert.equal((await scene.results()).length, 2);
+    });
 
   test('go on when their worker is stopped and another one starts', async (t) => {
     const scene = await openRunScene(t, postgres.url);
@@ -177,10 +178,10 @@ describe('runs', () => {
     await first.start();
     const { run_id } = await first.runs.request('counting', { dryRun: false, by: 'test' });
     const work = join(artifactsFolder(scene.settings), '.work', 'counting', run_id);
-    await events.until('a checkpoint', () => existsSync(join(work, 'capture.ckpt')));
+    await events.until('a savepoint', () => existsSync(join(work, 'capture.savepoint')));
     await first.stop();
     assert.equal((await first.runs.get(run_id))!.status, 'queued');
-    assert.ok(existsSync(join(work, 'capture.ckpt')));
+    assert.ok(existsSync(join(work, 'capture.savepoint')));
     await put(scene.log, keysOf(5, 'later'), 1);
     const second = scene.worker();
     await second.start();
@@ -210,7 +211,7 @@ describe('runs', () => {
     assert.match(String(run.result!['errors']), /3 attempts ended with their process/);
   });
 
-  test('have ended also when the log cannot be told just then, and are told later', async (t) => {
+  test('have ended also when the log takes no results just then, and it gets them later', async (t) => {
     const scene = await openRunScene(t, postgres.url);
     let failures = 2;
     /** The log, which takes no results for a while. */
@@ -229,7 +230,7 @@ describe('runs', () => {
     const { run_id } = await worker.runs.request('counting', { dryRun: false, by: 'test' });
     const run = await ended(worker.runs, run_id);
     assert.equal(run.status, 'succeeded');
-    await events.until('it is told', async () => (await scene.results()).length === 1);
+    await events.until('the result is written', async () => (await scene.results()).length === 1);
     assert.deepEqual(JSON.parse((await scene.results())[0]!.result), run.result);
     assert.equal((await scene.versions.list('faiss')).versions.length, 1);
   });
@@ -305,58 +306,5 @@ describe('runs', () => {
     };
     const run = await scene.worker({ versions: refusing }).runOnce('counting', { dryRun: false });
     assert.deepEqual([run.status, run.result!['errors']], ['failed', ['the online store does not answer']]);
-  });
-});
-
-describe('a lease', () => {
-  let postgres: Service;
-  before(async () => {
-    postgres = await startPostgres();
-  });
-  after(() => postgres.stop());
-
-  test('is held by one, is renewed, and goes to the next when its heartbeat is too old', async (t) => {
-    const { database } = await openRunScene(t, postgres.url);
-    const options = { database, clock: systemClock, logger: silentLogger, boundMs: 1_000 };
-    const first = (await takeLease(options, 'job', 'run'))!;
-    t.after(() => first.release());
-    assert.equal(first.epoch, 1);
-    assert.equal(await takeLease(options, 'job', 'run'), null);
-    assert.ok((await takeLease(options, 'other job', 'run')) !== null);
-    const beatAt = async () =>
-      (await database.query<{ at: Date }>("SELECT heartbeat_at AS at FROM job_leases WHERE job_name = 'job'"))[0]!.at;
-    const begun = await beatAt();
-    await events.until('a heartbeat', async () => (await beatAt()) > begun);
-    first.check();
-    await database.execute("UPDATE job_leases SET heartbeat_at = now() - interval '2 s' WHERE job_name = 'job'");
-    const second = (await takeLease(options, 'job', 'run'))!;
-    assert.equal(second.epoch, 2);
-    await events.until('the first one notices', () => first.lost.aborted);
-    assert.throws(
-      () => first.check(),
-      (error) => hasCode(error, 'fenced'),
-    );
-    await first.release();
-    assert.equal(await takeLease(options, 'job', 'run'), null, 'a former holder gives nothing away');
-    await second.release();
-    await second.release();
-    const third = (await takeLease(options, 'job', 'run'))!;
-    assert.equal(third.epoch, 3);
-    await third.release();
-  });
-
-  test('is no longer trusted before anybody else can have it', async (t) => {
-    const { database } = await openRunScene(t, postgres.url);
-    const boundMs = 900;
-    const silent = { ...database, query: database.query.bind(database), execute: () => new Promise<number>(() => {}) };
-    const options = { database: silent, clock: systemClock, logger: silentLogger, boundMs };
-    const lease = (await takeLease(options, 'job', 'run'))!;
-    const other = { database, clock: systemClock, logger: silentLogger, boundMs };
-    let wasTrusted = true;
-    await events.until('the lease is free', async () => {
-      wasTrusted = !lease.lost.aborted;
-      return (await takeLease(other, 'job', 'run')) !== null;
-    });
-    assert.equal(wasTrusted, false);
   });
 });

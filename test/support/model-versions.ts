@@ -69,11 +69,11 @@ export async function indexBuild(work: string, number: number, over: Partial<Man
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await writeFile(join(folder, INDEX_FILE), `index ${number}`);
   const settings = { model: 'hashed', dimension: 384, kind: 'flat' };
-  const told = { artefact: 'faiss', runId, capturedMs: 0, counts: { products: 10 * number }, settings } as const;
-  return finish(folder, told, [INDEX_FILE], over);
+  const facts = { artefact: 'faiss', runId, capturedMs: 0, counts: { products: 10 * number }, settings } as const;
+  return finish(folder, facts, [INDEX_FILE], over);
 }
 
-interface Told {
+interface BuildFacts {
   readonly artefact: 'als' | 'faiss';
   readonly runId: string;
   readonly capturedMs: number;
@@ -83,7 +83,7 @@ interface Told {
 
 async function finish(
   folder: string,
-  { artefact, runId, capturedMs, counts, settings }: Told,
+  { artefact, runId, capturedMs, counts, settings }: BuildFacts,
   names: readonly string[],
   over: Partial<Manifest> = {},
 ): Promise<Build> {

@@ -13,6 +13,8 @@ export class CutProxy {
   #server: Server | null = null;
   #isUp = true;
   #losing: (() => boolean) | null = null;
+  /** Called for each connection that is not taken. */
+  onRefused: () => void = () => undefined;
 
   private constructor(target: Target) {
     this.#target = target;
@@ -74,6 +76,7 @@ export class CutProxy {
   #accept(client: Socket): void {
     if (!this.#isUp) {
       client.destroy();
+      this.onRefused();
       return;
     }
     const server = connect(this.#target);

@@ -1,10 +1,11 @@
-/** Versions and runs for tests of serving and commands: a small in-memory world that honours the ports' promises. */
+/** Versions and runs for tests of serving and commands: a small in-memory world that honours the promises of the ports. */
+
+import type { Run, Runs } from '../../jobs/runs.js';
 import type { Artefact } from '../../publishing/layout.js';
 import type { Manifest } from '../../publishing/versions/manifest.js';
 import type { VersionEntry, VersionList, VersionState } from '../../publishing/versions/versions.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { VersionSwitch } from '../../serving/ports.js';
-import type { Run, Runs } from '../../snapshotters/runs.js';
 
 const AT = Date.UTC(2025, 5, 1, 2);
 const DAY_MS = 86_400_000;

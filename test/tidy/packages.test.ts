@@ -23,7 +23,7 @@ const DOORS: Readonly<Record<string, string>> = {
   kafkajs: 'runtime/log/kafka/client/kafkajs.ts',
   'lz4-napi': 'runtime/log/kafka/wire/compression.ts',
   'onnxruntime-node': 'runtime/models/embedder/',
-  pg: 'runtime/stores/postgres/postgres.ts',
+  pg: 'runtime/stores/postgres/',
   pino: 'runtime/process/logger.ts',
   'prom-client': 'runtime/process/metrics.ts',
   snappy: 'runtime/log/kafka/wire/compression.ts',

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { FreshetError } from '../../../runtime/process/errors.js';
-import type { Database, SqlValue } from '../../../runtime/stores/database.js';
+import type { Queryable, SqlValue } from '../../../runtime/stores/database.js';
 import { arrayParameter } from '../../../runtime/stores/postgres/array-parameter.js';
 import { AT, type VersionsPlace } from '../place.js';
 import type { StagedVersion } from './contents.js';
@@ -63,7 +63,7 @@ async function writePage(
 }
 
 /** Digest of a version's rows in Postgres, computed as in writeRows. */
-export async function digestOfTable(database: Database, version: number, table: FactorTable): Promise<string> {
+export async function digestOfTable(database: Queryable, version: number, table: FactorTable): Promise<string> {
   const digest = createHash('sha256');
   for (let after = ''; ; ) {
     const [page] = await database.query<{ rows: number; last: string | null; sha256: Buffer | null }>(
@@ -82,7 +82,7 @@ export async function digestOfTable(database: Database, version: number, table: 
  * while one is being processed.
  */
 export async function* pagesOfTable(
-  database: Database,
+  database: Queryable,
   version: number,
   table: FactorTable,
 ): AsyncGenerator<FactorRow[]> {
@@ -101,7 +101,7 @@ export async function* pagesOfTable(
 
 /** Null if the version has no such row. */
 export async function rowOf(
-  database: Database,
+  database: Queryable,
   version: number,
   table: FactorTable,
   id: string,
@@ -111,7 +111,7 @@ export async function rowOf(
 }
 
 /** Does nothing if there are none; deletes a few thousand rows at a time, because statements have a time limit. */
-export async function deleteRows(database: Database, version: number, table: FactorTable): Promise<void> {
+export async function deleteRows(database: Queryable, version: number, table: FactorTable): Promise<void> {
   while ((await database.execute(deleteSome(table), [version, DELETED_AT_ONCE])) > 0);
 }
 

@@ -1,7 +1,7 @@
 /** Builds an index file in a separate process. */
 import { FreshetError } from '../../process/errors.js';
 import { type BuildPlan, checkPlan } from './build-plan.js';
-import { FaissProcess } from './faiss-process.js';
+import { type FaissProcess, startFaissProcess } from './faiss-process.js';
 
 interface BuildOptions {
   readonly plan: BuildPlan;
@@ -19,7 +19,7 @@ export async function buildIndex({ plan, threads, progress }: BuildOptions): Pro
   let child: FaissProcess | null = null;
   try {
     await new Promise<void>((resolve, reject) => {
-      child = new FaissProcess({
+      child = startFaissProcess({
         threads,
         onMessage: (message) => {
           if (message.kind === 'progress') progress?.(message.phase, message.done, message.total);

@@ -8,7 +8,7 @@
  */
 import { FreshetError } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
-import { FaissProcess, lost } from './faiss-process.js';
+import { type FaissProcess, lost, startFaissProcess } from './faiss-process.js';
 import { type IndexFile, readIndexFile } from './index-file.js';
 import type { EngineChoice, FileToVerify, FromIndexChild } from './messages.js';
 import { firstNotFinite } from './row-reader.js';
@@ -177,7 +177,7 @@ class ServedIndex implements OpenIndex {
 
   #begin(): void {
     const { path, engine, threads, verify } = this.#o;
-    this.#process = new FaissProcess({
+    this.#process = startFaissProcess({
       threads,
       onMessage: (message) => this.#take(message),
       onEnd: (how) => this.#ended(how),

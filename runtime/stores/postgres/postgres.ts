@@ -1,9 +1,10 @@
-/** The Postgres port over a pool of connections. Only this file imports pg. */
+/** The Postgres port over a pool of connections. Only here are connections made. */
 import pg from 'pg';
 import { FreshetError } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
-import type { Database, Queryable, SqlValue } from '../database.js';
+import type { Database, Heard, Listener, Queryable, SqlValue } from '../database.js';
 import { postgresError, sqlState } from './postgres-errors.js';
+import { PostgresListener } from './postgres-listener.js';
 
 export interface PostgresOptions {
   /** postgres://user:password@host:port/database, with ?sslmode= etc. */
@@ -27,6 +28,8 @@ const STATEMENT_MS_MAX = 30_000;
 const CONNECT_MS_MAX = 5_000;
 /** A server that does not answer cannot end a statement: after this extra time the connection is abandoned. */
 const ANSWER_MS_GRACE = 5_000;
+/** A connection that only listens says nothing by itself: after so long without a word the other side is asked. */
+const KEEP_ALIVE_MS = 10_000;
 
 /**
  * Opens the pool and checks that the server answers. Throws FreshetError: 'settings' for a malformed url or a missing
@@ -101,14 +104,17 @@ function poolConfig(options: PostgresOptions): pg.PoolConfig {
 
 class PostgresDatabase implements Database {
   readonly #pool: pg.Pool;
+  readonly #config: pg.PoolConfig;
   readonly #name: string;
   readonly #logger: Logger;
+  readonly #listeners: PostgresListener[] = [];
   #closing: Promise<void> | null = null;
 
   constructor(options: PostgresOptions, logger: Logger) {
     this.#name = `Postgres at ${postgresAddress(options)}`;
     this.#logger = logger;
-    this.#pool = new pg.Pool(poolConfig(options));
+    this.#config = poolConfig(options);
+    this.#pool = new pg.Pool(this.#config);
     // When the server closes an idle connection, no query fails: the pool opens another.
     this.#pool.on('error', (error) => this.#lost(error));
   }
@@ -142,18 +148,36 @@ class PostgresDatabase implements Database {
     });
   }
 
+  listen(channel: string, heard: Heard): Listener {
+    this.#refuseClosed();
+    const listener = new PostgresListener({
+      client: () => new pg.Client({ ...this.#config, keepAliveInitialDelayMillis: KEEP_ALIVE_MS }),
+      channel,
+      heard,
+      onLost: (error) => this.#lost(error),
+    });
+    this.#listeners.push(listener);
+    return listener;
+  }
+
   async ping(): Promise<void> {
     await this.query('SELECT 1');
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#pool.end();
+    this.#closing ??= Promise.all([this.#pool.end(), ...this.#listeners.map((one) => one.close())]).then(
+      () => undefined,
+    );
     return this.#closing;
+  }
+
+  #refuseClosed(): void {
+    if (this.#closing !== null) throw new FreshetError('state', `${this.#name} was closed.`);
   }
 
   /** Provides a connection for the duration of `work`. */
   async #with<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    if (this.#closing !== null) throw new FreshetError('state', `${this.#name} was closed.`);
+    this.#refuseClosed();
     const client = await this.#pool.connect().catch((error: unknown) => {
       throw postgresError(error, this.#name);
     });

@@ -1,11 +1,11 @@
 /** A snapshot's process without a worker: a log to lend it, and a folder to work in. */
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { RunProgress } from '../../../jobs/runs.js';
 import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import type { Log } from '../../../runtime/log/log.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import type { Built } from '../../../snapshotters/build-folder.js';
-import type { Progress } from '../../../snapshotters/child-messages.js';
 import { runChild } from '../../../snapshotters/child-process.js';
 import { allTopics } from '../../../topics/all.js';
 import { applyTopics } from '../../../topics/apply.js';
@@ -20,7 +20,7 @@ export interface ChildScene {
     signal?: AbortSignal;
     stopMs?: number;
     log?: Log;
-    onProgress?: (progress: Progress) => void;
+    onProgress?: (progress: RunProgress) => void;
   }): Promise<Built | null>;
 }
 
@@ -41,11 +41,10 @@ export async function openChildScene(t: TestContext): Promise<ChildScene> {
           settings: settingsIn(folder),
           runFolder,
           previous: null,
-          pace: { checkpointMs: 0, fetchBytes: 100_000 },
+          pace: { savepointMs: 0, fetchBytes: 100_000 },
         },
         log,
         topics: [COUNTED],
-        logger: silentLogger,
         onProgress: () => undefined,
         signal: new AbortController().signal,
         stopMs: 5_000,

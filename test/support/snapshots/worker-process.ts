@@ -7,6 +7,8 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { openReporting } from '../../../assembly/reporting.js';
+import type { RunProgress } from '../../../jobs/runs.js';
+import { Worker } from '../../../jobs/worker.js';
 import { createVersions } from '../../../publishing/versions/create.js';
 import { openEmbeddedLog } from '../../../runtime/log/embedded/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
@@ -14,12 +16,12 @@ import { takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import { openLocalStore } from '../../../runtime/stores/local/local-store.js';
 import { openPostgres } from '../../../runtime/stores/postgres/postgres.js';
-import type { Progress } from '../../../snapshotters/child-messages.js';
-import { createSnapshotters } from '../../../snapshotters/main.js';
+import { snapshotJobs } from '../../../snapshotters/snapshot-job.js';
 import { type FaultStep, hookOf } from '../../faults/harness/plan.js';
+import { codec, WORKER_PACE } from '../jobs.js';
 import type { ChildStep } from './child-faults.js';
 import { faultsOf, settingsIn } from './counted.js';
-import { codec, PACE, PLACED } from './run-scene.js';
+import { PLACED, SNAPSHOT_PACE } from './run-scene.js';
 
 export interface WorkerJob {
   readonly folder: string;
@@ -40,14 +42,10 @@ const settings = settingsIn(job.folder);
 const reporting = openReporting(silentLogger);
 const shared = { log, codec, database, settings, ...reporting, clock: systemClock };
 const versions = createVersions({ ...shared, store });
-const worker = createSnapshotters({
-  ...shared,
-  versions,
-  snapshotters: PLACED,
-  // The lease of a killed holder must expire before the next one can begin.
-  pace: { ...PACE, leaseMs: 600 },
-  execArgv: job.childSteps === undefined ? [] : faultsOf(...job.childSteps),
-});
+const execArgv = job.childSteps === undefined ? [] : faultsOf(...job.childSteps);
+const jobs = snapshotJobs(PLACED, { ...shared, versions, pace: SNAPSHOT_PACE, execArgv });
+// A lease whose holder was killed must be given up before the next one can begin.
+const worker = new Worker({ ...shared, jobs, pace: { ...WORKER_PACE, leaseMs: 600 } });
 const run =
   job.runId === null ? await worker.runOnce('counting', { dryRun: false, onProgress }) : await resumed(job.runId);
 writeSync(1, `${JSON.stringify(run)}\n`);
@@ -62,13 +60,13 @@ async function resumed(runId: string) {
   await worker.start();
   for (;;) {
     const run = await worker.runs.get(runId);
-    // An unreported result is reported at the start, before this is queried.
+    // A result that was not relayed is relayed before the worker stops.
     if (run?.finished_at != null) return run;
     await systemClock.sleep(20);
   }
 }
 
-function onProgress({ phase, done }: Progress): void {
+function onProgress({ phase, done }: RunProgress): void {
   if (!job.diesInCapture || phase !== 'capture' || done === 0) return;
   const [child] = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
   writeSync(1, `${JSON.stringify({ child: Number(child) })}\n`);

@@ -11,7 +11,7 @@ import { hasCode } from '../../../runtime/process/errors.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
 import { Codec } from '../../../schemas/codec.js';
 import { type CaptureLog, captureTopics } from '../../../snapshotters/capture.js';
-import { CaptureCheckpoint } from '../../../snapshotters/capture-checkpoint.js';
+import { CaptureSavepoint } from '../../../snapshotters/capture-savepoint.js';
 import { MemoryLog } from '../../support/memory-log.js';
 import { CountingCapture } from '../../support/snapshots/counting.js';
 
@@ -53,7 +53,7 @@ interface Scene {
     path?: string;
     runId?: string;
     fingerprint?: string;
-    checkpointMs?: number;
+    savepointMs?: number;
     progress?: (done: number, total: number) => void;
     signal?: AbortSignal;
   }): ReturnType<typeof captureTopics<CountingCapture>>;
@@ -62,7 +62,7 @@ interface Scene {
 async function sceneOf(t: TestContext, log: MemoryLog): Promise<Scene> {
   const folder = await mkdtemp(join(tmpdir(), 'freshet-capture-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
-  const ownPath = join(folder, 'capture.ckpt');
+  const ownPath = join(folder, 'capture.savepoint');
   return {
     path: ownPath,
     capture: ({ path = ownPath, runId = 'run', fingerprint = 'code', ...over } = {}) =>
@@ -72,8 +72,8 @@ async function sceneOf(t: TestContext, log: MemoryLog): Promise<Scene> {
         log,
         codec,
         createCapture: () => new CountingCapture(),
-        checkpoint: new CaptureCheckpoint({ path, runId, fingerprint, logger: silentLogger }),
-        checkpointMs: 0,
+        savepoint: new CaptureSavepoint({ path, runId, fingerprint, logger: silentLogger }),
+        savepointMs: 0,
         fetchBytes: 5 * ROW_BYTES,
         clock: systemClock,
         logger: silentLogger,
@@ -173,7 +173,7 @@ describe('a capture', () => {
     assert.deepEqual([...captured.capture.sizes.keys()].sort(), keys(60).sort());
   });
 
-  test('goes on from its checkpoint, to the ends noted first, and reads nothing twice', async (t) => {
+  test('goes on from its savepoint, to the ends noted first, and reads nothing twice', async (t) => {
     await put(log, keys(90));
     const { capture } = await sceneOf(t, log);
     const stop = new AbortController();
@@ -215,7 +215,7 @@ describe('a capture', () => {
     );
   });
 
-  describe('throws away a checkpoint', () => {
+  describe('throws away a savepoint', () => {
     /** A capture cut short; then `harm`; the next one must begin anew. */
     async function assertBeginsAnew(
       t: TestContext,
@@ -266,11 +266,11 @@ describe('a capture', () => {
     await assert.rejects(capture({ progress }), (error) => hasCode(error, 'state') && /made anew/.test(String(error)));
   });
 
-  test('goes on when its checkpoint cannot be written', async (t) => {
+  test('goes on when its savepoint cannot be written', async (t) => {
     await put(log, keys(30));
     const scene = await sceneOf(t, log);
     const notAFolder = join(scene.path, '..', 'full');
     await writeFile(notAFolder, '');
-    assert.equal((await scene.capture({ path: join(notAFolder, 'capture.ckpt') }))?.records, 30);
+    assert.equal((await scene.capture({ path: join(notAFolder, 'capture.savepoint') }))?.records, 30);
   });
 });

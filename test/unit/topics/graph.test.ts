@@ -17,6 +17,7 @@ describe('the graph of topics', () => {
       'stopwords',
       'faiss',
       'als',
+      'jobs',
       'snapshotters',
       'publishing',
       'serving',

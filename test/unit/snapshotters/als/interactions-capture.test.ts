@@ -49,7 +49,7 @@ const items = fc.uniqueArray(item, { selector: ({ product }) => product, maxLeng
 const row = fc.tuple(fc.constantFrom('u1', 'u2', 'u3', 'u4'), fc.option(items, { nil: null }));
 
 describe('the capture of interactions', () => {
-  test('holds the newest record of every user, oldest interaction first; a checkpoint anywhere changes nothing', () => {
+  test('holds the newest record of every user, oldest interaction first; a savepoint anywhere changes nothing', () => {
     fc.assert(
       fc.property(fc.array(row, { maxLength: 30 }), fc.array(row, { maxLength: 30 }), (before, after) => {
         const first = addRows(emptyCapture(), before);
@@ -128,7 +128,7 @@ describe('the capture of interactions', () => {
     assert.equal(capture.pairs.pairs, 0);
   });
 
-  test('a truncated or changed checkpoint is refused', () => {
+  test('a truncated or changed savepoint is refused', () => {
     const saved = addRows(emptyCapture(), [['u', [{ product: 'p', weight: 1 }]]]).save();
     const isRefused = (bytes: Buffer) =>
       assert.throws(

@@ -91,7 +91,7 @@ describe('the ALS snapshotter', () => {
         settings,
         runFolder: join(folder, 'run'),
         previous: null,
-        pace: { checkpointMs: 1, fetchBytes: 20_000 },
+        pace: { savepointMs: 1, fetchBytes: 20_000 },
       },
       log,
       codec,

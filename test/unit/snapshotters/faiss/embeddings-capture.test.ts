@@ -1,4 +1,4 @@
-/** The newest vector of every product, deletions, models, unreadable records, checkpoints. */
+/** The newest vector of every product, deletions, models, unreadable records, savepoints. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
@@ -55,7 +55,7 @@ const record = fc.record({
   model: fc.constantFrom('m1', 'm2'),
 });
 
-test('any records in any order leave the newest of each product, also after a checkpoint', () => {
+test('any records in any order leave the newest of each product, also after a savepoint', () => {
   fc.assert(
     fc.property(fc.array(record, { maxLength: 60 }), fc.nat(60), (records, cut) => {
       const truth = new Map<string, [string, string, number[]]>();
@@ -68,7 +68,7 @@ test('any records in any order leave the newest of each product, also after a ch
       addTo(whole, records);
       assert.deepEqual(contents(whole), expected);
 
-      // A crash after the checkpoint, when some more records had arrived.
+      // A crash after the savepoint, when some more records had arrived.
       const first = created();
       addTo(first, records.slice(0, cut));
       const saved = first.save();
@@ -169,7 +169,7 @@ test('too many products for the allowed memory: the error says which setting to 
   capture.discard();
 });
 
-test('a checkpoint whose spool is gone, or with foreign bytes, is refused', () => {
+test('a savepoint whose spool is gone, or with foreign bytes, is refused', () => {
   const capture = created();
   addTo(capture, [{ id: 'a', vector: Float32Array.of(1, 2) }]);
   const saved = capture.save();

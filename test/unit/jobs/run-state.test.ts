@@ -1,8 +1,8 @@
 /** What may happen to a run: the table, and the picture above it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { END_STATUS, isEnded, type RunEvent, statesBefore, TRANSITIONS } from '../../../snapshotters/run-state.js';
-import type { RunStatus } from '../../../snapshotters/runs.js';
+import { END_STATUS, isEnded, type RunEvent, statesBefore, TRANSITIONS } from '../../../jobs/run-state.js';
+import type { RunStatus } from '../../../jobs/runs.js';
 
 const STATES = Object.keys(TRANSITIONS) as RunStatus[];
 const EVENTS: readonly RunEvent[] = ['start', 'yield', 'succeed', 'fail', 'skip', 'cancel'];

@@ -28,5 +28,3 @@ export const jobMetrics = declareMetrics((make) => ({
   /** status: pass, fail. */
   qualityChecks: make.counter('data_quality_checks_total', 'Checks of what was built.', ['check_type', 'status']),
 }));
-
-export type JobMetrics = ReturnType<typeof jobMetrics>;

@@ -1,5 +1,12 @@
-/** Runs of jobs as everybody else sees them: ask for one, look at it. */
+/** Runs of jobs as the rest of the code sees them: ask for one, look at it. */
 export type RunStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'skipped' | 'cancelled';
+
+/** What a run is at, and how far: `done` of `total`, in whatever the phase counts; `total` null: not known. */
+export interface RunProgress {
+  readonly phase: string;
+  readonly done: number;
+  readonly total: number | null;
+}
 
 export interface Run {
   readonly run_id: string;
@@ -11,7 +18,7 @@ export interface Run {
   readonly started_at: Date | null;
   readonly finished_at: Date | null;
   /** While it runs: what it is at. */
-  readonly progress: { readonly phase: string; readonly done: number; readonly total: number | null } | null;
+  readonly progress: RunProgress | null;
   /**
    * Once it has ended: success, duration_seconds, documents_processed | records_processed, stopwords_updated, version,
    * summary (lines, of a dry run too), errors, timestamp.
@@ -22,7 +29,7 @@ export interface Run {
 export interface Runs {
   /** Job names that can be run, in order. */
   readonly jobs: readonly string[];
-  /** Writes the request; answers once the log has it. Errors: FreshetError 'invalid_data' for an unknown job. */
+  /** Queues a run. Errors: FreshetError 'invalid_data' for an unknown job; those of the database. */
   request(job: string, options: { readonly dryRun: boolean; readonly by: string }): Promise<Run>;
   /** Null: no such run. */
   get(runId: string): Promise<Run | null>;

@@ -1,8 +1,9 @@
 /**
- * Who may work on a job: one row in Postgres with an epoch and a heartbeat, all by Postgres's own clock. Whoever finds
- * the heartbeat older than the bound takes the lease with the next epoch. The holder stops trusting it early: after two
- * thirds of the bound, counted from when the last heartbeat that was answered had begun, so it has stepped down before
- * anybody else can step up. A process that stood still meanwhile cannot know; the epoch then keeps it from publishing.
+ * The right to work on a job: one row in Postgres with an epoch and a heartbeat, all by Postgres's own clock. A worker
+ * that finds the heartbeat older than the bound takes the lease with the next epoch. The holder stops trusting it early:
+ * after two thirds of the bound, counted from when the last heartbeat that was answered had begun, so it has stepped
+ * down before another can step up. A process that stood still meanwhile cannot know; the epoch then keeps it from
+ * publishing.
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -11,7 +12,7 @@ import { FreshetError, messageOf } from '../runtime/process/errors.js';
 import type { Logger } from '../runtime/process/logger.js';
 import type { Database } from '../runtime/stores/database.js';
 
-export interface LeaseOptions {
+interface LeaseOptions {
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -20,24 +21,24 @@ export interface LeaseOptions {
 }
 
 const TAKE = `
-  INSERT INTO job_leases AS l (job_name, epoch, holder, run_id, heartbeat_at)
-  VALUES ($1, 1, $2, $3, clock_timestamp())
+  INSERT INTO job_leases AS l (job_name, epoch, holder, heartbeat_at)
+  VALUES ($1, 1, $2, clock_timestamp())
   ON CONFLICT (job_name) DO UPDATE
-    SET epoch = l.epoch + 1, holder = $2, run_id = $3, heartbeat_at = clock_timestamp()
-    WHERE l.holder IS NULL OR l.heartbeat_at < clock_timestamp() - $4 * interval '1 millisecond'
+    SET epoch = l.epoch + 1, holder = $2, heartbeat_at = clock_timestamp()
+    WHERE l.holder IS NULL OR l.heartbeat_at < clock_timestamp() - $3 * interval '1 millisecond'
   RETURNING epoch`;
 const BEAT =
   'UPDATE job_leases SET heartbeat_at = clock_timestamp() WHERE job_name = $1 AND epoch = $2 AND holder = $3';
-const RELEASE = 'UPDATE job_leases SET holder = NULL, run_id = NULL WHERE job_name = $1 AND epoch = $2 AND holder = $3';
+const RELEASE = 'UPDATE job_leases SET holder = NULL WHERE job_name = $1 AND epoch = $2 AND holder = $3';
 const TRUST_SHARE = 2 / 3;
 const BEAT_SHARE = 1 / 5;
 
-/** Takes the lease of a job for a run; null while somebody else holds it. Errors: those of the database. */
-export async function takeLease(options: LeaseOptions, job: string, runId: string): Promise<Lease | null> {
+/** Takes the lease of a job; null while another holds it. Errors: those of the database. */
+export async function takeLease(options: LeaseOptions, job: string): Promise<Lease | null> {
   const { database, clock, boundMs } = options;
   const holder = `${hostname()}/${process.pid}/${randomBytes(6).toString('hex')}`;
   const begunMs = clock.elapsed();
-  const [row] = await database.query<{ epoch: number }>(TAKE, [job, holder, runId, boundMs]);
+  const [row] = await database.query<{ epoch: number }>(TAKE, [job, holder, boundMs]);
   return row === undefined ? null : new Lease(options, { job, holder, epoch: row.epoch, begunMs });
 }
 
@@ -76,7 +77,7 @@ export class Lease {
       throw new FreshetError('fenced', `the lease of ${this.job} (epoch ${this.epoch}) is no longer this worker's`);
   }
 
-  /** Lets go, at once if Postgres can be told, else when the bound has passed. Twice is harmless. */
+  /** Lets go: at once if Postgres answers, else when the bound has passed. Twice is harmless. */
   async release(): Promise<void> {
     if (this.#over.signal.aborted) return;
     this.#over.abort();
@@ -92,7 +93,7 @@ export class Lease {
   async #beat(): Promise<void> {
     const { clock, boundMs, logger } = this.#o;
     const ending = AbortSignal.any([this.#over.signal, this.#lost.signal]);
-    // A heartbeat may hang with its connection: the watch beside it does not.
+    // A heartbeat may hang with its connection; the watch does not.
     const watch = this.#watch(ending);
     while (!ending.aborted) {
       await clock.sleep(boundMs * BEAT_SHARE, ending);

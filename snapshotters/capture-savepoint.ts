@@ -1,6 +1,7 @@
 /**
- * The checkpoint of a capture: one file in the run's work folder, written beside, synced and renamed, so that the name
- * leads to a whole one or to none; what is damaged later is noticed before any of it is used.
+ * The savepoint of a capture: one file in the run's work folder, written beside, synced and renamed, so that the name
+ * leads to a whole one or to none; what is damaged later is noticed before any of it is used. Tasks have checkpoints, of
+ * other contents and with other promises; only the log events of both say checkpoint.
  *
  *   "FRESHSN1"  head length u32 LE | head, JSON | contents of the capture | SHA-256 of everything before
  */
@@ -35,24 +36,24 @@ const head = z.object({
 });
 
 export type CapturePlace = z.infer<typeof place>;
-export type CheckpointHead = Omit<z.infer<typeof head>, 'run_id' | 'fingerprint'>;
+export type SavepointHead = Omit<z.infer<typeof head>, 'run_id' | 'fingerprint'>;
 
-export interface CheckpointOptions {
+export interface SavepointOptions {
   readonly path: string;
   readonly runId: string;
   readonly fingerprint: string;
   readonly logger: Logger;
 }
 
-export class CaptureCheckpoint {
-  readonly #o: CheckpointOptions;
+export class CaptureSavepoint {
+  readonly #o: SavepointOptions;
 
-  constructor(options: CheckpointOptions) {
+  constructor(options: SavepointOptions) {
     this.#o = options;
   }
 
   /** Errors: those of the disk. */
-  async write(said: CheckpointHead, contents: Buffer): Promise<void> {
+  async write(said: SavepointHead, contents: Buffer): Promise<void> {
     const { path, runId, fingerprint } = this.#o;
     const text = Buffer.from(JSON.stringify({ run_id: runId, fingerprint, ...said }));
     const start = Buffer.alloc(MAGIC.length + 4);
@@ -80,7 +81,7 @@ export class CaptureCheckpoint {
   }
 
   /** Null where there is none that can be read; a damaged one, or one of another run, is thrown away. */
-  async read(): Promise<{ readonly head: CheckpointHead; readonly contents: Buffer } | null> {
+  async read(): Promise<{ readonly head: SavepointHead; readonly contents: Buffer } | null> {
     let bytes: Buffer;
     try {
       bytes = await readFile(this.#o.path);
@@ -102,7 +103,7 @@ export class CaptureCheckpoint {
   }
 
   /** What is wrong with it, as a sentence, if anything is. */
-  #parse(bytes: Buffer): { head: CheckpointHead; contents: Buffer } | string {
+  #parse(bytes: Buffer): { head: SavepointHead; contents: Buffer } | string {
     const end = bytes.length - SHA_BYTES;
     const textStart = MAGIC.length + 4;
     if (end < textStart) return 'it is cut short';
