@@ -17,7 +17,7 @@ const FOREIGN_NAMES = [
 const COMMENT = /\/\*.*?\*\/|(?<=^|\s)\/\/[^\n]*/gms;
 
 const sources = sourceFiles([...LAYERS, 'test', 'examples']);
-const documents = [...filesBelow('docs', /\.md$/), 'README.md'].map((path) => ({
+const documents = [...filesBelow('docs', /\.md$/), 'README.md', 'CONTRIBUTING.md'].map((path) => ({
   path,
   text: readFileSync(join(projectRoot, path), 'utf8').replace(/^```.*?^```/gms, ''),
 }));
