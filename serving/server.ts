@@ -52,7 +52,7 @@ async function listen(app: FastifyInstance, { HOST, PORT }: ServingSettings): Pr
 function cannotListen(code: string | undefined, host: string, port: number, error: unknown): string {
   switch (code) {
     case 'EADDRINUSE':
-      return `Port ${port} on ${host} is in use by another program: stop that program, or set PORT to a free port (0: any free port).`;
+      return `Port ${port} on ${host} is taken by another program: stop that program, or set PORT to a free port (0: any free port).`;
     case 'EACCES':
       return `Port ${port} may not be used by this user: set PORT to 1024 or above.`;
     case 'EADDRNOTAVAIL':

@@ -143,7 +143,7 @@ function outOfTime(waiting: readonly Parcel[], limitMs: number, trouble: unknown
   const more = waiting.length > where.length ? ` and ${waiting.length - where.length} more` : '';
   return new FreshetError(
     'timeout',
-    `Writing to ${where.join(', ')}${more} did not succeed within ${limitMs / 1000} s; last: ${messageOf(trouble)}`,
+    `Writing to ${where.join(', ')}${more} did not succeed within ${limitMs / 1000} s; last error: ${messageOf(trouble)}`,
     { cause: trouble instanceof LinkError || trouble instanceof KafkaError ? trouble : undefined },
   );
 }

@@ -309,7 +309,7 @@ export class KafkaReader implements LogReader {
     if (fetchOffset >= available.earliest && fetchOffset <= available.highWatermark) return notYet;
     throw new FreshetError(
       'offset_out_of_range',
-      `${topic}[${partition}] cannot be read from offset ${fetchOffset}: it has offsets ${available.earliest} to ` +
+      `${topic}[${partition}] should be read from offset ${fetchOffset}, but it holds ${available.earliest} to ` +
         `${available.highWatermark}. The records were deleted, or the topic was truncated or recreated.`,
     );
   }
