@@ -1,4 +1,4 @@
-/** ALS: time per iteration and quality beside implicit, a real data set, and the largest shop it is built for. */
+/** ALS: time per iteration and quality compared with implicit, a real data set, and the largest supported shop. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { freemem, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,17 +12,17 @@ import { peakMemoryMib } from './cpu.js';
 const REQUIREMENTS = join(projectRoot, 'test/bench/als/requirements.txt');
 const DEFAULTS = { regularization: 10, alpha: 1, interactionsMin: 5 };
 const ITERATIONS = 15;
-/** Ours and theirs take turns, so that whatever else the machine does meets both. */
+/** Ours and theirs alternate, so that other load on the machine affects both. */
 const ROUNDS = 3;
 const TIMED_ITERATIONS = 4;
 const SEEDS = { made: 3, real: 8 };
 const LARGE = { users: 1_000_000, products: 100_000, pairs: 30_000_000, iterations: 3, freeGib: 6 };
-/** A snapshot trains twice: for the figures, and with everything. */
+/** A snapshot trains twice: for the figures, and with all pairs. */
 const TRAININGS = 2;
 
 export const als: Bench = {
   name: 'als',
-  what: 'the recommendation model: time per iteration and NDCG beside implicit, MovieLens, 1 M users',
+  what: 'the recommendation model: time per iteration and NDCG compared with implicit, MovieLens, 1 M users',
   async run(options) {
     const packages = await pythonPackages(REQUIREMENTS);
     const folder = await mkdtemp(join(tmpdir(), 'freshet-bench-als-'));
@@ -30,7 +30,7 @@ export const als: Bench = {
       const peer = 'path' in packages ? new Peer(packages.path, folder) : null;
       const missing = 'path' in packages ? [] : [`No peer: ${packages.missing}.`];
       const reports = [await beside(options, peer, missing), await real(options, peer, missing)];
-      // A size that was asked for is the only one.
+      // If a size is given, only that one is run.
       if (options.users === null && options.events === null) reports.push(await large(options));
       return reports;
     } finally {
@@ -83,9 +83,9 @@ async function beside(options: BenchOptions, peer: Peer | null, missing: readonl
   figures.push(...(await quality(trial, peer, SEEDS.made, options)));
   const { selection } = trial;
   return {
-    title: `ALS, ${selection.users.count} users × ${selection.products.count} products, ${selection.pairs} pairs, made up (seed ${seed})`,
+    title: `ALS, ${selection.users.count} users × ${selection.products.count} products, ${selection.pairs} pairs, synthetic (seed ${seed})`,
     figures,
-    notes: [`Iterations: medians of ${ROUNDS} rounds of ${TIMED_ITERATIONS}, by turns. ${load()}`, ...missing],
+    notes: [`Iterations: medians of ${ROUNDS} rounds of ${TIMED_ITERATIONS}, alternating. ${load()}`, ...missing],
   };
 }
 
@@ -110,7 +110,7 @@ async function real({ say }: BenchOptions, peer: Peer | null, missing: readonly 
   };
 }
 
-/** NDCG and recall over some seeds: two means that lie nearer than the seeds of one do are the same quality. */
+/** NDCG and recall over several seeds: if two means differ by less than the seeds of one, the quality is the same. */
 async function quality(
   trial: Trial,
   peer: Peer | null,
@@ -150,7 +150,7 @@ async function large({ seed, say }: BenchOptions): Promise<Report> {
   const title = `ALS, ${LARGE.users} users × ${LARGE.products} products, ${LARGE.pairs} pairs, 64 factors, 2 threads`;
   if (freemem() < LARGE.freeGib * 2 ** 30)
     return { title, figures: [], notes: [`Not run: it takes ${LARGE.freeGib} GiB of free memory.`] };
-  say('1 M users: making them up');
+  say('1 M users: generating');
   const captured = madeUp(seed, LARGE.users, LARGE.products, LARGE.pairs);
   const captureMib = (captured.users.bytesHeld + captured.products.bytesHeld + captured.pairs.bytesHeld) / 2 ** 20;
   say('1 M users: selecting');
@@ -168,12 +168,12 @@ async function large({ seed, say }: BenchOptions): Promise<Report> {
   return {
     title,
     figures: [
-      { name: 'pairs that take part', value: pairs, unit: '' },
+      { name: 'eligible pairs', value: pairs, unit: '' },
       { name: 'an iteration', value: iteration, unit: 's' },
       { name: 'selecting', value: selectSeconds, unit: 's' },
       { name: 'filling the memory and evaluating', value: restSeconds, unit: 's' },
       {
-        name: `all of it, ${TRAININGS} × ${ITERATIONS} iterations (extrapolated)`,
+        name: `in all, ${TRAININGS} × ${ITERATIONS} iterations (extrapolated)`,
         value: whole / 60,
         unit: 'min',
         aim: { atMost: 60 },

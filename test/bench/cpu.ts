@@ -5,11 +5,11 @@ import { performance } from 'node:perf_hooks';
 /** Linux counts processor time for user space in hundredths of a second on every platform. */
 const TICKS_PER_SECOND = 100;
 
-/** Seconds of processor time a process and its threads have used; null where the system does not tell. */
+/** Seconds of processor time a process and its threads have used; null if the system does not report it. */
 export function cpuSecondsOf(pid: number): number | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in brackets may hold blanks: fields are counted from behind it. utime and stime are the 14th and 15th.
+    // The name in brackets may contain blanks: fields are counted from after it. utime and stime are the 14th and 15th.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
   } catch {
@@ -23,7 +23,7 @@ export interface Spent {
   readonly cpuSeconds: number;
 }
 
-/** Starts measuring this process; the function returned tells what was spent since. */
+/** Starts measuring this process; the returned function reports what was spent since. */
 export function stopwatch(): () => Spent {
   const started = performance.now();
   const before = process.cpuUsage();

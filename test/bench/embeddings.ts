@@ -1,5 +1,6 @@
-/** Texts per second: the embedder beside onnxruntime alone, the hashed model, and the application with a changed catalogue. */
-
+/**
+ * Texts per second: the embedder against plain onnxruntime, the hashed model, the application on a changed catalogue.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +32,7 @@ const PRODUCTS = 10_000;
 const SET = embeddingsSet(1);
 const ROUNDS = 5;
 const ROUND_TEXTS = 512;
-/** As the application asks for them. */
+/** The application's batch size. */
 const CALL_TEXTS = 128;
 const HASHED_TEXTS = 20_000;
 const CHANGED_SHARE = 0.01;
@@ -72,9 +73,9 @@ function catalogue(count: number, seed: number): Product[] {
   });
 }
 
-/** Rounds of both by turns: the machine is not equally fast all the time. */
+/** Rounds of both, alternating: the machine is not equally fast all the time. */
 async function besideOnnxruntime(folder: string, products: readonly Product[], options: BenchOptions): Promise<Report> {
-  options.say('the embedder beside onnxruntime alone');
+  options.say('the embedder compared with plain onnxruntime');
   const texts = products.slice(0, ROUND_TEXTS).map((product) => productText(product)!);
   const calls = Array.from({ length: Math.ceil(texts.length / CALL_TEXTS) }, (_, i) =>
     texts.slice(i * CALL_TEXTS, (i + 1) * CALL_TEXTS),
@@ -107,7 +108,7 @@ async function besideOnnxruntime(folder: string, products: readonly Product[], o
   return {
     title: `embeddings: ${embedder.model}, ${texts.length} product texts in calls of ${CALL_TEXTS}, one thread, fp32`,
     figures: [
-      { name: 'onnxruntime alone, same batches', value: middle(rates.map((rate) => rate.alone)), unit: 'texts/s' },
+      { name: 'plain onnxruntime, same batches', value: middle(rates.map((rate) => rate.alone)), unit: 'texts/s' },
       {
         name: 'embedder, tokenising and its thread included',
         value: middle(rates.map((rate) => rate.ours)),
@@ -115,14 +116,14 @@ async function besideOnnxruntime(folder: string, products: readonly Product[], o
         aim: { atLeast: RATE_MIN },
       },
       {
-        name: 'share of onnxruntime alone',
+        name: 'share of plain onnxruntime',
         value: middle(rates.map((rate) => rate.ours / rate.alone)),
         unit: '',
         aim: { atLeast: 0.9 },
       },
       { name: 'the same by processor time', value: middle(rates.map((rate) => rate.cpu)), unit: '' },
     ],
-    notes: [`Medians of ${ROUNDS} rounds by turns; the tokens of onnxruntime alone were made before.`],
+    notes: [`Medians of ${ROUNDS} rounds, alternating; the tokens for plain onnxruntime were prepared before.`],
   };
 }
 

@@ -1,4 +1,4 @@
-/** One run of the engine over one load on one fresh broker: fed first, folded by a process of its own, then verified. */
+/** One run of the engine over one load on one fresh broker: fed first, folded by a separate process, then verified. */
 import { allTopics } from '../../topics/all.js';
 import { applyTopics } from '../../topics/apply.js';
 import { featureSet } from '../../topics/feature-set.js';
@@ -44,7 +44,7 @@ export async function runEngine(
     await worker.stop();
   }
   const brokerAfter = place.pid === null ? null : cpuSecondsOf(place.pid);
-  say('holding every product and user against the reference');
+  say('comparing every product and user with the reference');
   const written = new Map<string, number>();
   for (const { name } of Object.values(featureSet(1).topics))
     written.set(name, await readAll(place.log, name, () => undefined));
@@ -57,14 +57,14 @@ export async function runEngine(
   };
 }
 
-/** What every run of the engine reports. */
+/** The figures that every run of the engine reports. */
 export function engineFigures(run: EngineRun): Figure[] {
   const records = [...run.written.values()].reduce((sum, count) => sum + count, 0);
   const figures: Figure[] = [
     { name: 'events per second', value: run.events / run.seconds, unit: 'events/s' },
     { name: 'events per CPU-second', value: run.events / run.cpuSeconds, unit: 'events/CPU-s' },
     { name: 'processor time', value: run.cpuSeconds, unit: 's' },
-    { name: 'memory at its peak', value: run.memoryMib, unit: 'MiB' },
+    { name: 'peak memory', value: run.memoryMib, unit: 'MiB' },
     { name: 'commits', value: run.commits, unit: '' },
     { name: 'records out per event', value: records / run.events, unit: '' },
     ...[...run.written].map(([topic, count]) => ({ name: `  ${topic}`, value: count, unit: 'records' })),

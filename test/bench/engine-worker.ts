@@ -1,4 +1,4 @@
-/** Runs the features application until it has folded what lies in the log at the start, and tells what that took. */
+/** Runs the features application until it has folded the initial contents of the log, and reports the cost. */
 
 import { openReporting } from '../../assembly/reporting.js';
 import { loadSettings } from '../../assembly/settings.js';
@@ -22,9 +22,9 @@ export interface EngineDone {
   readonly kind: 'done';
   /** Until every affinity was committed. */
   readonly affinitySeconds: number;
-  /** Until every popularity was committed too: the end of the work. */
+  /** Until every popularity was committed too, which is the end of the work. */
   readonly seconds: number;
-  /** Of this process, all threads, joining the group and restoring nothing included. */
+  /** For this process, all threads, including joining the group and restoring nothing. */
   readonly cpuSeconds: number;
   readonly memoryMib: number;
   readonly commits: number;

@@ -1,4 +1,4 @@
-/** The whole job on real Kafka: events to feature topics, exactly once, with commits every 100 ms. */
+/** The complete job on real Kafka: events to feature topics, exactly once, with commits every 100 ms. */
 import type { Bench, BenchOptions, Figure, Report } from './bench.js';
 import { type EngineRun, engineFigures, prepareTopics, runEngine } from './engine-run.js';
 import { buildPeer, runPeer } from './peer.js';
@@ -35,5 +35,5 @@ async function peerFigures(place: BrokerPlace, run: EngineRun, say: (line: strin
   say('building and running the Kafka Streams peer');
   const theirs = await runPeer(place.log, await buildPeer(), place.brokers, run.events);
   const ratio = run.events / run.cpuSeconds / theirs.perCpuSecond;
-  return [...theirs.figures, { name: 'ours by theirs, per CPU-second', value: ratio, unit: '×' }];
+  return [...theirs.figures, { name: 'ratio of ours to theirs, per CPU-second', value: ratio, unit: '×' }];
 }

@@ -1,4 +1,4 @@
-"""What faiss-cpu does with the same vectors, on one thread: `build` an index, or `search` one. Prints JSON.
+"""Runs faiss-cpu on the same vectors, on one thread: `build` an index, or `search` one. Prints JSON.
 
     faiss-peer.py build <flat file> <out> <description> <rows to train on>
     faiss-peer.py search <index file> <queries, float32> <truth, int32, ten per query> <rounds> <breadth>...

@@ -1,4 +1,4 @@
-/** One measurement inside a process that has FAISS in it, without messages between the searches. */
+/** One measurement inside a process with FAISS in it, without messages between the searches. */
 
 import type { BuildPlan } from '../../runtime/models/faiss/build-plan.js';
 import { buildWithFaiss } from '../../runtime/models/faiss/index-builder.js';
@@ -32,7 +32,7 @@ process.on('message', (task: FaissTask) => {
   );
 });
 
-/** Training and adding alone, as the peer measures it; reading the rows is in it, writing the file is not. */
+/** Only training and adding, as the peer measures it; includes reading the rows, but not writing the file. */
 async function build(plan: BuildPlan): Promise<BuildTimes> {
   const began = performance.now();
   let first: number | null = null;
@@ -48,7 +48,7 @@ async function build(plan: BuildPlan): Promise<BuildTimes> {
   return { seconds, cpuSeconds: added - before, trainCpuSeconds: trained - before };
 }
 
-/** Since the process began. */
+/** CPU time since the process began. */
 function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;

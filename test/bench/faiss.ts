@@ -1,6 +1,6 @@
 /**
- * The index beside Python's faiss-cpu, on the same vectors, one thread each, turn by turn; then searches at a steady rate
- * through the process that serves them, while the next version is loaded and after it was killed; then a whole snapshot.
+ * The index compared with Python's faiss-cpu, on the same vectors, one thread each, alternating; then searches at a
+ * steady rate through the serving process, while the next version is loaded and after a kill; then a complete snapshot.
  */
 import { execFile, fork } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -37,9 +37,9 @@ const BREADTHS: Readonly<Record<IndexKind, readonly number[]>> = {
   hnsw: [16, 32, 64, 128],
   ivf: [1, 2, 4, 8, 16, 32, 64],
 };
-/** What a snapshot begins with. */
+/** The breadth that a snapshot starts with. */
 const USUAL: Readonly<Record<IndexKind, number>> = { flat: 0, hnsw: 64, ivf: 32 };
-/** Where both are compared: what a snapshot asks for at least, and what a graph usually has. */
+/** Recall for the comparison: the minimum for a snapshot, and the usual value of a graph. */
 const EQUAL_RECALL: Readonly<Record<IndexKind, number>> = { flat: 1, ivf: 0.95, hnsw: 0.98 };
 const RATE = 500;
 const RATE_SECONDS = 8;
@@ -55,7 +55,7 @@ interface Point {
   readonly p99Ms: number;
 }
 
-/** What the measurements share. */
+/** Shared by the measurements. */
 interface Scene {
   readonly folder: string;
   readonly flat: string;
@@ -66,21 +66,21 @@ interface Scene {
   readonly truth: Int32Array;
   readonly truthFile: string;
   readonly options: BenchOptions;
-  /** Null: there is no peer here. */
+  /** Null: there is no peer. */
   readonly peer: ((args: readonly string[]) => Promise<unknown>) | null;
 }
 
 export const faiss: Bench = {
   name: 'faiss',
-  what: 'building and searching the index beside faiss-cpu, searches at a steady rate, a whole snapshot',
+  what: 'building and searching the index compared with faiss-cpu, searches at a steady rate, a complete snapshot',
   async run(options: BenchOptions): Promise<Report[]> {
-    if (!hasNative) throw new Error('FAISS\'s native module is not here: "npm run setup:native" brings it.');
+    if (!hasNative) throw new Error('FAISS\'s native module is not installed: "npm run setup:native" installs it.');
     const folder = await mkdtemp(join(tmpdir(), 'freshet-bench-'));
     try {
       const { scene, note } = await prepare(folder, options);
       const notes = [
         note,
-        'p50 and p99 inside a process that has FAISS in it; ratios at equal recall, all turns in one run.',
+        'p50 and p99 inside a process with FAISS in it; ratios at equal recall, all rounds in one run.',
       ];
       const figures: Figure[] = [];
       for (const kind of ['flat', 'ivf', 'hnsw'] as const) figures.push(...(await beside(scene, kind)));
@@ -94,7 +94,7 @@ export const faiss: Bench = {
 
 async function prepare(folder: string, options: BenchOptions): Promise<{ scene: Scene; note: string }> {
   const count = options.products ?? PRODUCTS;
-  options.say(`making ${count} vectors`);
+  options.say(`generating ${count} vectors`);
   const all = clusteredVectors({
     seed: options.seed,
     count: count + QUERIES,
@@ -135,7 +135,7 @@ async function prepare(folder: string, options: BenchOptions): Promise<{ scene: 
 
 function peerIn(path: string): NonNullable<Scene['peer']> {
   const script = join(projectRoot, 'test', 'bench', 'faiss-peer.py');
-  // Some machines choose BLAS kernels for older libraries by these; the peer's own is new enough to choose itself.
+  // Some machines use these to choose BLAS kernels for older libraries; the peer's own library chooses by itself.
   const { OPENBLAS_CORETYPE: _, OPENBLAS_L2_SIZE: __, ...own } = process.env;
   const env = {
     ...own,
@@ -181,7 +181,7 @@ async function beside(scene: Scene, kind: IndexKind): Promise<Figure[]> {
   return figures;
 }
 
-/** At equal recall; where both reach it with the narrowest search, at the usual breadth. */
+/** At equal recall; if both reach it with the narrowest search, at the usual breadth. */
 function ratioOf(kind: IndexKind, own: readonly Point[], peer: readonly Point[], usual: Point, same: Point) {
   const target = EQUAL_RECALL[kind];
   if (own[0]!.recall >= target && peer[0]!.recall >= target)
@@ -222,7 +222,7 @@ async function builds(scene: Scene, kind: 'hnsw' | 'ivf', ours: string, theirs: 
     { name: `${kind}, build`, value: own.cpuSeconds, unit: 'CPU-s' },
   ];
   if (kind === 'ivf') {
-    // Four times the points to train on and twice the lists; ten times the rows, each against twice the lists.
+    // Four times the training points and twice the lists; ten times the rows, each against twice the lists.
     const factor = MILLION / count;
     const million = planBuild(kind, { vectors: flat, out: ours, dimension: DIMENSION, count: MILLION });
     const lists = million.lists / plan.lists;
@@ -283,7 +283,7 @@ function recallOf(labels: Int32Array, truth: Int32Array): number {
   return hits / labels.length;
 }
 
-/** Of several turns, each figure's median. */
+/** The median of each figure over several rounds. */
 function medians(turns: readonly (readonly Point[])[]): Point[] {
   return turns[0]!.map((point, i) => ({
     ...point,
@@ -298,7 +298,7 @@ function medians(turns: readonly (readonly Point[])[]): Point[] {
   }));
 }
 
-/** The time that a recall costs: between the two measured points around it, or that of the nearer end. */
+/** The time for a recall: interpolated between the two measured points around it, or that of the nearer end. */
 function timeAt(points: readonly Point[], recall: number): number {
   const sorted = [...points].sort((a, b) => a.recall - b.recall);
   const above = sorted.findIndex((point) => point.recall >= recall);
@@ -323,7 +323,7 @@ function inWorker<T>(task: FaissTask): Promise<T> {
   });
 }
 
-/** Searches through the process that serves them, on schedule, whether or not the last one was answered. */
+/** Searches through the process that serves them, on schedule, whether or not the last one has been answered. */
 async function steady(scene: Scene): Promise<Report> {
   const { folder, options } = scene;
   const path = join(folder, 'hnsw.faiss');
@@ -351,7 +351,7 @@ async function steady(scene: Scene): Promise<Report> {
       figures: [
         { name: 'p50', value: percentile(alone.times, 0.5), unit: 'ms' },
         { name: 'p99', value: percentile(alone.times, 0.99), unit: 'ms', aim: { atMost: P99_MS_MAX } },
-        { name: 'next index loaded beside, in', value: loadMs, unit: 'ms' },
+        { name: 'next index loaded alongside, in', value: loadMs, unit: 'ms' },
         {
           name: 'p99 while it is loaded',
           value: percentile(besideLoading.times, 0.99),
@@ -402,9 +402,9 @@ async function atRate(
   return { times, failed };
 }
 
-/** Everything that a run does but reading from the log and publishing. */
+/** Everything that a run does except reading from the log and publishing. */
 async function snapshot({ folder, vectors, count, options }: Scene): Promise<Report> {
-  options.say('a whole snapshot');
+  options.say('a complete snapshot');
   const codec = new Codec();
   const settings = loadSettings({ ARTIFACTS_DIR: join(folder, 'artifacts') });
   const capture = snapshotter.createCapture(codec, settings);

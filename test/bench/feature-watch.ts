@@ -1,4 +1,4 @@
-/** Watches the feature topics from outside: when a record of a key came, and for what time it was computed. */
+/** Watches the feature topics from outside: when the record of a key arrived, and for what time it was computed. */
 import type { Log, LogReader } from '../../runtime/log/log.js';
 import { AvroCursor } from '../../schemas/avro-writer.js';
 import { Codec } from '../../schemas/codec.js';
@@ -29,7 +29,7 @@ export class FeatureWatch {
     this.#loop = this.#read();
   }
 
-  /** From the ends of now on. */
+  /** Starts at the current ends. */
   static async begin(log: Log, seen: Seen): Promise<FeatureWatch> {
     const topics = featureSet(1).topics;
     const features = new Map(WATCHED.map((feature) => [topics[feature].name, feature]));
@@ -61,7 +61,7 @@ export class FeatureWatch {
     }
   }
 
-  /** Reads no further than the time: a map of scores for each of a million users would be the bench's own load. */
+  /** Reads no further than the time: a map of scores for each of a million users would be a load of its own. */
   #asOf(feature: WatchedFeature, bytes: Buffer, start: number, end: number): number {
     const cursor = this.#cursor.reset(bytes, this.#codec.bodyStart(SCHEMAS[feature], bytes, start, end), end);
     cursor.bytesStart();

@@ -1,6 +1,6 @@
 /**
- * The processors as a process of their own, as long as the starter wants it: tells how long they took to be ready, how far
- * they are, what they take, and sets their clock wrong when it is told to.
+ * The processors in a separate process, for as long as the starter needs them: reports how long they took to become
+ * ready, their progress and their cost, and skews their clock on request.
  */
 
 import { openReporting } from '../../assembly/reporting.js';
@@ -19,19 +19,19 @@ import { input, tell } from './worker.js';
 export interface FeaturesInput {
   readonly brokers: string;
   readonly partitions: number;
-  /** Null: none are written and none are read. */
+  /** Null: checkpoints are neither written nor read. */
   readonly checkpointFolder: string | null;
 }
 
-/** Told once: every task has its state. */
+/** Sent once: every task has its state. */
 export interface FeaturesReady {
   readonly kind: 'ready';
-  /** Since the process began, the program's own loading included. */
+  /** Since the process began, including loading the program. */
   readonly seconds: number;
   readonly memoryMib: number;
 }
 
-/** Asked for by any message of this kind. */
+/** Requested by any message of this kind. */
 export interface FeaturesStanding {
   readonly kind: 'standing';
   /** Input records that are not folded yet. */
@@ -42,11 +42,11 @@ export interface FeaturesStanding {
 }
 
 export type FeaturesRequest =
-  /** Answered with 'caught-up' once everything that lies in the inputs now is folded and committed. */
+  /** Answered with 'caught-up' once everything now in the inputs is folded and committed. */
   | { readonly kind: 'catch-up' }
   /** Answered with 'standing'; hashing takes seconds at a million users. */
   | { readonly kind: 'standing'; readonly hashes: boolean }
-  /** Answered with 'skewed': from now on the clock is ahead by so much. */
+  /** Answered with 'skewed': from now on the clock is ahead by this much. */
   | { readonly kind: 'skew'; readonly ms: number };
 
 const READY_POLL_MS = 5;

@@ -1,4 +1,4 @@
-/** Puts the load into the log and reads the log back, for the benches. */
+/** Writes the load to the log and reads the log back, for the benches. */
 
 import type { RawRecord } from '../../publishing/audit/reference.js';
 import type { Log, TopicPartition } from '../../runtime/log/log.js';
@@ -9,7 +9,7 @@ import { type LoadOptions, load } from '../support/load.js';
 const READ_WAIT_MS = 250;
 const TAIL = 1000;
 
-/** Writes the whole load into `topic`; returns how many records that were. */
+/** Writes the entire load to `topic`; returns the number of records. */
 export async function feed(
   log: Log,
   topic: string,
@@ -38,11 +38,11 @@ export interface Row {
   readonly offset: number;
   readonly timestamp: number;
   readonly key: string | null;
-  /** A view of memory that is used again: copy what is kept. */
+  /** A view of memory that is reused: copy what must be kept. */
   readonly value: Buffer | null;
 }
 
-/** Visits all committed records of a topic, partition by partition in order, up to the end noted at the call. */
+/** Visits all committed records of a topic, partition by partition in order, up to the end at the time of the call. */
 export async function readAll(log: Log, topic: string, visit: (row: Row) => void): Promise<number> {
   const ends = await endsOf(log, topic);
   const start = ends.map(({ partition, earliest }) => ({ topic, partition, offset: earliest }));
@@ -91,7 +91,7 @@ export async function rawEvents(log: Log, topic: string, codec = new Codec()): P
   return records;
 }
 
-/** Per partition, the offset behind the last committed record that is no control record: where a reader's work ends. */
+/** Per partition, the offset after the last committed record other than control records: where a reader's work ends. */
 export async function workEnds(log: Log, topic: string): Promise<(TopicPartition & { offset: number })[]> {
   const ends = await endsOf(log, topic);
   return Promise.all(

@@ -1,5 +1,4 @@
-/** Sends the load at a steady rate until it is told to end, from a process of its own. */
-
+/** Sends the load at a steady rate until it is asked to end, from a separate process. */
 import { loadSettings } from '../../assembly/settings.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import { createLogger } from '../../runtime/process/logger.js';
@@ -28,7 +27,7 @@ const writer = await log.writer(['events']);
 const now = Date.now();
 const events = Math.round(eventsPerSecond * seconds);
 const chunks = load({ events, users, products, seed, startMs: now, endMs: now, disorder: 0 });
-// The first chunk builds the generator's tables: that is no part of the rate.
+// The first chunk builds the generator's tables, which must not count towards the rate.
 let next = chunks.next();
 const started = performance.now();
 let sent = 0;

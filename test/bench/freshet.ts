@@ -1,4 +1,4 @@
-/** The command as a process of its own, from the same compiled code as the caller. */
+/** The command in a separate process, from the same compiled code as the caller. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -7,14 +7,14 @@ import { fileURLToPath } from 'node:url';
 const PROGRAM = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 const STOP_MS_MAX = 15_000;
 
-/** Settings of the caller's environment must not reach it: only what a process needs, and what is given. */
+/** Settings of the caller's environment must not reach it: only what a process needs, and the given settings. */
 function spawnFreshet(args: readonly string[], settings: Readonly<Record<string, string>>): ChildProcess {
   const { PATH, HOME, TMPDIR } = process.env;
   const env = { ...(PATH && { PATH }), ...(HOME && { HOME }), ...(TMPDIR && { TMPDIR }), ...settings };
   return spawn(process.execPath, [PROGRAM, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** Runs a command to its end and returns what it printed. Throws with its words when it fails. */
+/** Runs a command to its end and returns its output. Throws with its output if it fails. */
 export async function freshet(args: readonly string[], settings: Readonly<Record<string, string>>): Promise<string> {
   const child = spawnFreshet(args, settings);
   let out = '';
@@ -33,7 +33,7 @@ export interface RunningFreshet {
   stop(): Promise<void>;
 }
 
-/** `freshet up`; resolves when it says that it is up. */
+/** `freshet up`; resolves when it reports that it is up. */
 export async function freshetUp(
   settings: Readonly<Record<string, string>>,
   args: readonly string[] = ['--no-demo'],

@@ -1,4 +1,4 @@
-/** From sending an event to reading it in Redis and in Postgres, with the whole pipeline at half its maximum rate. */
+/** From sending an event to reading it in Redis and in Postgres, with the entire pipeline at half its maximum rate. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ const USERS = 200_000;
 const PRODUCTS = 100_000;
 const SECONDS = 40;
 const WARM_SECONDS = 10;
-/** The maximum is looked for in steps; it keeps up with a rate while half of the probes are within the aims of the p99. */
+/** The maximum is searched in steps; a rate is sustained while half of the probes are within the targets of the p99. */
 const RAMP_FROM = 2_000;
 const RAMP_FACTOR = 1.4;
 const RAMP_WARM_SECONDS = 4;
@@ -27,13 +27,13 @@ const RAMP_SECONDS = 6;
 const CALM_MS = 1_000;
 const CALM_PROBES = 10;
 const CALM_MS_MAX = 60_000;
-/** A feeder that cannot send this much of its rate says nothing about the pipeline. */
+/** A feeder that cannot send this share of its rate says nothing about the pipeline. */
 const FED_SHARE_MIN = 0.95;
 const PROBE_EVERY_MS = 25;
 const REDIS_P99_MS_MAX = 400;
 const POSTGRES_P99_MS_MAX = 1_500;
 
-/** Which processes the roles are shared out to; the processors start last, so that the backlog waits for all. */
+/** How the roles are distributed over processes; the processors start last, so that the backlog waits for all. */
 const SPLITS = [
   { title: 'all roles in one process', roles: ['processor,publisher,serving'] },
   { title: 'a process for the processors, one for the rest', roles: ['publisher,serving', 'processor'] },
@@ -41,7 +41,7 @@ const SPLITS = [
 
 export const latency: Bench = {
   name: 'latency',
-  what: 'event to readable in Redis and Postgres, p50 and p99, at half the maximum rate of the whole pipeline',
+  what: 'event to readable in Redis and Postgres, p50 and p99, at half the maximum rate of the entire pipeline',
   async run(options: BenchOptions): Promise<Report[]> {
     const reports: Report[] = [];
     for (const { title, roles } of SPLITS)
@@ -50,7 +50,7 @@ export const latency: Bench = {
   },
 };
 
-/** Everything that is opened is closed in the opposite order, however the run ends. */
+/** Everything opened is closed in reverse order, however the run ends. */
 async function runOne(roles: readonly string[], options: BenchOptions): Promise<Report> {
   const closing: (() => Promise<unknown>)[] = [];
   try {
@@ -103,11 +103,11 @@ async function measure(
   for (const user of oneUserPerPartition()) await probes.send(user);
   await probes.settled();
   const catchUp = backlog / ((performance.now() - started) / 1000);
-  say('waiting until what catching up left behind is done');
+  say('waiting for the remains of the backlog');
   await calm(probes);
 
   let steps = 0;
-  /** Sends at a rate and measures, the first seconds left out. */
+  /** Sends at a rate and measures, leaving out the first seconds. */
   const at = async (rate: number, warmSeconds: number, seconds: number) => {
     say(`${Math.round(rate)} events/s for ${warmSeconds + seconds} s`);
     const input: FeederInput = {
@@ -148,18 +148,18 @@ async function measure(
     title: '',
     figures: [
       { name: 'rate while catching up', value: catchUp, unit: 'events/s' },
-      ...(wanted === null ? [{ name: 'maximum rate that it keeps up with', value: maximum, unit: 'events/s' }] : []),
+      ...(wanted === null ? [{ name: 'maximum sustained rate', value: maximum, unit: 'events/s' }] : []),
       { name: 'rate during the measurement', value: eventsPerSecond, unit: 'events/s' },
       { name: 'probes', value: probes.onlineMs.length, unit: '' },
       ...figures('Redis', probes.onlineMs, REDIS_P99_MS_MAX),
       ...figures('Postgres', probes.tableMs, POSTGRES_P99_MS_MAX),
-      ...(Number.isNaN(cpuShare) ? [] : [{ name: 'share of one core that freshet took', value: cpuShare, unit: '%' }]),
+      ...(Number.isNaN(cpuShare) ? [] : [{ name: 'share of one core used by freshet', value: cpuShare, unit: '%' }]),
     ],
     notes: ['Stores, broker, feeder and freshet share the machine.'],
   };
 }
 
-/** Resolves when probes have been readable at once, one after another: slower outputs have caught up too. */
+/** Resolves when several probes in a row have been readable at once: slower outputs have caught up too. */
 async function calm(probes: Probes): Promise<void> {
   const deadline = performance.now() + CALM_MS_MAX;
   for (let inRow = 0; inRow < CALM_PROBES && performance.now() < deadline; ) {
@@ -170,7 +170,7 @@ async function calm(probes: Probes): Promise<void> {
   }
 }
 
-/** NaN where the system does not tell. */
+/** NaN if the system does not report it. */
 function cpuSum(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + (cpuSecondsOf(pid) ?? Number.NaN), 0);
 }
@@ -192,7 +192,7 @@ async function sendFor(probes: Probes, seconds: number): Promise<void> {
   }
 }
 
-/** A probe behind the backlog of every partition. */
+/** A probe after the backlog of every partition. */
 function oneUserPerPartition(): string[] {
   const users = new Map<number, string>();
   for (let i = 0; users.size < PARTITIONS; i++)

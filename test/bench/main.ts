@@ -1,4 +1,4 @@
-/** `npm run bench [-- name...]`: runs benches one after another and prints their tables; `--json FILE` keeps the figures. */
+/** `npm run bench [-- name...]`: runs benches in turn and prints their tables; `--json FILE` keeps the figures. */
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';

@@ -1,6 +1,6 @@
 /**
- * The day changes for a million users while events go on: how long until every row that lost a day is emitted again, and
- * how fresh live changes are meanwhile. The day is changed by the processors' clock, nobody waits for it.
+ * The day changes for a million users while events continue: how long until every row that lost a day is emitted again,
+ * and how fresh live changes are meanwhile. The processors' clock changes the day, so there is no wait for midnight.
  */
 import { Codec } from '../../schemas/codec.js';
 import type { Event } from '../../schemas/records.js';
@@ -19,12 +19,12 @@ import { Worker } from './worker.js';
 const DAY_MS = 86_400_000;
 const USERS = 1_000_000;
 const PRODUCTS = 100_000;
-/** Of them one per user in the day that leaves, so that everybody is swept: no midnight can be worse. */
+/** One of them per user is in the day that leaves, so that every user is swept: no midnight can be worse. */
 const EVENTS = 3_000_000;
 const RATE = 300;
 const PROBE_EVERY_MS = 25;
 const CALM_SECONDS = 20;
-/** The day must not change by itself in the middle of a run. */
+/** The day must not change by itself during a run. */
 const TO_MIDNIGHT_MS_MIN = 30 * 60_000;
 const SWEEP_SECONDS_MAX = 15 * 60;
 const P99_MS_MAX = 1_000;
@@ -37,7 +37,9 @@ export const midnight: Bench = {
   async run(options: BenchOptions): Promise<Report[]> {
     const midnightMs = (Math.floor(Date.now() / DAY_MS) + 1) * DAY_MS;
     if (midnightMs - Date.now() < TO_MIDNIGHT_MS_MIN)
-      throw new Error('It is less than half an hour to midnight UTC: the day would change by itself. Try after it.');
+      throw new Error(
+        'It is less than half an hour to midnight UTC: the day would change by itself. Try again after midnight.',
+      );
     const place = await openBroker();
     try {
       return [await measure(place, midnightMs, options)];
@@ -117,7 +119,7 @@ async function measure(place: BrokerPlace, midnightMs: number, options: BenchOpt
           })),
           ...freshnessFigures('before midnight', before, false),
           ...freshnessFigures('during the sweep', during, true),
-          { name: 'memory of the processors at its peak', value: standing.peakMemoryMib, unit: 'MiB' },
+          { name: 'peak memory of the processors', value: standing.peakMemoryMib, unit: 'MiB' },
         ],
         notes: [
           'Broker, feeder, watcher and processors share the machine. Freshness: event about to be sent to record read.',
@@ -133,7 +135,7 @@ async function measure(place: BrokerPlace, midnightMs: number, options: BenchOpt
   }
 }
 
-/** As declared, but for one thing: the broker must take records of a clock that is ahead of its own. */
+/** As declared, with one exception: the broker must accept records from a clock that is ahead of its own. */
 async function prepareTopics({ log }: BrokerPlace): Promise<void> {
   for (const declaration of allTopics()) {
     const state = declaredState(declaration, partitionsOf(declaration, { kind: log.kind, partitions: PARTITIONS }));
@@ -142,7 +144,7 @@ async function prepareTopics({ log }: BrokerPlace): Promise<void> {
   }
 }
 
-/** Rejects when the sweep has taken far longer than it may. */
+/** Rejects if the sweep takes far longer than allowed. */
 async function stalled(processors: Worker): Promise<never> {
   await new Promise((resolve) => setTimeout(resolve, SWEEP_SECONDS_MAX * 1_000).unref());
   throw new Error(`Not everything was swept within ${SWEEP_SECONDS_MAX} s by process ${processors.pid}.`);
@@ -167,10 +169,10 @@ function freshnessFigures(when: string, freshness: Freshness, judged: boolean): 
   });
 }
 
-/** What has come: who was swept, and how long each probe took. */
+/** What has arrived: which rows were swept, and how long each probe took. */
 class Watch {
   readonly #midnight: number;
-  /** Per row whether it was swept, and how many were. */
+  /** Whether each row was swept, and how many were. */
   readonly #swept: Record<WatchedFeature, Uint8Array>;
   readonly #count: Record<WatchedFeature, number> = { popularity: 0, affinity: 0, interactions: 0 };
   readonly #expected: Record<WatchedFeature, number>;
@@ -241,7 +243,7 @@ class Watch {
     });
   }
 
-  /** Resolves when nothing has come for a while. */
+  /** Resolves when nothing has arrived for a while. */
   async quiet(): Promise<void> {
     this.#lastSeen = performance.now();
     const deadline = this.#lastSeen + QUIET_MS_MAX;
@@ -260,7 +262,7 @@ class Watch {
   }
 }
 
-/** Sends events of users and products of their own, one after another. */
+/** Sends events of separate users and products, one at a time. */
 class Probing {
   readonly #watch: Watch;
   readonly #writer: Awaited<ReturnType<BrokerPlace['log']['writer']>>;
@@ -272,7 +274,7 @@ class Probing {
     this.#writer = writer;
   }
 
-  /** Probes while the work goes on, then waits for the last ones. */
+  /** Sends probes during the work, then waits for the last ones. */
   async during(work: () => Promise<void>): Promise<void> {
     let ended = false;
     const working = work().finally(() => {

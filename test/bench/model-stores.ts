@@ -1,5 +1,4 @@
-/** A recommendation model on its way from its files into the stores, and what reading it costs. */
-
+/** Loading a recommendation model from its files into the stores, and the cost of reading it. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

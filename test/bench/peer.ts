@@ -23,7 +23,7 @@ export interface PeerRun {
   readonly figures: readonly Figure[];
 }
 
-/** Runs the peer over all of `events`, which must lie in the log already. */
+/** Runs the peer over all of `events`, which must already be in the log. */
 export async function runPeer(log: Log, classPath: string, brokers: string, events: number): Promise<PeerRun> {
   const partitions = await log.partitionCount('events');
   for (const name of OUTPUTS) {

@@ -1,5 +1,4 @@
-/** Real services of a bench's own, empty and with nobody else on them. */
-
+/** Real services for a bench, empty and not shared with anyone. */
 import { loadSettings } from '../../assembly/settings.js';
 import { openKafkaLog } from '../../runtime/log/kafka/log.js';
 import type { Log } from '../../runtime/log/log.js';
@@ -18,15 +17,15 @@ const logger = createLogger('warn');
 
 export interface BrokerPlace {
   readonly brokers: string;
-  /** Null where the broker is no process of this machine. */
+  /** Null if the broker is not a process on this machine. */
   readonly pid: number | null;
   readonly log: Log;
   close(): Promise<void>;
 }
 
 /**
- * A broker from its jars where that is possible, since its topics have the product's own names; else the one that tests
- * use. Throws where that one has such topics already.
+ * A broker from its jars if possible, because its topics have the product's own names; otherwise the one that tests
+ * use. Throws if that one already has such topics.
  */
 export async function openBroker(): Promise<BrokerPlace> {
   const own = await startBroker();
@@ -38,7 +37,7 @@ export async function openBroker(): Promise<BrokerPlace> {
   if (ours.length === 0) return place;
   await place.close();
   throw new Error(
-    `The Kafka at ${kafka.brokers} has topic "${ours[0]!.name}" already, and an empty one is needed: unset ` +
+    `The Kafka at ${kafka.brokers} has topic "${ours[0]!.name}" already, but an empty Kafka is needed: unset ` +
       `KAFKA_BROKERS, or name another (${own.missing}).`,
   );
 }
@@ -64,7 +63,7 @@ export interface RedisPlace {
   close(): Promise<void>;
 }
 
-/** Throws where there is no Redis server to be had. */
+/** Throws if no Redis server is available. */
 export async function openRedisStore(): Promise<RedisPlace> {
   const service = await startRedis();
   if (service === null) throw new Error('A Redis server is needed: set REDIS_URL, or install redis-server.');

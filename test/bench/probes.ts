@@ -1,6 +1,6 @@
 /**
- * Probes: events of products that nobody else touches, sent one by one and looked for in the stores, so that the time
- * from "about to be sent" to "readable" is seen from outside.
+ * Probes: events of products that nothing else touches, sent one at a time and looked up in the stores, so that the
+ * time from "about to be sent" to "readable" is measured from outside.
  */
 
 import { Layout } from '../../publishing/layout.js';
@@ -48,7 +48,7 @@ export class Probes {
     ];
   }
 
-  /** Sends one event of a product of its own; resolves when the log has it. */
+  /** Sends one event of a new product; resolves when the log has it. */
   async send(user = `probe-user-${this.#sent}`): Promise<void> {
     const product_id = `probe-${process.pid}-${this.#sent++}`;
     const event: Event = {
@@ -72,7 +72,7 @@ export class Probes {
       await Promise.race([new Promise<void>((resolve) => (this.#settled = resolve)), ...this.#loops]);
   }
 
-  /** Forgets what was measured so far. */
+  /** Discards the measurements so far. */
   clear(): void {
     this.onlineMs.length = 0;
     this.tableMs.length = 0;

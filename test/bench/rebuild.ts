@@ -1,4 +1,4 @@
-/** How long it takes to make the features anew from the log: every product and every user has events. */
+/** How long it takes to rebuild the features from the log: every product and every user has events. */
 import type { Bench, BenchOptions, Report } from './bench.js';
 import { engineFigures, prepareTopics, runEngine } from './engine-run.js';
 import { openBroker } from './places.js';

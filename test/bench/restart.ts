@@ -1,6 +1,7 @@
 /**
  * How soon a stopped process is ready again at a million users: from its checkpoints, and from the changelog. The
- * duplicate horizon is full: log times are set by hand, as nobody sends for six hours, which needs a topic with create time.
+ * duplicate horizon is full: log times are set explicitly instead of sending for six hours, which needs a topic with
+ * create time.
  */
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -28,7 +29,7 @@ const RATE = 300;
 const CHECKPOINT_SECONDS_MAX = 10;
 const CHANGELOG_SECONDS_MAX = 60;
 const MEMORY_MIB_MAX = 2_048;
-/** A last checkpoint of every task goes with it. */
+/** Includes a last checkpoint of every task. */
 const STOP_MS_MAX = 60_000;
 const FLUSH_POLL_MS = 2_000;
 /** Longer than a changelog interval. */
@@ -86,7 +87,7 @@ async function measure(place: BrokerPlace, folder: string, options: BenchOptions
     ['the changelog', fromChangelog],
   ] as const)
     if (!isDeepStrictEqual(stateHashes, first.stateHashes))
-      notes.push(`WRONG: the state from ${how} is not the one that was stopped`);
+      notes.push(`WRONG: the state from ${how} differs from the stopped one`);
   return {
     title: `restart: ${sizes.users} users, ${sizes.products} products, ${old} events and ${recent} within the horizon`,
     figures: [
@@ -109,14 +110,14 @@ interface Started {
   readonly stopSeconds: number;
 }
 
-/** One life of the processors: until they are ready, have done the work, and have stopped. */
+/** One run of the processors: until they are ready, have done the work, and have stopped. */
 async function start(input: FeaturesInput, work: (worker: Worker) => Promise<void> = async () => undefined) {
   const worker = new Worker('features-worker', input);
   let started: Omit<Started, 'stopSeconds'>;
   try {
     const { seconds } = await worker.next<FeaturesReady>('ready');
     await work(worker);
-    // Memory first: hashing takes a lot of it.
+    // Memory first, because hashing uses a lot of it.
     const { memoryMib, peakMemoryMib } = await standingOf(worker, false);
     const { stateHashes } = await standingOf(worker, true);
     started = { readySeconds: seconds, memoryMib, peakMemoryMib, stateHashes: [...stateHashes].sort() };
@@ -143,7 +144,7 @@ function figuresOf(how: string, { readySeconds, memoryMib, peakMemoryMib }: Star
   ];
 }
 
-/** All topics as declared, but for the log time of events: it is the producer's here. */
+/** All topics as declared, except the log time of events, which is the producer's here. */
 async function prepareTopicsWithCreateTime(place: BrokerPlace): Promise<void> {
   for (const declaration of allTopics()) {
     const partitions = partitionsOf(declaration, { kind: place.log.kind, partitions: PARTITIONS });
@@ -175,7 +176,7 @@ async function feedDated(place: BrokerPlace, options: DatedLoad): Promise<void> 
   }
 }
 
-/** Resolves when a whole changelog interval has brought nothing new. */
+/** Resolves when a full changelog interval has brought nothing new. */
 async function flushed({ log }: BrokerPlace): Promise<void> {
   const { activityChangelog, popularityChangelog } = featureSet(1).topics;
   const size = async () => {

@@ -1,6 +1,6 @@
 /**
- * Recommendations, similar products and search from a process of its own, over HTTP, at a fixed rate. A request counts
- * from the moment at which it was due, so that a server that falls behind is not spared the waiting of those behind.
+ * Recommendations, similar products and search from a separate process, over HTTP, at a fixed rate. A request is timed
+ * from when it was due, so that a server that falls behind is charged for the queue it causes.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -103,7 +103,7 @@ function report(
     notes: [
       `FAISS: ${native ? 'native' : 'none, exact search'}; client, server, its three index processes, Redis and Postgres share ${availableParallelism()} cores.`,
       `Load of the machine over the last minute: ${loadavg()[0]!.toFixed(1)} (the bench's own is in it).`,
-      'A request counts from the moment at which it was due.',
+      'A request is timed from when it was due.',
     ],
   };
 }
@@ -115,7 +115,7 @@ function askedOf(users: number, products: number, random: Random): [string, Path
   return [
     ['recommendations', recommendations],
     ['similar', similar],
-    ['recommendations and similar by turns', (i) => (i % 2 === 0 ? recommendations(i) : similar(i))],
+    ['recommendations and similar, alternating', (i) => (i % 2 === 0 ? recommendations(i) : similar(i))],
     ['search', search],
   ];
 }
@@ -135,7 +135,7 @@ interface Sizes {
   readonly random: Random;
 }
 
-/** Requests of both kinds while the server loads another model and changes over, to and fro; loading only. */
+/** Requests of both kinds while the server loads another model and switches, back and forth; loading only. */
 async function changing(
   machine: Versions,
   client: FixedRate,
@@ -147,7 +147,7 @@ async function changing(
   const seconds: number[] = [];
   let failed = 0;
   for (let change = 0; change < CHANGES; change++) {
-    options.say(`recommendations and similar by turns, while another model is loaded: ${change + 1} of ${CHANGES}`);
+    options.say(`recommendations and similar, alternating, while another model is loaded: ${change + 1} of ${CHANGES}`);
     const version = change % 2 === 0 ? 2 : 1;
     await client.run(path, { seconds: WARM_SECONDS });
     const loaded = machine
@@ -166,11 +166,11 @@ async function changing(
 }
 
 function indexFigures({ products, neighbours, seconds }: MadeIndexes['figures']): Figure[] {
-  // What no graph finds enough of is published flat.
+  // If no graph finds enough, the index is published flat.
   const recall = (graph: MadeIndexes['figures']['products']) =>
     graph === null || graph.ef_search === null ? 1 : graph.tried.at(-1)!.recall_at_10;
   return [
-    { name: 'indexes of a model: made in', value: seconds, unit: 's' },
+    { name: 'indexes of a model: built in', value: seconds, unit: 's' },
     { name: 'recommendations: recall@10', value: recall(products), unit: '', aim: { atLeast: RECALL_MIN } },
     { name: 'similar: recall@10', value: recall(neighbours), unit: '', aim: { atLeast: RECALL_MIN } },
   ];

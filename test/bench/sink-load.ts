@@ -1,6 +1,6 @@
 /**
- * Feature topics as the stores' benches need them: rows of popularity and affinity in an embedded log, and the sinks of
- * one store reading them.
+ * Feature topics for the benches of stores: rows of popularity and affinity in an embedded log, and the sinks of one
+ * store reading them.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -22,12 +22,12 @@ import { featureSet } from '../../topics/feature-set.js';
 import { categoryId, productId, userId } from '../support/load.js';
 import { Random, Zipf } from '../support/random.js';
 
-/** As many as an event's user has on average under the load of the latency bench. */
+/** The average for an event's user under the load of the latency bench. */
 export const CATEGORIES_PER_USER = 16;
 const CATEGORIES = 50;
 const USER_ZIPF = 0.8;
 const PRODUCT_ZIPF = 1.05;
-/** Rows are made once and written again and again: making them is no part of what is measured. */
+/** Rows are built once and written repeatedly, so that building them does not affect the measurement. */
 const ROWS = 400_000;
 
 export const POPULARITY = featureSet(1).topics.popularity.name;
@@ -40,7 +40,7 @@ export interface LogPlace {
   close(): Promise<void>;
 }
 
-/** An embedded log with all topics, in a folder that goes with it. */
+/** An embedded log with all topics, in a temporary folder. */
 export async function openLogPlace(): Promise<LogPlace> {
   const folder = await mkdtemp(join(tmpdir(), 'freshet-bench-'));
   const log = await openEmbeddedLog(folder, logger);
@@ -63,7 +63,7 @@ interface Row {
   readonly value: Buffer;
 }
 
-/** Many rows over one buffer: as objects they would be most of what the garbage collector walks over. */
+/** Many rows over one buffer: as objects, they would dominate garbage collection. */
 class PackedRows {
   readonly #bytes: Buffer;
   /** Where each row's key and value begin; the value ends where the next key begins. */
@@ -91,7 +91,7 @@ class PackedRows {
   }
 }
 
-/** Writes rows of both topics, as many of one as of the other, under keys drawn as the load draws them. */
+/** Writes rows of both topics in equal numbers, under keys drawn as in the load. */
 export class RowWriter {
   readonly #writer: LogWriter;
   readonly #popularity: PackedRows;
@@ -158,7 +158,7 @@ class RowMaker {
   }
 }
 
-/** Where both topics end now. */
+/** The current ends of both topics. */
 export async function endsNow(log: Log): Promise<(TopicPartition & { readonly offset: number })[]> {
   const ends = [];
   for (const topic of [POPULARITY, AFFINITY])

@@ -1,6 +1,6 @@
 /**
- * Feature topics into the stores by the sinks themselves: what a row costs, how far Postgres falls behind at a steady
- * rate and above it, and what its tables look like afterwards.
+ * Feature topics into the stores through the sinks: the cost of a row, how far Postgres falls behind at a steady rate
+ * and above it, and the state of its tables afterwards.
  */
 
 import { Layout } from '../../publishing/layout.js';
@@ -25,14 +25,14 @@ const HALF_LIFE_MS = 14 * 86_400_000;
 const SET = featureSet(1);
 const BACKLOG = 200_000;
 const WRITE_ROWS = 2_000;
-/** Events per second, each of which changes a product and a user: the aim's rate, and what is above it. */
+/** Events per second, each of which changes a product and a user: the target rate, and rates above it. */
 const STEADY = 20_000;
 const ABOVE = 40_000;
 const SECONDS = 40;
 const TICK_MS = 50;
 const LAG_MS_MAX = 5_000;
 const WATCH_MS = 5;
-/** Commits of a real pipeline come every 100 ms; Postgres is given half a second of them at a time. */
+/** Commits of a real pipeline arrive every 100 ms; Postgres gets half a second of them at a time. */
 const COALESCE_MS = 500;
 
 export async function sinkReports(options: BenchOptions): Promise<Report[]> {
@@ -104,7 +104,7 @@ async function postgresReport({ log }: LogPlace, rows: RowWriter, { say }: Bench
   }
 }
 
-/** Starts the sinks on what waits for them. */
+/** Starts the sinks on their backlog. */
 async function catchUp({ log }: Pick<LogPlace, 'log'>, sinks: Materialiser): Promise<Figure[]> {
   const ends = await endsNow(log);
   const spent = stopwatch();
@@ -117,13 +117,13 @@ async function catchUp({ log }: Pick<LogPlace, 'log'>, sinks: Materialiser): Pro
   ];
 }
 
-/** The lag is the time from writing to the moment when every partition has passed what was written. */
+/** The lag is the time from writing until every partition has passed the written records. */
 async function atRate(rate: number, log: LogPlace['log'], rows: RowWriter, sinks: Materialiser): Promise<Figure[]> {
   const lags: number[] = [];
   const waiting: { readonly at: number; readonly ends: Ends }[] = [];
   let isFeeding = true;
   const watching = (async () => {
-    // Positions only move forward, so only the oldest needs looking at.
+    // Positions only move forward, so only the oldest must be checked.
     for (let oldest = waiting[0]; isFeeding || oldest !== undefined; oldest = waiting[0]) {
       if (oldest !== undefined && isPassed(sinks, oldest.ends)) {
         lags.push(performance.now() - oldest.at);
@@ -174,6 +174,6 @@ async function deadTuples(database: Database, rate: number): Promise<Figure[]> {
     `SELECT sum(n_dead_tup) AS dead, sum(n_live_tup) AS live FROM pg_stat_user_tables
      WHERE relname IN ('product_popularity_v1', 'user_affinity_v1')`,
   );
-  const name = `at ${rate.toLocaleString('en-US')} events/s: dead tuples by live ones, after ${SECONDS} s`;
+  const name = `at ${rate.toLocaleString('en-US')} events/s: ratio of dead to live tuples, after ${SECONDS} s`;
   return [{ name, value: row!.dead / row!.live, unit: '', aim: { atMost: 2 } }];
 }

@@ -1,6 +1,6 @@
 /**
  * One run of the stopwords from the request to the switch: terms of 50 languages in the embedded log, lent to the run's
- * own process, and published into a real Postgres and a Redis where one is installed.
+ * separate process, and published to a real Postgres and, if installed, a Redis.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -31,13 +31,13 @@ const SHARDS = 256;
 const TERMS_PER_LANGUAGE = 40_000;
 const DOCUMENTS = 20_000;
 const SOURCES = ['', 'blog', 'manual', 'shop'];
-/** Compaction waits for hours: the topic holds older records of every key as well. */
+/** Compaction is delayed for hours, so the topic also holds older records of every key. */
 const RECORDS_PER_KEY = 3;
 const MIB = 2 ** 20;
 
 export const snapshot: Bench = {
   name: 'snapshot',
-  what: 'a run of the stopwords, 50 languages: captured through a pipe, built in a process of its own, published',
+  what: 'a run of the stopwords, 50 languages: captured through a pipe, built in a separate process, published',
   async run(options: BenchOptions): Promise<Report[]> {
     const folder = await mkdtemp(join(tmpdir(), 'freshet-bench-'));
     try {
@@ -81,12 +81,12 @@ async function measure(folder: string, { seed, say }: BenchOptions): Promise<Rep
       number,
     ];
     const figures: Figure[] = [
-      { name: 'the whole run', value: seconds(started, ended), unit: 's', aim: { atMost: 60 } },
+      { name: 'the entire run', value: seconds(started, ended), unit: 's', aim: { atMost: 60 } },
       { name: 'process started', value: seconds(started, capture), unit: 's' },
       { name: 'captured', value: seconds(capture, build), unit: 's' },
       { name: 'captured, of the log', value: written.bytes / MIB / seconds(capture, build), unit: 'MiB/s' },
       { name: 'built and checked', value: seconds(build, publish), unit: 's' },
-      { name: 'published and told', value: seconds(publish, ended), unit: 's' },
+      { name: 'published and reported', value: seconds(publish, ended), unit: 's' },
       { name: 'words published', value: wordsOf(run), unit: 'words' },
     ];
     const title = `snapshot: ${LANGUAGES} languages, ${LANGUAGES * TERMS_PER_LANGUAGE} terms, ${written.records} records`;
@@ -101,7 +101,7 @@ function wordsOf({ result }: Run): number {
   return Number(result?.['stopwords_updated']);
 }
 
-/** Document frequencies as language has them: by rank, the rarer half of a language in one source only. */
+/** Document frequencies like those of a language: by rank, the rarer half in one source only. */
 async function writeTerms(log: Log, codec: Codec, seed: number): Promise<{ records: number; bytes: number }> {
   const random = new Random(seed);
   const writer = await log.writer(['terms']);

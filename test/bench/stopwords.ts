@@ -1,6 +1,6 @@
 /**
- * How good the stopwords are: precision@50 and @100 against stopwords-iso on kinds of real text that are fetched when the
- * bench runs, beside plain document frequency; and how long a snapshot of many languages takes.
+ * How good the stopwords are: precision@50 and @100 against stopwords-iso on kinds of real text that are fetched when
+ * the bench runs, compared with plain document frequency; and how long a snapshot of many languages takes.
  */
 import type { Bench, Figure, Report } from './bench.js';
 import { BINS, countsOf, type Evaluated, evaluate } from './stopwords/evaluation.js';
@@ -9,13 +9,13 @@ import { measureScale } from './stopwords/scale.js';
 import type { Kind } from './stopwords/text.js';
 import { numberText } from './table.js';
 
-/** Those that an aim was set for. */
+/** Languages with a target. */
 const AIMED: readonly string[] = ['de', 'en', 'es', 'fr', 'it', 'pt'];
 const PRECISION_AIM = 0.85;
-/** On these the formula's figures were chosen. */
+/** The formula's constants were chosen on these. */
 const CHOSEN_ON: readonly string[] = ['de', 'en', 'fr'];
 const CHOSEN_KINDS: readonly string[] = ['law', 'manuals', 'stories'];
-/** Against a short list of a language precision says little about confidence. */
+/** Against a short list, precision says little about confidence. */
 const LISTED_MIN = 200;
 
 export const stopwords: Bench = {
@@ -31,7 +31,7 @@ export const stopwords: Bench = {
         reports.push({
           title: `stopwords, ${kind.name}`,
           figures: [],
-          notes: ['Not measured: no text was to be had.'],
+          notes: ['Not measured: no text was available.'],
         });
     }
     say('scale: synthetic terms');
@@ -49,12 +49,12 @@ function reportOf({ name, what }: Kind, evaluated: readonly Evaluated[]): Report
     figures: [
       ...evaluated.map((one) => figureOf(one, chosen)),
       ...meanFigures('mean of all', evaluated),
-      ...meanFigures(`mean of those with a list of ${LISTED_MIN} words or more, but for ${AIMED.join(', ')}`, others),
+      ...meanFigures(`mean of those with a list of ${LISTED_MIN} words or more, except ${AIMED.join(', ')}`, others),
     ],
     notes: [
       chosen.length === 0
-        ? "Held out: none of the formula's figures was chosen on this kind."
-        : `* The formula's figures were chosen on these; all other languages are held out.`,
+        ? "Held out: none of the formula's constants was chosen on this kind."
+        : `* The formula's constants were chosen on these; all other languages are held out.`,
       calibration(
         `Share on the list by tenth of confidence, ${aimed.map(({ language }) => language).join(', ')}`,
         aimed,

@@ -1,5 +1,4 @@
-/** Rows per second into every store, through the sinks' own fenced batches, and reads per second out of the online ones. */
-
+/** Rows per second into every store, through the sinks' own fenced batches, and reads per second from online ones. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,7 +51,7 @@ async function redisReport(options: BenchOptions): Promise<Report> {
       title: `stores: Redis, batches of ${ROWS_PER_BATCH}`,
       figures: await online(place.store, options, { atLeast: REDIS_ENTRIES_MIN }),
       notes: [
-        `Entries: a product stands in two rankings and two hashes, a user in ${CATEGORIES_PER_USER} fields and one of the times.`,
+        `Entries: a product is in two rankings and two hashes, a user in ${CATEGORIES_PER_USER} fields and one of the times.`,
       ],
     };
   } finally {
@@ -110,7 +109,7 @@ async function postgresReport(options: BenchOptions): Promise<Report> {
   }
 }
 
-/** Writes all changes twice: into nothing, then over what is there. */
+/** Writes all changes twice: into an empty store, then over the existing rows. */
 async function write(
   what: string,
   store: SinkStore,
@@ -128,7 +127,7 @@ async function write(
       const at = Date.now();
       const batch = { id, epoch, expectedOffset: offset, nextOffset: offset + part.length, incarnation: 'bench', at };
       const result = await store.apply(batch, part);
-      if (result !== 'applied') throw new Error(`the store answered ${result}: it is not the bench's alone`);
+      if (result !== 'applied') throw new Error(`the store answered ${result}: it is shared with others`);
       offset += part.length;
     }
     const { seconds, cpuSeconds } = spent();

@@ -1,7 +1,7 @@
-/** Reports as text for people. */
+/** Reports as text for people to read. */
 import { type Figure, type Report, reaches } from './bench.js';
 
-/** One table per report, figures right-aligned, the aim and whether it is reached behind them. */
+/** One table per report, figures right-aligned, followed by the target and whether it is met. */
 export function tableOf(report: Report): string {
   const rows = report.figures.map((figure) => [figure.name, numberText(figure.value), figure.unit, aimText(figure)]);
   const width = (column: number) => Math.max(...rows.map((row) => row[column]!.length));
@@ -12,7 +12,7 @@ export function tableOf(report: Report): string {
   return [report.title, ...lines, ...report.notes.map((note) => `  ${note}`), ''].join('\n');
 }
 
-/** Three significant digits below 1,000, whole numbers with thousands apart above. */
+/** Three significant digits below 1,000, above that whole numbers with thousands separators. */
 export function numberText(value: number): string {
   if (!Number.isFinite(value)) return 'none';
   const size = Math.abs(value);

@@ -1,4 +1,4 @@
-/** What twelve partitions cost at a small rate: every commit writes a control record into each partition it touches. */
+/** The cost of twelve partitions at a low rate: every commit writes a control record into each partition it touches. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,16 +15,16 @@ const PARTITIONS = 12;
 const RATE = 1_000;
 const USERS = 200_000;
 const PRODUCTS = 100_000;
-/** Two whole changelog intervals. */
+/** Two full changelog intervals. */
 const SECONDS = 60;
-/** A broker compiles itself in its first minute; that is no part of what a running one takes. */
+/** In its first minute a broker compiles itself; that is not part of the cost of a running one. */
 const WARM_SECONDS = 60;
 const IDLE_SECONDS = 20;
 const BROKER_SHARE_MAX = 30;
 
 export const twelve: Bench = {
   name: 'twelve',
-  what: '12 partitions at 1 K events/s through all roles: shares of a core that the broker and freshet take',
+  what: '12 partitions at 1 K events/s through all roles: shares of a core used by the broker and freshet',
   async run(options: BenchOptions): Promise<Report[]> {
     const closing: (() => Promise<unknown>)[] = [];
     try {
@@ -96,7 +96,7 @@ async function measure(
   };
 }
 
-/** NaN where the system does not tell. */
+/** NaN if the system does not report it. */
 function cpuOf(pid: number | null): number {
   return (pid === null ? null : cpuSecondsOf(pid)) ?? Number.NaN;
 }

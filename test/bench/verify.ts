@@ -1,4 +1,4 @@
-/** Holds what stands in the feature topics against the reference, every key at its own as_of. */
+/** Compares the contents of the feature topics with the reference, every key at its own as_of. */
 
 import type { Log } from '../../runtime/log/log.js';
 import { Codec } from '../../schemas/codec.js';
@@ -11,7 +11,7 @@ import { rawEvents, readAll } from './feed.js';
 export interface Verdict {
   readonly products: number;
   readonly users: number;
-  /** Largest relative error of a score or a share; Infinity where something is missing or too much. */
+  /** Largest relative error of a score or a share; Infinity if something is missing or superfluous. */
   readonly worst: number;
   /** The first few differences in words. */
   readonly wrong: readonly string[];

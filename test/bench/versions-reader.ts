@@ -1,4 +1,4 @@
-/** A thread that reads stopwords all the time, as a caller of serving would: how long each read takes, and of what. */
+/** A thread that reads stopwords continuously, like a caller of serving: time and version of each read. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createFeatureReader } from '../../publishing/reading/reader.js';
 import { systemClock } from '../../runtime/process/clock.js';
@@ -13,12 +13,12 @@ export interface VersionReaderInput {
   readonly languages: readonly string[];
 }
 
-/** Told once, after any message to the thread. */
+/** Sent once, after any message to the thread. */
 export interface VersionReaderResult {
   readonly latenciesMs: Float64Array;
   readonly mixed: number;
   readonly missing: number;
-  /** How often the version was another than in the read before. */
+  /** How often the version differed from that of the previous read. */
   readonly changes: number;
 }
 

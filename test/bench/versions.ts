@@ -1,6 +1,6 @@
 /**
- * Publishing stopwords at full size, and switching between two versions while others read: what it takes, what readers
- * notice, and whether any of them ever sees a mixture. Every word carries the number of its version.
+ * Publishing stopwords at full size, and switching between two versions while others read: the cost, what readers
+ * notice, and whether any of them ever sees a mixture. Every word contains the number of its version.
  */
 
 import { createHash } from 'node:crypto';
@@ -63,7 +63,7 @@ export const versions: Bench = {
         title: `versions: ${LANGUAGES.length} languages of ${WORDS} stopwords in Redis and Postgres`,
         figures: [...published, ...switched],
         notes: [
-          `${READERS} threads read one language after the other through the product's reader, ${WORDS} words a read, on the same host.`,
+          `${READERS} threads read one language at a time through the product's reader, ${WORDS} words a read, on the same host.`,
           'A rollback counts until Postgres has decided, Redis has followed and the log has the record.',
         ],
       };
@@ -141,14 +141,14 @@ async function switching(
       decisions.push(performance.now() - started);
     }
   });
-  say(`${ROLLBACKS} rollbacks without readers, and the store's part alone`);
+  say(`${ROLLBACKS} rollbacks without readers, and only the store's part`);
   const alone: number[] = [];
   for (let i = 0; i < ROLLBACKS; i++) {
     const started = performance.now();
     await machine.rollback('stopwords');
     alone.push(performance.now() - started);
   }
-  // The machine would put the pointer right again: these tokens are of a time that it is not in.
+  // The reconciler would repair the pointer, because it does not know these tokens.
   await machine.stop();
   for (let seq = 1; seq <= ROLLBACKS; seq++) {
     const { version, checksum } = checksums[1 + (seq % 2)]!;
@@ -159,8 +159,8 @@ async function switching(
     scripts.push(performance.now() - started);
   }
   return [
-    { name: 'switch in Redis alone, p50', value: percentile(scripts, 0.5), unit: 'ms' },
-    { name: 'switch in Redis alone, longest', value: percentile(scripts, 1), unit: 'ms', aim: { atMost: 50 } },
+    { name: 'switch in Redis only, p50', value: percentile(scripts, 0.5), unit: 'ms' },
+    { name: 'switch in Redis only, longest', value: percentile(scripts, 1), unit: 'ms', aim: { atMost: 50 } },
     { name: 'rollback end to end, p50', value: percentile(alone, 0.5), unit: 'ms' },
     { name: 'rollback end to end under readers, p50', value: percentile(decisions, 0.5), unit: 'ms' },
     {
@@ -210,7 +210,7 @@ async function whileReading(input: VersionReaderInput, work: () => Promise<void>
   };
 }
 
-/** A whole version of a popularity as it would be staged: a ranking and two hashes, in fenced batches. */
+/** A complete popularity version as it would be staged: a ranking and two hashes, in fenced batches. */
 async function staging(store: OnlineStore, { say, seed, products = PRODUCTS }: BenchOptions): Promise<Report> {
   const count = products ?? PRODUCTS;
   say(`staging ${count} products`);
@@ -239,6 +239,6 @@ async function staging(store: OnlineStore, { say, seed, products = PRODUCTS }: B
   return {
     title: `versions: staging ${count.toLocaleString('en-US')} products in Redis, a sorted set and two hashes`,
     figures: [{ name: 'staged, median of 3', value: percentile(seconds, 0.5), unit: 's', aim: { atMost: 1 } }],
-    notes: [`Batches of ${PRODUCTS_PER_BATCH} products in one script each, two on their way.`],
+    notes: [`Batches of ${PRODUCTS_PER_BATCH} products in one script each, two in flight.`],
   };
 }

@@ -1,4 +1,4 @@
-/** What the log port itself can do, without a processor: how much of the engine's time is the log's. */
+/** The speed of the log port itself, without a processor: the log's share of the engine's time. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -112,7 +112,7 @@ async function transactions(log: Log, chunks: readonly LoadChunk[]): Promise<Fig
   return figures;
 }
 
-/** What the smallest commit costs: one record in one partition. */
+/** The cost of the smallest commit: one record in one partition. */
 async function smallCommits(log: Log): Promise<Figure[]> {
   const writer = await log.transactionalWriter('bench-wire', [output.name]);
   await writer.init();

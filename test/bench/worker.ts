@@ -1,4 +1,4 @@
-/** A part of a bench in a process of its own, so that its processor time and memory are told apart from everything else's. */
+/** A part of a bench in a separate process, so that its processor time and memory can be measured separately. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
@@ -13,7 +13,7 @@ export class Worker {
   readonly #ended: Promise<never>;
   #arrived: () => void = () => undefined;
 
-  /** Starts `<script>.js` beside this file with `input` as its first message. */
+  /** Starts `<script>.js` in this folder with `input` as its first message. */
   constructor(script: string, input: object) {
     this.#child = fork(join(HERE, `${script}.js`), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#child.on('message', (message) => {
@@ -61,7 +61,7 @@ export async function input<T>(): Promise<T> {
   return message;
 }
 
-/** In the worker: tells the starter. */
+/** In the worker: sends a message to the starter. */
 export function tell<T extends { readonly kind: string }>(message: T): void {
   process.send!(message);
 }

@@ -1,4 +1,4 @@
-/** The examples as their readers run them: against real Kafka, Redis and Postgres, with Freshet running beside them. */
+/** The examples as readers run them: against real Kafka, Redis and Postgres, with Freshet running alongside. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -65,7 +65,7 @@ describe('I21: examples', { skip: typeof found === 'string' && found }, () => {
     return count;
   };
 
-  it('typescript: what is produced is counted, and read back from Redis and Kafka', async () => {
+  it('typescript: produced events are counted, and read back from Redis and Kafka', async () => {
     assert.equal(await example('typescript/produce.js'), '3 events are in the log\n');
     await until('visible', async () => (await popularity('lamp-1'))?.purchases === 1);
     await until('in Redis', async () => (await stage.redis.store.zcard('popularity:v1:all')) === 1);
@@ -87,7 +87,9 @@ describe('I21: examples', { skip: typeof found === 'string' && found }, () => {
     await reader.close();
   });
 
-  it('python: a producer whose users land where Freshet looks for them', { skip: noPython }, async () => {
+  it('python: a producer that writes users to the partitions where Freshet expects them', {
+    skip: noPython,
+  }, async () => {
     const events = Array.from({ length: USERS }, (_, i) =>
       JSON.stringify({
         event_id: `py-${i}`,
@@ -120,7 +122,7 @@ describe('I21: examples', { skip: typeof found === 'string' && found }, () => {
     }
   });
 
-  it('own-feature: a process that has all tasks is killed, and the one beside it ends with the truth', async () => {
+  it('own-feature: a process with all tasks is killed, and the other one ends with the correct result', async () => {
     const start = () =>
       begin(process.execPath, [compiled('own-feature/main.js')], { settings: stage.settings, folder });
     const members = [start()];

@@ -1,4 +1,4 @@
-/** Every command of docker-compose.yml as a process, all at the same time as compose starts them, on real servers. */
+/** Every command of docker-compose.yml as a process, all started at the same time like compose, on real servers. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
@@ -28,7 +28,7 @@ const text = await readFile(join(projectRoot, 'docker-compose.yml'), 'utf8');
 const { services } = compose.parse(parse(text, { merge: true }));
 const dockerfile = await readFile(join(projectRoot, 'deploy', 'Dockerfile'), 'utf8');
 const ENTRYPOINT = JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)![1]!) as string[];
-/** Services that run a command of ours; all others are what their images do. */
+/** Services that run our commands; all others run what their images run. */
 const OURS = ['processor', 'publisher', 'snapshotter-stopwords', 'snapshotter-faiss', 'snapshotter-als', 'serving'];
 const TOKEN = 'a-token';
 const PASSWORD = 'freshet';
@@ -52,7 +52,7 @@ describe('I21: docker-compose.yml', { skip: typeof found === 'string' && found }
     const port = await freePort();
     address = `http://127.0.0.1:${port}`;
     const [command, ...args] = services['redis']!.command!;
-    // Compose writes a dollar twice, and its Redis has an address of its own.
+    // Compose escapes a dollar as two, and its Redis has a separate address.
     const line = `${args.at(-1)!.replaceAll('$$', '$')} --bind 127.0.0.1 --port ${redisPort}`;
     const redis = begin(command!, [...args.slice(0, -1), line], { settings: { REDIS_PASSWORD: PASSWORD }, folder });
     running.set('redis', redis);
@@ -73,7 +73,7 @@ describe('I21: docker-compose.yml', { skip: typeof found === 'string' && found }
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** The part of the image that its processes begin in: no sources, so nothing is compiled. */
+  /** The part of the image that its processes need: no sources, so nothing is compiled. */
   async function layOut(): Promise<void> {
     app = join(folder, 'app');
     await mkdir(app);
@@ -83,7 +83,7 @@ describe('I21: docker-compose.yml', { skip: typeof found === 'string' && found }
     await symlink(join(projectRoot, 'node_modules'), join(app, 'node_modules'));
   }
 
-  /** The settings that compose gives, its host names replaced by where those servers are here. */
+  /** The settings from compose, with host names replaced by the addresses of the servers here. */
   function settingsOf(name: string): Record<string, string> {
     const given: Record<string, string> = {
       API_TOKENS: JSON.stringify([
@@ -97,7 +97,7 @@ describe('I21: docker-compose.yml', { skip: typeof found === 'string' && found }
       DATABASE_URL: stage.postgres.url,
       ARTIFACTS_DIR: join(folder, 'artifacts'),
       HOST: '127.0.0.1',
-      // Fewer partitions are there sooner.
+      // Fewer partitions are created sooner.
       PARTITIONS: '3',
     };
     const asGiven = Object.entries(services[name]!.environment ?? {}).map(([setting, value]) => [

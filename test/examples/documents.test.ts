@@ -1,6 +1,6 @@
 /**
- * Every `sh` block of README.md, docs/USING.md and the runbooks, run as it stands but for what is listed here: addresses are those of
- * this test, what runs on is stopped once it is up, and what is not run says why.
+ * Runs every `sh` block of README.md, docs/USING.md and the runbooks unchanged, except as listed here: addresses are
+ * those of this test, long-running commands are stopped once they are up, and skipped lines have a reason.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
@@ -20,16 +20,16 @@ import { openStage, type Stage } from '../support/services/stage.js';
 
 const PROGRAM = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 
-/** Lines that are left out, comments aside. */
+/** Lines that are skipped, apart from comments. */
 const NOT_RUN: Readonly<Record<string, string>> = {
-  'npm start': 'runs beside all blocks from before the first one to the end',
+  'npm start': 'runs alongside all blocks, from before the first one to the end',
   'npm cit': 'it is what runs this test',
   'pip install --quiet --target .cache/python-example --requirement examples/python/requirements.txt':
     'the same file is installed once for all tests',
   'export PYTHONPATH=.cache/python-example': 'the folder of that one install',
 };
 
-/** Lines that go on until they are stopped: what they say once they are up. */
+/** Lines that run until they are stopped, with their output once they are up. */
 const RUNS_ON: Readonly<Record<string, string>> = {
   'npm start -- --no-demo': 'Ready after',
   'freshet up --roles processor': 'Ctrl-C stops it',
@@ -38,7 +38,7 @@ const RUNS_ON: Readonly<Record<string, string>> = {
   'freshet up --roles snapshotter': 'Ctrl-C stops it',
 };
 
-/** `freshet` stands for the installed command; jobs get process groups of their own, so that npm's children end too. */
+/** `freshet` stands for the installed command; jobs get their own process groups, so that npm's children end too. */
 const PRELUDE = `
 set -euo pipefail
 set -m
@@ -57,14 +57,14 @@ until_up() {
 }
 `;
 
-/** Of the demo beside all blocks; a file of tests has no more. */
+/** For the demo alongside all blocks; a file of tests has no more time. */
 const DEMO_MS_MAX = 300_000;
 
 const runbooks = (await readdir(join(projectRoot, 'docs', 'runbooks'))).sort().map((name) => `docs/runbooks/${name}`);
 const blocks = (
   await Promise.all(['README.md', 'docs/USING.md', ...runbooks].map((path) => blocksOf(path, 'sh')))
 ).flat();
-/** Blocks about versions mean those of the demo, all others have a folder of their own. */
+/** Blocks about versions use those of the demo, all others a separate folder. */
 const BESIDE_THE_DEMO = /^freshet (versions|snapshot) /m;
 const found = await openStage();
 const python =
@@ -95,14 +95,14 @@ describe('I21: documents', { skip: typeof found === 'string' && found }, () => {
       settings: { FRESHET_DATA_DIR: join(folder, 'demo') },
     });
     const address = / page +http:\/\/(\S+)$/m.exec(demo.output())?.[1] ?? assert.fail(demo.output());
-    // The demo makes its first index when it is ready already; the file's own limit ends a wait in vain.
+    // The demo builds its first index after it is ready; the file's own limit ends the wait if that fails.
     while (!(await fetch(`http://${address}/v1/search?q=garden`)).ok) await pause(50);
     replaced = [
       ['localhost:8080', address],
       ['broker-1:9092,broker-2:9092', stage.broker.brokers],
       ['redis://cache:6379', stage.redis.url],
       ['postgres://freshet@db/freshet', stage.postgres.url],
-      // An answer that is no success ends the block.
+      // An unsuccessful answer ends the block.
       ['curl -s ', 'curl -sSf '],
     ];
   });
@@ -114,7 +114,7 @@ describe('I21: documents', { skip: typeof found === 'string' && found }, () => {
     }
     await onKafka?.stop();
     await stage.close();
-    // Private servers may keep their data elsewhere: only reset knows where.
+    // Private servers may keep their data elsewhere; only reset knows where.
     for (const name of await readdir(folder))
       if (await isDataFolder(join(folder, name)))
         await run(process.execPath, [PROGRAM, 'reset', '--yes'], {
@@ -154,11 +154,11 @@ describe('I21: documents', { skip: typeof found === 'string' && found }, () => {
     });
   }
 
-  it('lists nothing that the documents no longer say', () => {
+  it('lists nothing that is no longer in the documents', () => {
     const lines = new Set(
       blocks.flatMap(({ text }) => text.split('\n').map((line) => line.replace(/\s+#.*$/, '').trim())),
     );
     for (const command of [...Object.keys(NOT_RUN), ...Object.keys(RUNS_ON)])
-      assert.ok(lines.has(command), `${command} stands in no document`);
+      assert.ok(lines.has(command), `${command} is in no document`);
   });
 });

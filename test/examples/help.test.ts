@@ -1,4 +1,4 @@
-/** The examples that `--help` shows, run one after the other on one data folder. */
+/** The examples in `--help`, run one at a time on one data folder. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,12 +17,12 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'freshet model import models/all-MiniLM-L6-v2':
     'model.test.ts imports one that it makes, embeddings-minilm.test.ts this one',
 };
-/** What must come first and last; all else in between, in the order of the help. */
+/** The examples that must be first and last; all others in between, in the order of the help. */
 const FIRST = ['freshet topics apply', 'freshet produce '];
 const LAST = ['freshet reset'];
 const TERMS_MS_MAX = 60_000;
 
-/** The examples of a command and of those below it. */
+/** The examples of a command and of its subcommands. */
 async function examplesOf(command: readonly string[]): Promise<string[]> {
   const { code, output } = await runCommand([...command, '--help']);
   assert.equal(code, 0);
@@ -67,12 +67,12 @@ describe('I21: examples of --help', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** A running Freshet with two versions of the stopwords, so that there is something to go back to. */
+  /** A running Freshet with two versions of the stopwords, so that there is one to go back to. */
   async function upWithVersions(): Promise<RunningFreshet> {
     const running = await freshetUp(settings);
     const freshet = (...args: string[]) => run(process.execPath, [PROGRAM, ...args], { settings });
     await freshet('produce', 'documents', join(folder, 'documents.jsonl'));
-    // Until the terms are there a run fails, and says so.
+    // Until the terms exist, a run fails with an error.
     for (const end = Date.now() + TERMS_MS_MAX; ; ) {
       try {
         await freshet('snapshot', 'stopwords');
@@ -85,11 +85,11 @@ describe('I21: examples of --help', () => {
     return running;
   }
 
-  it('are there', () => assert.ok(examples.length >= 8, examples.join('\n')));
+  it('exist', () => assert.ok(examples.length >= 8, examples.join('\n')));
 
   for (const example of examples) {
     it(`$ ${example}`, { skip: NOT_RUN[example] ?? false }, async () => {
-      // The first ones hold the log on disk themselves, the last one needs it free, all others ask who holds it.
+      // The first ones open the log on disk themselves, the last needs it unlocked, all others use the running Freshet.
       const isBetween = rank(example) === FIRST.length;
       if (isBetween) freshet ??= await upWithVersions();
       else {
@@ -104,7 +104,7 @@ describe('I21: examples of --help', () => {
     });
   }
 
-  it('leaves nothing out that help no longer shows', () => {
+  it('excludes nothing that help no longer shows', () => {
     for (const example of Object.keys(NOT_RUN)) assert.ok(examples.includes(example), example);
   });
 });

@@ -1,2 +1,2 @@
-/** The example's own test, as it stands in examples/. */
+/** The example's own test, unchanged from examples/. */
 import '../../examples/own-feature/last-category.test.js';

@@ -1,4 +1,7 @@
-/** The package as its users get it: the files that npm would pack, put into node_modules, imported, and type-checked with every TypeScript block of the documents. */
+/**
+ * The package as its users get it: the files that npm would pack, put into node_modules, imported, and type-checked
+ * with every TypeScript block of the documents.
+ */
 import assert from 'node:assert/strict';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -36,7 +39,7 @@ describe('I21: the package', () => {
     files = pack.files.map(({ path }) => path);
     const installed = join(project, 'node_modules', 'freshet-pipeline');
     for (const path of files) await cp(join(projectRoot, path), join(installed, path));
-    // Its dependencies, as an install would have put them.
+    // Its dependencies, as an install would place them.
     await symlink(join(projectRoot, 'node_modules'), join(installed, 'node_modules'));
     await mkdir(join(project, 'node_modules', '@types'));
     await symlink(join(projectRoot, 'node_modules', '@types', 'node'), join(project, 'node_modules', '@types', 'node'));
@@ -48,7 +51,7 @@ describe('I21: the package', () => {
 
   const script = (text: string) => run(process.execPath, ['--input-type=module', '--eval', text], { folder: project });
 
-  it('holds what it needs, and neither tests nor compiled examples', () => {
+  it('contains what it needs, and neither tests nor compiled examples', () => {
     for (const path of [
       'dist/exports/index.js',
       'dist/exports/index.d.ts',
@@ -61,7 +64,7 @@ describe('I21: the package', () => {
     for (const path of files) assert.doesNotMatch(path, /^dist\/(test|examples)\/|node_modules|\.tsbuildinfo|^data\//);
   });
 
-  it('gives what the documents name, and nothing of its inside', async () => {
+  it('exports what the documents name, and no internals', async () => {
     const named = await script(
       "const a = await import('freshet-pipeline'); const b = await import('freshet-pipeline/testing'); console.log([...Object.keys(a), ...Object.keys(b)].join())",
     );
@@ -76,7 +79,7 @@ describe('I21: the package', () => {
     assert.match(errors, /ERR_PACKAGE_PATH_NOT_EXPORTED/);
   });
 
-  it('gives schemas to those who want the files', async () => {
+  it('exports the schema files', async () => {
     const path = await script(
       "console.log(import.meta.resolve('freshet-pipeline/schemas/events/event.avsc').slice('file://'.length))",
     );

@@ -1,4 +1,4 @@
-/** Pairs for benches: made up with structure, and MovieLens 100 K. */
+/** Pairs for benches: synthetic ones with structure, and MovieLens 100 K. */
 import { Interner } from '../../../runtime/tasks/state/interner.js';
 import { PairStore, pairList } from '../../../snapshotters/als/pair-store.js';
 import type { Captured } from '../../../snapshotters/als/selection.js';
@@ -8,11 +8,11 @@ import { Random, Zipf } from '../../support/random.js';
 
 const PER_GROUP = 100;
 const TASTES = 3;
-/** Of what a user does, so much is what everybody does. */
+/** Share of a user's actions that is common to all users. */
 const COMMON_SHARE = 0.25;
 const USER_PAIRS_MAX = 1_000;
 const USER_PAIRS_MIN = 5;
-/** Spread of the users' numbers of pairs, as of a logarithmic normal distribution. */
+/** Spread of the users' numbers of pairs, as in a log-normal distribution. */
 const ACTIVITY_SPREAD = 0.8;
 const DAY_MS = 86_400_000;
 const HALF_LIFE_MS = 30 * DAY_MS;
@@ -24,8 +24,8 @@ interface Names {
 }
 
 /**
- * Products stand in groups of 100, popular ones in each; a user has three tastes, a quarter of what they do is what
- * everybody does. Which pair is a user's last is chance.
+ * Products are in groups of 100, with popular ones in each; a user has three tastes, and a quarter of a user's actions
+ * is common to all users. A user's last pair is random.
  */
 export function madeUp(
   seed: number,
@@ -40,7 +40,7 @@ export function madeUp(
   const groups = new Zipf(Math.floor(products / perGroup), 0.6);
   const inGroup = new Zipf(perGroup, 0.8);
   const common = new Zipf(products, 0.9);
-  // Common favourites lie anywhere.
+  // Common favourites can be anywhere.
   const place = Uint32Array.from({ length: products }, (_, i) => i);
   for (let i = products - 1; i > 0; i--) {
     const j = random.below(i + 1);
@@ -81,7 +81,7 @@ export function madeUp(
   }
 }
 
-/** Ratings as a shop's events of 90 days, and these as interactions. */
+/** Ratings as a shop's events of 90 days, and interactions from these events. */
 export async function movieLens(): Promise<Captured> {
   const files = await fetchMovieLens();
   const nowMs = 90 * DAY_MS;
@@ -90,7 +90,7 @@ export async function movieLens(): Promise<Captured> {
   for (const { user_id, product_id, event_type, ts } of events) {
     const own = byUser.get(user_id) ?? new Map<string, { weight: number; ts: number }>();
     byUser.set(user_id, own);
-    // Some events stand twice, as a producer that got no answer would send them: each counts once.
+    // Some events occur twice, as from a producer that got no answer: each counts once.
     own.set(product_id, { weight: EVENT_WEIGHTS[event_type] * 2 ** (-(nowMs - ts) / HALF_LIFE_MS), ts });
   }
   const captured = { users: new Interner(), products: new Interner(), pairs: new PairStore() };

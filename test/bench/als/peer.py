@@ -1,4 +1,4 @@
-"""implicit's ALS on the pairs of a folder: prints seconds per iteration as JSON and leaves its factors there."""
+"""Runs implicit's ALS on the pairs of a folder: prints seconds per iteration as JSON and writes its factors there."""
 
 import json
 import os
@@ -22,10 +22,10 @@ ends = column("ends.bin", "<u4").astype(numpy.int64)
 products = column("pairs.bin", "<u4").astype(numpy.int32)
 weights = column("weights.bin", "<f4")
 users = len(ends)
-# Held-out pairs stand last in their rows.
+# Held-out pairs are last in their rows.
 kept = numpy.concatenate([numpy.arange(a, b) for a, b in zip(starts[:-1], ends)])
 pointers = numpy.concatenate([[0], numpy.cumsum(ends - starts[:-1])])
-# Its confidence is the value itself, ours 1 + the value.
+# Its confidence is the value itself, ours is 1 + the value.
 matrix = csr_matrix((1 + weights[kept], products[kept], pointers), shape=(users, int(sys.argv[7])))
 
 model = AlternatingLeastSquares(

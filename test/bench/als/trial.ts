@@ -1,4 +1,4 @@
-/** One data set in a model's memory, trained by us or by implicit, and judged by the same evaluation. */
+/** One data set in a model's memory, trained by us or by implicit, and evaluated in the same way. */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ export interface Run {
 }
 
 export interface Outcome {
-  /** Per iteration. */
+  /** Seconds per iteration. */
   readonly seconds: readonly number[];
   readonly evaluation: Evaluation;
 }

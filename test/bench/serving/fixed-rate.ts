@@ -1,11 +1,11 @@
-/** Requests at a fixed rate over HTTP, whatever the answers do. */
+/** Requests at a fixed rate over HTTP, regardless of the answers. */
 import { Agent, get } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 
 export type Path = (i: number) => string;
 
 export interface Outcome {
-  /** Of those answered with 200 and no fallback, from the moment at which each was due. */
+  /** For those answered with 200 and no fallback, from when each was due. */
   readonly ms: readonly number[];
   readonly failed: number;
 }

@@ -1,5 +1,4 @@
-/** Models of any size as finished folders: texts' vectors in clusters, factors trained on made-up interactions. */
-
+/** Models of any size as finished folders: clustered vectors of texts, factors trained on synthetic interactions. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -42,7 +41,7 @@ const MODEL_BYTES_MAX = 4 * 2 ** 30;
 const CLUSTERS = 200;
 const NOISE = 0.6;
 const EF_SEARCH = 64;
-/** Products a user has been at, one in ten bought. */
+/** Products that a user has interacted with, one in ten of them bought. */
 const SEEN = 50;
 const USERS_PER_BATCH = 500;
 
@@ -65,7 +64,7 @@ class Clusters {
     return row.map((value) => (value / norm) * length);
   }
 
-  /** Sums of four uniform numbers: near enough to a bell. */
+  /** Sums of four uniform numbers: close enough to a normal distribution. */
   #gauss(scale: number): Float32Array {
     const unit = () => this.#random.unit() - 0.5;
     return Float32Array.from({ length: this.#dimension }, () => scale * 1.7 * (unit() + unit() + unit() + unit()));
@@ -100,7 +99,7 @@ export async function indexOf(settings: Settings, products: number, random: Rand
   return finish(folder, 'faiss', told, { products }, [INDEX_FILE, IDS_FILE]);
 }
 
-/** Trained on what made-up users did: factors drawn at random are harder to search than any that a model has. */
+/** Trained on synthetic behaviour: random factors are harder to search than those of any real model. */
 export async function modelOf(
   settings: Settings,
   number: number,
@@ -133,7 +132,7 @@ export async function modelOf(
   }
 }
 
-/** What users have been at, as the publisher writes it. */
+/** Users' interactions, in the form that the publisher writes. */
 export async function interactionsOf(
   store: OnlineStore,
   { users, products }: { readonly users: number; readonly products: number },

@@ -1,10 +1,10 @@
-/** A kind of text, language by language: precision of the lists that are made of it, and how far confidence can be believed. */
+/** A kind of text, language by language: precision of the resulting lists, and how well confidence is calibrated. */
 import { loadSettings } from '../../../assembly/settings.js';
 import { TermCounts } from '../../support/term-records.js';
 import { listsFrom, precisionAt, referenceLists } from './quality.js';
 import type { Kind } from './text.js';
 
-/** Less text has no hundred words to judge. */
+/** Less text does not contain a hundred words to judge. */
 const WORDS_MIN = 1_000;
 export const BINS = 10;
 
@@ -18,14 +18,14 @@ export interface Evaluated {
   readonly listed: number;
   readonly at50: number;
   readonly at100: number;
-  /** The same by document frequency alone. */
+  /** The same by document frequency only. */
   readonly plain50: number;
   readonly plain100: number;
-  /** Words by tenth of confidence: all, and those on the list. */
+  /** Number of words per tenth of confidence: all, and those on the list. */
   readonly bins: readonly { readonly all: number; readonly listed: number }[];
 }
 
-/** Every language of the kind that there is a list for, in order. */
+/** Every language of the kind for which there is a list, in order. */
 export async function countsOf(kind: Kind, say: (line: string) => void): Promise<TermCounts[]> {
   const references = referenceLists();
   const counts = new Map<string, TermCounts>();
@@ -38,7 +38,7 @@ export async function countsOf(kind: Kind, say: (line: string) => void): Promise
   return [...counts.values()].filter(({ words }) => words >= WORDS_MIN).sort(byLanguage);
 }
 
-/** Lists are made by the real path with every setting at its default, but for the least confidence: all words are judged. */
+/** Lists are built by the real code with default settings, except the least confidence: all words are judged. */
 export async function evaluate(counts: readonly TermCounts[]): Promise<Evaluated[]> {
   const { byLanguage } = await listsFrom(counts, loadSettings({ STOPWORDS_CONFIDENCE_MIN: '0' }));
   const references = referenceLists();

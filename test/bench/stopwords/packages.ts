@@ -8,7 +8,7 @@ import { projectRoot } from '../../../schemas/project-root.js';
 const run = promisify(execFile);
 const FOLDER = join(projectRoot, '.cache', 'stopwords');
 
-/** The package's files; null, with a word to `say`, where it cannot be had (no Debian, no mirror, no such package). */
+/** The package's files; null, with a message to `say`, if not available (no Debian, no mirror, no such package). */
 export async function unpackedPackage(name: string, say: (line: string) => void): Promise<string | null> {
   const folder = join(FOLDER, name);
   if (await exists(folder)) return folder;
@@ -23,7 +23,7 @@ export async function unpackedPackage(name: string, say: (line: string) => void)
     return folder;
   } catch (error) {
     const reason = error instanceof Error ? error.message.trim().split('\n').at(-1) : String(error);
-    say(`${name} cannot be had: ${reason}`);
+    say(`${name} is not available: ${reason}`);
     return null;
   } finally {
     await rm(work, { recursive: true, force: true });

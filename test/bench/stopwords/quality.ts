@@ -1,4 +1,4 @@
-/** Lists made by the real snapshotter from real text, held against lists that people made. */
+/** Lists built by the real snapshotter from real text, compared with lists that people made. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -47,7 +47,7 @@ function readLists(text: string): Map<string, Word[]> {
   return lists;
 }
 
-/** The lists of stopwords-iso, in lower case: what is judged by, never what is learnt from. */
+/** The lists of stopwords-iso, in lower case: used for evaluation, never for training. */
 export function referenceLists(): Map<string, ReadonlySet<string>> {
   const lists = createRequire(import.meta.url)('stopwords-iso') as Record<string, readonly string[]>;
   return new Map(
@@ -55,7 +55,7 @@ export function referenceLists(): Map<string, ReadonlySet<string>> {
   );
 }
 
-/** The share of the first n words that are on the list; a list too short counts as if the rest were wrong. */
+/** The share of the first n words that are on the list; missing words of a short list count as wrong. */
 export function precisionAt(n: number, words: readonly string[], reference: ReadonlySet<string>): number {
   return words.slice(0, n).filter((word) => reference.has(word)).length / n;
 }

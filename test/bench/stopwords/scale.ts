@@ -1,4 +1,4 @@
-/** Synthetic terms of many languages through capture and build: how long, and how much memory. */
+/** Synthetic terms of many languages through capture and build: how long it takes, and how much memory. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const LETTERS = 26;
 const MIB = 2 ** 20;
 
 export async function measureScale(seed: number, say: (line: string) => void): Promise<Report> {
-  // Every candidate that may be published is.
+  // Publishes every candidate that may be published.
   const settings = loadSettings({ STOPWORDS_CONFIDENCE_MIN: '0' });
   const codec = new Codec();
   const random = new Random(seed);
@@ -55,12 +55,12 @@ export async function measureScale(seed: number, say: (line: string) => void): P
       { name: 'held by the capture', value: capture.bytes / MIB, unit: 'MiB' },
       { name: 'saved', value: saved.length / MIB, unit: 'MiB' },
       { name: 'words published', value: report.counts['words']!, unit: '' },
-      { name: 'memory of the process at its peak', value: process.resourceUsage().maxRSS / 1_024, unit: 'MiB' },
+      { name: 'peak memory of the process', value: process.resourceUsage().maxRSS / 1_024, unit: 'MiB' },
     ];
     return {
       title: `stopwords, scale: ${LANGUAGES} languages of ${TERMS} terms each, ${SOURCES} sources, seed ${seed}`,
       figures,
-      notes: ['Reading from the log and publishing are not in it. The memory is that of the generator too.'],
+      notes: ['Excludes reading from the log and publishing. The memory includes the generator.'],
     };
   } finally {
     await rm(folder, { recursive: true });
@@ -71,7 +71,7 @@ function languageName(number: number): string {
   return String.fromCharCode(97 + Math.floor(number / LETTERS), 97 + (number % LETTERS));
 }
 
-/** Frequencies by Zipf's law, rare words longer, sources each a little different. */
+/** Frequencies by Zipf's law, rare words longer, sources each slightly different. */
 function syntheticTerms(language: string, random: Random): TermCounts {
   const counts = new TermCounts(language);
   for (let source = 0; source < SOURCES; source++) counts.totals.set(`source-${source}`, DOCUMENTS_PER_SOURCE);

@@ -1,7 +1,7 @@
-/** A kind of text: where its documents come from. Markup is stripped simply; this is for the evaluation only. */
+/** A kind of text: the source of its documents. Markup is stripped simply; this is for the evaluation only. */
 
 export interface TextDocument {
-  /** As stopwords-iso names it: a lower-case primary tag; Norwegian of both kinds is no. */
+  /** As in stopwords-iso: a lower-case primary tag; both kinds of Norwegian are no. */
   readonly language: string;
   readonly source: string;
   readonly text: string;

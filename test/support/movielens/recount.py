@@ -3,13 +3,13 @@
 
   recount.py EVENTS.jsonl PRODUCTS.jsonl ANSWERS.jsonl [--popularity-days 14] [--affinity-days 30] [--tolerance 1e-9]
 
-ANSWERS holds what the product said, one JSON object a line:
+ANSWERS contains the answers of the product, one JSON object per line:
   {"source", "kind": "popularity", "id", "as_of", "score", "category"?, "views"?, "add_to_carts"?, "purchases"?}
   {"source", "kind": "affinity", "id", "as_of", "scores": {category: share}}
-Times are milliseconds since 1970 UTC. Every answer is checked at its own as_of; every source and kind must name all
-ids that have something in the window. Prints one JSON object; exits 1 on any difference. Standard library only.
+Times are milliseconds since 1970 UTC. Every answer is checked at its own as_of; every source and kind must include all
+ids with anything in the window. Prints one JSON object; exits 1 on any difference. Standard library only.
 
-Files are taken to hold in-time events: lateness and events from ahead depend on the log's clock, which files lack.
+Files are assumed to contain only in-time events: late and future events depend on the log's clock, which files lack.
 """
 
 import argparse

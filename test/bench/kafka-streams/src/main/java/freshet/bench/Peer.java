@@ -33,13 +33,13 @@ import org.apache.kafka.streams.state.StoreBuilder;
 import org.apache.kafka.streams.state.Stores;
 
 /**
- * The job of the engine bench as one would write it with Kafka Streams: distinct events, decayed sums per (product, day)
- * behind a repartition topic and per (user, day, category), emitted once per commit by the record caches, exactly once.
- * A state per (entity, day), with gets or ranges at emission, was tried too and took more processor time.
+ * The job of the engine bench, written with Kafka Streams: distinct events, decayed sums per (product, day) after a
+ * repartition topic and per (user, day, category), emitted once per commit by the record caches, exactly once. A state
+ * per (entity, day), with gets or ranges at emission, was tried too and took more processor time.
  *
  *   Peer BROKERS EVENTS COMMIT_MS memory|rocksdb
  *
- * Prints "ready", counts distinct and repeated events until EVENTS were read, then waits until the aggregates are quiet,
+ * Prints "ready", counts distinct and repeated events until EVENTS are read, then waits until the aggregates are quiet,
  * prints one JSON line with the processor time and memory of this process, and ends.
  */
 public final class Peer {
@@ -135,7 +135,7 @@ public final class Peer {
         .withCachingEnabled();
   }
 
-  /** Drops repeats of (user, event id) within six hours of log time; old ids are swept every ten minutes. */
+  /** Drops repeats of (user, event id) within six hours of log time; old ids are removed every ten minutes. */
   private static FixedKeyProcessorSupplier<String, byte[], Event> distinct() {
     return () ->
         new ContextualFixedKeyProcessor<>() {
@@ -174,7 +174,7 @@ public final class Peer {
         };
   }
 
-  /** Reads the Avro body of schema Event behind its ten bytes of framing. */
+  /** Reads the Avro body of schema Event after its ten bytes of framing. */
   private static Event decode(byte[] value) {
     ByteBuffer body = ByteBuffer.wrap(value, FRAME_BYTES, value.length - FRAME_BYTES);
     String id = string(body);
@@ -282,7 +282,7 @@ public final class Peer {
     return Arrays.copyOf(out.array(), out.position());
   }
 
-  /** Events behind the repartition topic: product is the key there, so only the rest travels. */
+  /** Events after the repartition topic: the product is the key there, so only the rest is sent. */
   private static Serde<Event> eventSerde() {
     return Serdes.serdeFrom(
         (topic, event) -> {
