@@ -61,7 +61,7 @@ describe('freshet produce and consume on the log on disk', () => {
     );
   });
 
-  it('deletes by a null value, and keeps key and record of one mind', async () => {
+  it('deletes by a null value, and requires key and record to match', async () => {
     const product = { product_id: 'p1', title: 'Kite', description: 'Flies', category: 'toys', updated_at: 1 };
     const lines = [
       JSON.stringify({ key: 'p1', value: product }),
@@ -91,7 +91,7 @@ describe('freshet produce and consume on the log on disk', () => {
     assert.equal((await consumed('events', '--from-beginning')).length, 1);
   });
 
-  it('goes on with --skip-bad and reports every bad line', async () => {
+  it('continues with --skip-bad and reports every bad line', async () => {
     const long = 'x'.repeat(257);
     const lines = [
       event('a'),
@@ -125,7 +125,7 @@ describe('freshet produce and consume on the log on disk', () => {
     );
   });
 
-  it('shows the newest records, or as many as asked for, of the partition asked for', async () => {
+  it('shows the newest records, or the requested number of them, from the requested partition', async () => {
     const lines = Array.from({ length: 50 }, (_, i) => event(`e${i}`, { user_id: `u${i}` })).join('\n');
     assert.equal((await freshet(['produce', 'events', '-'], lines)).code, 0);
     assert.equal((await consumed('events')).length, 10);
@@ -142,7 +142,7 @@ describe('freshet produce and consume on the log on disk', () => {
     assert.match(none.errors, /has the partitions 0 to 3, not 4/);
   });
 
-  it('says so when the topic does not exist yet', async () => {
+  it('reports a topic that does not exist yet', async () => {
     const { code, errors } = await freshet(['consume', 'events']);
     assert.equal(code, 1);
     assert.match(errors, /Topic events does not exist in the log in .*: run "freshet topics apply" first/);
@@ -150,7 +150,7 @@ describe('freshet produce and consume on the log on disk', () => {
 });
 
 describe('freshet topics on the log on disk', () => {
-  it('creates what is missing, then finds everything as declared', async () => {
+  it('creates missing topics, then finds everything as declared', async () => {
     const dry = await freshet(['topics', 'apply', '--dry-run']);
     assert.match(dry.output, /^events +missing +4$/m);
     const first = await freshet(['topics', 'apply']);
@@ -161,7 +161,7 @@ describe('freshet topics on the log on disk', () => {
     assert.match((await freshet(['topics', 'show', 'events'])).output, /^partition +first offset/m);
   });
 
-  it('refuses another number of partitions under keyed state, and deletes only what it is told to', async () => {
+  it('refuses another number of partitions under keyed state, and deletes only the named topics', async () => {
     await freshet(['topics', 'apply']);
     const { code, errors } = await freshet(['topics', 'apply'], undefined, { PARTITIONS: '8' });
     assert.equal(code, 1);
@@ -182,7 +182,7 @@ describe('freshet doctor', () => {
     assert.ok(!existsSync(data));
   });
 
-  it('looks into the log that is there, and estimates', async () => {
+  it('inspects an existing log, and estimates', async () => {
     await freshet(['produce', 'events', '-'], event('a'));
     const { code, output } = await freshet(['doctor', '--json']);
     assert.equal(code, 0);
@@ -193,7 +193,7 @@ describe('freshet doctor', () => {
     assert.match(sentence('estimate'), /^1 events and 0 products: at most 161 MB/);
   });
 
-  it('fails on what cannot work, hides secrets, and does not stop at the first problem', async () => {
+  it('fails on settings that cannot work, hides secrets, and does not stop at the first problem', async () => {
     const { code, output } = await freshet(['doctor'], undefined, {
       HOST: '0.0.0.0',
       REDIS_URL: 'redis://:hunter2@127.0.0.1:1',
@@ -207,7 +207,7 @@ describe('freshet doctor', () => {
     assert.doesNotMatch(output, /hunter2/);
   });
 
-  it('shows wrong settings as its finding', async () => {
+  it('reports invalid settings as a finding', async () => {
     const { code, output } = await freshet(['doctor'], undefined, { LOG_LEVEL: 'loud' });
     assert.equal(code, 1);
     assert.match(output, /^fail +settings +Wrong settings:\n {2}LOG_LEVEL: /m);
@@ -216,7 +216,7 @@ describe('freshet doctor', () => {
 });
 
 describe('a data folder that another process holds', () => {
-  it('stops commands with a sentence until it listens', async () => {
+  it('makes commands fail with an explanation until it listens', async () => {
     const folder = await openDataFolder(data);
     try {
       for (const args of [
@@ -236,7 +236,7 @@ describe('a data folder that another process holds', () => {
     }
   });
 
-  it('names the address when it does not answer', async () => {
+  it('shows the address if it does not answer', async () => {
     const folder = await openDataFolder(data);
     await folder.announce('http://127.0.0.1:1');
     try {
@@ -250,7 +250,7 @@ describe('a data folder that another process holds', () => {
 });
 
 describe('freshet reset', () => {
-  it('empties the folder when told that it is meant', async () => {
+  it('empties the folder once confirmed', async () => {
     await freshet(['produce', 'events', '-'], event('a'));
     const asked = await freshet(['reset']);
     assert.equal(asked.code, 2);
@@ -262,7 +262,7 @@ describe('freshet reset', () => {
     assert.equal((await freshet(['consume', 'events'])).code, 1);
   });
 
-  it('touches no folder but ours', async () => {
+  it('touches only a Freshet data folder', async () => {
     mkdirSync(data);
     writeFileSync(join(data, 'thesis.txt'), 'x');
     const { code, errors } = await freshet(['reset', '--yes']);
@@ -271,7 +271,7 @@ describe('freshet reset', () => {
     assert.deepEqual(readdirSync(data), ['thesis.txt']);
   });
 
-  it('is content with a folder that does not exist', async () => {
+  it('accepts a folder that does not exist', async () => {
     assert.equal((await freshet(['reset', '--yes'])).code, 0);
     assert.ok(!existsSync(data));
   });

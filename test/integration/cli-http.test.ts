@@ -15,7 +15,7 @@ import { servingOptions, tokenEntry } from '../support/serving.js';
 import { runCommand } from '../unit/cli/run-command.js';
 
 /** A process that holds the data folder and serves its log, with tokens; commands find address and token in the lock. */
-describe('commands beside a running Freshet', () => {
+describe('commands with a running Freshet', () => {
   const token = randomBytes(16).toString('hex');
   let base: string;
   let folder: DataFolder;
@@ -62,7 +62,7 @@ describe('commands beside a running Freshet', () => {
     assert.equal(new Set(ids).size, 9_000);
   });
 
-  it('produce names bad lines, and nothing behind the first one is sent', async () => {
+  it('produce names bad lines, and nothing after the first one is sent', async () => {
     const product = (id: string) =>
       JSON.stringify({ product_id: id, title: 't', description: 'd', category: 'c', updated_at: 1 });
     const { code, output, errors } = await freshet(
@@ -84,7 +84,7 @@ describe('commands beside a running Freshet', () => {
 
   it('consume --follow prints what arrives until the limit', async () => {
     const following = freshet(['consume', 'events', '--follow', '--limit', '1', '--json']);
-    // Following begins with the end that it finds: events are sent until one has been seen.
+    // Following begins at the end at that time: events are sent until one has been seen.
     const controller = new AbortController();
     const sending = (async () => {
       for (let i = 0; !controller.signal.aborted; i++) {
@@ -100,7 +100,7 @@ describe('commands beside a running Freshet', () => {
     assert.equal(output.trim().split('\n').length, 1);
   });
 
-  it('topics are listed, shown, and found as they are', async () => {
+  it('topics are listed, shown, and found as declared', async () => {
     const { topics } = JSON.parse((await freshet(['topics', 'list', '--json'])).output) as {
       topics: { name: string; partitions: number }[];
     };
@@ -116,14 +116,14 @@ describe('commands beside a running Freshet', () => {
     assert.match(deletion.errors, /the running Freshet at http:.* holds the log: stop it before deleting topics/);
   });
 
-  it('doctor asks it', async () => {
+  it('doctor queries it', async () => {
     const { code, output } = await freshet(['doctor']);
     assert.equal(code, 0, output);
     assert.match(output, /^ok +address +The running Freshet at http:.* is ready\.$/m);
     assert.match(output, /^ok +data folder +.* is in use by the Freshet at/m);
   });
 
-  it('up refuses the folder, and names process and address', async () => {
+  it('up refuses the folder, and shows process and address', async () => {
     const { code, errors } = await freshet(['up']);
     assert.equal(code, 1);
     assert.match(errors, new RegExp(`in use by process ${process.pid}, which listens at ${server.address()}`));

@@ -15,7 +15,7 @@ import { runCommand } from '../unit/cli/run-command.js';
 
 const EVENT = { event_id: 'a', user_id: 'u1', product_id: 'p1', event_type: 'view', ts: '2025-06-01T12:00:00Z' };
 
-/** A broker of its own: topic names are fixed, and this test deletes some. */
+/** A private broker: topic names are fixed, and this test deletes some. */
 const broker = await startBroker();
 const missing = broker instanceof LocalBroker ? false : broker.missing;
 if (missing !== false && isRequired('kafka')) throw new Error(`REQUIRE_REAL names kafka, but ${missing}.`);
@@ -45,7 +45,7 @@ describe('commands on Kafka and a registry', { skip: missing }, () => {
       input,
     });
 
-  it('topics must be made before records are produced', async () => {
+  it('topics must be created before records are produced', async () => {
     const { code, errors } = await freshet(['produce', 'events', '-'], JSON.stringify(EVENT));
     assert.equal(code, 1);
     assert.match(errors, /Topic events does not exist in Kafka at .*: run "freshet topics apply" first/);
@@ -57,7 +57,7 @@ describe('commands on Kafka and a registry', { skip: missing }, () => {
     assert.equal(config?.retentionMs, 100 * 86_400_000);
   });
 
-  it('apply finds what it made, and refuses another number of partitions', async () => {
+  it('apply finds the topics it created, and refuses another number of partitions', async () => {
     const again = await freshet(['topics', 'apply', '--json'], '', { PARTITIONS: '3' });
     const { topics } = JSON.parse(again.output) as { topics: { action: string; differences: string[] }[] };
     assert.deepEqual(
@@ -69,7 +69,7 @@ describe('commands on Kafka and a registry', { skip: missing }, () => {
     assert.match(errors, /Topic "events" has 3 partitions where 4 are declared/);
   });
 
-  it('apply deletes what it is told to, and nothing else', async () => {
+  it('apply deletes the named topics, and nothing else', async () => {
     await log.admin.createTopic({
       name: 'left-over',
       partitions: 1,
@@ -102,7 +102,7 @@ describe('commands on Kafka and a registry', { skip: missing }, () => {
     assert.deepEqual(ids, ['a', 'b']);
   });
 
-  /** Of every value in events, in log order (all have one key). */
+  /** First byte of every value in events, in log order (all have the same key). */
   async function firstBytes(): Promise<number[]> {
     const found: number[] = [];
     for (const partition of [0, 1, 2]) {
@@ -116,19 +116,22 @@ describe('commands on Kafka and a registry', { skip: missing }, () => {
     return found;
   }
 
-  it('doctor finds everything well, and says what one broker means', async () => {
+  it('doctor finds no problems, and explains what a single broker means', async () => {
     const { code, output } = await freshet(['doctor'], '', { SCHEMA_REGISTRY_URL: registry.url, PARTITIONS: '3' });
     assert.equal(code, 0, output);
     assert.match(output, /^ok +log +Kafka at .* answers; (\d+) of \1 topics exist\.$/m);
     assert.match(output, /^ok +log time +events carries LogAppendTime/m);
     assert.match(output, /^warn +durability +min\.insync\.replicas of events is 1/m);
-    assert.match(output, /^ok +registry +It answers; 1 of \d+ subjects are registered, and our schemas fit\.$/m);
+    assert.match(
+      output,
+      /^ok +registry +It answers; 1 of \d+ subjects are registered, and our schemas are compatible\.$/m,
+    );
     const other = await freshet(['doctor'], '', { PARTITIONS: '5' });
     assert.equal(other.code, 1);
     assert.match(other.output, /^fail +topics +Topic "events" has 3 partitions where 5 are declared/m);
   });
 
-  it('a broker that is not there is one sentence', async () => {
+  it('an unreachable broker is reported in one sentence', async () => {
     const { code, errors } = await freshet(['topics', 'list'], '', { KAFKA_BROKERS: '127.0.0.1:1' });
     assert.equal(code, 1);
     assert.match(errors, /^error: [^\n]*127\.0\.0\.1:1[^\n]*\n$/);

@@ -15,11 +15,11 @@ interface Started {
   readonly child: ChildProcess;
   /** Everything on standard output so far. */
   output(): string;
-  /** Resolves with the output once it matches; fails when the process ends before. */
+  /** Resolves with the output once it matches; fails if the process ends first. */
   until(pattern: RegExp): Promise<string>;
 }
 
-/** The process alone: what it needs comes from the environment given, nothing from whoever runs the tests. */
+/** Only the process: its environment contains only the given settings, nothing from the environment of the tests. */
 function start(args: readonly string[], environment: Record<string, string>): Started {
   const { PATH, HOME, TMPDIR } = process.env;
   const base = Object.fromEntries(Object.entries({ PATH, HOME, TMPDIR }).filter(([, value]) => value !== undefined));
@@ -71,7 +71,7 @@ describe('freshet up as a process', () => {
     rmSync(base, { recursive: true, force: true });
   });
 
-  it('says what it uses, answers, and becomes ready', async () => {
+  it('shows what it uses, answers, and becomes ready', async () => {
     assert.match(running.output(), /^ {2}log +embedded/m);
     assert.match(running.output(), /^ {2}database +/m);
     assert.equal((await fetch(`${address}/health/live`)).status, 200);
@@ -79,7 +79,7 @@ describe('freshet up as a process', () => {
     assert.equal((await fetch(`${address}/health/ready`)).status, 200);
   });
 
-  it('refuses a second process on the same folder with a sentence', async () => {
+  it('refuses a second process on the same folder with an explanation', async () => {
     const second = start(['up', '--port', '0'], { FRESHET_DATA_DIR: data });
     let errors = '';
     second.child.stderr?.on('data', (chunk: Buffer) => {
@@ -90,7 +90,7 @@ describe('freshet up as a process', () => {
     assert.ok(errors.includes(address), errors);
   });
 
-  it('refuses a port that is taken, and gives its folder free again', async () => {
+  it('refuses a port in use, and releases its folder', async () => {
     const other = join(base, 'other');
     const port = new URL(address).port;
     const { code, errors } = await runCommand(['up', '--port', port], {

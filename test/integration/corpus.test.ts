@@ -1,6 +1,6 @@
 /**
- * Documents on real Kafka to frequencies in `terms`: the process is killed with kill -9 in the middle of them, more than
- * once, and what it wrote in the end equals a recount of the newest documents.
+ * Documents on real Kafka to frequencies in `terms`: the process is killed with kill -9 in the middle of them, more
+ * than once, and its final output equals a recount of the newest documents.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -31,7 +31,7 @@ const ROUNDS = 2;
 const SEED = 11;
 const codec = new Codec();
 
-test('I4, I28: documents are counted exactly once on Kafka, whatever dies', { timeout: 180_000 }, async (t) => {
+test('I1, I4: documents are counted exactly once on Kafka, whatever crashes', { timeout: 180_000 }, async (t) => {
   const broker = await startBroker();
   if (!(broker instanceof LocalBroker)) {
     assert.ok(!isRequired('kafka'), broker.missing);
@@ -50,7 +50,7 @@ test('I4, I28: documents are counted exactly once on Kafka, whatever dies', { ti
     for (let round = 0; round < ROUNDS; round++) {
       member = new Worker('corpus-kafka-worker', input);
       await write(log, all.slice(round * perRound, (round + 1) * perRound));
-      // In the middle of it: some of this round is committed, hardly ever all of it.
+      // In the middle of it: part of this round is committed, hardly ever all of it.
       folded = await foldedBeyond(member, folded);
       if (round === ROUNDS - 1) break;
       process.kill(member.pid, 'SIGKILL');
@@ -75,7 +75,7 @@ async function write(log: Log, some: readonly BenchDocument[]): Promise<void> {
   await writer.close();
 }
 
-/** Waits until the tasks have come further than `before` records of the input; returns how far. */
+/** Waits until the tasks have folded more than `before` records of the input; returns how many. */
 async function foldedBeyond(member: Worker, before: number): Promise<number> {
   for (;;) {
     const { positions } = await member.next<CorpusPositions>('positions');

@@ -1,7 +1,7 @@
 /**
- * I15 end to end: a user is forgotten with `freshet erase` while everybody goes on buying. The certificate says so, and
- * whoever looks into Redis, Postgres, the topics and HTTP sees the same; nobody else has lost anything; what the user
- * does afterwards counts anew. The same for a product. On the embedded log and on Kafka.
+ * I15 end to end: a user is erased with `freshet erase` while all others keep buying. The certificate says so, and
+ * Redis, Postgres, the topics and HTTP show the same; no one else has lost anything; the user's later events start
+ * counting again. The same for a product. On the embedded log and on Kafka.
  */
 
 import assert from 'node:assert/strict';
@@ -36,11 +36,11 @@ const USERS = ['u-1', 'u-2', 'u-3', 'ü/4:5', 'u-6'];
 const FORGOTTEN = 'ü/4:5';
 const PRODUCTS = ['p-1', 'p-2', 'p-3'];
 const GONE = 'p-2';
-test('I15: a forgotten user and a deleted product are gone everywhere (embedded)', { timeout: 120_000 }, () =>
+test('I15: an erased user and a deleted product are gone everywhere (embedded)', { timeout: 120_000 }, () =>
   everythingForgets({}),
 );
 
-test('I15: a forgotten user and a deleted product are gone everywhere (Kafka)', { timeout: 180_000 }, async (t) => {
+test('I15: an erased user and a deleted product are gone everywhere (Kafka)', { timeout: 180_000 }, async (t) => {
   const broker = await startBroker();
   if (!(broker instanceof LocalBroker)) {
     assert.ok(!isRequired('kafka'), broker.missing);
@@ -124,7 +124,7 @@ class Scenario {
       await this.#put(`/v1/products/${id}`, { title: id, description: '', category: `c-${id}` });
     for (const id of USERS) await this.#put(`/v1/users/${encodeURIComponent(id)}`, { tenant_id: 'main' });
     const before = this.#eventsOf(USERS, 200);
-    // Kept aside by the year, and never counted: it expires, and the certificate says when.
+    // Set aside because of its year, and never counted: it expires, and the certificate says when.
     await this.#send([...before, { ...this.#event(FORGOTTEN), ts: DAY_MS }]);
     await this.#agrees();
     await this.#deployment.until(
@@ -133,7 +133,7 @@ class Scenario {
     );
     const others = USERS.filter((id) => id !== FORGOTTEN);
 
-    // The others go on while the erasure is on its way.
+    // The others continue while the erasure is in progress.
     const [certified] = await Promise.all([this.#erase('user', FORGOTTEN), this.#send(this.#eventsOf(others, 50))]);
     await this.#holds(certified, FORGOTTEN);
     assert.deepEqual(
@@ -143,7 +143,7 @@ class Scenario {
     assert.equal(await this.#statusOf(`/v1/users/${encodeURIComponent(FORGOTTEN)}/affinity`), 404);
     await this.#agrees();
 
-    // What was counted stays a duplicate within its horizon, what is new counts anew.
+    // Counted events stay duplicates within their horizon, new events start counting again.
     const again = before.find(({ user_id }) => user_id === FORGOTTEN)!;
     await this.#send([again, ...this.#eventsOf([FORGOTTEN], 3)]);
     await this.#agrees();
@@ -155,7 +155,7 @@ class Scenario {
     assert.deepEqual(shown.cut, certified.cut, 'the same cut after a restart');
     const left = shown.certificate!.gone.filter(({ what }) => what === 'affinity').map(({ left }) => left);
     assert.deepEqual(new Set(left), new Set(['only what came after the cut']));
-    // That a flush was complete stands in the marker of a later commit: the task needs something to commit.
+    // The marker of a later commit says that a flush is complete: the task needs something to commit.
     await this.#deployment.until(async () => {
       await this.#send(this.#eventsOf([FORGOTTEN], 1));
       const { certificate } = await this.#deployment.get<ErasureStatus>(
@@ -177,10 +177,10 @@ class Scenario {
 
     const unknown = await runCommand(['erase', 'user', 'nobody', '--show'], { environment: this.#environment });
     assert.equal(unknown.code, 1);
-    assert.match(unknown.errors, /No erasure of user nobody was asked for/);
+    assert.match(unknown.errors, /No erasure of user nobody was requested/);
   }
 
-  /** What the certificate says, held against the topics. */
+  /** The certificate, compared with the topics. */
   async #holds(status: ErasureStatus, user: string): Promise<void> {
     const { cut, certificate } = status;
     const events = await this.#deployment.records<Event>('events');
@@ -221,7 +221,7 @@ class Scenario {
     return (await this.#deployment.records<T>(topic)).filter((record) => record.key === key).at(-1)?.value;
   }
 
-  /** Served values against a recount from the raw log. */
+  /** Served values, compared with a recount from the raw log. */
   async #agrees(): Promise<void> {
     let wrong = '';
     const holds = async () => {

@@ -1,4 +1,4 @@
-/** Versions of models on a real Postgres, with Redis where there is one and with the local store, and their readers. */
+/** Versions of models on a real Postgres, with Redis if available and with the local store, and their readers. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -50,7 +50,7 @@ for (const [kind, openStore] of online)
       return { ...made, settings, reader, model };
     }
 
-    test('factors of every user are read together with the version they are of', async (t) => {
+    test('factors of every user are read together with their version', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       const reader = made.reader();
@@ -63,7 +63,7 @@ for (const [kind, openStore] of online)
       await versions.publish(await made.model({ number: 2, users: ['ada'], factors: 5 }), { epoch: 1 });
       assert.deepEqual(await factorsOf(reader, 'ada'), { version: 2, factors: Array(5).fill(factorOf(2, 0)) });
       assert.deepEqual(await factorsOf(reader, 'z z'), { version: 2, factors: null });
-      // Whoever still has the index of version 1 loaded asks for that one.
+      // A reader that still has the index of version 1 loaded asks for that version.
       const ada = Array(3).fill(factorOf(1, USERS.indexOf('ada')));
       assert.deepEqual(await factorsOf(reader, 'ada', 1), { version: 1, factors: ada });
       assert.deepEqual(await factorsOf(made.reader({ als: 1 }), 'ada'), { version: 1, factors: ada });
@@ -76,7 +76,7 @@ for (const [kind, openStore] of online)
       assert.deepEqual(rows[1], { id: 'p2', factors: Array(3).fill(1.01) });
     });
 
-    test('more rows than a page, of ids of any length, are staged whole and read back', async (t) => {
+    test('more rows than a page, with ids of any length, are staged completely and read back', async (t) => {
       const made = await set(t);
       const users = sorted(Array.from({ length: 2_500 }, (_, i) => `u${i}${'é'.repeat(i % 60)}`));
       const versions = made.machine();
@@ -87,7 +87,7 @@ for (const [kind, openStore] of online)
         assert.deepEqual((await factorsOf(made.reader(), users[i]!)).factors, Array(3).fill(factorOf(7, i)));
     });
 
-    test('what Postgres holds instead is noticed, and the version fails', async (t) => {
+    test('wrong content in Postgres is detected, and the version fails', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       await versions.publish(await made.model({ number: 1, users: USERS }), { epoch: 1 });
@@ -111,7 +111,7 @@ for (const [kind, openStore] of online)
       assert.deepEqual(await made.store.keys(made.layout.factorsUserPrefix(2)), []);
     });
 
-    test('what the online store holds instead is noticed too, and the version fails', async (t) => {
+    test('wrong content in the online store is detected too, and the version fails', async (t) => {
       const made = await set(t);
       const one = made.layout.factorsUser(1, 'a:b');
       const forgetful: OnlineStore = new Proxy(made.store, {
@@ -132,7 +132,7 @@ for (const [kind, openStore] of online)
       assert.equal((await made.machine().list('als')).versions[0]?.state, 'failed');
     });
 
-    test('a damaged file of factors, or none, makes the version fail', async (t) => {
+    test('a damaged or missing file of factors makes the version fail', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       const build = await made.model({ number: 1, users: USERS });
@@ -146,7 +146,7 @@ for (const [kind, openStore] of online)
       assert.equal(head?.state, 'failed');
     });
 
-    test('what the online store lost comes back from Postgres, and is read from there meanwhile', async (t) => {
+    test('content lost by the online store is restored from Postgres, and read from there meanwhile', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       await versions.publish(await made.model({ number: 1, users: USERS }), { epoch: 1 });
@@ -157,13 +157,13 @@ for (const [kind, openStore] of online)
       await made.store.discard([checksum, ...(await made.store.keys(prefix))]);
       assert.deepEqual(await factorsOf(reader, USERS[1]!), expected, 'from Postgres');
       await versions.start();
-      await new Events().until('brought back', async () => (await made.store.get(checksum)) !== null);
+      await new Events().until('restored', async () => (await made.store.get(checksum)) !== null);
       assert.equal((await made.store.keys(prefix)).length, USERS.length);
       assert.deepEqual(await factorsOf(reader, USERS[1]!), expected);
       await versions.stop();
     });
 
-    test('a version that is kept no longer leaves neither rows nor keys nor folder', async (t) => {
+    test('a version that is no longer kept leaves neither rows nor keys nor folder', async (t) => {
       const made = await set(t);
       const now = { ms: NOW };
       const versions = made.machine({ clock: { ...systemClock, now: () => now.ms } });
@@ -185,7 +185,7 @@ for (const [kind, openStore] of online)
       await assert.rejects(reader.userFactors('ada', 1), withCode('unavailable', /no such version of als \(1\)/));
     });
 
-    test('I15: who asked to be forgotten is passed over in every version made before, in both stores', async (t) => {
+    test('I15: an erased user is skipped in every version built before, in both stores', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       const { layout, store } = made;
@@ -210,11 +210,11 @@ for (const [kind, openStore] of online)
       assert.notEqual(
         (await reader.userFactors('ada')).factors,
         null,
-        'a model of what came after knows the user anew',
+        'a model built from later events knows the user again',
       );
     });
 
-    test('an index is a row of its own, checked against its manifest', async (t) => {
+    test('an index is a single row, checked against its manifest', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       const build = await indexBuild(made.work, 1);
@@ -231,7 +231,7 @@ for (const [kind, openStore] of online)
       assert.equal(await indexRow(database, 2), null);
     });
 
-    test('whoever reads files is told of each switch, and of one that could not be loaded until it can', async (t) => {
+    test('readers of files are notified of each switch, and repeatedly of one that cannot be loaded yet', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       const options = {
@@ -253,13 +253,13 @@ for (const [kind, openStore] of online)
       assert.equal(folders.currentFolder('faiss'), null);
       await versions.publish(await indexBuild(made.work, 1), { epoch: 1 });
       const events = new Events();
-      await events.until('told of 1', () => folders.currentFolder('faiss')?.version === 1);
+      await events.until('notified of 1', () => folders.currentFolder('faiss')?.version === 1);
       refuse = 1;
       await versions.publish(await indexBuild(made.work, 2), { epoch: 1 });
-      await events.until('told of 2', () => folders.currentFolder('faiss')?.version === 2);
+      await events.until('notified of 2', () => folders.currentFolder('faiss')?.version === 2);
       assert.ok(folders.currentFolder('faiss')!.folder.endsWith(join('faiss', 'v2')));
       await versions.rollback('faiss');
-      await events.until('told of 1 again', () => folders.currentFolder('faiss')?.version === 1);
+      await events.until('notified of 1 again', () => folders.currentFolder('faiss')?.version === 1);
       assert.deepEqual(told, [
         [1, { products: 10 }],
         [2, { products: 20 }],

@@ -11,7 +11,7 @@ import { freshet, freshetUp, type RunningFreshet } from '../bench/freshet.js';
 const WAIT_MS_MAX = 60_000;
 const USERS = 40;
 const PRODUCTS = 24;
-/** Two kinds, whose buyers do not mix. */
+/** Two kinds whose buyers do not overlap. */
 const KINDS = [
   { name: 'lamp', text: 'A reading lamp with a warm light for the bedroom' },
   { name: 'bike', text: 'A touring bike with gears and strong wheels for the road' },
@@ -27,7 +27,7 @@ interface Answer {
 const kindOf = (i: number) => KINDS[i % 2]!.name;
 const productId = (i: number) => `${kindOf(i)}-${String(i).padStart(2, '0')}`;
 
-/** User i looks at ten products of kind i, in a circle, and buys the first of them. */
+/** User i views ten products of kind i, in a circle, and buys the first of them. */
 function historyOf(user: number): Event[] {
   const seen = Array.from({ length: 10 }, (_, step) => productId((user + 2 * step) % PRODUCTS));
   const at = Date.now() - 60_000;
@@ -96,7 +96,7 @@ describe('models, embedded', () => {
     rmSync(base, { recursive: true, force: true });
   });
 
-  it('before the first versions, recommendations are popular products and the others say what is missing', async () => {
+  it('before the first versions, recommendations are popular products, and the other endpoints say what is missing', async () => {
     const popular = await answer('/v1/users/u1/recommendations?limit=3');
     assert.equal(popular.fallback, 'popularity');
     assert.equal(popular.items.length, 3);
@@ -129,7 +129,7 @@ describe('models, embedded', () => {
     return [...newest.values()].filter((items) => items === 10).length;
   };
 
-  it('I34: recommends what a user’s like look at, without what the user has bought', async () => {
+  it('I34: recommends what similar users view, without what the user has bought', async () => {
     for (const user of [0, 1, 7]) {
       const bought = historyOf(user)[0]!.product_id;
       const path = `/v1/users/u${user}/recommendations`;
@@ -153,7 +153,7 @@ describe('models, embedded', () => {
     );
   });
 
-  it('finds products like another, never itself, and 404 for what nobody knows', async () => {
+  it('finds similar products, never the product itself, and answers 404 for unknown ones', async () => {
     const { items } = await answer(`/v1/products/${productId(3)}/similar?limit=11`);
     assert.equal(items.length, 11);
     for (const { product_id } of items) assert.ok(product_id.startsWith('bike') && product_id !== productId(3));
@@ -169,7 +169,7 @@ describe('models, embedded', () => {
     for (const { product_id } of items) assert.ok(product_id.startsWith('lamp'), product_id);
   });
 
-  it('I35: passes over a product from its deletion on, in the versions there are, until it is put again', async () => {
+  it('I35: skips a product from its deletion on, in existing versions, until it is added again', async () => {
     const gone = productId(2);
     const paths = [
       '/v1/users/u0/recommendations?limit=1000&include_seen=true',
@@ -195,11 +195,11 @@ describe('models, embedded', () => {
       without,
     );
     await put(2);
-    await until(async () => (await own()) === 200, 'put again');
+    await until(async () => (await own()) === 200, 'added again');
     for (const [i, list] of (await lists()).entries()) assert.ok(list.includes(gone), paths[i]);
   });
 
-  /** Asks everything again and again until told to stop; every answer is looked at. */
+  /** Repeats all requests until stopped; every answer is checked. */
   function load(check: (path: string, response: Response, body: Answer) => void) {
     const paths = ['/v1/users/u1/recommendations', `/v1/products/${productId(0)}/similar`, '/v1/search?q=lamp'];
     let asked = 0;
@@ -223,7 +223,7 @@ describe('models, embedded', () => {
     };
   }
 
-  it('I33: changes over to new versions and back under load without failing one request', async () => {
+  it('I33: switches to new versions and back under load without failing a request', async () => {
     const versions = new Set<string>();
     const busy = load((path, response, body) => {
       assert.equal(response.status, 200, `${path}: ${JSON.stringify(body)}`);
@@ -245,13 +245,13 @@ describe('models, embedded', () => {
     await until(async () => indexProcesses(running.pid).length === 3, 'the others closed');
   });
 
-  it('lives on when its index processes are killed under load, and is whole again soon', async () => {
+  it('survives the kill of its index processes under load, and recovers soon', async () => {
     const statuses = new Set<number>();
     const busy = load((path, response, body) => {
       statuses.add(response.status);
       if (response.status === 503) assert.equal(response.headers.get('retry-after'), '1', JSON.stringify(body));
       else assert.equal(response.status, 200, `${path}: ${JSON.stringify(body)}`);
-      if (path.includes('recommendations')) assert.equal(response.status, 200, 'popular products stand in');
+      if (path.includes('recommendations')) assert.equal(response.status, 200, 'popular products are used instead');
     });
     const killed = indexProcesses(running.pid);
     assert.equal(killed.length, 3);
@@ -263,12 +263,12 @@ describe('models, embedded', () => {
       const recommended = (await (await ask('/v1/users/u1/recommendations')).json()) as Answer;
       return response.status === 200 && recommended.fallback === undefined && (await isLoaded(1, 1)());
     };
-    await until(isWhole, 'whole again');
+    await until(isWhole, 'recovered');
     await busy.stop();
     assert.ok(statuses.has(200));
   });
 
-  it('counts what was read, by artefact and version', async () => {
+  it('counts reads, by artefact and version', async () => {
     const metrics = await (await ask('/metrics')).text();
     for (const artefact of ['als', 'faiss'])
       for (const version of [1, 2])

@@ -1,6 +1,6 @@
 /**
- * Real people's taste through the real thing: the 100,000 ratings of MovieLens 100 K as events over real Kafka into
- * real Redis and Postgres, by the commands a user types, and recounted in Python from the same files.
+ * Real ratings through the real system: the 100,000 ratings of MovieLens 100 K as events over real Kafka into real
+ * Redis and Postgres, using a user's commands, and recounted in Python from the same files.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -42,7 +42,7 @@ interface Stage {
   readonly postgres: DatabasePlace;
 }
 
-/** Everything that is needed, or a sentence that says what is missing. */
+/** Everything needed, or a sentence that says what is missing. */
 async function prepare(): Promise<{ files: MovieLensFiles; stage: Stage } | string> {
   const opened: { close(): Promise<void> }[] = [];
   const keep = <T extends { close(): Promise<void> }>(place: T): T => {
@@ -89,7 +89,7 @@ describe('I1: MovieLens 100 K over real Kafka', { skip: typeof prepared === 'str
     await writeFile(join(folder, 'products.jsonl'), jsonLines(products));
 
     await freshet(['topics', 'apply'], settings);
-    // Before the events: a product that came later would show in a user's affinity only with their next event.
+    // Before the events: a product added later would show in a user's affinity only with their next event.
     await freshet(['produce', 'products', join(folder, 'products.jsonl')], settings);
     running = await freshetUp(settings);
     await freshet(['produce', 'events', join(folder, 'events.jsonl')], settings);
@@ -121,7 +121,7 @@ describe('I1: MovieLens 100 K over real Kafka', { skip: typeof prepared === 'str
     assert.equal(ids(({ user_id }) => user_id).length, USERS);
   });
 
-  it('says over HTTP what the recount says', async () => {
+  it('returns over HTTP the results of the recount', async () => {
     const answers = await httpAnswers(
       running.address,
       ids(({ product_id }) => product_id),
@@ -149,14 +149,14 @@ describe('I1: MovieLens 100 K over real Kafka', { skip: typeof prepared === 'str
     assert.deepEqual(above, [], 'a product that was left out scores more than the last of the list');
   });
 
-  it('keeps in Redis what the recount says', async () => {
+  it('has the results of the recount in Redis', async () => {
     agreed(await recount(events, products, await redisAnswers(stage.redis.store)), {
       'redis popularity': 1500,
       'redis affinity': USERS - 50,
     });
   });
 
-  it('keeps in Postgres what the recount says', async () => {
+  it('has the results of the recount in Postgres', async () => {
     agreed(await recount(events, products, await postgresAnswers(stage.postgres.database)), {
       'postgres popularity': 1500,
       'postgres affinity': USERS - 50,

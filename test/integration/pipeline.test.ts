@@ -1,6 +1,6 @@
 /**
- * I6 on the real thing: bad records between good ones on Kafka, through processors, Redis and Postgres to HTTP. Each bad
- * one is kept, in its topic and in Postgres; every good one counts.
+ * I6 on the real system: bad records between good ones on Kafka, through processors, Redis and Postgres to HTTP. Each
+ * bad one is kept, in its topic and in Postgres; every good one counts.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -25,7 +25,7 @@ const PARTITIONS = 3;
 const DAY_MS = 86_400_000;
 const codec = new Codec();
 
-test('I6: bad records on Kafka become one dead letter each, the year 1970 a late event, and the stream goes on', {
+test('I6: bad records on Kafka become one dead letter each, the year 1970 a late event, and the stream continues', {
   timeout: 180_000,
 }, async (t) => {
   const broker = await startBroker();
@@ -82,7 +82,7 @@ function good(over: Partial<Record<keyof Event, unknown>> = {}): Event {
   return { ...event, ...over } as Event;
 }
 
-/** One bad record of each kind, a good one behind each; returns the reasons expected, late event left out. */
+/** One bad record of each kind, each followed by a good one; returns the expected reasons, without the late event. */
 async function sendGoodAndBad(log: Log): Promise<string[]> {
   const home = partitionOf(PARTITIONS, Buffer.from('u1'));
   const encode = (event: Event) => codec.encode('Event', event);

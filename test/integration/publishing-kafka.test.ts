@@ -50,7 +50,7 @@ describe('a sink on Kafka', { skip }, () => {
     return (await store.ztop(layout.features(SET).popularityAll, 10_000)).map(({ member }) => member).sort();
   }
 
-  test('applies what transactions committed, and stands behind their control records', async (t) => {
+  test('applies what transactions committed, and moves past their control records', async (t) => {
     const { topic, store, member } = await running(t);
     const { materialiser, caughtUp } = member();
     await materialiser.start();
@@ -73,7 +73,7 @@ describe('a sink on Kafka', { skip }, () => {
     assert.deepEqual(await shown(store), [...remaining.keys()].sort());
   });
 
-  test('is shared out among members, and goes on where one left', async (t) => {
+  test('is distributed among members, and continues where one left', async (t) => {
     const { topic, store, troubled, member } = await running(t);
     const [one, two] = [member(), member()];
     await one.materialiser.start();
@@ -107,14 +107,14 @@ describe('a sink on Kafka', { skip }, () => {
     }
   });
 
-  test('that was fenced takes its partition again once the group has confirmed it', async (t) => {
+  test('that was fenced takes over its partition again once the group has confirmed it', async (t) => {
     const { topic, store, troubled, member } = await running(t);
     const { materialiser, caughtUp, events } = member();
     await materialiser.start();
     await caughtUp();
     const id = { sink: topic, topic, partition: 0 };
     const { epoch } = await troubled.inner.open(id);
-    await events.until('taken again', async () => {
+    await events.until('taken over again', async () => {
       const held = await store.position(id);
       return held!.epoch > epoch && materialiser.positions().length === PARTITIONS;
     });

@@ -1,5 +1,4 @@
-/** The whole publisher on the embedded log, a real Postgres, and Redis where there is one: what readers get to see. */
-
+/** The complete publisher on the embedded log, a real Postgres, and Redis if available: what readers see. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -35,7 +34,7 @@ import type { Service } from '../support/services/service.js';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** Noon of some day: the whole day is around it. */
+/** Noon of a day, with the whole day around it. */
 const NOON = Math.floor(Date.now() / DAY_MS) * DAY_MS + 12 * HOUR_MS;
 
 describe('the publisher', () => {
@@ -120,7 +119,7 @@ describe('the publisher', () => {
   const near = (actual: number | undefined, expected: number) =>
     assert.ok(Math.abs((actual ?? Number.NaN) - expected) <= 1e-9 * expected, `${actual} is not ${expected}`);
 
-  test('makes both stores answer for the moment of the question', async (t) => {
+  test('makes both stores answer for the time of the request', async (t) => {
     const { log, publisher, reader, at, applied } = await running(t, { POPULARITY_HALF_LIFE_H: '24' });
     await assert.rejects(reader.popular(null, 10), (error) => hasCode(error, 'unavailable'));
     await publisher.start();
@@ -166,7 +165,7 @@ describe('the publisher', () => {
     assert.equal(await reader.affinity('u'), null);
   });
 
-  test('lets no score fade across midnight', async (t) => {
+  test('does not decay scores across midnight', async (t) => {
     const { log, publisher, reader, at, applied } = await running(t, { POPULARITY_HALF_LIFE_H: '24' });
     await publisher.start();
     const swept = popularity('swept', { score: 4, as_of: NOON + 12 * HOUR_MS + 60_000 });
@@ -215,14 +214,14 @@ describe('the publisher', () => {
     ]);
     await applied(...topics, 'dead-letters');
     const [left] = await database.query(counts);
-    // Both stores met the poison: it is one letter all the same.
+    // Both stores met the poison, but there is only one letter.
     assert.deepEqual(left, { products: 0, users: 0, popularity: 0, affinity: 0, letters: 1 });
     assert.equal(await reader.affinity('u'), null);
     assert.deepEqual((await reader.popular(null, 10)).items, []);
     assert.deepEqual((await reader.popular('c', 10)).items, []);
   });
 
-  test('tells where it stands and waits for offsets of the future', async (t) => {
+  test('reports its positions and waits for future offsets', async (t) => {
     const { log, publisher } = await running(t);
     await publisher.start();
     await assert.rejects(publisher.awaitApplied('events', []), /no sink reads topic "events"/);
@@ -260,7 +259,7 @@ describe('the publisher', () => {
     await cut;
   });
 
-  test('shared by two processes answers for both', async (t) => {
+  test('answers for both when shared by two processes', async (t) => {
     const { log, options, publisher, applied } = await running(t);
     const other = createPublisher(options);
     t.after(() => other.stop());
@@ -282,7 +281,7 @@ describe('the publisher', () => {
     assert.equal(partitions(publisher) + partitions(other), await log.partitionCount('popularity.v1'));
   });
 
-  test('installs version 1 once, and refuses another half-life with a sentence', async (t) => {
+  test('installs version 1 once, and refuses another half-life with an explanation', async (t) => {
     const { store, layout, options, publisher, reader } = await running(t);
     await publisher.start();
     await publisher.stop();
@@ -301,13 +300,13 @@ describe('the publisher', () => {
       assert.match(String(error), /AFFINITY_HALF_LIFE_H is 24, but version 1 .* 720.*new version/);
       return true;
     });
-    // A Postgres of another installation under the same online store.
+    // A Postgres of another installation with the same online store.
     await database.execute('TRUNCATE versions, version_heads');
     await assert.rejects(createPublisher({ ...options, settings: changed }).start(), /different installations/);
     assert.equal(await store.get(layout.currentVersion('affinity')), '1');
   });
 
-  test('tells topic "releases" which versions are current, and with which topics', async (t) => {
+  test('writes to topic "releases" which versions are current, and with which topics', async (t) => {
     const { log, publisher } = await running(t);
     await publisher.start();
     const found = async (artefact: string) => {
@@ -330,7 +329,7 @@ describe('the publisher', () => {
     }
   });
 
-  test('a reader pinned by configuration keeps to its version, and says so when there is none', async (t) => {
+  test('a reader pinned by configuration keeps its version, and reports if it does not exist', async (t) => {
     const { store, layout, options, publisher } = await running(t);
     await publisher.start();
     await installLiveVersion(database, featureSet(2), options.settings, NOON);
@@ -346,7 +345,7 @@ describe('the publisher', () => {
     await database.execute('DROP TABLE product_popularity_v2, user_affinity_v2');
   });
 
-  test('puts the pointer back when it is lost', async (t) => {
+  test('restores a lost pointer', async (t) => {
     const { store, layout, publisher, reader } = await running(t);
     await publisher.start();
     const id = { sink: 'eraser', topic: layout.currentVersion('popularity'), partition: 0 };
@@ -361,7 +360,7 @@ describe('the publisher', () => {
     assert.equal((await reader.currentVersion('popularity')).halfLifeMs, 14 * DAY_MS);
   });
 
-  test('a second version gets tables of its own and waits to be made current', async (t) => {
+  test('a second version gets separate tables and waits to be made current', async (t) => {
     const { options } = await running(t);
     await installLiveVersion(database, featureSet(1), options.settings, NOON);
     await installLiveVersion(database, featureSet(2), options.settings, NOON);
@@ -381,7 +380,7 @@ describe('the publisher', () => {
     await database.query(`SELECT point_live_view('popularity', 2)`);
     assert.equal(await inView(), 1);
     await database.query(`SELECT point_live_view('popularity', 1)`);
-    // No view shows interactions: there is nothing to point, and a switch must not fail of it.
+    // No view shows interactions: there is nothing to point, and a switch must not fail because of it.
     await database.query(`SELECT point_live_view('interactions', 2)`);
     await database.execute('DROP TABLE product_popularity_v2, user_affinity_v2');
   });
@@ -434,7 +433,7 @@ describe('the publisher', () => {
     hold();
     await publisher.start();
     await write(log, 'popularity.v1', 'Popularity', [['a', popularity('a')]]);
-    // Postgres goes on by itself.
+    // Postgres continues independently.
     await events.until('in Postgres', async () => {
       return (await database.query('SELECT 1 AS one FROM product_popularity')).length === 1;
     });
@@ -446,7 +445,7 @@ describe('the publisher', () => {
   });
 });
 
-/** A store whose calls fail while it is held. */
+/** A store whose calls fail while it is on hold. */
 function gate(store: OnlineStore): { hold: () => void; release: () => void; held: OnlineStore } {
   let isHeld = false;
   const held = new Proxy(store, {

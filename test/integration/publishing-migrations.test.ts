@@ -42,7 +42,7 @@ describe('migrations', () => {
     return rows.map(({ name }) => name);
   }
 
-  test('make everything that section 6 of the design names, and take it back', async () => {
+  test('create all published tables and views, and remove them', async () => {
     const done = await migrateUp(database);
     assert.deepEqual(
       done,
@@ -65,7 +65,7 @@ describe('migrations', () => {
       ...['version_pins', 'versions'],
     ]);
     assert.deepEqual(await migrateUp(database), []);
-    // Tables of later versions go too.
+    // Tables of later versions are removed too.
     await database.query('SELECT create_live_tables(2)');
     await migrateDown(database, 0);
     assert.deepEqual(await relations(), []);
@@ -146,7 +146,7 @@ describe('migrations', () => {
     assert.equal((await database.query('SELECT a FROM one')).length, 1);
   });
 
-  test('are refused when an applied one was edited, before anything else happens', async () => {
+  test('are refused if an applied one was edited, before anything else happens', async () => {
     await migrateUp(database, undefined, [ONE]);
     const edited = { ...ONE, checksum: 'other' };
     const refused = (error: unknown) => hasCode(error, 'state') && /0001_step_1 has changed/.test(String(error));
@@ -155,14 +155,14 @@ describe('migrations', () => {
     assert.deepEqual(await relations(), ['one']);
   });
 
-  test('leave nothing behind when one fails in the middle', async () => {
+  test('leave nothing behind if one fails in the middle', async () => {
     const broken = migration(2, 'CREATE TABLE two (b integer); SELECT 1 / 0;');
     await assert.rejects(migrateUp(database, undefined, [ONE, broken]), /division by zero/);
     assert.deepEqual(await relations(), ['one']);
     assert.deepEqual(await migrateUp(database, undefined, [ONE, TWO]), ['0002_step_2']);
   });
 
-  test('of a newer release are left alone on the way up and refused on the way down', async () => {
+  test('from a newer release are left alone on the way up and refused on the way down', async () => {
     await migrateUp(database, undefined, [ONE, TWO]);
     assert.deepEqual(await migrateUp(database, undefined, [ONE]), []);
     await assert.rejects(migrateDown(database, 0, undefined, [ONE]), /newer release/);

@@ -89,7 +89,7 @@ describe('Postgres', () => {
       assert.equal((await rows())[0]?.score, 0.1);
     });
 
-    test('keeps out another offset, an older epoch, and everybody where there is no row', async () => {
+    test('rejects another offset, an older epoch, and every batch if there is no row', async () => {
       const store = tableSinkStore(database, popularityRows(SET));
       assert.equal(await store.apply(batch({}), [change('a', 1)]), 'fenced');
       await store.open(ID);
@@ -127,7 +127,7 @@ describe('Postgres', () => {
   });
 
   describe('rows', () => {
-    test('are what the topics say, in every table and view', async (t) => {
+    test('match the topics, in every table and view', async (t) => {
       const log = await memoryLog(PARTITIONS);
       const declared = [popularityRows(SET), affinityRows(SET), catalogueRows, userRows, deadLetterRows];
       const { materialiser, caughtUp } = rig(
@@ -189,7 +189,7 @@ describe('Postgres', () => {
       );
     });
 
-    test('of one key in one window are one write', async (t) => {
+    test('of one key in one window are a single write', async (t) => {
       const log = await memoryLog(1);
       const { sink, troubled } = sinkOf(popularityRows(SET));
       const pace = { ...PACE, rowsMax: 5_000, lingerMs: 100, checkMs: 1_000 };
@@ -231,7 +231,7 @@ describe('Postgres', () => {
       assert.deepEqual(found.sort(), wanted.sort());
     }
 
-    test('fills the table again when its place in it was lost', async (t) => {
+    test('fills the table again if its position was lost', async (t) => {
       const { log, materialiser, caughtUp, events } = await running(t);
       const remaining = new Map<string, Popularity>();
       await write(log, TOPIC, 'Popularity', some(new Random(32), 100, remaining));
@@ -252,7 +252,7 @@ describe('Postgres', () => {
       await assertRows(remaining);
     });
 
-    test('is not stopped by a record of another partition, and says so', async (t) => {
+    test('is not stopped by a record of another partition, and reports it', async (t) => {
       const { log, materialiser, caughtUp } = await running(t);
       const wrong = (partitionOf(PARTITIONS, Buffer.from('p')) + 1) % PARTITIONS;
       const writer = await log.writer([TOPIC]);

@@ -1,5 +1,4 @@
-/** Sinks into a real Redis that was emptied while it ran; test/faults/stores-redis-*.test.ts go further. */
-
+/** Sinks into a real Redis that was emptied while running; test/faults/stores-redis-*.test.ts cover more cases. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, describe, type TestContext, test } from 'node:test';
@@ -42,7 +41,7 @@ describe('a sink into Redis', { skip: redis === null && 'there is no Redis' }, (
     return { log, store, keys: layout.features(SET), prefix, ...made };
   }
 
-  /** Everything under the prefix, fences too: as FLUSHALL would, but for nobody else. */
+  /** Deletes everything under the prefix, fences too: like FLUSHALL, but affecting no one else. */
   async function empty(store: OnlineStore, prefix: string): Promise<void> {
     const id = { sink: 'eraser', topic: randomBytes(4).toString('hex'), partition: 0 };
     const fences = ['popularity.v1', 'affinity.v1'].flatMap((topic) =>
@@ -83,7 +82,7 @@ describe('a sink into Redis', { skip: redis === null && 'there is no Redis' }, (
         assert.equal(key, keys.popularityCategoryPrefix + shown.get(member), `${member} is a ghost`);
   }
 
-  test('fills it again when it was emptied', async (t) => {
+  test('fills it again after it was emptied', async (t) => {
     const { log, store, keys, prefix, materialiser, caughtUp, events } = await running(t);
     const remaining = new Map<string, Popularity>();
     await write(log, TOPIC, 'Popularity', some(new Random(42), 300, remaining));

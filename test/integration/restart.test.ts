@@ -1,7 +1,7 @@
 /**
- * I1, I4, I5 end to end: what runs is killed with kill -9, private Redis and Postgres in the same moment, several times
- * in the middle of writes; after a restart on the same folder nothing is lost and nothing counts twice. Once the owner
- * alone is killed: its stores are then shut down by their watcher.
+ * I1, I4, I5 end to end: everything is killed with kill -9, including private Redis and Postgres at the same moment,
+ * several times in the middle of writes; after a restart on the same folder nothing is lost and nothing counts twice.
+ * Once, only the owner is killed: its stores are then shut down by their watcher.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -23,21 +23,19 @@ const EVENTS = 12_000;
 const PER_REQUEST = 200;
 const DAY_MS = 86_400_000;
 
-test(
-  'killed with everything in it and started again: nothing lost, nothing double (embedded)',
-  { timeout: 240_000 },
-  () => survivesKills({}, 3),
+test('killed with all its processes and restarted: nothing lost or duplicated (embedded)', { timeout: 240_000 }, () =>
+  survivesKills({}, 3),
 );
 
 test(
-  'npm start is killed while it loads its history and in live traffic: nothing lost, nothing double',
+  'npm start is killed while it loads its history and in live traffic: nothing lost or duplicated',
   {
     timeout: 240_000,
   },
   demoSurvivesKills,
 );
 
-test('killed and started again on Kafka: nothing lost, nothing double', { timeout: 280_000 }, async (t) => {
+test('killed and restarted on Kafka: nothing lost or duplicated', { timeout: 280_000 }, async (t) => {
   const broker = await startBroker();
   if (!(broker instanceof LocalBroker)) {
     assert.ok(!isRequired('kafka'), broker.missing);
@@ -51,7 +49,7 @@ test('killed and started again on Kafka: nothing lost, nothing double', { timeou
   }
 });
 
-/** `kills` in the middle of writes, and one when all is quiet. */
+/** `kills` in the middle of writes, and one when idle. */
 async function survivesKills(settings: Readonly<Record<string, string>>, kills: number): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'freshet-restart-'));
   const all = { FRESHET_DATA_DIR: folder, PORT: '0', LOG_LEVEL: 'warn', CHANGELOG_INTERVAL_S: '1', ...settings };
@@ -69,13 +67,13 @@ async function survivesKills(settings: Readonly<Record<string, string>>, kills: 
     for (const [number, batch] of batches.entries()) {
       const sent = deployment.send(batch);
       if (killsAt.has(number)) {
-        // Neither before nor after the answer: somewhere in the middle of the commits that the batches before caused.
+        // Neither before nor after the answer, but in the middle of the commits that the earlier batches caused.
         const killed = await deployment.killEverything();
         for (const program of await privateStores())
           assert.ok(killed.includes(program), `no ${program} among ${killed.join(', ')}`);
         await sent;
         await deployment.start();
-        // What a producer does that got no answer: it sends again.
+        // Like a producer that got no answer: send again.
         assert.ok(await deployment.send(batch));
       } else assert.ok(await sent);
     }
@@ -93,7 +91,7 @@ async function survivesKills(settings: Readonly<Record<string, string>>, kills: 
   }
 }
 
-/** What must run beside it on this machine. */
+/** The programs that must be running on this machine. */
 async function privateStores(): Promise<string[]> {
   const redis = (await inPath('redis-server')) ?? (await inPath('valkey-server'));
   return [...(redis === null ? [] : [basename(redis)]), 'postgres'];
@@ -107,7 +105,7 @@ function anEvent(n: number, random: Random): Event {
   return { event_id: `e-${n}`, user_id, product_id: `p-${random.below(200)}`, category, event_type, ts };
 }
 
-/** The demo writes its own events: what they are is read back from the log, with the catalogue that it began with. */
+/** The demo writes its own events, so they are read back from the log, with the catalogue it started from. */
 async function demoSurvivesKills(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'freshet-restart-'));
   const deployment = new Deployment(
@@ -121,7 +119,7 @@ async function demoSurvivesKills(): Promise<void> {
     const folded = await eventsFolded(deployment);
     await deployment.until(async () => (await eventsFolded(deployment)) > folded + 500, 'folding live traffic');
     await deployment.killEverything();
-    // Without live traffic the log stands still, and every answer has one right value.
+    // Without live traffic the log does not change, and every answer has one correct value.
     await deployment.start({ DEMO_RATE: '0' });
     const raw = await deployment.records<Event>('events');
     assert.ok(raw.length > 50_000, `only ${raw.length} events`);

@@ -1,4 +1,4 @@
-/** Stopwords from the demo's documents to a reader, everything embedded; commands beside the running Freshet and alone. */
+/** Stopwords from the demo's documents to a reader, everything embedded; commands with and without a running Freshet. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,7 +39,7 @@ describe('stopwords, embedded', () => {
     (await (await fetch(`${running!.address}/v1/stopwords/${language}`)).json()) as Words;
   const run = (...args: string[]) => freshet(args, settings);
 
-  it('the demo is ready with a first version, and its words are those of a language', async () => {
+  it('the demo is ready with a first version, and its words are real stopwords', async () => {
     const { languages } = (await (await fetch(`${running!.address}/v1/stopwords`)).json()) as { languages: string[] };
     assert.equal(languages.length, 10);
     for (const [language, expected] of [
@@ -55,7 +55,7 @@ describe('stopwords, embedded', () => {
     }
   });
 
-  it('a dry run in a second terminal tells what would change, and publishes nothing', async () => {
+  it('a dry run in a second terminal shows what would change, and publishes nothing', async () => {
     const output = await run('snapshot', 'stopwords', '--dry-run');
     assert.match(output, /^Documents: 2,200 processed in/m);
     assert.match(output, /^Candidates: [\d,]+ words across 10 languages\.$/m);
@@ -64,7 +64,7 @@ describe('stopwords, embedded', () => {
     assert.equal((await words('en')).version, 1);
   });
 
-  it('a snapshot makes the next version; rollback goes back and readers see it at once', async () => {
+  it('a snapshot builds the next version; rollback goes back and readers see it at once', async () => {
     assert.match(await run('snapshot', 'stopwords'), /Version 2 of stopwords is published: [\d,]+ words from 2,200/);
     assert.equal((await words('de')).version, 2);
     assert.match(await run('versions', 'list'), /^stopwords +2 /m);
@@ -78,7 +78,7 @@ describe('stopwords, embedded', () => {
     assert.match(metrics, /feature_reads_total\{artefact="stopwords",version="2"\} 1/);
   });
 
-  it('while nobody runs, commands do the same on the log and the stores themselves', async () => {
+  it('without a running Freshet, commands do the same on the log and the stores themselves', async () => {
     await running!.stop();
     running = null;
     assert.match(await run('versions', 'list', 'stopwords'), /^1 +current .*\n?$/m);

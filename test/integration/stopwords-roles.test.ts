@@ -1,6 +1,6 @@
 /**
- * Stopwords with each role in a process of its own on real servers, as a deployment runs them: documents in, a version
- * out; a snapshot that is killed costs nobody the version there is.
+ * Stopwords with each role in a separate process on real servers, as in a deployment: documents in, a version out;
+ * killing a snapshot does not affect the existing version.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -79,7 +79,7 @@ describe('stopwords, one process per role', { skip: typeof found === 'string' &&
       return run.finished_at == null ? null : run;
     });
 
-  it('a run without documents fails with a sentence, and nothing is published', async () => {
+  it('a run without documents fails with an explanation, and nothing is published', async () => {
     const { status, result } = await ended(await ask());
     assert.equal(status, 'failed');
     assert.ok((result?.errors[0] ?? '').length > 10, JSON.stringify(result));
@@ -99,7 +99,7 @@ describe('stopwords, one process per role', { skip: typeof found === 'string' &&
     assert.match(await freshet(['versions', 'list'], settings), /^stopwords +\d+ /m);
   });
 
-  it('a snapshot killed in the middle is taken up again; the old version stays until the new one is there', async () => {
+  it('a snapshot killed in the middle is continued; the old version stays until the new one is published', async () => {
     const before = await version();
     const id = await ask();
     const pid = await until(

@@ -1,6 +1,6 @@
 /**
- * I19: `freshet up` and `freshet verify` as processes, on real Redis and Postgres: what is served agrees with the log while
- * events keep coming, and whatever is spoiled in a store is found, by the command and by the auditor. On the embedded
+ * `freshet up` and `freshet verify` as processes, on real Redis and Postgres: served values agree with the log while
+ * events keep arriving, and every wrong value in a store is found, by the command and by the auditor. On the embedded
  * log the running process compares; on Kafka the command reads by itself.
  */
 import assert from 'node:assert/strict';
@@ -32,7 +32,7 @@ const USERS = 60;
 const PRODUCTS = 25;
 const DAY_MS = 86_400_000;
 const TYPES: readonly EventType[] = ['view', 'add_to_cart', 'purchase'];
-/** The others are known by their events only. */
+/** The others are known only by their events. */
 const CATALOGUED = 22;
 const CATEGORIES = [null, 'shoes', 'hats', 'a:b'];
 const SEED = 7;
@@ -95,13 +95,13 @@ async function verifies(t: TestContext, over: Readonly<Record<string, string>>):
     } finally {
       await traffic.stop();
     }
-    // A row that is written once more is whole again, so what is spoiled below must be at rest: verify waits for that,
-    // but not for interactions, which are written when their time has come.
+    // A row that is written again is correct again, so the rows changed below must no longer be written to: verify
+    // waits for that, but not for interactions, which are written when they are due.
     await sendLast(deployment, async (user) => store.get(`${prefix}interactions:v1:user:${user}`));
     assert.equal((await verify(settings)).code, 0);
     await deployment.until(async () => (await lastAudit(deployment))?.differences.length === 0, 'audited');
 
-    // Through the stores' own doors, past everything that Freshet knows.
+    // Directly in the stores, bypassing Freshet.
     const key = (name: string) => `${prefix}${name}`;
     const redisDo = (...words: string[]) => redisCommand({ url: redis.url }, ...words);
     const categoryOf8 = (await store.hget(`${prefix}popularity:v1:category`, 'p8'))!;
@@ -122,7 +122,7 @@ async function verifies(t: TestContext, over: Readonly<Record<string, string>>):
     await item('u10', ([first]) => first![2]++);
     await item('u11', ([first]) => first![3]++);
     await item('u12', ([first]) => (first![1] *= 1.000001));
-    // Whether one that was deleted just now is shown cannot be told.
+    // Whether one deleted just now is shown cannot be decided.
     await item('u13', (items) =>
       items.splice(
         items.findIndex(([product]) => product !== 'p2'),
@@ -163,7 +163,7 @@ async function verifies(t: TestContext, over: Readonly<Record<string, string>>):
       assert.equal(interactions.filter((text) => one.test(text)).length, 1, `${one} in ${interactions.join(', ')}`);
     for (const user of ['u15', 'u16', 'noone'])
       assert.ok(interactions.includes(`${user} row`), interactions.join(', '));
-    // The auditor looks at what it knows and at what readers are shown; what nobody is led to is left to the command.
+    // The auditor checks the keys it knows and those readers are shown; all others are left to the command.
     const unseen = ['redis popularity p4', 'redis interactions noone'];
     await deployment.until(async () => {
       const seen = named((await lastAudit(deployment))?.differences ?? []);
@@ -200,7 +200,7 @@ async function spoilItems(
   await redisDo('SET', key, quoted(row));
 }
 
-/** One more event of every user; resolves when it is in the interactions of all of them. */
+/** One more event for every user; resolves when it is in the interactions of all of them. */
 async function sendLast(deployment: Deployment, stored: (user: string) => Promise<string | null>): Promise<void> {
   const users = Array.from({ length: USERS }, (_, n) => `u${n}`);
   const ts = Date.now();
@@ -219,7 +219,7 @@ function quoted(row: object): string {
   return JSON.stringify(JSON.stringify(row));
 }
 
-/** Events of three months, some twice, late ones, a changed and a deleted product, and a user who is forgotten. */
+/** Events of three months, some twice, late ones, a changed and a deleted product, and a user who is erased. */
 async function fill(deployment: Deployment): Promise<void> {
   const random = new Random(SEED);
   console.log(`seed ${SEED}`);

@@ -1,4 +1,4 @@
-/** Publishing versions of stopwords on a real Postgres, with Redis where there is one and with the local store. */
+/** Publishing versions of stopwords on a real Postgres, with Redis if available and with the local store. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { appendFile, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
@@ -45,7 +45,7 @@ for (const [kind, openStore] of online)
       return scene(t, database, await openStore(t, keyPrefix), { clock, keyPrefix });
     };
 
-    test('I22: the first is current at once; a later one takes its place, with all its languages and no others', async (t) => {
+    test('I22: the first is current at once; a later one replaces it, with all its languages and no others', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       await assert.rejects(made.reader().stopwords('de'), withCode('unavailable', /No stopwords are published yet/));
@@ -58,7 +58,7 @@ for (const [kind, openStore] of online)
       for (const language of LANGUAGES) assert.deepEqual(await read(made, language), { version: 2, build: 2 });
       assert.equal(await read(made, SOMETIMES), null);
       assert.deepEqual(await made.reader().stopwordLanguages(), [...LANGUAGES]);
-      // Under the names that others read by, without a word of the version before.
+      // Under the names that others use, without a word of the previous version.
       const { layout, store } = made;
       const prefix = layout.versioned('stopwords').plain!.prefix;
       assert.equal(buildOf(numbers(await store.hgetall(`${prefix}de`))), 2);
@@ -79,7 +79,7 @@ for (const [kind, openStore] of online)
       assert.deepEqual(await heldToken(made), { timeline: 1, seq: 2 });
     });
 
-    test('a run published again answers the same version', async (t) => {
+    test('a run published again returns the same version', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       const build = await made.build(1, 'again');
@@ -102,7 +102,7 @@ for (const [kind, openStore] of online)
       assert.equal(back.current, 1);
       assert.equal(back.versions[0]?.reason, 'too few words');
       for (const language of [...LANGUAGES, SOMETIMES]) assert.equal((await read(made, language))?.build, 1);
-      assert.equal((await versions.rollback('stopwords')).current, 2, 'the one before is the one that had to go');
+      assert.equal((await versions.rollback('stopwords')).current, 2, 'the previous one is the one that was replaced');
       assert.equal((await versions.rollback('stopwords', { to: 1 })).current, 1);
       assert.equal((await versions.promote('stopwords', 2)).current, 2);
       assert.equal(await read(made, SOMETIMES), null);
@@ -113,7 +113,7 @@ for (const [kind, openStore] of online)
       await assert.rejects(versions.promote('stopwords'), withCode('state', /no verified version/));
     });
 
-    test('a pin keeps its version; what is published meanwhile waits', async (t) => {
+    test('a pin keeps its version; versions published meanwhile wait', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       await versions.publish(await made.build(1), { epoch: 1 });
@@ -128,7 +128,7 @@ for (const [kind, openStore] of online)
       assert.equal((await read(made))?.build, 3);
     });
 
-    test('I23: files that are not what their manifest says make the version fail, and the current one stays', async (t) => {
+    test('I23: files that do not match their manifest make the version fail, and the current one stays', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       await versions.publish(await made.build(1), { epoch: 1 });
@@ -175,7 +175,7 @@ for (const [kind, openStore] of online)
       assert.deepEqual(await read(made), { version: 1, build: 1 });
     });
 
-    test('folders and files belong to their owner alone', async (t) => {
+    test('folders and files are accessible only to their owner', async (t) => {
       const made = await set(t);
       await made.machine().publish(await made.build(1), { epoch: 1 });
       const folder = join(made.root, 'artifacts', 'stopwords', 'v1');
@@ -192,7 +192,7 @@ for (const [kind, openStore] of online)
       assert.equal((await versions.list('stopwords')).versions.length, 1);
     });
 
-    test('what was kept long enough goes; current, previous and pinned stay; nobody rolls back to what is gone', async (t) => {
+    test('versions kept long enough are removed; current, previous and pinned stay; a removed one cannot be rolled back to', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       for (const number of [1, 2, 3, 4, 5]) await versions.publish(await made.build(number), { epoch: 1 });
@@ -240,7 +240,7 @@ for (const [kind, openStore] of online)
       assert.equal((await read(made))?.build, 2);
     });
 
-    test('a reader pinned by configuration reads its version wherever it lies, and keeps it from being reaped', async (t) => {
+    test('a reader pinned by configuration reads its version from either store, and keeps it from being reaped', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       for (const number of [1, 2]) await versions.publish(await made.build(number), { epoch: 1 });
@@ -260,7 +260,7 @@ for (const [kind, openStore] of online)
       );
     });
 
-    test('I23: an emptied store is filled again while Postgres answers; a lost pointer comes back', async (t) => {
+    test('I23: an emptied store is filled again while Postgres answers; a lost pointer is restored', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       for (const number of [1, 2, 3]) await versions.publish(await made.build(number), { epoch: 1 });
@@ -270,7 +270,7 @@ for (const [kind, openStore] of online)
       const { store, layout } = made;
       await events.until('filled again', async () => (await store.get(layout.currentVersion('stopwords'))) === '3');
       await events.until(
-        'the one before too',
+        'the previous one too',
         async () => (await store.get(`${layout.versioned('stopwords').noted}2:checksum`)) !== null,
       );
       assert.deepEqual(await heldToken(made), { timeline: 1, seq: 3 });
@@ -286,7 +286,7 @@ for (const [kind, openStore] of online)
       assert.deepEqual(await read(made), { version: 3, build: 3 });
     });
 
-    test('a record of releases that is missing, or was overtaken by an older one, is written again', async (t) => {
+    test('a record of releases that is missing, or followed by an older one, is written again', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       for (const number of [1, 2]) await versions.publish(await made.build(number), { epoch: 1 });
@@ -298,7 +298,7 @@ for (const [kind, openStore] of online)
       await events.until('written again', async () => (await lastRelease(made.log))?.current === 2);
     });
 
-    test('I22, I23: a Postgres put back to an older copy has the last word, under a new timeline', async (t) => {
+    test('I22, I23: a Postgres restored from an older copy decides, under a new timeline', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       for (const number of [1, 2]) await versions.publish(await made.build(number), { epoch: 1 });
@@ -316,14 +316,14 @@ for (const [kind, openStore] of online)
       await events.until('read', async () => (await reader.stopwords('de'))?.version === 2);
       assert.equal(buildOf((await reader.stopwords('de'))!.words), 2);
       await events.until('told', async () => (await lastRelease(made.log))?.timeline === 2);
-      assert.equal((await versions.publish(await made.build(5), { epoch: 1 })).version, 5, 'no number comes twice');
+      assert.equal((await versions.publish(await made.build(5), { epoch: 1 })).version, 5, 'no number is used twice');
       assert.equal(buildOf((await reader.stopwords('de'))!.words), 5);
-      // What Postgres no longer knows is taken out of the online store.
+      // Versions that Postgres no longer knows are removed from the online store.
       const index = () => made.store.hgetall(made.layout.versionIndex('stopwords'));
       await events.until('cleared', async () => !(await index()).has('4') && !(await index()).has('3'));
     });
 
-    test('I23: a switch that the online store cannot follow yet is told, and followed later', async (t) => {
+    test('I23: a switch that the online store cannot follow yet is reported, and followed later', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       for (const number of [1, 2]) await versions.publish(await made.build(number), { epoch: 1 });
@@ -343,7 +343,7 @@ for (const [kind, openStore] of online)
       await events.until('followed', async () => (await read(made))?.build === 1);
     });
 
-    test('I23: a staged version of a run that died goes when a later run has published', async (t) => {
+    test('I23: a staged version of a dead run is removed once a later run has published', async (t) => {
       const made = await set(t);
       const versions = made.machine();
       const cut = made.machine({ store: failing(made.store, 'apply') });
@@ -352,7 +352,7 @@ for (const [kind, openStore] of online)
       await versions.publish(await made.build(2), { epoch: 2 });
       await versions.start();
       now.ms += 61_000;
-      await events.until('given up', async () => (await versions.list('stopwords')).versions[1]?.state === 'failed');
+      await events.until('abandoned', async () => (await versions.list('stopwords')).versions[1]?.state === 'failed');
       await events.until(
         'folder gone',
         async () => !(await readdir(join(made.root, 'artifacts', 'stopwords'))).includes('v1'),
@@ -370,7 +370,7 @@ function bound(target: OnlineStore, property: string | symbol): unknown {
   return typeof value === 'function' ? value.bind(target) : value;
 }
 
-/** The store, but for one call that always fails. */
+/** The store, except that one call always fails. */
 function failing(store: OnlineStore, call: keyof OnlineStore): OnlineStore {
   return new Proxy(store, {
     get: (target, property) =>

@@ -116,7 +116,7 @@ export class FakeVersions implements VersionSwitch {
     if (this.failure !== null) return Promise.reject(this.failure);
     if (version === undefined) return Promise.reject(new FreshetError('state', none));
     if (found === undefined || found.reaped)
-      return Promise.reject(new FreshetError('state', `Version ${version} of ${artefact} no longer has data.`));
+      return Promise.reject(new FreshetError('state', `Version ${version} of ${artefact} has no data left.`));
     this.#switch(artefact, version);
     return this.list(artefact);
   }

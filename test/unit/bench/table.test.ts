@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { numberText, tableOf } from '../../bench/table.js';
 
 describe('tables of benches', () => {
-  it('aligns figures and says whether an aim is reached', () => {
+  it('aligns figures and shows whether an aim is reached', () => {
     const text = tableOf({
       title: 'engine: 2 events',
       figures: [

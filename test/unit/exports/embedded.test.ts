@@ -1,4 +1,4 @@
-/** The producer, the reader of topics and a custom application on the log on disk: no broker, real records. */
+/** The producer, the reader of topics and your own application on the log on disk: no broker, real records. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -58,7 +58,7 @@ async function first(wanted: number, topic: (typeof producerTopics)['events' | '
 }
 
 describe('createProducer', () => {
-  it('fills in optional fields, accepts times in several forms, and chooses the partition of each key', async () => {
+  it('fills in omitted fields, accepts times in common forms, and puts keys into their partitions', async () => {
     const producer = await createProducer({ settings });
     await producer.send('events', event());
     await producer.send('events', event({ user_id: 'bob', ts: new Date(5) }));
@@ -77,7 +77,7 @@ describe('createProducer', () => {
     for (const { key, partition } of found) assert.equal(partition, partitionOf(4, Buffer.from(key)));
   });
 
-  it("deletes a key, and writes to the user's own topic", async () => {
+  it('deletes a key, and writes to a topic of your own', async () => {
     const producer = await createProducer({ settings });
     await producer.send('products', { product_id: 'p1', title: 'T', description: 'D', category: 'c' });
     await producer.delete('products', 'p1');
@@ -92,7 +92,7 @@ describe('createProducer', () => {
     );
   });
 
-  it('reports a problem with a record in a sentence, before anything is written', async () => {
+  it('explains what is wrong with a record, before anything is written', async () => {
     const producer = await createProducer({ settings });
     const wrong: [Partial<Record<keyof NewEvent, unknown>>, RegExp][] = [
       [{ event_type: 'look' }, /^events: "event_type" must be view, add_to_cart or purchase \(it is "look"\)/],
@@ -117,7 +117,7 @@ describe('createProducer', () => {
     await producer.close();
   });
 
-  it('reports a data folder held by another process, and wrong settings', async () => {
+  it('reports a data folder held by another process, and invalid settings', async () => {
     const producer = await createProducer({ settings });
     await assert.rejects(createProducer({ settings }), {
       code: 'locked',
@@ -195,7 +195,7 @@ describe('createApplication', () => {
     await application.stop();
   });
 
-  it('needs a name, features, and their input', async () => {
+  it('needs a unique name, features, and their input', async () => {
     assert.throws(() => createApplication({ name: 'features.v1', features: [totals] }), { code: 'settings' });
     assert.throws(() => createApplication({ name: 'a b', features: [totals] }), { code: 'settings' });
     assert.throws(() => createApplication({ name: 'a', features: [] }), { code: 'settings' });
@@ -231,7 +231,7 @@ async function committed(application: OwnApplication, records: number): Promise<
 }
 
 describe('createReader', () => {
-  it('says which setting is missing, and what needs it', async () => {
+  it('says which setting is missing and why', async () => {
     const reader = createReader({ settings });
     await assert.rejects(reader.getPopular(), { code: 'settings', message: /^REDIS_URL is not set/ });
     await assert.rejects(reader.table('popularity'), { code: 'settings', message: /name its version/ });
@@ -242,7 +242,7 @@ describe('createReader', () => {
     assert.throws(() => createReader({ settings: { PORT: 'x' } }), { code: 'settings' });
   });
 
-  it('reads a given version to its end and beyond, until it is closed', async () => {
+  it('reads a given version, to its end and beyond, until it is closed', async () => {
     const reader = createReader({ settings, version: 1 });
     const table = await reader.table('affinity');
     assert.deepEqual([table.version, table.size, [...table.entries()]], [1, 0, []]);

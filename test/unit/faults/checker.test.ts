@@ -1,4 +1,4 @@
-/** The outside checker of the fault tests: clean where all is right, and loud about every single thing that is not. */
+/** The outside checker of the fault tests: clean if all is correct, and failing for every single deviation. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RawRecord } from '../../../publishing/audit/reference.js';
@@ -15,7 +15,7 @@ const PARTITIONS = 2;
 const DAY_MS = 86_400_000;
 const codec = new Codec();
 
-/** What a right engine would have written, to be spoilt by a test. */
+/** The output of a correct engine, to be falsified by a test. */
 interface Written {
   readonly popularity: Map<string, Popularity>;
   readonly affinity: Map<string, Affinity>;
@@ -97,7 +97,7 @@ function letter(source: object) {
   };
 }
 
-test('clean where everything is as a recount gives it', async () => {
+test('clean if everything matches a recount', async () => {
   const verdict = await verdictOf(() => undefined, ['e0', 'e39', 'poison']);
   assert.ok(isClean(verdict), verdict.words.join('\n'));
   assert.equal(verdict.events, 44);
@@ -117,7 +117,7 @@ const spoilt: readonly (readonly [string, (written: Written) => void, Pick<Verdi
   ['a user missing', ({ affinity }) => affinity.delete('u1'), { lost: 1, double: 0, wrong: 0 }],
   ['a user too many', ({ affinity }) => affinity.set('u9', aUser('u9')), { lost: 0, double: 1, wrong: 0 }],
   [
-    'a share wrong',
+    'a wrong share',
     ({ affinity }) => Object.assign(affinity.get('u2')!.scores, { c0: 0.5 }),
     { lost: 0, double: 0, wrong: 1 },
   ],

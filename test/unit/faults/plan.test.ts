@@ -1,11 +1,11 @@
-/** The hook of a fault plan: the step named, at the passing named, once. */
+/** The hook of a fault plan: the given step, at the given passing, once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hasCode } from '../../../runtime/process/errors.js';
 import { passFaultPoint, takeFaultPoints } from '../../../runtime/process/fault-points.js';
 import { hookOf } from '../../faults/harness/plan.js';
 
-test('a step happens at its passing, where it is wanted, and once', async (t) => {
+test('a step happens at its passing, in the given place, and once', async (t) => {
   t.after(() => takeFaultPoints(null));
   takeFaultPoints(
     hookOf({ steps: [{ point: 'commit.begin', where: 'popularity', passing: 2, does: 'throw', code: 'timeout' }] }),
@@ -20,7 +20,7 @@ test('a step happens at its passing, where it is wanted, and once', async (t) =>
   await pass('features.v1.popularity-0');
 });
 
-test('the event loop stands still for as long as asked', async (t) => {
+test('the event loop is blocked for the given time', async (t) => {
   t.after(() => takeFaultPoints(null));
   takeFaultPoints(hookOf({ steps: [{ point: 'commit.begin', passing: 1, does: 'block', ms: 30 }] }));
   const before = performance.now();
@@ -28,6 +28,6 @@ test('the event loop stands still for as long as asked', async (t) => {
   assert.ok(performance.now() - before >= 30);
 });
 
-test('nobody takes hold: passing a point is nothing', () => {
+test('without a hook, passing a point does nothing', () => {
   assert.equal(passFaultPoint('commit.begin', 'a task'), undefined);
 });

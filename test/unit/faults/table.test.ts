@@ -17,7 +17,7 @@ const row: FaultRow = {
   restoreSeconds: [0.3, 0.1, 0.2],
 };
 
-test('a line per row, one for a file without rows, and the sums', () => {
+test('a line per row, one for a file without rows, and the totals', () => {
   const table = faultTable([
     { name: 'many-kills', passed: true, seconds: 61, rows: [row, { ...row, fault: 'another', stallMs: null }] },
     { name: 'broken', passed: false, seconds: 2.5, rows: [] },
@@ -30,5 +30,5 @@ test('a line per row, one for a file without rows, and the sums', () => {
     ['all', 'FAILED', '120', '80', '24,690', '0', '2', '4', '8.4', '6', '0.2', '0.3', '63.5'],
   ]);
   const widths = new Set(table.split('\n').map((line) => line.length));
-  assert.equal(widths.size, 1, 'columns stand below each other');
+  assert.equal(widths.size, 1, 'columns are aligned');
 });

@@ -1,4 +1,4 @@
-/** The generators reach the edges they promise, and say the same thing twice for the same seed. */
+/** The generators reach the edge cases they promise, and give the same result for the same seed. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { utcDay } from '../../../publishing/audit/reference.js';
@@ -15,7 +15,7 @@ describe('streams', () => {
   const seeds = Array.from({ length: 200 }, (_, seed) => seed);
   const settings = { ...DEFAULT_SETTINGS, partitions: STREAM_DEFAULTS.partitions };
 
-  it('are the same for the same seed and others for another', () => {
+  it('are the same for the same seed and different for another', () => {
     assert.deepEqual(stream(7), stream(7));
     assert.notDeepEqual(stream(7), stream(8));
   });
@@ -32,7 +32,7 @@ describe('streams', () => {
     }
   });
 
-  it('reach every verdict and every edge', () => {
+  it('reach every verdict and every edge case', () => {
     const met = new Map<string, number>();
     const meet = (what: string, times = 1) => met.set(what, (met.get(what) ?? 0) + times);
     for (const seed of seeds) {
@@ -99,7 +99,7 @@ describe('load', () => {
     assert.ok(all.every(({ event }) => event.ts <= endMs));
   });
 
-  it('holds the promised shares of repeats and of stragglers', () => {
+  it('contains the promised shares of repeats and of stragglers', () => {
     const all = rows(load(options));
     const distinct = new Set(all.map(({ event }) => event.event_id)).size;
     const repeats = (all.length - distinct) / all.length;
@@ -113,7 +113,7 @@ describe('load', () => {
     assert.ok(behind / all.length > 0.005 && behind / all.length < 0.02, `${behind} behind`);
   });
 
-  it('meets every user and product when asked to', () => {
+  it('includes every user and product on request', () => {
     const all = rows(load({ ...options, events: 3000, everyId: true }));
     assert.equal(new Set(all.map(({ key }) => key)).size, options.users);
     assert.equal(new Set(all.map(({ event }) => event.product_id)).size, options.products);

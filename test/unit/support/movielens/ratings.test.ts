@@ -30,7 +30,7 @@ describe('MovieLens as a shop', () => {
     assert.equal(second?.ts, first!.ts + Math.floor(share * (last!.ts - first!.ts)));
   });
 
-  it('buys at 5 stars, fills the cart at 4, looks below', () => {
+  it('buys at 5 stars, adds to the cart at 4, views below', () => {
     assert.deepEqual(
       events.map(({ product_id, event_type }) => [product_id, event_type]),
       [
@@ -42,7 +42,7 @@ describe('MovieLens as a shop', () => {
     );
   });
 
-  it('gives odd films a category of their own and leaves the rest to the catalogue', () => {
+  it('gives odd films their own category and leaves the rest to the catalogue', () => {
     assert.deepEqual(
       events.map(({ category }) => category),
       ['Thriller', 'Thriller', null, 'Comedy'],
@@ -57,7 +57,7 @@ describe('MovieLens as a shop', () => {
     );
   });
 
-  it('makes events that all count, the repeats aside', () => {
+  it('produces events that all count, except the repeats', () => {
     const ratings = Array.from({ length: 2 * REPEAT_EVERY }, (_, i) => ({ user: '1', item: `${i}`, stars: 5, at: i }));
     const records = eventsOf(ratings, [], NOW).map((value, offset) => ({
       partition: 0,

@@ -1,4 +1,4 @@
-/** The recount in Python against sums done by hand, and against the reference over a random log. */
+/** The recount in Python compared with sums done by hand, and with the reference over a random log. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
@@ -51,7 +51,7 @@ describe('recount', { skip: noPython }, () => {
   const right = 3 / 2 + 2 * 2 ** (-30 / 14);
   const old = 3 * 2 ** (-14 / 30);
 
-  it('agrees with what is right', async () => {
+  it('agrees with correct answers', async () => {
     const judgement = await recount(
       events,
       [shoes],
@@ -77,7 +77,7 @@ describe('recount', { skip: noPython }, () => {
     ['a wrong count', [score(right, { views: 1 })], /views 1 where 0 is right/],
     ['a wrong category', [score(right, { category: 'hats' })], /category 'hats' where 'shoes' is right/],
     ['a missing share', [shares({ shoes: 1 })], /categories \['shoes'\] where \['hats', 'shoes'\] are right/],
-    ['a product nobody looked at', [score(right), { ...score(1), id: 'q' }], /of q: there is nothing in the window/],
+    ['a product no one viewed', [score(right), { ...score(1), id: 'q' }], /of q: there is nothing in the window/],
     ['a missing product', [{ ...score(1), id: 'q' }], /test popularity of p: missing/],
   ];
   for (const [what, answers, message] of wrongs) {
