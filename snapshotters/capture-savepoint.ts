@@ -38,7 +38,7 @@ const head = z.object({
 export type CapturePlace = z.infer<typeof place>;
 export type SavepointHead = Omit<z.infer<typeof head>, 'run_id' | 'fingerprint'>;
 
-export interface SavepointOptions {
+interface SavepointOptions {
   readonly path: string;
   readonly runId: string;
   readonly fingerprint: string;

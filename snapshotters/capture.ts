@@ -22,7 +22,7 @@ export type CaptureLog = Pick<Log, 'partitionCount' | 'offsets' | 'reader'> & {
   readonly admin: Pick<LogAdmin, 'topicId'>;
 };
 
-export interface CaptureOptions<C extends Capture> {
+interface CaptureOptions<C extends Capture> {
   readonly job: string;
   readonly topics: readonly string[];
   readonly log: CaptureLog;
@@ -40,7 +40,7 @@ export interface CaptureOptions<C extends Capture> {
   readonly signal: AbortSignal;
 }
 
-export interface Captured<C> {
+interface Captured<C> {
   readonly capture: C;
   readonly inputs: readonly ManifestInput[];
   /** Records added, in this process and before. */

@@ -13,7 +13,7 @@ import type { ChildJob, FromChild, ToChild } from './child-messages.js';
 import { tooLittleMemory } from './memory.js';
 import { LogHost, refusalOf } from './remote-log.js';
 
-export interface ChildOptions {
+interface ChildOptions {
   readonly job: ChildJob;
   /** The parent's log, lent to a child that opens none itself. */
   readonly log: CaptureLog;

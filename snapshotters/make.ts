@@ -16,7 +16,7 @@ import type { ChildJob } from './child-messages.js';
 import { faultPoint } from './fault-points.js';
 import type { BuildContext, Snapshotter } from './snapshotter.js';
 
-export interface MakeOptions {
+interface MakeOptions {
   readonly snapshotter: Snapshotter;
   readonly job: Omit<ChildJob, 'module'>;
   readonly log: CaptureLog;

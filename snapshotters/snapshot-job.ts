@@ -39,7 +39,7 @@ export interface SnapshotJobOptions {
   readonly execArgv?: readonly string[];
 }
 
-export interface SnapshotPace extends CapturePace {
+interface SnapshotPace extends CapturePace {
   /** How long a child may take to stop, ms. */
   readonly stopMs: number;
 }

@@ -21,7 +21,7 @@ const KEY_BYTES_MAX = 256;
 /** What a record costs besides its value, for the bound on a commit. */
 const RECORD_OVERHEAD_BYTES = 64;
 
-export interface TermsPartOptions {
+interface TermsPartOptions {
   readonly input: TopicPartition;
   readonly changelogPartition: number;
   readonly topics: CorpusTopics;

@@ -15,7 +15,7 @@ import { contentHash, type ProductReading } from './product-text.js';
 /** Vectors that are removed at a time. */
 const GONE_MAX = 2_000;
 
-export interface CatchUpOptions {
+interface CatchUpOptions {
   readonly task: string;
   readonly log: Log;
   readonly model: string;

@@ -21,7 +21,7 @@ import { type ProductReading, readProduct } from './product-text.js';
 /** Texts embedded at a time: some batches of the model, and what a live change waits for. */
 const CHUNK_TEXTS = 128;
 
-export interface EmbeddingWorkOptions extends AwaitedWorkOptions {
+interface EmbeddingWorkOptions extends AwaitedWorkOptions {
   readonly embedder: Embedder;
   readonly onOutcome: (outcome: Outcome) => void;
 }

@@ -28,14 +28,14 @@ export function embeddingsProcessor(set: EmbeddingsSet, embedder: Embedder, metr
   };
 }
 
-export interface EmbeddingsOptions extends ProcessorsOptions {
+interface EmbeddingsOptions extends ProcessorsOptions {
   readonly set: EmbeddingsSet;
   readonly settings: TaskSettings & EmbedderSettings;
   /** Shared with others and theirs to close; without it start() opens the one of the settings. */
   readonly embedder?: Embedder;
 }
 
-export interface Embeddings extends Service {
+interface Embeddings extends Service {
   /** Null until start() has loaded the model. */
   readonly application: Application | null;
 }

@@ -44,7 +44,7 @@ interface Running {
   task: Task | null;
 }
 
-export interface TaskFailure {
+interface TaskFailure {
   readonly task: string;
   readonly error: Error;
 }

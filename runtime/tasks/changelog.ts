@@ -10,7 +10,7 @@ import { checkStopped, readStretches } from './stretches.js';
 const STABLE_WAIT_MS = 30_000;
 const STABLE_POLL_MS = 50;
 
-export interface ChangelogOptions {
+interface ChangelogOptions {
   readonly task: string;
   readonly place: TopicPartition;
   readonly log: Log;
@@ -18,7 +18,7 @@ export interface ChangelogOptions {
   readonly clock: Clock;
 }
 
-export interface FoundMarker {
+interface FoundMarker {
   readonly marker: Marker;
   readonly offset: number;
 }

@@ -21,7 +21,7 @@ const WRITING_SHARE_MAX = 0.05;
 /** At a graceful stop, one that was taken so lately is good enough. */
 const FRESH_MS = 5_000;
 
-export interface CheckpointsOptions {
+interface CheckpointsOptions {
   readonly folder: string;
   readonly intervalMs: number;
   readonly logger: Logger;

@@ -3,7 +3,7 @@
  * into memory and says what to write. Parts do no I/O: the task around them reads, commits and restores.
  */
 import type { RecordColumns, TopicPartition, TransactionalWriter } from '../log/log.js';
-import type { Marker, MarkerPart } from './marker.js';
+import type { MarkerPart } from './marker.js';
 import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
 
 /** Where a part puts what a commit writes. Keys and values are copied at once. */
@@ -115,5 +115,3 @@ export interface ProcessorDeclaration extends TaskDeclaration {
   readonly tables: readonly TaskTable[];
   createPart(options: PartOptions): Part;
 }
-
-export type { Marker };

@@ -15,7 +15,7 @@ export interface OutputRecord {
   readonly timestamp?: number;
 }
 
-export interface RejectsOptions {
+interface RejectsOptions {
   /** Names the job in the letters. */
   readonly job: string;
   readonly encode: (letter: DeadLetter) => Buffer;

@@ -24,7 +24,7 @@ import { foldBatch, type Patience, partOf, prepareBatch, type TrackedPart } from
 /** Older than this it is not trusted, nor is one from the future: a clock has jumped. */
 export const CHECKPOINT_AGE_MS_MAX = 6 * 86_400_000;
 
-export interface RestoreOptions extends Patience {
+interface RestoreOptions extends Patience {
   readonly declaration: ProcessorDeclaration;
   readonly log: Log;
   readonly changelog: Changelog;
@@ -33,7 +33,7 @@ export interface RestoreOptions extends Patience {
   readonly startParts: () => TrackedPart[];
 }
 
-export interface Restored {
+interface Restored {
   readonly from: 'nothing' | 'checkpoint' | 'changelog';
   readonly parts: TrackedPart[];
   readonly marker: Marker | null;

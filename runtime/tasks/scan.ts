@@ -99,7 +99,7 @@ export function hasKey(columns: RecordColumns, row: number, key: Buffer): boolea
   return end - start === key.length && start >= 0 && columns.bytes.compare(key, 0, key.length, start, end) === 0;
 }
 
-export function placeOf(columns: RecordColumns, row: number): Place {
+function placeOf(columns: RecordColumns, row: number): Place {
   return {
     topic: columns.topic,
     partition: columns.partition,

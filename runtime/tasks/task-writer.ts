@@ -27,13 +27,13 @@ export interface CommitPoint {
 /** What a marker says besides whose it is. */
 export type MarkerContent = Pick<Marker, 'fingerprint' | 'parts' | 'tables'>;
 
-export interface TaskWriterOptions
+interface TaskWriterOptions
   extends Pick<TaskOptions, 'index' | 'declaration' | 'log' | 'codec' | 'clock' | 'logger' | 'isOurs'> {
   readonly task: string;
   readonly changelog: Changelog;
 }
 
-export interface Commit {
+interface Commit {
   /** Emitter's time, ms. */
   readonly now: number;
   /** Whether a later look for the newest marker may begin at the changelog's end of now. */

@@ -22,7 +22,7 @@ export interface ColumnSource {
   within(name: string): ColumnSource;
 }
 
-export type ColumnConstructor<T extends NumberColumn> = new (buffer: ArrayBuffer) => T;
+type ColumnConstructor<T extends NumberColumn> = new (buffer: ArrayBuffer) => T;
 
 /** The columns of one checkpoint, in the order in which they were put in. */
 export class SavedColumns implements ColumnSink, ColumnSource {
