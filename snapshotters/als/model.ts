@@ -79,8 +79,8 @@ export async function makeModel(o: ModelOptions): Promise<Model> {
 function nobodyLeft({ pairs }: Captured, { users, products }: Selection, minimum: number): FreshetError {
   const captured =
     pairs.pairs === 0
-      ? `${SOURCE} holds no pair of a user and a product`
-      : `of ${users.leftOut} users and ${products.leftOut} products none is left with ${minimum} interactions or more`;
+      ? `${SOURCE} contains no pair of a user and a product`
+      : `none of ${users.leftOut} users and ${products.leftOut} products has ${minimum} interactions or more`;
   return new FreshetError(
     'invalid_data',
     `There is nothing to train a model on: ${captured}. Send events (interactions follow within minutes), or lower ` +

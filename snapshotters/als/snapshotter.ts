@@ -46,7 +46,7 @@ export const snapshotter: Snapshotter<InteractionsCapture, readonly [typeof alsS
       throw new FreshetError(
         'invalid_data',
         `${SOURCE} holds ${count === 1 ? 'a record' : `records of ${count} users`} that cannot be used. ${first}. Replay ` +
-          'the features, or send the events of these users anew. The current version stays.',
+          'the features, or send the events of these users again. The current version stays.',
       );
     }
     const model = await makeModel({
