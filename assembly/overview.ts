@@ -2,7 +2,6 @@
  * What the page shows of a running deployment, sampled once a second however many look. Positions of parts that run in
  * this process are exact; those of others come from what their groups show.
  */
-
 import { featureMetrics } from '../processors/features/metrics.js';
 import { sinkMetrics } from '../publishing/live/metrics.js';
 import type { Publisher } from '../publishing/live/publisher.js';

@@ -1,5 +1,4 @@
 /** What `up` starts, as the command sees it: what it is given, and what it says of itself. */
-
 import type { Runs } from '../jobs/runs.js';
 import type { FeatureProcessors } from '../processors/features/main.js';
 import type { Publisher } from '../publishing/live/publisher.js';

@@ -2,7 +2,6 @@
  * Runs your own features in the same way as the built-in ones: tasks distributed over every process that starts the
  * same application, each exactly once, restored after any end.
  */
-
 import { openReporting, type Reporting } from '../assembly/reporting.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';

@@ -1,5 +1,4 @@
 /** A feature's newest value per key: one version's topic read completely, replaced by the next once that is current. */
-
 import type { Log } from '../runtime/log/log.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';

@@ -3,7 +3,6 @@
  * that murmur2 assigns to its key, and counts as written once all replicas have it. Records sent while a write is in
  * progress are collected for the next one.
  */
-
 import { checkId } from '../ingest/fields.js';
 import { InputError } from '../ingest/input-error.js';
 import { type InputKind, inputKinds } from '../ingest/records.js';

@@ -3,7 +3,6 @@
  * lists, with scores decayed to now. The version is the one that Redis names as current: a consumer that follows a
  * topic here moves to the next version's topic once that one has become current.
  */
-
 import { loadSettings } from '../assembly/settings.js';
 import { createFeatureReader, type FeatureReader, popularItem } from '../publishing/reading/reader.js';
 import { systemClock } from '../runtime/process/clock.js';

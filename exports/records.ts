@@ -1,5 +1,4 @@
 /** Records of a topic as they arrive, decoded; and a topic's newest value per key. */
-
 import type { Log, LogReader, RecordColumns, TopicPartition } from '../runtime/log/log.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { SchemaError } from '../schemas/codec.js';

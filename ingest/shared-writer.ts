@@ -3,7 +3,6 @@
  * under load a flush carries many requests, otherwise a request does not wait for others. One flush at a time also
  * keeps the order of writes to one key.
  */
-
 import { type Log, type LogWriter, RECORD_BYTES_MAX } from '../runtime/log/log.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';
 

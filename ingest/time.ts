@@ -1,5 +1,4 @@
 /** Times as producers write them: ISO 8601 with any fraction and offset, or milliseconds since 1970. */
-
 import { HOUR_MS } from '../topics/time.js';
 import { InputError, shown } from './input-error.js';
 

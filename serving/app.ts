@@ -1,5 +1,4 @@
 /** The HTTP surface as one Fastify instance, not yet listening: gate, parsers, errors, routes. */
-
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import swagger from '@fastify/swagger';

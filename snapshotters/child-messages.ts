@@ -1,5 +1,4 @@
 /** What the process of a snapshot and its parent say to each other. */
-
 import type { RunProgress } from '../jobs/runs.js';
 import type { Built } from './build-folder.js';
 import type { LogAsk, Refusal } from './remote-log.js';

@@ -2,7 +2,6 @@
  * The parent's side of a snapshot's process: starts it, gives it the job and the log where it has none of its own, and
  * turns whatever way it ends into an answer or a sentence.
  */
-
 import { Interrupted } from '../jobs/job.js';
 import type { RunProgress } from '../jobs/runs.js';
 import { Child, type ChildEnd, howItEnded } from '../runtime/process/child-process.js';

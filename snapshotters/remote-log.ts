@@ -3,7 +3,6 @@
  * captures is another. It serves what a capture needs and nothing else, of the topics it was told; one poll of a reader
  * is under way at a time, so the asker's pace is the pace.
  */
-
 import type { LogReader, PartitionOffsets, ReaderOptions, RecordColumns, TopicPartition } from '../runtime/log/log.js';
 import { type ErrorCode, FreshetError, messageOf } from '../runtime/process/errors.js';
 import type { CaptureLog } from './capture.js';

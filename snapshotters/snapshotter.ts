@@ -2,7 +2,6 @@
  * The contract of a snapshotter: capture the newest value of every key of compacted topics, build files from them, check
  * the files. Reading to the noted ends, savepoints, the process around it and publishing are not its business.
  */
-
 import type { Artefact } from '../publishing/layout.js';
 import type { Check, Manifest } from '../publishing/versions/manifest.js';
 import type { RecordColumns } from '../runtime/log/log.js';

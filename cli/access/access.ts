@@ -1,5 +1,4 @@
 /** How a command reaches the topics: through the brokers, the log on disk, or a running Freshet. */
-
 import type { InputKind } from '../../ingest/records.js';
 import type { Log } from '../../runtime/log/log.js';
 import type { RawRecord } from '../../serving/reading/decode.js';

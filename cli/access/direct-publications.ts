@@ -1,5 +1,4 @@
 /** Versions and runs through log and stores that this command opens itself. */
-
 import { openFoundation } from '../../assembly/foundation.js';
 import { openReporting } from '../../assembly/reporting.js';
 import { SNAPSHOT_JOBS, snapshotterOf } from '../../assembly/snapshotters.js';

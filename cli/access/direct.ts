@@ -1,5 +1,4 @@
 /** Access through the log port: Kafka, or the log on disk if no other process holds it. */
-
 import { InputError } from '../../ingest/input-error.js';
 import { type InputKind, readKeyed } from '../../ingest/records.js';
 import { type Log, type LogWriter, RECORD_BYTES_MAX } from '../../runtime/log/log.js';

@@ -2,7 +2,6 @@
  * Access to the versions and to the jobs that build them: through the Freshet that holds the data folder, or through
  * log and stores that this command opens itself.
  */
-
 import type { Run, RunProgress } from '../../jobs/runs.js';
 import { systemClock } from '../../runtime/process/clock.js';
 import { readLock } from '../../runtime/process/data-folder.js';

@@ -1,5 +1,4 @@
 /** Sends the demo shop's live traffic to the log, a tenth of a second's worth at a time. */
-
 import type { Log, LogWriter } from '../../runtime/log/log.js';
 import { type Clock, systemClock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';

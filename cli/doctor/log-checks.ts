@@ -1,5 +1,4 @@
 /** Is the log reachable, are the topics as declared, and how much memory and restore time do they imply. */
-
 import { applyOptionsOf } from '../../runtime/log/apply-topics.js';
 import type { Log } from '../../runtime/log/log.js';
 import { isDataFolder } from '../../runtime/process/data-folder.js';

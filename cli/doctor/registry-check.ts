@@ -1,5 +1,4 @@
 /** Is the schema registry reachable, and would it accept our schemas. */
-
 import { openRegistry, subjectsOf } from '../../runtime/log/writing-codec.js';
 import { incompatibilityOf } from '../../schemas/register.js';
 import { allTopics } from '../../topics/all.js';

@@ -1,5 +1,4 @@
 /** Starts the corpus application: the tasks of documents and terms that this member is given. */
-
 import type { TaskSettings } from '../../runtime/tasks/settings.js';
 import type { CorpusSet } from '../../topics/corpus.js';
 import { applicationOf, type Processors, type ProcessorsOptions } from '../application.js';

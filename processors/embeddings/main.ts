@@ -1,5 +1,4 @@
 /** Starts the embeddings application: the model, then the tasks that this member is given. */
-
 import type { Embedder } from '../../runtime/models/embedder/embedder.js';
 import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';
 import type { EmbedderSettings } from '../../runtime/models/embedder/settings.js';

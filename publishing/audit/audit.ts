@@ -3,7 +3,6 @@
  * several times, each time after everything the log held before has passed tasks, hop and sinks. A key counts as
  * different only if it differs every time.
  */
-
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';

@@ -3,7 +3,6 @@
  * the stores serve. It reads slowly from the start of the window. Each restart of the process starts over with another
  * sample.
  */
-
 import type { Clock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
 import type { EventBus } from '../../runtime/process/events.js';

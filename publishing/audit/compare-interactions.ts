@@ -7,7 +7,6 @@
  * Products deleted or restored since the row was written may or may not be in it; if they are, their figures must be
  * right.
  */
-
 import { INTERACTIONS_MAX, WINDOW_DAYS } from '../../topics/limits.js';
 import type { StoredInteraction, StoredInteractions } from '../sinks/interactions-row.js';
 import {

@@ -3,7 +3,6 @@
  * has passed every stage, and at most the offset the fold has read since. The events in between may or may not be in
  * the row, each partition up to some record, and every such cut is tried.
  */
-
 import { CATEGORIES_MAX, UNKNOWN_CATEGORY, WINDOW_DAYS } from '../../topics/limits.js';
 import { partitionOf } from '../../topics/partition.js';
 import { DAY_MS } from '../../topics/time.js';

@@ -8,7 +8,6 @@
  * all ids of six hours, 2 GB at 5,000 events/s, only for producers that give one id to two events. So a product that
  * differs is counted again with all records that carry its ids (recount.ts) before it is reported.
  */
-
 import type { Log, LogReader, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';

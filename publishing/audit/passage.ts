@@ -2,7 +2,6 @@
  * How far the pipeline has progressed, according to what it writes itself: its tasks' markers, its topics' ends, its
  * sinks' positions. So any process can find out, and a stalled part shows.
  */
-
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError } from '../../runtime/process/errors.js';

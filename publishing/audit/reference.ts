@@ -3,7 +3,6 @@
  * knows no days, buckets or commits; it takes the raw records and adds them up from scratch for every question. On
  * purpose, it shares no code with processors/ except the partitioner.
  */
-
 import type { Event, EventType } from '../../schemas/records.js';
 import { ID_BYTES_MAX } from '../../topics/ids.js';
 import { CATEGORIES_MAX, EVENT_AHEAD_MS_MAX, WINDOW_DAYS } from '../../topics/limits.js';

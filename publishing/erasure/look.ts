@@ -2,7 +2,6 @@
  * Repeated checks of the same erasure request. Whatever was found once is not searched for again, so that the wait ends
  * even for a user who keeps buying.
  */
-
 import type { Log, TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Queryable } from '../../runtime/stores/database.js';

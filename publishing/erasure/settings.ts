@@ -1,5 +1,4 @@
 /** What a certificate says about times and keys, from the settings. */
-
 import { HOUR_MS } from '../../topics/time.js';
 import type { PublishingSettings } from '../settings.js';
 import type { LookOptions } from './look.js';

@@ -1,5 +1,4 @@
 /** Waits until sinks have passed offsets: by events for partitions owned here, by asking the store for the others. */
-
 import type { TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { GroupSink, Materialiser } from './materialise.js';

@@ -1,7 +1,6 @@
 /**
  * Writes the sinks' dead letters. A letter's id and key are the record's coordinates, so a second write is harmless.
  */
-
 import { deadLetterOf } from '../../runtime/log/dead-letter.js';
 import type { Log, LogWriter } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';

@@ -14,7 +14,6 @@
  * The age of a position counts from the time up to which the store has all of the log, not from its last batch: a sink
  * that works off a long outage writes all the time and may still be too late for a deletion.
  */
-
 import type { Log, PartitionOffsets, RecordColumns, TopicPartition } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { hasCode, messageOf } from '../../runtime/process/errors.js';

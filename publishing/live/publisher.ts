@@ -2,7 +2,6 @@
  * Brings the live features into the stores, as one service: for each set its version and two groups of sinks, and once the
  * groups of what has no version.
  */
-
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { isTransient, messageOf } from '../../runtime/process/errors.js';

@@ -1,5 +1,4 @@
 /** A sink: one keyed topic's rows in one store. It declares what a change does there; PartitionSink delivers it. */
-
 import type { OnlineStore, StoreOperation } from '../../runtime/stores/online-store.js';
 import type { ElementType, ElementValue } from '../../runtime/stores/postgres/array-parameter.js';
 import type { KeyedTopic } from './keyed-topic.js';

@@ -1,5 +1,4 @@
 /** What a sink must know about a topic to turn its records into row changes: pure, one record at a time. */
-
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { wrongId, wrongPartition } from '../../runtime/log/record-problem.js';
 import { type Codec, SchemaError, type SchemaName } from '../../schemas/codec.js';

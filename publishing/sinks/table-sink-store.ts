@@ -1,5 +1,4 @@
 /** A sink in Postgres: rows and offset in one statement. */
-
 import type { Database, Queryable, SqlValue } from '../../runtime/stores/database.js';
 import type { ApplyResult, FencedBatch, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import { arrayParameter } from '../../runtime/stores/postgres/array-parameter.js';

@@ -1,5 +1,4 @@
 /** Versions of a deployment: publishing, switching, listing, and the background work that goes with them. */
-
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import { FreshetError, hasCode, isTransient, messageOf } from '../../runtime/process/errors.js';

@@ -1,5 +1,4 @@
 /** The row that decides: which version of an artefact is current, under which token. */
-
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { SwitchToken } from '../../runtime/stores/switch-token.js';
 import type { Artefact } from '../layout.js';

@@ -1,5 +1,4 @@
 /** How artefacts differ as versions: how long a version is kept that is not current, and who fills it. */
-
 import { HOUR_MS } from '../../topics/time.js';
 import type { Artefact } from '../layout.js';
 

@@ -3,7 +3,6 @@
  * and with the newest record of `releases`, and any difference is repaired. Any number of processes may do this at
  * once; each step yields to a newer token.
  */
-
 import { isTransient, messageOf } from '../../runtime/process/errors.js';
 import { compareTokens } from '../../runtime/stores/switch-token.js';
 import type { Artefact } from '../layout.js';

@@ -3,7 +3,6 @@
  * followed. Records from several writers may arrive in any order, and compaction keeps the last. So every reconciler
  * also reads the topic and rewrites records that are missing or out of order.
  */
-
 import type { Log, LogReader, LogWriter, RecordColumns } from '../../runtime/log/log.js';
 import { RECORD_BYTES_MAX } from '../../runtime/log/log.js';
 import { hasCode } from '../../runtime/process/errors.js';

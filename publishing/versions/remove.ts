@@ -1,5 +1,4 @@
 /** Taking away what nobody will read any more: of a version that failed, or that was kept long enough. */
-
 import { contentsOf } from './artefacts/all.js';
 import { versionFailed } from './events.js';
 import { faultPoint } from './fault-points.js';

@@ -3,7 +3,6 @@
  * for the time its policy says. First Postgres records that it is gone, under the lock of the head, so that no rollback
  * can choose it any more; then the data is removed, and if that is interrupted the next check continues.
  */
-
 import type { Artefact } from '../layout.js';
 import { faultPoint } from './fault-points.js';
 import { lockHead } from './heads.js';

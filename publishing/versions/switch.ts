@@ -2,7 +2,6 @@
  * The decision: one transaction in Postgres takes a token and sets which version is current. A crash after it does no
  * harm: the next reconciler makes the stores follow.
  */
-
 import { FreshetError } from '../../runtime/process/errors.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { Artefact } from '../layout.js';

@@ -1,5 +1,4 @@
 /** Creates the declared topics in a log as the settings say; the rules are in topics/apply.ts. */
-
 import { type ApplyOptions, applyTopics, type TopicReport, TopicsRefusedError } from '../../topics/apply.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
 import { FreshetError } from '../process/errors.js';

@@ -1,5 +1,4 @@
 /** The codec of a process that writes: with a registry, public topics are written in the registry's framing. */
-
 import { Codec } from '../../schemas/codec.js';
 import { registerSchemas, type SubjectSchema } from '../../schemas/register.js';
 import type { TopicDeclaration } from '../../topics/topic.js';

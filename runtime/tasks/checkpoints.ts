@@ -3,7 +3,6 @@
  * restart faster: everything in them is in the log too, so a disk that fails costs nothing but time, and a checkpoint
  * that is in doubt is thrown away.
  */
-
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32c } from '@node-rs/crc32';

@@ -3,7 +3,6 @@
  * the input log, so after any end another owner comes to the same bits. What the changelog lacks is flushed now and then,
  * spread over commits; a checkpoint is a copy of it all right after a commit.
  */
-
 import type { RecordColumns } from '../log/log.js';
 import type { Changelog } from './changelog.js';
 import type { TaskCheckpoints } from './checkpoints.js';

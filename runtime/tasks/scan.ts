@@ -1,5 +1,4 @@
 /** Looking into the log for single records: those of one key, and the newest marker of a changelog. */
-
 import type { Codec } from '../../schemas/codec.js';
 import type { Log, RecordColumns, TopicPartition } from '../log/log.js';
 import { decodeMarker, isMarker, type Marker } from './marker.js';

@@ -1,5 +1,4 @@
 /** Reads partitions from an offset to a noted end, over control and aborted records. */
-
 import type { Log, RecordColumns, TopicPartition } from '../log/log.js';
 import { FreshetError } from '../process/errors.js';
 

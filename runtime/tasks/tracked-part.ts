@@ -1,5 +1,4 @@
 /** A part of a task, with the offsets of its input that the task keeps for it. */
-
 import type { RecordColumns, TopicPartition } from '../log/log.js';
 import type { Clock } from '../process/clock.js';
 import { isTransient, messageOf } from '../process/errors.js';

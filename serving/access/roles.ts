@@ -1,5 +1,4 @@
 /** One table of roles and route classes. Every route names its class; a route without one is refused. */
-
 import type { AccessClass } from '../limits.js';
 import type { AccessToken } from '../settings.js';
 

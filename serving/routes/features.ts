@@ -1,5 +1,4 @@
 /** Published features: popular products, one product's popularity, one user's affinity. */
-
 import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import { type Tenants, unknownUser } from '../access/tenants.js';

@@ -3,7 +3,6 @@
  * sight; the results must not depend on that order. An invalid record removes the user's pairs and is remembered until
  * a valid one of the same user arrives.
  */
-
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { Interner } from '../../runtime/tasks/state/interner.js';

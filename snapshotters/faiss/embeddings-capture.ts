@@ -2,7 +2,6 @@
  * The newest vector of every product in `embeddings`. A few numbers per product stay in memory; its vector is in a
  * spool on disk. The capture only checks that records can be read: the model to index is chosen once all are there.
  */
-
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { wrongId } from '../../runtime/log/record-problem.js';
 import { FLOAT_BYTES } from '../../runtime/models/faiss/index-file.js';

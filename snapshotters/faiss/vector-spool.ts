@@ -3,7 +3,6 @@
  * goes to the next vector of its size. So memory does not grow with the vectors, and the file only with the number
  * alive at once.
  */
-
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,

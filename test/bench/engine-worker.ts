@@ -1,5 +1,4 @@
 /** Runs the features application until it has folded the initial contents of the log, and reports the cost. */
-
 import { openReporting } from '../../assembly/reporting.js';
 import { loadSettings } from '../../assembly/settings.js';
 import { createProcessors } from '../../processors/features/main.js';

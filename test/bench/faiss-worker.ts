@@ -1,5 +1,4 @@
 /** One measurement inside a process with FAISS in it, without messages between the searches. */
-
 import type { BuildPlan } from '../../runtime/models/faiss/build-plan.js';
 import { buildWithFaiss } from '../../runtime/models/faiss/index-builder.js';
 import { loadNative } from '../../runtime/models/faiss/native.js';

@@ -2,7 +2,6 @@
  * The processors in a separate process, for as long as the starter needs them: reports how long they took to become
  * ready, their progress and their cost, and skews their clock on request.
  */
-
 import { openReporting } from '../../assembly/reporting.js';
 import { loadSettings } from '../../assembly/settings.js';
 import { createProcessors } from '../../processors/features/main.js';

@@ -1,5 +1,4 @@
 /** Writes the load to the log and reads the log back, for the benches. */
-
 import type { RawRecord } from '../../publishing/audit/reference.js';
 import type { Log, TopicPartition } from '../../runtime/log/log.js';
 import { Codec } from '../../schemas/codec.js';

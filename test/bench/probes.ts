@@ -2,7 +2,6 @@
  * Probes: events of products that nothing else touches, sent one at a time and looked up in the stores, so that the
  * time from "about to be sent" to "readable" is measured from outside.
  */
-
 import { Layout } from '../../publishing/layout.js';
 import type { LogWriter } from '../../runtime/log/log.js';
 import type { Database } from '../../runtime/stores/database.js';

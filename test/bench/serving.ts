@@ -2,7 +2,6 @@
  * Recommendations, similar products and search from a separate process, over HTTP, at a fixed rate. A request is timed
  * from when it was due, so that a server that falls behind is charged for the queue it causes.
  */
-
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';

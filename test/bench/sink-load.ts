@@ -2,7 +2,6 @@
  * Feature topics for the benches of stores: rows of popularity and affinity in an embedded log, and the sinks of one
  * store reading them.
  */
-
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -2,7 +2,6 @@
  * Feature topics into the stores through the sinks: the cost of a row, how far Postgres falls behind at a steady rate
  * and above it, and the state of its tables afterwards.
  */
-
 import { Layout } from '../../publishing/layout.js';
 import type { Materialiser } from '../../publishing/live/materialise.js';
 import { ONLINE_PACE, TABLE_PACE } from '../../publishing/live/publisher.js';

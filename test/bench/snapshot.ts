@@ -2,7 +2,6 @@
  * One run of the stopwords from the request to the switch: terms of 50 languages in the embedded log, lent to the run's
  * separate process, and published to a real Postgres and, if installed, a Redis.
  */
-
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

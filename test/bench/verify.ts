@@ -1,5 +1,4 @@
 /** Compares the contents of the feature topics with the reference, every key at its own as_of. */
-
 import type { Log } from '../../runtime/log/log.js';
 import { Codec } from '../../schemas/codec.js';
 import type { Affinity, Popularity } from '../../schemas/records.js';

@@ -2,7 +2,6 @@
  * Publishing stopwords at full size, and switching between two versions while others read: the cost, what readers
  * notice, and whether any of them ever sees a mixture. Every word contains the number of its version.
  */
-
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -3,7 +3,6 @@
  * the log. No as_of falls below the partition clock, nothing is lost or NaN, nothing is emitted endlessly, and nothing
  * waits until the clock has caught up.
  */
-
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -4,7 +4,6 @@
  * says where, and can be started once the transaction has ended. Nothing is read past it, so nothing is lost or counts
  * twice.
  */
-
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import kafkajs from 'kafkajs';

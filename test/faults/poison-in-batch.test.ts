@@ -2,7 +2,6 @@
  * A poison record in the middle of a batch, between good ones of the same fetch and of the same transaction, in plain
  * and in compressed batches: one dead letter at its own offset, and every good record before and after it counts.
  */
-
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';

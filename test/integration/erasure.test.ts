@@ -3,7 +3,6 @@
  * Redis, Postgres, the topics and HTTP show the same; no one else has lost anything; the user's later events start
  * counting again. The same for a product. On the embedded log and on Kafka.
  */
-
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -1,5 +1,4 @@
 /** Sinks on a real Kafka: transactions with their control records, members that come and go. */
-
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, type TestContext, test } from 'node:test';

@@ -1,5 +1,4 @@
 /** Sinks into a real Postgres: the gate, the rows, and what happens when connections or rows are lost. */
-
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, type TestContext, test } from 'node:test';
 import type { GroupSink } from '../../publishing/live/materialise.js';

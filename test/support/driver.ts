@@ -3,7 +3,6 @@
  * The log is the embedded one in a temporary folder, so transactions, offsets and log time are real; a crash drops the
  * tasks without stopping them and restores new ones from the log.
  */
-
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

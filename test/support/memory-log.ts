@@ -3,7 +3,6 @@
  * offset each), the last stable offset, log time, group membership. Nothing is persisted; compaction is a call. Faults
  * are set by the test.
  */
-
 import type {
   AddOptions,
   Log,

@@ -1,5 +1,4 @@
 /** The HTTP surface on fakes: a scripted log, a table of users, features in maps. */
-
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

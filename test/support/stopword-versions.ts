@@ -2,7 +2,6 @@
  * Versions of stopwords for tests: builds whose every word identifies its build, so that a mixture of two would be
  * noticed, and readers that look for exactly that.
  */
-
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -1,5 +1,4 @@
 /** Versions and runs for tests of serving and commands: a small in-memory world that honours the promises of the ports. */
-
 import type { Run, Runs } from '../../jobs/runs.js';
 import type { Artefact } from '../../publishing/layout.js';
 import type { Manifest } from '../../publishing/versions/manifest.js';

@@ -2,7 +2,6 @@
  * The (user, day) state as rows of the changelog. Key `<day>/<user>`; a row with more entries than a record may carry
  * continues in further chunks, `<day>.<chunk>/<user>`.
  */
-
 import type { RecordColumns } from '../../../runtime/log/log.js';
 import type { Output } from '../../../runtime/tasks/processor.js';
 import type { EntityDays } from '../../../runtime/tasks/state/entity-days.js';

@@ -2,7 +2,6 @@
  * Groups whose members are all in this process. A change of members is one round: every member gives up its tasks, then
  * each gets its share: equal parts, keeping its earlier tasks where possible.
  */
-
 import { asError, FreshetError, messageOf } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
 import type { Membership, MembershipOptions, TopicPartition } from '../log.js';

@@ -1,5 +1,4 @@
 /** Reads partitions in chunks of whole batches. A waiting reader is notified of commits; it does not poll for them. */
-
 import { FreshetError } from '../../process/errors.js';
 import type { LogReader, ReaderOptions, RecordColumns, TopicPartition } from '../log.js';
 import { walkBatches } from '../record-batch.js';

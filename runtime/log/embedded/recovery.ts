@@ -6,7 +6,6 @@
  * After a power loss the disk may lack any part of the last second: then the end is the last commit that is complete in
  * all its partitions, as are all before it. What a durable mark declared safe must be there, or opening stops.
  */
-
 import { FreshetError } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
 import type { TopicConfig } from '../log.js';

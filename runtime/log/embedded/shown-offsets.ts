@@ -1,5 +1,4 @@
 /** Offsets of groups for lag displays: in memory, saved to a small file now and then. Losing some does no harm. */
-
 import { messageOf } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
 import type { TopicPartition } from '../log.js';

@@ -1,5 +1,4 @@
 /** What the embedded log reads from a topic's settings, with Kafka's names and defaults, checked at creation. */
-
 import { HOUR_MS } from '../../../topics/time.js';
 import { FreshetError } from '../../process/errors.js';
 import type { TopicConfig } from '../log.js';

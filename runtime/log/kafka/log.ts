@@ -1,5 +1,4 @@
 /** The Kafka implementation of the log port. */
-
 import type { Logger } from '../../process/logger.js';
 import type {
   Log,

@@ -1,5 +1,4 @@
 /** Texts as token ids, cut to the model's limit here, because the library has no length limit. */
-
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';

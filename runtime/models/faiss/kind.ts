@@ -1,5 +1,4 @@
 /** The kind of index for a number of products. */
-
 import { FreshetError } from '../../process/errors.js';
 import type { Engine, IndexKind } from './vector-index.js';
 

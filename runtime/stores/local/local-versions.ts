@@ -1,5 +1,4 @@
 /** Switching and reading versions in the in-process store; equivalent to version-scripts.ts. */
-
 import { checksumKey, type PartRead, partsKey, stagedKey, type VersionedKeys } from '../versioned-keys.js';
 import type { Value } from './local-state.js';
 

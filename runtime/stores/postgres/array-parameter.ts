@@ -3,7 +3,6 @@
  * text, every element would be quoted, joined into one long string and parsed again. Name the type in the statement as
  * well (`$1::float8[]`), so that the server knows what the bytes are.
  */
-
 import { FreshetError } from '../../process/errors.js';
 import { writeInt64 } from '../../process/int64.js';
 import { ByteWriter } from '../byte-writer.js';

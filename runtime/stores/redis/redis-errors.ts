@@ -1,5 +1,4 @@
 /** Maps errors of Redis, or of the connection to it. */
-
 import type { ErrorCode } from '../../process/errors.js';
 import { FreshetError, messageOf } from '../../process/errors.js';
 import { UNREACHABLE_CODES } from '../unreachable.js';

@@ -1,5 +1,4 @@
 /** Every point that a fault test may take hold of, as the rooms declare them. */
-
 import type { RunPoint } from '../../../jobs/fault-points.js';
 import type { SinkPoint } from '../../../publishing/live/partition-sink.js';
 import type { VersionPoint } from '../../../publishing/versions/fault-points.js';

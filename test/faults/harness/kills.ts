@@ -1,5 +1,4 @@
 /** Kills at named steps, one at a time. */
-
 import { Random } from '../../support/random.js';
 import type { FaultPoint } from './fault-points.js';
 import type { FaultPlan } from './plan.js';

@@ -2,7 +2,6 @@
  * Waits until everything produced so far can be read in both stores. It does not rely on time: it waits for offsets,
  * from the events through the markers of the tasks to the positions of the sinks.
  */
-
 import type { Log, TopicPartition } from '../../../runtime/log/log.js';
 import type { Database } from '../../../runtime/stores/database.js';
 import type { OnlineStore } from '../../../runtime/stores/online-store.js';

@@ -3,7 +3,6 @@
  * line of JSON: the finished run or, if it is to die in the middle of a capture, the pid of the child that it leaves
  * behind. Argument: WorkerJob as JSON.
  */
-
 import { readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { openReporting } from '../../../assembly/reporting.js';

@@ -2,7 +2,6 @@
  * A publisher in a separate process, for tests that kill it: it writes some changes, publishes everything, and prints
  * `settled` when both stores have it, unless its plan ends it before. Argument: PublisherJob as JSON.
  */
-
 import { openReporting } from '../../../assembly/reporting.js';
 import { loadSettings } from '../../../assembly/settings.js';
 import { createPublisher } from '../../../publishing/live/publisher.js';

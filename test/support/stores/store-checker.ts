@@ -2,7 +2,6 @@
  * Works independently of the sinks: compares the contents of a store with the feature topics, value by value, and
  * reports everything that is missing, old, or duplicated.
  */
-
 import assert from 'node:assert/strict';
 import { encodeId, type Layout, rankScore } from '../../../publishing/layout.js';
 import type { Database } from '../../../runtime/stores/database.js';

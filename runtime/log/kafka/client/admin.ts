@@ -1,5 +1,4 @@
 /** Topics: list, describe, create with all settings at once, delete. Settings of an existing topic never change. */
-
 import { systemClock } from '../../../process/clock.js';
 import { FreshetError } from '../../../process/errors.js';
 import type { Cleanup, LogAdmin, TopicConfig } from '../../log.js';

@@ -1,5 +1,4 @@
 /** Requests to the coordinator of one group or one transactional id, wherever it currently is. */
-
 import type { CoordinatorKind } from '../wire/cluster-messages.js';
 import { KafkaError, LinkError } from '../wire/errors.js';
 import type { Exchange } from '../wire/wire.js';

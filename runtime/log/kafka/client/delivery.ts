@@ -3,7 +3,6 @@
  * each of its partitions; a partition's next batch is sent only when the one before is in the log. Batches carry
  * sequence numbers, so the broker recognises repeated ones: a retry never duplicates or reorders records.
  */
-
 import { systemClock } from '../../../process/clock.js';
 import { FreshetError, messageOf } from '../../../process/errors.js';
 import type { TopicPartition } from '../../log.js';

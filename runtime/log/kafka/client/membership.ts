@@ -7,7 +7,6 @@
  * A member that cannot reach the coordinator keeps its tasks until the coordinator says otherwise: its writes are
  * fenced by transactional ids, and a restarted broker gives every member a fresh session.
  */
-
 import { systemClock } from '../../../process/clock.js';
 import { asError, messageOf } from '../../../process/errors.js';
 import type { Logger } from '../../../process/logger.js';

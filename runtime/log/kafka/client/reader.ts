@@ -3,7 +3,6 @@
  * fetch is sent when poll() returns the result of the last one, so that broker and caller work at the same time. Moving
  * leaders and broken connections are waited out; poll() throws only permanent errors.
  */
-
 import { systemClock } from '../../../process/clock.js';
 import { asError, FreshetError, hasCode } from '../../../process/errors.js';
 import type {

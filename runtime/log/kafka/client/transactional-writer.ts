@@ -2,7 +2,6 @@
  * The writer whose flush is one transaction. States: new → ready → dead. Every failed commit ends in dead, because only
  * a new writer's init() is certain to end the broken transaction (otherwise a delayed EndTxn could end a later one).
  */
-
 import { type ErrorCode, FreshetError, hasCode, messageOf } from '../../../process/errors.js';
 import { type FaultHook, passFaultPoint } from '../../../process/fault-points.js';
 import type { AddOptions, TransactionalWriter } from '../../log.js';

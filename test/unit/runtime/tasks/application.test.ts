@@ -1,5 +1,4 @@
 /** When tasks start, stop and start again: the group decides, a fenced task asks it, nothing holds a rebalance up. */
-
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { openReporting } from '../../../../assembly/reporting.js';

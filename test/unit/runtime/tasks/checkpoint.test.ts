@@ -1,5 +1,4 @@
 /** Checkpoints: what they save a restart, what makes them worthless, and that nothing depends on them. */
-
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
