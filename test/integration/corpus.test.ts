@@ -31,7 +31,7 @@ const ROUNDS = 2;
 const SEED = 11;
 const codec = new Codec();
 
-test('I1, I4: documents are counted exactly once on Kafka, whatever crashes', { timeout: 180_000 }, async (t) => {
+test('I4, I28: documents are counted exactly once on Kafka, whatever crashes', { timeout: 180_000 }, async (t) => {
   const broker = await startBroker();
   if (!(broker instanceof LocalBroker)) {
     assert.ok(!isRequired('kafka'), broker.missing);

@@ -1,7 +1,7 @@
 /**
- * `freshet up` and `freshet verify` as processes, on real Redis and Postgres: served values agree with the log while
- * events keep arriving, and every wrong value in a store is found, by the command and by the auditor. On the embedded
- * log the running process compares; on Kafka the command reads by itself.
+ * I19: `freshet up` and `freshet verify` as processes, on real Redis and Postgres: served values agree with the log
+ * while events keep arriving, and every wrong value in a store is found, by the command and by the auditor. On the
+ * embedded log the running process compares; on Kafka the command reads by itself.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
