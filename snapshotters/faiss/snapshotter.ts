@@ -150,7 +150,9 @@ async function make(
   }
   const { count } = await readIndexFile(flat);
   const plan = planBuild(kind, { vectors: flat, out: path, dimension, count });
-  await buildIndex({ plan, threads: availableParallelism(), progress: context.progress });
+  // Two threads that insert equal vectors at once may leave a part of a small graph without a way in.
+  const threads = count < HNSW_FROM ? 1 : availableParallelism();
+  await buildIndex({ plan, threads, progress: context.progress });
   await rm(flat);
   const buildSeconds = (performance.now() - started) / 1000;
   const { lists } = await readIndexFile(path);
