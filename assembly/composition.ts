@@ -4,7 +4,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createRuns } from '../jobs/create-runs.js';
+import type { Worker } from '../jobs/worker.js';
 import { systemClock } from '../runtime/process/clock.js';
+import type { DataFolder } from '../runtime/process/data-folder.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';
 import type { Service } from '../runtime/process/service.js';
 import type { Application } from '../runtime/tasks/application.js';
@@ -23,6 +25,13 @@ import { startSnapshotters } from './roles/snapshotter.js';
 import type { ComposeOptions, Demo, DemoScene, Running, UsedPart } from './running.js';
 import type { Settings } from './settings.js';
 import { SNAPSHOT_JOBS } from './snapshotters.js';
+
+/** What runs over the stores; null where it does not run here. */
+interface OverStores extends Pick<DemoScene, 'publisher' | 'published'> {
+  readonly worker: Worker | null;
+}
+
+const NO_STORES: OverStores = { publisher: null, worker: null, published: null };
 
 export class Composition implements Running {
   readonly name = 'freshet';
@@ -99,11 +108,18 @@ export class Composition implements Running {
       start: (service) => this.#run(service),
     };
     const applications = roles.includes('processor') ? await startProcessors(ground) : null;
-    if (foundation.stores === null) this.#follow(foundation, applications, [], null);
-    else await this.#overStores({ ...ground, stores: foundation.stores }, foundation, applications);
+    const over =
+      foundation.stores === null
+        ? NO_STORES
+        : await this.#overStores({ ...ground, stores: foundation.stores }, foundation.folder, applications);
+    this.#follow(foundation, applications, over);
   }
 
-  async #overStores(ground: StoreGround, foundation: Foundation, applications: Applications | null): Promise<void> {
+  async #overStores(
+    ground: StoreGround,
+    folder: DataFolder | null,
+    applications: Applications | null,
+  ): Promise<OverStores> {
     const { roles, demo } = this.#o;
     const publisher = roles.includes('publisher') ? await startPublisher(ground) : null;
     const versions = await startVersions(ground);
@@ -120,30 +136,24 @@ export class Composition implements Running {
       const isReady = () => this.#readiness.current();
       const localToken = this.#localToken;
       this.#server = await startServing(ground, { overview, versions, runs, audits, isReady, localToken });
-      await foundation.folder?.announce(this.#server.address(), localToken ?? undefined);
+      await folder?.announce(this.#server.address(), localToken ?? undefined);
     }
-    const published = worker === null ? null : { versions, runs };
-    this.#follow(foundation, applications, worker === null ? [] : [worker], { publisher, published });
+    return { publisher, worker, published: worker === null ? null : { versions, runs } };
   }
 
-  /** What goes on once everything is started: the demo, and the look at what is ready. */
+  /** What continues once everything is started: the demo, and the watch over readiness. */
   #follow(
     { log, codec, folder, stores }: Foundation,
     applications: Applications | null,
-    waiting: readonly { readonly waiting: readonly string[] }[],
-    published: Pick<DemoScene, 'publisher' | 'published'> | null,
+    { publisher, worker, published }: OverStores,
   ): void {
     const { demo } = this.#o;
     const { features = [], corpus = null } = applications ?? {};
-    const { publisher, published: versions } = published ?? { publisher: null, published: null };
     if (demo !== null)
       this.#background.push(
-        this.#runDemo(demo, { log, codec, folder: folder!, features, corpus, publisher, published: versions }),
+        this.#runDemo(demo, { log, codec, folder: folder!, features, corpus, publisher, published }),
       );
-    const others = () => [
-      ...waiting.flatMap((service) => service.waiting),
-      ...(this.#demoWaits === null ? [] : [this.#demoWaits]),
-    ];
+    const others = () => [...(worker?.waiting ?? []), ...(this.#demoWaits === null ? [] : [this.#demoWaits])];
     const watched = { applications: allOf(applications), others, stores };
     this.#background.push(this.#readiness.follow(watched, this.#clock, this.#ending.signal));
   }
