@@ -1,4 +1,4 @@
-/** What the command `up` starts; loaded when needed, because the other commands start faster without all of it. */
+/** What the command `up` starts. Loaded on demand, so that the other commands start faster. */
 import type { Compose } from './running.js';
 
 export const composeUp: Compose = async (settings, options) => {

@@ -1,6 +1,6 @@
 /**
- * One process put together: log, stores, topics, migrations, then the roles asked for, then the demo. Everything is
- * started in the order of the data and stopped in the reverse order.
+ * Puts one process together: log, stores, topics, migrations, then the requested roles, then the demo. Everything is
+ * started in the order of the data flow and stopped in reverse order.
  */
 import { randomBytes } from 'node:crypto';
 import { createRuns } from '../jobs/create-runs.js';
@@ -26,7 +26,7 @@ import type { ComposeOptions, Demo, DemoScene, Running, UsedPart } from './runni
 import type { Settings } from './settings.js';
 import { SNAPSHOT_JOBS } from './snapshotters.js';
 
-/** What runs over the stores; null where it does not run here. */
+/** What runs on top of the stores; null for anything that does not run here. */
 interface OverStores extends Pick<DemoScene, 'publisher' | 'published'> {
   readonly worker: Worker | null;
 }
@@ -44,7 +44,7 @@ export class Composition implements Running {
   readonly #clock = systemClock;
   readonly #ending = new AbortController();
   readonly #readiness = new ReadinessWatch();
-  /** What is open, in the order of opening: each closes itself. */
+  /** Everything that is open, in the order of opening, with the function that closes it. */
   readonly #open: { readonly what: string; readonly close: () => Promise<void> }[] = [];
   readonly #localToken: string | null;
   #fail: (error: Error) => void = () => undefined;
@@ -91,9 +91,9 @@ export class Composition implements Running {
     const foundation = await openFoundation(this.#settings, {
       sets: this.#sets,
       logger,
-      // Only a process of processors alone needs none.
+      // A process with only the role processor needs no stores.
       stores: roles.some((role) => role !== 'processor'),
-      // The demo remembers there what it has loaded.
+      // The demo records there what it has loaded.
       folder: demo !== null,
       keep: (what, close) => this.#open.push({ what, close }),
       onPart: (name, use) => this.parts.push({ name, use }),

@@ -1,6 +1,6 @@
 /**
- * What every role stands on: data folder, log, topics, codec, stores. Opened in the order of the data; whoever opens
- * closes it, the other way round.
+ * What every role needs: data folder, log, topics, codec, stores. They are opened in the order of the data flow; the
+ * caller that opens them closes them in reverse order.
  */
 import { join } from 'node:path';
 import { migrateUp } from '../publishing/migrations/migrate.js';
@@ -18,25 +18,25 @@ import type { RunningSets } from '../topics/running.js';
 import type { Settings } from './settings.js';
 
 interface FoundationOptions {
-  /** Versions of the applications, whose topics are applied. */
+  /** Versions of the applications; their topics are created. */
   readonly sets: RunningSets;
   readonly logger: Logger;
-  /** Stores are opened, and migrated, where this is true. */
+  /** Whether to open the stores and apply their migrations. */
   readonly stores: boolean;
-  /** Hold the data folder even where nothing private lies in it. */
+  /** Hold the data folder even if it contains nothing private to this process. */
   readonly folder?: boolean;
-  /** Called for everything that has been opened, so that it is closed also when the next one fails. */
+  /** Called for everything that has been opened, so that it is closed even if a later step fails. */
   readonly keep: (what: string, close: () => Promise<void>) => void;
-  /** Told what is used for what. */
+  /** Receives what is used for which purpose. */
   readonly onPart?: (name: string, use: string) => void;
 }
 
 export interface Foundation {
-  /** Null where nothing is private to this process. */
+  /** Null if nothing is private to this process. */
   readonly folder: DataFolder | null;
   readonly log: Log;
   readonly codec: Codec;
-  /** Null where none were asked for. */
+  /** Null if none were requested. */
   readonly stores: Stores | null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the page shows of a running deployment, sampled once a second however many look. Positions of parts that run in
- * this process are exact; those of others come from what their groups show.
+ * What the page shows of a running deployment, sampled once a second however many clients read it. Positions of parts
+ * in this process are exact; those of other processes come from the offsets that their groups show.
  */
 import { featureMetrics } from '../processors/features/metrics.js';
 import { sinkMetrics } from '../publishing/live/metrics.js';
@@ -22,12 +22,12 @@ interface OverviewOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
-  /** Of the features the first version is shown. */
+  /** Only the first version of the features is shown. */
   readonly sets: RunningSets;
   readonly demo: boolean;
   readonly settings: Pick<Settings, 'DATABASE_URL'>;
   readonly stores: { readonly store: { readonly kind: string } };
-  /** Those that run in this process. */
+  /** The applications in this process. */
   readonly applications: readonly Pick<Application, 'name' | 'reached'>[];
   readonly publisher: Pick<Publisher, 'positions'> | null;
 }
@@ -50,7 +50,7 @@ export class OverviewSampler {
     this.#startedAt = options.clock.elapsed();
   }
 
-  /** A sample at most a second old. */
+  /** A sample that is at most one second old. */
   current(): Promise<Overview> {
     const now = this.#o.clock.elapsed();
     if (this.#sample === null || now - this.#sampledAt >= SAMPLE_MS) {
@@ -106,7 +106,7 @@ export class OverviewSampler {
     );
   }
 
-  /** Documents that wait to be counted, and changes of their terms. */
+  /** Documents that are not counted yet, and changes of their terms. */
   async #corpusLag(): Promise<number> {
     const { application, topics } = this.#o.sets.corpus;
     const lags = [documents.name, topics.termChanges.name].map(async (topic) =>
@@ -142,7 +142,10 @@ export class OverviewSampler {
     return lag;
   }
 
-  /** Mean way from event to store of what was applied since the last sample; the former value where nothing was. */
+  /**
+   * Mean time from event to store for everything applied since the last sample; the previous value if there was
+   * nothing.
+   */
   async #measureDelays(): Promise<Overview['freshness_ms']> {
     const { values } = await sinkMetrics(this.#o.metrics).delay.get();
     for (const sink of ['redis', 'postgres'] as const) {

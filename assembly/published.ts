@@ -10,7 +10,7 @@ export async function startVersions(ground: StoreGround): Promise<Versions> {
   return versions;
 }
 
-/** `publishes`: an auditor runs where results are published; it begins `after` everything has caught up. */
+/** `publishes`: this process publishes results, so an auditor runs; it starts `after` everything has caught up. */
 export async function startAudits(
   ground: StoreGround,
   options: { readonly publishes: boolean; readonly after: Promise<void> },

@@ -1,4 +1,4 @@
-/** Whether everything that runs here has caught up, and what is waited for. */
+/** Whether everything in this process has caught up, and what it is waiting for. */
 import type { Clock } from '../runtime/process/clock.js';
 import { asError } from '../runtime/process/errors.js';
 import type { Stores } from '../runtime/stores/open-stores.js';
@@ -9,13 +9,13 @@ const LOOK_MS = 1_000;
 
 interface Watched {
   readonly applications: readonly Application[];
-  /** Phrases of the others that may not be there yet. */
+  /** Names of other parts that may not be ready yet. */
   readonly others: () => readonly string[];
   readonly stores: Stores | null;
 }
 
 export class ReadinessWatch {
-  /** Resolves at the first moment at which everything is there. */
+  /** Resolves as soon as everything is ready. */
   readonly ready: Promise<void>;
   #setReady: () => void = () => undefined;
   #watched: Watched | null = null;
@@ -41,7 +41,7 @@ export class ReadinessWatch {
     return { ready: waiting.length === 0, waiting };
   }
 
-  /** From now on says what is waited for; looks at the stores until the signal ends it. */
+  /** Keeps the list of what is not ready up to date, including the stores, until the signal aborts. */
   async follow(watched: Watched, clock: Clock, signal: AbortSignal): Promise<void> {
     this.#watched = watched;
     const { stores } = watched;

@@ -1,6 +1,6 @@
 /**
- * How a process reports: its logger, the metrics that every room declares, so that each is shown before it is first
- * counted, and the events, to which each room has connected its log lines and metrics.
+ * How a process reports: its logger, the metrics that every room declares (so that each is exported from the start),
+ * and the events, to which each room has connected its log lines and metrics.
  */
 import { reportRuns } from '../jobs/events.js';
 import { jobMetrics } from '../jobs/metrics.js';

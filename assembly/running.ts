@@ -1,4 +1,4 @@
-/** What `up` starts, as the command sees it: what it is given, and what it says of itself. */
+/** What `up` starts, from the command's point of view: its options, and what it reports. */
 import type { Runs } from '../jobs/runs.js';
 import type { FeatureProcessors } from '../processors/features/main.js';
 import type { Publisher } from '../publishing/live/publisher.js';
@@ -21,17 +21,17 @@ export interface ComposeOptions {
   readonly logger: Logger;
 }
 
-/** A demo: it sees to its own data, then keeps the system busy. */
+/** A demo: creates its own data, then keeps the system busy. */
 export interface Demo {
-  /** The settings that everything runs under while it is there. */
+  /** Settings that apply to everything while the demo runs. */
   settings(settings: Settings): Settings;
-  /** Resolves when nothing but its services is left to do, or when the signal ends it. Errors end the process. */
+  /** Resolves when only its services are left, or when the signal aborts. An error ends the process. */
   run(scene: DemoScene): Promise<void>;
 }
 
-/** What a demo is given of the process. What does not run here is null. */
+/** The parts of the process that a demo may use; null for those that do not run here. */
 export interface DemoScene {
-  /** Versions of the applications that run, here or elsewhere. */
+  /** Versions of the applications that run, in this process or another. */
   readonly sets: RunningSets;
   readonly log: Log;
   readonly codec: Codec;
@@ -39,19 +39,19 @@ export interface DemoScene {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** One for each set; empty where none run here. */
+  /** One per set; empty if none run here. */
   readonly features: readonly FeatureProcessors[];
   readonly corpus: Application | null;
   readonly publisher: Publisher | null;
-  /** Null unless runs end here. */
+  /** Null unless jobs run here. */
   readonly published: { readonly versions: Versions; readonly runs: Runs } | null;
-  /** What readiness waits for, in words; null when the demo is there. */
+  /** What readiness is waiting for, as a phrase; null when the demo is ready. */
   readonly waitFor: (what: string | null) => void;
-  /** Starts a service that is stopped with the process. */
+  /** Starts a service, which is stopped with the process. */
   readonly start: (service: Service) => Promise<void>;
 }
 
-/** What is used for what, as shown at the start. */
+/** What is used for which purpose, as shown at the start. */
 export interface UsedPart {
   readonly name: string;
   readonly use: string;
@@ -59,13 +59,13 @@ export interface UsedPart {
 
 /** Everything that `freshet up` has started. */
 export interface Running extends Service {
-  /** Where the page is, once started; null without the serving role. */
+  /** Address of the page, once started; null without the role serving. */
   readonly address: string | null;
   /** Complete once started. */
   readonly parts: readonly UsedPart[];
-  /** Resolves when everything has caught up: what /health/ready says. */
+  /** Resolves when everything has caught up, as /health/ready reports it. */
   readonly ready: Promise<void>;
-  /** Resolves when something that runs has failed for good; the process then stops with this error. */
+  /** Resolves when something has failed for good; the process then stops with this error. */
   readonly failed: Promise<Error>;
 }
 

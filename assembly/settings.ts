@@ -31,7 +31,7 @@ export type Settings = Merged<typeof DECLARED_SETTINGS>;
 
 const schema = mergeSettings(DECLARED_SETTINGS);
 
-/** Throws FreshetError('settings') naming every problem at once. */
+/** Throws FreshetError('settings') with every problem found. */
 export function loadSettings(environment: Environment): Settings {
   return schema.load(environment);
 }

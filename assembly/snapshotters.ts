@@ -1,4 +1,4 @@
-/** The snapshotters there are, with their settings; each is loaded where it runs. */
+/** All snapshotters, with their settings; each is loaded only where it runs. */
 import { alsSettings } from '../snapshotters/als/settings.js';
 import { faissSettings } from '../snapshotters/faiss/settings.js';
 import type { PlacedSnapshotter } from '../snapshotters/snapshot-job.js';
@@ -33,12 +33,12 @@ export function roleOf({ job }: Known): SnapshotterRole {
   return `snapshotter:${job}`;
 }
 
-/** Those that run in a process with these roles. */
+/** The snapshotters of a process with these roles. */
 export function snapshottersOf(roles: readonly string[]): Promise<PlacedSnapshotter[]> {
   return load(SNAPSHOTTERS.filter((known) => roles.includes(roleOf(known))));
 }
 
-/** The one that does a job. */
+/** The snapshotter of a job. */
 export async function snapshotterOf(job: string): Promise<PlacedSnapshotter> {
   const [found] = await load(SNAPSHOTTERS.filter((known) => known.job === job));
   if (found === undefined) throw new Error(`no snapshotter does ${job}`);

@@ -1,4 +1,4 @@
-/** A bell for one loop that waits: rung while it does not, its next wait ends at once. */
+/** Wakes one loop. If it is rung while the loop is busy, the next wait returns at once. */
 import type { Clock } from '../runtime/process/clock.js';
 
 export class Bell {
@@ -15,7 +15,7 @@ export class Bell {
     this.#wake();
   }
 
-  /** Resolves when it has been rung since the last wait, at the latest after `ms`. */
+  /** Resolves when it has been rung since the last wait, after `ms` at the latest. */
   async wait(ms: number): Promise<void> {
     if (!this.#isRung) {
       const rung = new AbortController();

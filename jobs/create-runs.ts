@@ -1,11 +1,11 @@
-/** Runs for anyone that asks for them: a row in the queue, which wakes a worker. */
+/** Requests runs: each becomes a row in the queue and wakes a worker. */
 import { randomUUID } from 'node:crypto';
 import { FreshetError } from '../runtime/process/errors.js';
 import type { Database } from '../runtime/stores/database.js';
 import { RunStore, runOf } from './run-store.js';
 import type { Runs } from './runs.js';
 
-/** `jobs`: names that may be asked for. Needs the migrations, no worker. */
+/** `jobs`: names that may be requested. Needs the migrations, but no worker. */
 export function createRuns(database: Database, jobs: readonly string[]): Runs {
   const store = new RunStore(database);
   const sorted = [...jobs].sort();

@@ -1,4 +1,4 @@
-/** What happens to runs of jobs: log lines and metrics under names that dashboards know. */
+/** What happens to runs of jobs: log lines and metrics, under the names that dashboards use. */
 import { NamedEvent, type Reports } from '../runtime/process/events.js';
 import { jobMetrics } from './metrics.js';
 import type { JobHistory, RunRow } from './run-store.js';
@@ -8,10 +8,10 @@ interface Trouble {
   readonly error: Error;
 }
 
-/** An attempt begins. */
+/** An attempt starts. */
 export const runStarted = new NamedEvent<RunRow>('run_started');
 
-/** An attempt has died with its process; another one follows. */
+/** An attempt died with its process; another attempt follows. */
 export const runInterrupted = new NamedEvent<Trouble>('run_interrupted');
 
 /** Another worker has the run, or may have it. */
@@ -19,7 +19,7 @@ export const runDropped = new NamedEvent<Trouble>('run_dropped');
 
 export const runEnded = new NamedEvent<RunRow>('run_ended');
 
-/** What the rows say of a job, before its first run here and after each. */
+/** What the rows say about a job, before its first run in this process and after each run. */
 export const historyRead = new NamedEvent<JobHistory & { readonly job_name: string }>('job_history_read');
 
 export const reportRuns: Reports = (events, { logger, metrics }) => {
@@ -40,7 +40,7 @@ export const reportRuns: Reports = (events, { logger, metrics }) => {
     else logger.error({ event: 'batch_job_failed', ...said }, 'Run failed');
   });
   events.on(runEnded, (row) => {
-    // A dry run is a look: the job has neither run nor failed by it.
+    // A dry run changes nothing, so it counts neither as a success nor as a failure of the job.
     if (row.dry_run || row.status === 'cancelled') return;
     const { job_name, status, result } = row;
     const { jobRuns, jobSeconds, jobRecords } = jobMetrics(metrics);

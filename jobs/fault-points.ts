@@ -1,7 +1,7 @@
-/** Where fault tests take hold of a run. */
+/** Points of a run at which fault tests intervene. */
 import { type FaultHook, passFaultPoint } from '../runtime/process/fault-points.js';
 
-/** In the order in which a run passes them; those of its job come in between. */
+/** In the order in which a run passes them; the points of the job itself come in between. */
 export type RunPoint = 'run.leased' | 'run.started' | 'run.ended' | 'run.result_written' | 'run.reported';
 
 export const faultPoint: FaultHook<RunPoint> = passFaultPoint;

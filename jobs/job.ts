@@ -1,6 +1,6 @@
 /**
- * A job is what it does in one attempt at a run. Who may run it when, how often it is tried again, what is written down
- * of it and what others hear of it is the worker's business and the same for every job.
+ * A job is what one attempt at a run does. Who may run it and when, how often it is retried, what is recorded, and what
+ * others are informed of is the same for every job; the worker does it.
  */
 import { FreshetError } from '../runtime/process/errors.js';
 import type { RunProgress } from './runs.js';
@@ -10,47 +10,47 @@ export interface Job {
   readonly name: string;
   readonly policy: JobPolicy;
   /**
-   * One attempt, from wherever the attempts before it stopped. Errors: Interrupted is followed by another attempt,
-   * 'fenced' leaves the run to the next holder of the lease; any other error ends the run as failed and is its
-   * `errors`. Once `attendance.signal` is aborted it may throw what it likes.
+   * One attempt, which continues where the earlier attempts stopped. Errors: Interrupted leads to another attempt,
+   * 'fenced' leaves the run to the next holder of the lease; any other error ends the run as failed and appears in its
+   * `errors`. Once `attendance.signal` is aborted, it may throw any error.
    */
   run(run: JobRun, attendance: Attendance): Promise<Ending>;
   /**
-   * Removes what runs that have ended have left on this machine. Called before the first run and after each one;
-   * `ended` returns which of some run ids are those of runs that have ended.
+   * Removes what finished runs have left on this machine. Called before the first run and after each run; `ended`
+   * returns which of the given run ids belong to runs that have ended.
    */
   sweep?(ended: (runIds: readonly string[]) => Promise<ReadonlySet<string>>): Promise<void>;
 }
 
-/** What the worker must know of a job. */
+/** What the worker must know about a job. */
 interface JobPolicy {
-  /** How many attempts at a run may die with their process; the next one fails the run. */
+  /** How many attempts at a run may die with their process; the next death fails the run. */
   readonly deathsMax: number;
 }
 
-/** What a job knows of its run. */
+/** What a job knows about its run. */
 export interface JobRun {
   readonly run_id: string;
   /** Counts from 1. */
   readonly attempt: number;
   readonly dry_run: boolean;
-  /** What an attempt before has kept; null: nothing. */
+  /** The value that an earlier attempt kept; null if there is none. */
   readonly kept: unknown;
 }
 
-/** What the worker does for a run under way. */
+/** What the worker provides to a run. */
 export interface Attendance {
-  /** Aborted when the attempt must end early: the worker stops, its lease is lost, or the run was cancelled. */
+  /** Aborted when the attempt must end early: the worker stops, the lease is lost, or the run was cancelled. */
   readonly signal: AbortSignal;
-  /** Of the lease, above that of every former holder: fences what the run publishes. */
+  /** Epoch of the lease, higher than that of every earlier holder: fences what the run publishes. */
   readonly epoch: number;
-  /** For right before a step that only one process may take. Errors: 'fenced' when the lease is no longer trusted. */
+  /** Call it right before a step that only one process may do. Errors: 'fenced' when the lease is no longer valid. */
   check(): void;
-  /** Shows how far the run is; may be called as often as wanted. */
+  /** Reports progress; may be called as often as needed. */
   progress(progress: RunProgress): void;
   /**
-   * Keeps a value, which must survive JSON, for later attempts; it replaces the one before and goes with the run's end.
-   * Errors: 'fenced' when another worker has the run; those of the database.
+   * Keeps a value, which must survive JSON, for later attempts. It replaces the previous value and is removed when the
+   * run ends. Errors: 'fenced' when another worker has the run; those of the database.
    */
   keep(value: unknown): Promise<void>;
 }
@@ -59,7 +59,7 @@ export interface Attendance {
 export interface Ending {
   readonly event: 'succeed' | 'fail' | 'cancel';
   /**
-   * Goes into the run's result as it is; `summary` and `errors` are shortened. All of it becomes a record of run-results:
+   * Copied into the run's result; `summary` and `errors` are shortened. The result becomes a record of run-results, so
    * the rest must stay below 128 KiB.
    */
   readonly result: Readonly<Record<string, unknown>> & {
@@ -68,7 +68,7 @@ export interface Ending {
   };
 }
 
-/** An attempt was ended from outside, as a process is that is killed: another one goes on, and it counts as a death. */
+/** An attempt was ended from outside, like a killed process: another attempt follows, and it counts as a death. */
 export class Interrupted extends FreshetError {
   constructor(message: string, options?: ErrorOptions) {
     super('unavailable', message, options);

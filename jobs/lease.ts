@@ -1,9 +1,9 @@
 /**
  * The right to work on a job: one row in Postgres with an epoch and a heartbeat, all by Postgres's own clock. A worker
- * that finds the heartbeat older than the bound takes the lease with the next epoch. The holder stops trusting it early:
- * after two thirds of the bound, counted from when the last heartbeat that was answered had begun, so it has stepped
- * down before another can step up. A process that stood still meanwhile cannot know; the epoch then keeps it from
- * publishing.
+ * that finds the heartbeat older than the bound takes the lease with the next epoch. The holder stops trusting it
+ * early: after two thirds of the bound, counted from the start of the last heartbeat that was answered, so it has
+ * stepped down before another worker can take over. A process that was suspended cannot know this; then the epoch
+ * prevents it from publishing.
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -16,7 +16,7 @@ interface LeaseOptions {
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** How old a heartbeat may be, ms. The same for all workers. */
+  /** Maximum age of a heartbeat, ms. The same for all workers. */
   readonly boundMs: number;
 }
 
@@ -33,7 +33,7 @@ const RELEASE = 'UPDATE job_leases SET holder = NULL WHERE job_name = $1 AND epo
 const TRUST_SHARE = 2 / 3;
 const BEAT_SHARE = 1 / 5;
 
-/** Takes the lease of a job; null while another holds it. Errors: those of the database. */
+/** Takes the lease of a job; null while another worker holds it. Errors: those of the database. */
 export async function takeLease(options: LeaseOptions, job: string): Promise<Lease | null> {
   const { database, clock, boundMs } = options;
   const holder = `${hostname()}/${process.pid}/${randomBytes(6).toString('hex')}`;
@@ -44,7 +44,7 @@ export async function takeLease(options: LeaseOptions, job: string): Promise<Lea
 
 export class Lease {
   readonly job: string;
-  /** Higher than that of every former holder. */
+  /** Higher than the epoch of every earlier holder. */
   readonly epoch: number;
   readonly #o: LeaseOptions;
   readonly #holder: string;
@@ -65,19 +65,19 @@ export class Lease {
     this.#beating = this.#beat();
   }
 
-  /** Aborted when the lease is no longer to be trusted. */
+  /** Aborted when the lease is no longer valid. */
   get lost(): AbortSignal {
     return this.#lost.signal;
   }
 
-  /** Errors: 'fenced' when the lease is no longer to be trusted. */
+  /** Errors: 'fenced' when the lease is no longer valid. */
   check(): void {
     if (this.#o.clock.elapsed() >= this.#trustedUntilMs) this.#lost.abort();
     if (this.#lost.signal.aborted)
       throw new FreshetError('fenced', `the lease of ${this.job} (epoch ${this.epoch}) is no longer this worker's`);
   }
 
-  /** Lets go: at once if Postgres answers, else when the bound has passed. Twice is harmless. */
+  /** Releases the lease: at once if Postgres answers, otherwise when the bound has passed. May be called twice. */
   async release(): Promise<void> {
     if (this.#over.signal.aborted) return;
     this.#over.abort();
@@ -116,7 +116,7 @@ export class Lease {
     return this.#o.database.execute(BEAT, [this.job, this.epoch, this.#holder]);
   }
 
-  /** Resolves when the lease is over, or no longer to be trusted. */
+  /** Resolves when the lease is released or no longer valid. */
   async #watch(ending: AbortSignal): Promise<void> {
     const { clock } = this.#o;
     while (!ending.aborted) {

@@ -1,4 +1,4 @@
-/** Metrics of jobs, under names that dashboards know. Dry runs are not counted in those of runs. */
+/** Metrics of jobs, under the names that dashboards use. Dry runs are not counted as runs. */
 import { declareMetrics } from '../runtime/process/metrics.js';
 
 const RUN_SECONDS = [1, 5, 15, 60, 180, 600, 1800, 3600, 7200, 14_400];

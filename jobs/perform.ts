@@ -1,9 +1,9 @@
 /**
- * One run under a lease, from wherever it stands to its end:
+ * One run under a lease, from its current state to its end:
  *
  *   claimed (attempt + 1) ─► the job's own attempt, which may keep a value ─► ended, with its result in the outbox
  *
- * Every step may be the last one of this process. The next holder of the lease claims the run again, under the same id.
+ * Any step may be the last one of this process. The next holder of the lease claims the run again, under the same id.
  */
 import type { Clock } from '../runtime/process/clock.js';
 import { asError, FreshetError, hasCode } from '../runtime/process/errors.js';
@@ -19,26 +19,26 @@ interface PerformerOptions {
   readonly store: Pick<RunStore, 'claim' | 'yield' | 'progress' | 'keep' | 'end'>;
   readonly events: EventBus;
   readonly clock: Clock;
-  /** How often a row says how far the run is, ms. */
+  /** Time between two progress updates of a row, ms. */
   readonly progressMs: number;
 }
 
-/** What ends a run early, and where to show how far it is. */
+/** What ends a run early, and where to report its progress. */
 export interface RunControl {
   /** The worker stops: the run goes back to the queue. */
   readonly stop: AbortSignal;
-  /** The run is no longer wanted. */
+  /** The run was cancelled. */
   readonly cancel?: AbortSignal | undefined;
   readonly onProgress?: ((progress: RunProgress) => void) | undefined;
 }
 
-/** What it needs of the lease. */
+/** The part of the lease that it needs. */
 type HeldLease = Pick<Lease, 'epoch' | 'lost' | 'check'>;
 
-/** `left`: another worker has the run, or it was put back. */
+/** `left`: another worker has the run, or it went back to the queue. */
 type Outcome = Ending | 'again' | 'left';
 
-/** A result goes into a record, which is bounded. */
+/** The result becomes a record, which has a size limit. */
 const LINES_MAX = 500;
 const LINES_BYTES_MAX = 128 * 1024;
 const LINE_CHARACTERS_MAX = 500;
@@ -51,8 +51,8 @@ export class Performer {
   }
 
   /**
-   * Does the job's first run in the queue, or `only`. Resolves with true when it has ended, with false when there is
-   * none, another worker has it, or it was put back. Errors: those of the database while it cannot be asked; the run
+   * Does the first queued run of the job, or the run `only`. Resolves with true when the run has ended, and with false
+   * when there is none, another worker has it, or it went back to the queue. Errors: those of the database; the run
    * then stays as it is.
    */
   async perform(job: Job, lease: HeldLease, only: string | null, control: RunControl): Promise<boolean> {
@@ -71,7 +71,7 @@ export class Performer {
     return false;
   }
 
-  /** What comes of one attempt; whatever goes wrong in it is an outcome. */
+  /** The outcome of one attempt; any error in it is an outcome too. */
   async #outcome(job: Job, row: RunRow, lease: HeldLease, control: RunControl): Promise<Outcome> {
     const { store, events } = this.#o;
     try {
@@ -108,7 +108,7 @@ export class Performer {
         if (progress.phase === phase && clock.elapsed() < nextMs) return;
         phase = progress.phase;
         nextMs = clock.elapsed() + progressMs;
-        // Anyone looking sees the former figure until the next.
+        // A reader sees the previous figure until the next update.
         store.progress(run_id, lease.epoch, progress).catch(() => undefined);
       },
       keep: async (value) => {
@@ -118,7 +118,7 @@ export class Performer {
     };
   }
 
-  /** False when another worker has the run, or has ended it. */
+  /** False when another worker has the run or has ended it. */
   async #end(row: RunRow, lease: HeldLease, { event, result: said }: Ending): Promise<boolean> {
     const { store, events } = this.#o;
     const result = {
@@ -138,12 +138,12 @@ export class Performer {
   }
 }
 
-/** As many lines as fit, each as Postgres and JSON take it. */
+/** As many lines as fit, each in a form that Postgres and JSON accept. */
 function shortened(lines: readonly string[]): string[] {
   const kept: string[] = [];
   let bytes = 0;
   for (const line of lines) {
-    // The cut may be in the middle of a pair of surrogates: what is left alone of it becomes U+FFFD.
+    // The cut may split a surrogate pair; the remaining half becomes U+FFFD.
     const text = Buffer.from(line.slice(0, LINE_CHARACTERS_MAX).replaceAll('\0', '')).toString();
     bytes += Buffer.byteLength(JSON.stringify(text));
     if (kept.length === LINES_MAX || bytes > LINES_BYTES_MAX) break;

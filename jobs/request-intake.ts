@@ -1,8 +1,9 @@
 /**
- * The topic run-requests as a way in: its records become rows of the queue. Any number of processes may follow it.
+ * The topic run-requests as a way to request runs: its records become rows of the queue. Any number of processes may
+ * follow it.
  *
- * What run-results says has ended has ended, also where the database is an older copy or an empty one: those ends come
- * in first, so that no request is done a second time.
+ * A run that run-results reports as ended has ended, even if the database is an older copy or empty: results are read
+ * first, so that no request is executed a second time.
  */
 import type { Clock } from '../runtime/process/clock.js';
 import { messageOf } from '../runtime/process/errors.js';
@@ -14,7 +15,7 @@ import { type FollowerOptions, TopicFollower } from './topic-follower.js';
 interface RequestIntakeOptions extends FollowerOptions {
   readonly clock: Clock;
   readonly store: Pick<RunStore, 'request' | 'adopt'>;
-  /** How soon it tries again after an error, ms. */
+  /** Delay before the next try after an error, ms. */
   readonly retryMs: number;
 }
 
@@ -34,12 +35,15 @@ export class RequestIntake {
     });
   }
 
-  /** Why requests are not read just now; null: they are. */
+  /** Why requests cannot be read at the moment; null if they can. */
   get trouble(): string | null {
     return this.#trouble;
   }
 
-  /** Resolves when all that was there is in Postgres; then it goes on by itself. Errors: those of the log and the database. */
+  /**
+   * Resolves when all existing requests are in Postgres; it then continues in the background. Errors: those of log and
+   * database.
+   */
   async start(): Promise<void> {
     await this.#adoptEnds();
     await this.#requests.catchUp();
@@ -48,7 +52,7 @@ export class RequestIntake {
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    // At once, as a reader may be waiting; and again, as one may have been opened meanwhile.
+    // At once, because a reader may be waiting; and again, because one may have been opened in the meantime.
     await this.#requests.close();
     await this.#running;
     await this.#requests.close();

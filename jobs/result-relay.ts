@@ -1,7 +1,8 @@
 /**
- * Carries results from the outbox to run-results, in the order of the ends. A row goes only once the topic has its
- * record, so a crash in between repeats the record: every result is there at least once, a repeated one with the same
- * run_id. Any number of processes may relay; one at a time does, under a lock that goes with its transaction.
+ * Copies results from the outbox to run-results, in the order in which the runs ended. A row is deleted only after the
+ * topic has its record, so a crash in between repeats the record: every result is written at least once, repeated ones
+ * with the same run_id. Any number of processes may relay; a lock that is bound to the transaction lets one do so at a
+ * time.
  */
 import type { Log, LogWriter } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
@@ -21,7 +22,7 @@ interface ResultRelayOptions {
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** How soon it looks again when nothing has rung, and when it could not write, ms. */
+  /** How soon it checks again when nothing has rung, and when it could not write, ms. */
   readonly pollMs: number;
   readonly retryMs: number;
 }
@@ -49,17 +50,17 @@ export class ResultRelay {
     this.#bell = new Bell(options.clock);
   }
 
-  /** From now on whatever comes into the outbox is relayed, at the latest when `ring` is called. */
+  /** From now on everything in the outbox is relayed, at the latest after a call of `ring`. */
   start(): void {
     this.#running = this.#run();
   }
 
-  /** There may be something in the outbox. */
+  /** The outbox may contain something. */
   ring(): void {
     this.#bell.ring();
   }
 
-  /** Relays what it can before it ends. */
+  /** Relays what it can, then ends. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#bell.ring();
@@ -70,8 +71,8 @@ export class ResultRelay {
   }
 
   /**
-   * Resolves when the outbox was empty, or with false when another process is relaying. Errors: those of the log and the
-   * database; what was not relayed stays in the outbox.
+   * Resolves when the outbox is empty, or with false when another process is relaying. Errors: those of the log and the
+   * database; results that were not relayed stay in the outbox.
    */
   flush(): Promise<boolean> {
     const turn = this.#turn.catch(() => undefined).then(() => this.#flush());

@@ -1,6 +1,6 @@
 /**
- * What may happen to a run, states × events in full. A run that is started while it is `running` was left by a process
- * that died: it goes on under the same id.
+ * What may happen to a run: states × events, complete. A run that is started while it is `running` was left by a
+ * process that died; it continues under the same id.
  *
  *                ┌──────────── yield ───────────┐
  *                ▼                              │ start
@@ -13,7 +13,7 @@ export type RunEvent = 'start' | 'yield' | 'succeed' | 'fail' | 'skip' | 'cancel
 
 const OVER = { start: null, yield: null, succeed: null, fail: null, skip: null, cancel: null } as const;
 
-/** Null: the event comes too late, or makes no sense. */
+/** Null: the event comes too late or is not possible. */
 export const TRANSITIONS: Readonly<Record<RunStatus, Readonly<Record<RunEvent, RunStatus | null>>>> = {
   queued: { start: 'running', yield: null, succeed: null, fail: null, skip: 'skipped', cancel: 'cancelled' },
   running: {
@@ -38,7 +38,7 @@ export const END_STATUS = {
   cancel: 'cancelled',
 } as const satisfies Record<EndEvent, RunStatus>;
 
-/** States in which the event means something: what an update asks the row to be in. */
+/** States in which the event is possible; an update requires the row to be in one of them. */
 export function statesBefore(event: RunEvent): RunStatus[] {
   return (Object.keys(TRANSITIONS) as RunStatus[]).filter((status) => TRANSITIONS[status][event] !== null);
 }

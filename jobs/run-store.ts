@@ -1,6 +1,6 @@
 /**
- * Runs as Postgres has them, by its clock alone. Every change asks for the states in which it means something
- * (run-state.ts) and for its own epoch: a worker that has lost its lease changes nothing more.
+ * Runs as stored in Postgres, by its clock alone. Every update requires a state in which it is possible (run-state.ts)
+ * and its own epoch, so a worker that has lost its lease changes nothing more.
  */
 import { FreshetError } from '../runtime/process/errors.js';
 import type { Database, Queryable, SqlValue } from '../runtime/stores/database.js';
@@ -12,12 +12,12 @@ export interface RunRow extends Run {
   readonly requested_by: string;
   /** Attempts that died with their process. */
   readonly deaths: number;
-  /** What its job has kept for later attempts, which only the job understands; null: nothing. */
+  /** What the job keeps for later attempts; only the job understands it. Null for nothing. */
   readonly kept: unknown;
   readonly epoch: number;
 }
 
-/** When a job last succeeded and last failed, and how often it has failed since; dry runs do not count. */
+/** When a job last succeeded and last failed, and how often it has failed since then; dry runs do not count. */
 export interface JobHistory {
   readonly succeeded: Date | null;
   readonly failed: Date | null;
@@ -50,7 +50,7 @@ const ADOPT = `
     WHERE r.finished_at IS NULL`;
 const IS_WAITING = `
   SELECT 1 FROM job_runs WHERE job_name = $1 AND finished_at IS NULL AND ($2::text IS NULL OR run_id = $2) LIMIT 1`;
-/** A row that a worker without the lease has locked is passed over: what it is doing there will come to nothing. */
+/** A row locked by a worker that has lost the lease is skipped: that worker's changes will be refused. */
 const CLAIM = `
   UPDATE job_runs SET status = 'running', attempt = attempt + 1, epoch = $2, started_at = coalesce(started_at, now()),
     deaths = deaths + CASE WHEN status = 'running' THEN 1 ELSE 0 END, progress = NULL
@@ -82,7 +82,7 @@ const HISTORY = `
     (SELECT max(finished_at) FROM r WHERE status = 'failed') AS failed,
     (SELECT count(*) FROM r WHERE status = 'failed' AND finished_at > coalesce((SELECT at FROM s), '-infinity')) AS failures`;
 
-/** Postgres indexes no longer ones, and a notification carries the name. */
+/** Postgres cannot index longer names, and a notification contains the name. */
 const ID_CHARACTERS_MAX = 256;
 
 export class RunStore {
@@ -92,7 +92,7 @@ export class RunStore {
     this.#database = database;
   }
 
-  /** Queues a run and wakes the workers; null where its id is known already, whatever became of it. */
+  /** Queues a run and wakes the workers; null if its id is already known, whatever its state. */
   async request(run: NewRun, on: Queryable = this.#database): Promise<RunRow | null> {
     checkIds(run);
     const { run_id, job_name, dry_run, requested_by, requested_at } = run;
@@ -100,7 +100,7 @@ export class RunStore {
     return row ?? null;
   }
 
-  /** Takes over an end that the log knows and the database does not, as after a restore from a backup. */
+  /** Records the end of a run that the log knows and the database does not, as after a restore from a backup. */
   async adopt(ended: RunResult, on: Queryable): Promise<void> {
     checkIds(ended);
     const { run_id, job_name, status, attempt, requested_at, started_at, finished_at, result } = ended;
@@ -109,7 +109,7 @@ export class RunStore {
     await on.execute(ADOPT, [run_id, job_name, status, attempt, ...times, result]);
   }
 
-  /** Null: no such run. */
+  /** Null: there is no such run. */
   async get(runId: string): Promise<RunRow | null> {
     return this.#one(`SELECT ${COLUMNS} FROM job_runs WHERE run_id = $1`, [runId]);
   }
@@ -122,12 +122,12 @@ export class RunStore {
     );
   }
 
-  /** Whether a run of the job has not ended; `only`: that one. */
+  /** Whether the job has a run that has not ended; with `only`, whether that run has not. */
   async isWaiting(job: string, only: string | null): Promise<boolean> {
     return (await this.#database.query(IS_WAITING, [job, only])).length > 0;
   }
 
-  /** Of these, the ids of runs that have ended. */
+  /** The ids among these that belong to runs that have ended. */
   async ended(runIds: readonly string[]): Promise<Set<string>> {
     const rows = await this.#database.query<{ run_id: string }>(
       'SELECT run_id FROM job_runs WHERE run_id = ANY($1) AND finished_at IS NOT NULL',
@@ -136,12 +136,15 @@ export class RunStore {
     return new Set(rows.map(({ run_id }) => run_id));
   }
 
-  /** Begins an attempt at the first run of the job that has not ended, or at `only`; null: none, or a newer lease. */
+  /**
+   * Starts an attempt at the job's first run that has not ended, or at `only`; null if there is none or the lease is
+   * newer.
+   */
   claim(job: string, epoch: number, only: string | null): Promise<RunRow | null> {
     return this.#one(CLAIM, [job, epoch, statesBefore('start'), only]);
   }
 
-  /** Back to the queue: another worker goes on with it later. */
+  /** Back to the queue: another worker continues it later. */
   async yield(runId: string, epoch: number): Promise<void> {
     await this.#database.execute(YIELD, [runId, epoch, statesBefore('yield')]);
   }
@@ -150,12 +153,12 @@ export class RunStore {
     await this.#database.execute(PROGRESS, [runId, epoch, JSON.stringify(progress)]);
   }
 
-  /** False when it has ended, or a newer holder has it. */
+  /** False when the run has ended or a newer holder has it. */
   async keep(runId: string, epoch: number, value: unknown): Promise<boolean> {
     return (await this.#database.execute(KEEP, [runId, epoch, JSON.stringify(value)])) > 0;
   }
 
-  /** Ends it and puts its result into the outbox; null when it has ended already, or a newer holder has it. */
+  /** Ends it and puts its result into the outbox; null when it had ended already or a newer holder has it. */
   end(
     runId: string,
     epoch: number,
@@ -176,7 +179,7 @@ export class RunStore {
   }
 }
 
-/** What everybody may see of it. */
+/** The part of it that is public. */
 export function runOf(row: RunRow): Run {
   const { run_id, job_name, status, attempt, dry_run, requested_at, started_at, finished_at, progress, result } = row;
   return { run_id, job_name, status, attempt, dry_run, requested_at, started_at, finished_at, progress, result };

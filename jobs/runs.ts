@@ -1,7 +1,7 @@
-/** Runs of jobs as the rest of the code sees them: ask for one, look at it. */
+/** Runs of jobs as the rest of the code sees them: request one, read its state. */
 export type RunStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'skipped' | 'cancelled';
 
-/** What a run is at, and how far: `done` of `total`, in whatever the phase counts; `total` null: not known. */
+/** Phase and progress of a run: `done` of `total`, in the unit of the phase; `total` is null if unknown. */
 export interface RunProgress {
   readonly phase: string;
   readonly done: number;
@@ -17,7 +17,7 @@ export interface Run {
   readonly requested_at: Date;
   readonly started_at: Date | null;
   readonly finished_at: Date | null;
-  /** While it runs: what it is at. */
+  /** While it runs: its progress. */
   readonly progress: RunProgress | null;
   /**
    * Once it has ended: success, duration_seconds, documents_processed | records_processed, stopwords_updated, version,
@@ -27,11 +27,11 @@ export interface Run {
 }
 
 export interface Runs {
-  /** Job names that can be run, in order. */
+  /** Names of jobs that can be run, in order. */
   readonly jobs: readonly string[];
   /** Queues a run. Errors: FreshetError 'invalid_data' for an unknown job; those of the database. */
   request(job: string, options: { readonly dryRun: boolean; readonly by: string }): Promise<Run>;
-  /** Null: no such run. */
+  /** Null: there is no such run. */
   get(runId: string): Promise<Run | null>;
   /** Newest first. */
   latest(job: string, limit: number): Promise<readonly Run[]>;

@@ -1,8 +1,9 @@
 /**
- * Brings the records of a topic into Postgres, each once. How far it has come is a row there that moves only together
- * with what the records became, and only from where this follower has read it: of several followers one moves it, and
- * the others go on from there. A position that the topic cannot have (another topic of the same name, a log that lost
- * its end) is given up for the topic's start: runs that are known already stay as they are.
+ * Copies the records of a topic into Postgres, each one once. Its position is a row there that is updated only in the
+ * transaction that stores what the records became, and only if it is where this follower started reading: of several
+ * followers one advances it, and the others continue from there. A position that the topic cannot have (another topic
+ * of the same name, a log that lost its end) is replaced by the topic's start; runs that are already known stay as they
+ * are.
  */
 import type { Log, LogReader, RecordColumns } from '../runtime/log/log.js';
 import { hasCode, messageOf } from '../runtime/process/errors.js';
@@ -21,7 +22,7 @@ interface FollowedTopic<T> {
   /** Of one partition. */
   readonly name: string;
   readonly schema: SchemaName;
-  /** Errors: 'invalid_data' for a record that cannot be taken, which is logged and passed over. */
+  /** Errors: 'invalid_data' for a record that cannot be used, which is logged and skipped. */
   take(record: T, on: Queryable): Promise<unknown>;
 }
 
@@ -47,7 +48,7 @@ export class TopicFollower<T> {
   readonly #at: { readonly topic: string; readonly partition: number };
   #reader: LogReader | null = null;
   #topicId: string | null = null;
-  /** As Postgres had it when this follower last looked. */
+  /** As it was in Postgres when this follower last read it. */
   #stored: Position | null = null;
   #next = 0;
 
@@ -57,14 +58,14 @@ export class TopicFollower<T> {
     this.#at = { topic: topic.name, partition: 0 };
   }
 
-  /** Resolves when Postgres has what the topic holds now. Errors: those of the log and the database. */
+  /** Resolves when Postgres has everything that is in the topic now. Errors: those of the log and the database. */
   async catchUp(): Promise<void> {
     const { lastStable } = await this.#o.log.offsets(this.#at);
     await this.#open();
     while (this.#next < lastStable) await this.step();
   }
 
-  /** Waits for some records, and brings them in. Errors: those of the log and the database; to be followed by `close`. */
+  /** Waits for some records and stores them. Errors: those of the log and the database; call `close` after one. */
   async step(): Promise<void> {
     const reader = await this.#open();
     const read: Read<T>[] = [];
@@ -78,7 +79,7 @@ export class TopicFollower<T> {
     this.#next = next;
   }
 
-  /** A later step opens it again, where Postgres stands. */
+  /** A later step opens it again, at the position in Postgres. */
   async close(): Promise<void> {
     const reader = this.#reader;
     this.#reader = null;
@@ -110,7 +111,7 @@ export class TopicFollower<T> {
     }
   }
 
-  /** False when another follower was there first. */
+  /** False when another follower was faster. */
   async #bringIn(read: readonly Read<T>[], next: number): Promise<boolean> {
     try {
       return await this.#commit(read, next);

@@ -1,7 +1,7 @@
 /**
- * Does the runs of its jobs: for each job one at a time, in the order of the queue, under the job's lease. Any number of
- * workers may have the same job; one has its lease, the others wait for it. What wakes a worker is a notification of
- * Postgres; as one can be lost, it also looks now and then without.
+ * Does the runs of its jobs: one run per job at a time, in the order of the queue, under the job's lease. Any number of
+ * workers may have the same job; one holds its lease, the others wait for it. A notification from Postgres wakes a
+ * worker; because a notification can be lost, it also checks the queue from time to time.
  */
 import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
@@ -31,37 +31,37 @@ export interface WorkerOptions {
   readonly logger: Logger;
   readonly events: EventBus;
   readonly clock: Clock;
-  /** Those whose runs are done here. */
+  /** The jobs whose runs are done here. */
   readonly jobs: readonly Job[];
   readonly pace?: Partial<WorkerPace>;
 }
 
 /** Times in ms. */
 interface WorkerPace {
-  /** How often a row says how far its run is. */
+  /** Time between two progress updates of a row. */
   readonly progressMs: number;
-  /** How old a heartbeat of a lease may be. The same for all workers. */
+  /** Maximum age of a lease's heartbeat. The same for all workers. */
   readonly leaseMs: number;
-  /** How soon a lease that another has, or a database or log that does not answer, is asked again. */
+  /** Delay before the next try when another worker has the lease, or the database or log does not answer. */
   readonly retryMs: number;
-  /** How soon the queue is looked at without a notification. */
+  /** How often the queue is checked without a notification. */
   readonly pollMs: number;
 }
 
 interface RunOnceOptions {
   readonly dryRun: boolean;
-  /** Who asks: api, cli, demo, … */
+  /** Who requests it: api, cli, demo, … */
   readonly by?: string;
   readonly onProgress?: (progress: RunProgress) => void;
   /** Cancels the run. */
   readonly signal?: AbortSignal;
 }
 
-/** What came of a look at the queue. `busy`: there is a run, and another worker has the job or the run. */
+/** Result of a look at the queue. `busy`: there is a run, but another worker has the job or the run. */
 type Look = 'idle' | 'busy' | 'ended';
 
 const PACE: WorkerPace = { progressMs: 1_000, leaseMs: 15_000, retryMs: 1_000, pollMs: 5_000 };
-/** Migration 0007 notifies it, with the name of the job. */
+/** Migration 0007 sends it, with the name of the job. */
 const CHANNEL = 'freshet_jobs';
 
 /** Needs the topics and the migrations. */
@@ -94,13 +94,15 @@ export class Worker implements Service {
     this.runs = createRuns(database, [...this.#bells.keys()]);
   }
 
-  /** What it waits for before it does what it is there for, as phrases; empty: nothing. */
+  /** What it must wait for before it can work, as phrases; empty for nothing. */
   get waiting(): readonly string[] {
     if (!this.#isCaughtUp) return ['the requests for runs to be read'];
     return this.#intake.trouble === null ? [] : [this.#intake.trouble];
   }
 
-  /** Resolves when all requests are known; runs go on in the background. Errors: those of the log and the database. */
+  /**
+   * Resolves when all requests are known; runs are done in the background. Errors: those of the log and the database.
+   */
   start(): Promise<void> {
     this.#starting ??= this.#start().catch(async (error: unknown) => {
       await this.#end();
@@ -109,7 +111,7 @@ export class Worker implements Service {
     return this.#starting;
   }
 
-  /** Runs under way go back to the queue. */
+  /** Runs in progress go back to the queue. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#starting?.catch(() => undefined);
@@ -117,9 +119,9 @@ export class Worker implements Service {
   }
 
   /**
-   * Queues a run and sees it to its end, by doing it or by watching the worker that does. Needs no `start`. Resolves
-   * with the run as it is when it has ended, or was cancelled while another worker has it. Errors: 'invalid_data' for an
-   * unknown job, 'state' when this worker is stopped meanwhile, those of the database.
+   * Queues a run and waits for its end, either by doing it or by watching the worker that does. Needs no `start`.
+   * Resolves with the run when it has ended, or when it was cancelled while another worker has it. Errors:
+   * 'invalid_data' for an unknown job, 'state' when this worker is stopped in the meantime, those of the database.
    */
   async runOnce(name: string, { dryRun, by = 'cli', onProgress, signal }: RunOnceOptions): Promise<Run> {
     const { run_id } = await this.runs.request(name, { dryRun, by });
@@ -130,7 +132,7 @@ export class Worker implements Service {
       await this.#look(job, run_id, { stop, cancel: signal, onProgress });
       const row = (await this.#store.get(run_id))!;
       if (isEnded(row.status)) {
-        // A result that cannot be written now stays in the outbox, for any worker.
+        // A result that cannot be written now stays in the outbox for any worker.
         await this.#relay.flush().catch(() => undefined);
         return runOf(row);
       }
@@ -161,7 +163,7 @@ export class Worker implements Service {
     await this.#relay.stop();
   }
 
-  /** Null: any job may have something new. */
+  /** Null: any job may have new runs. */
   #ring(job: string | null): void {
     this.#relay.ring();
     for (const [name, bell] of this.#bells) if (job === null || job === name) bell.ring();
@@ -195,7 +197,7 @@ export class Worker implements Service {
     try {
       await faultPoint('run.leased', job.name);
       if (!(await this.#performer.perform(job, lease, only, control))) return 'busy';
-      // The run has ended, whatever becomes of this.
+      // The run has ended, whatever happens to this step.
       await this.#lookBack(job).catch((error: unknown) =>
         this.#o.logger.warn({ event: 'run_history_unread', job_name: job.name, error: messageOf(error) }),
       );
@@ -205,7 +207,7 @@ export class Worker implements Service {
     }
   }
 
-  /** Sweeps away what ended runs have left, and shows what became of them. */
+  /** Removes what finished runs have left, and updates the metrics of their jobs. */
   async #lookBack(job: Job): Promise<void> {
     await job.sweep?.((ids) => this.#store.ended(ids));
     this.#o.events.emit(historyRead, { job_name: job.name, ...(await this.#store.history(job.name)) });

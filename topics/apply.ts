@@ -6,7 +6,7 @@
 import { DAY_MS } from './time.js';
 import type { TopicDeclaration as Declared, TopicCleanup } from './topic.js';
 
-/** The encoding of values does not matter here. */
+/** The encoding of values is irrelevant here. */
 type TopicDeclaration = Declared<unknown>;
 
 /** A topic as a log has it. Repeats the shape of the log port's TopicConfig, because topics/ imports no engine. */
@@ -114,7 +114,7 @@ export async function applyTopics(
   return reports;
 }
 
-/** Null when we created it, else the topic as a process that started together with us created it. */
+/** Null if we created it, otherwise the topic as another process created it at the same moment. */
 async function create(admin: TopicAdmin, wanted: TopicState): Promise<TopicState | null> {
   try {
     await admin.createTopic(wanted);

@@ -6,7 +6,7 @@ import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, type TopicDeclaration, topic } fr
 export interface CorpusTopics {
   /** One topic for all versions. */
   readonly terms: TopicDeclaration;
-  /** Re-key hop document → term: the changes of each commit. */
+  /** Repartitioning from document to term: the changes of each commit. */
   readonly termChanges: TopicDeclaration;
   readonly documentsChangelog: TopicDeclaration;
   readonly termsChangelog: TopicDeclaration;

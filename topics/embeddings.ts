@@ -2,7 +2,7 @@
 import type { ApplicationSet } from './application-set.js';
 import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, type TopicDeclaration, topic } from './topic.js';
 
-/** One topic for all versions, whichever model made the vectors; each record names its own. */
+/** One topic for all versions, whichever model computed the vectors; each record names its model. */
 export const embeddings = topic({
   name: 'embeddings',
   doc: 'Text of products as vectors.',
@@ -16,7 +16,7 @@ export const embeddings = topic({
 
 interface EmbeddingsTopics {
   readonly embeddings: TopicDeclaration;
-  /** What is embedded stands in `embeddings` itself; here is only how far each task has come. */
+  /** What is embedded is in `embeddings` itself; this topic has only the progress of each task. */
   readonly embeddingsChangelog: TopicDeclaration;
 }
 

@@ -1,4 +1,4 @@
-/** Topics that producers write, and the records that intake sets aside. */
+/** Topics that producers write, and the topics for records that intake sets aside. */
 import { INPUT_TABLE_SETTINGS, topic } from './topic.js';
 
 export const events = topic({

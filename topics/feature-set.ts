@@ -1,6 +1,6 @@
 /**
- * Everything that carries the number of one version of the features application (popularity, affinity, interactions):
- * versions may fold the same log next to each other and share none of these names. Names without a number (topics of
+ * Everything that contains the number of one version of the features application (popularity, affinity, interactions).
+ * Versions may fold the same log at the same time and share none of these names. Names without a number (topics of
  * producers, dead letters, erased subjects, deleted products) belong to no set.
  */
 import type { ApplicationSet } from './application-set.js';
@@ -8,15 +8,15 @@ import { type FeatureTopics, featureTopics } from './features.js';
 
 /** The names of a group of sinks. */
 export interface SinkNames {
-  /** In the stores, which keep each partition's position under it. */
+  /** In the stores, which keep the position of each partition under this name. */
   readonly sink: string;
-  /** In the log: the group that shares out the partitions and shows their offsets for lag displays. */
+  /** In the log: the group that assigns the partitions and shows their offsets for lag displays. */
   readonly group: string;
 }
 
 /** Keys of the online store, without the prefix of a deployment (`Layout.features` adds it). */
 export interface FeatureKeys {
-  /** Sorted set of all products, score as rankScore. */
+  /** Sorted set of all products; the score is the rankScore. */
   readonly popularityAll: string;
   /** The part before the encoded category in the key of its sorted set. */
   readonly popularityCategoryPrefix: string;
@@ -46,10 +46,10 @@ export interface FeatureSet extends ApplicationSet<FeatureTopics> {
   readonly tables: FeatureTables;
 }
 
-/** Readers ask at every request, and there are as many as there have been replays. */
+/** Readers use it at every request; there are as many values as there have been replays. */
 const made = new Map<number, FeatureSet>();
 
-/** Version n of the features application: the same value each time. */
+/** Version n of the features application; always the same object for the same n. */
 export function featureSet(version: number): FeatureSet {
   let set = made.get(version);
   if (set === undefined) {

@@ -1,4 +1,4 @@
-/** Topics of the features application. All carry its version: a replay creates the next ones alongside. */
+/** Topics of the features application. All contain its version: a replay creates the next ones alongside. */
 import { CHANGELOG_SETTINGS, FEATURE_SETTINGS, type TopicDeclaration, topic } from './topic.js';
 
 /** The topics of one version of the features application (popularity, affinity, interactions share their tasks). */
@@ -6,7 +6,7 @@ export interface FeatureTopics {
   readonly popularity: TopicDeclaration;
   readonly affinity: TopicDeclaration;
   readonly interactions: TopicDeclaration;
-  /** Re-key hop user → product: the changes of each commit. */
+  /** Repartitioning from user to product: the changes of each commit. */
   readonly productActivity: TopicDeclaration;
   readonly activityChangelog: TopicDeclaration;
   readonly popularityChangelog: TopicDeclaration;
@@ -15,7 +15,7 @@ export interface FeatureTopics {
 /** Four in all: every transaction costs a control record per partition it touches. */
 export const REKEY_PARTITIONS = 4;
 
-/** For featureSet, which everyone else asks. */
+/** Only for featureSet, which everything else uses. */
 export function featureTopics(version: number, application: string): FeatureTopics {
   const feature = { cleanup: 'compact', settings: FEATURE_SETTINGS } as const;
   const changelog = {

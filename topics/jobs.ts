@@ -1,4 +1,4 @@
-/** Requests of others to run a job, and how runs ended. One partition each: requests are handled in order. */
+/** Requests to run a job, and results of runs. One partition each: requests are handled in order. */
 import { topic } from './topic.js';
 
 export const runRequests = topic({

@@ -4,7 +4,7 @@ import { type EmbeddingsSet, embeddingsSet } from './embeddings.js';
 import { type FeatureSet, featureSet } from './feature-set.js';
 
 export interface RunningSets {
-  /** Next to each other over the same log; what asks for one of them takes the first. */
+  /** They run next to each other over the same log; code that needs one of them uses the first. */
   readonly features: readonly [FeatureSet, ...FeatureSet[]];
   readonly corpus: CorpusSet;
   readonly embeddings: EmbeddingsSet;

@@ -1,4 +1,4 @@
-/** The user or product to be forgotten, and the topics that contain it under its own id. */
+/** The user or product to be erased, and the topics that contain it under its own id. */
 import { events, products, users } from './events.js';
 import type { FeatureSet } from './feature-set.js';
 
@@ -22,7 +22,7 @@ export function parseSubject(key: string): Subject | null {
   return (kind === 'user' || kind === 'product') && id.length > 0 ? { kind, id } : null;
 }
 
-/** Producer topics that get a null value under the subject's id; its offset in the first one is the cut. */
+/** Producer topics that get a null value under the subject's id; its offset in the first one is the boundary. */
 export function deletedIn(kind: SubjectKind): readonly [string, ...string[]] {
   return kind === 'user' ? [events.name, users.name] : [products.name];
 }

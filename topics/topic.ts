@@ -1,4 +1,4 @@
-/** The declaration of a topic: everything is stated once and checked when the module loads. */
+/** The declaration of a topic: everything is declared once and checked when the module loads. */
 import type { SchemaName } from '../schemas/codec.js';
 import { DAY_MS, HOUR_MS } from './time.js';
 
@@ -6,10 +6,10 @@ export type TopicCleanup = 'delete' | 'compact' | 'compact,delete';
 
 /** `Schema`: how values are encoded; a topic of this code base names a schema of schemas/. */
 export interface TopicDeclaration<Schema = SchemaName> {
-  /** `<name>` or, for an application's own topics, `<name>.v<n>`. */
+  /** `<name>`, or `<name>.v<n>` for internal topics of an application. */
   readonly name: string;
   readonly doc: string;
-  /** What the key is, in words. */
+  /** A description of the key. */
   readonly key: string;
   readonly schema: Schema;
   /** `default`: 12 on Kafka, 4 embedded; a number is fixed. */
@@ -40,7 +40,7 @@ export const INPUT_TABLE_SETTINGS = {
   'segment.ms': String(10 * 60_000),
 } as const;
 
-/** Changelogs: only the newest value matters, as soon as possible. */
+/** Changelogs: only the newest value is needed, as soon as possible. */
 export const CHANGELOG_SETTINGS = { 'segment.ms': String(10 * 60_000) } as const;
 
 type Said = 'name' | 'doc' | 'key' | 'schema' | 'cleanup' | 'owner';
@@ -49,7 +49,7 @@ type Said = 'name' | 'doc' | 'key' | 'schema' | 'cleanup' | 'owner';
 export type TopicDraft<Schema = SchemaName> = Pick<TopicDeclaration<Schema>, Said> &
   Partial<Omit<TopicDeclaration<Schema>, Said>>;
 
-/** Fills in what most topics share and refuses declarations that cannot be right. */
+/** Fills in the defaults and refuses declarations that cannot be right. */
 export function topic<Schema extends SchemaName | object = SchemaName>(
   declaration: TopicDraft<Schema>,
 ): TopicDeclaration<Schema> {

@@ -45,7 +45,7 @@ export const producerTopics = {
 
 export const deadLetterTopic = typed<DeadLetter>(deadLetters);
 
-/** The topics that the features application at `version` writes for everybody. */
+/** The topics that the features application at `version` writes for everyone to read. */
 export function typedFeatureTopics(version: number) {
   const { popularity, affinity, interactions } = featureSet(version).topics;
   return {

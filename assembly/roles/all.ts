@@ -1,4 +1,4 @@
-/** The roles there are: what a process may be started for. */
+/** The roles that a process can have. */
 import { roleOf, SNAPSHOTTERS, type SnapshotterRole } from '../snapshotters.js';
 
 export type Role = 'processor' | 'publisher' | 'serving' | SnapshotterRole;

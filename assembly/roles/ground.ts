@@ -1,4 +1,4 @@
-/** What every role stands on, and how what it starts is stopped with the process. */
+/** What every role needs, and how a role registers what it starts, so that it is stopped with the process. */
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { EventBus } from '../../runtime/process/events.js';
@@ -18,9 +18,9 @@ export interface Ground {
   readonly metrics: Metrics;
   readonly events: EventBus;
   readonly clock: Clock;
-  /** Versions of the applications that run. */
+  /** Versions of the applications that are running. */
   readonly sets: RunningSets;
-  /** Starts a service, which is stopped with the process, in the reverse order. */
+  /** Starts a service. It is stopped with the process, in reverse order. */
   readonly start: (service: Service) => Promise<void>;
 }
 

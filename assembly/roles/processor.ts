@@ -1,4 +1,4 @@
-/** The role `processor`: the applications of built-in folds and the embeddings, each with the tasks it is given here. */
+/** The role `processor`: the applications of built-in folds and the embeddings, each with the tasks assigned to it. */
 import { join } from 'node:path';
 import { createCorpus } from '../../processors/corpus/main.js';
 import { createEmbeddings } from '../../processors/embeddings/main.js';
@@ -28,7 +28,7 @@ export async function startProcessors(ground: Ground): Promise<Applications> {
   return { features, corpus: corpus.application, embeddings: embeddings.application! };
 }
 
-/** No lock: a task belongs to one process, and several on one machine may find each other's. */
+/** No lock is needed: a task belongs to one process, and processes on one machine may use each other's checkpoints. */
 async function checkpointFolder({ settings, logger }: Ground): Promise<{ checkpointFolder?: string }> {
   const { FRESHET_DATA_DIR, CHECKPOINT_INTERVAL_S } = settings;
   if (CHECKPOINT_INTERVAL_S === 0) return {};

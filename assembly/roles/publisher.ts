@@ -1,4 +1,4 @@
-/** The role `publisher`: feature topics brought into the stores. */
+/** The role `publisher`: writes feature topics into the stores. */
 import { createPublisher, type Publisher } from '../../publishing/live/publisher.js';
 import type { StoreGround } from './ground.js';
 

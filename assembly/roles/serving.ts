@@ -1,4 +1,4 @@
-/** The role `serving`: HTTP and the page, over what is published. */
+/** The role `serving`: HTTP and the page, for everything that is published. */
 import { ErasureReader } from '../../publishing/erasure/erasure-reader.js';
 import { erasureSettings } from '../../publishing/erasure/settings.js';
 import { createFeatureReader } from '../../publishing/reading/reader.js';
@@ -11,7 +11,7 @@ import type { StoreGround } from './ground.js';
 
 interface ServingRole extends Pick<ServingOptions, 'versions' | 'runs' | 'audits' | 'isReady'> {
   readonly overview: OverviewSampler;
-  /** What commands on this machine come with, where tokens are asked for. */
+  /** The token that commands on this machine use when tokens are required. */
   readonly localToken: string | null;
 }
 

@@ -1,4 +1,4 @@
-/** The roles `snapshotter:<job>`: runs of the jobs named. */
+/** The roles `snapshotter:<job>`: run the named jobs. */
 import { Worker } from '../../jobs/worker.js';
 import type { Versions } from '../../publishing/versions/versions.js';
 import { snapshotJobs } from '../../snapshotters/snapshot-job.js';
@@ -6,10 +6,10 @@ import { snapshottersOf } from '../snapshotters.js';
 import type { Role } from './all.js';
 import type { StoreGround } from './ground.js';
 
-/** A snapshot's process is given less time to stop than all of the process. */
+/** A snapshot's child process has less time to stop than the whole process. */
 const SNAPSHOT_STOP_MS = 5_000;
 
-/** Null where none of the roles is a snapshotter. */
+/** Null if none of the roles is a snapshotter. */
 export async function startSnapshotters(
   ground: StoreGround,
   roles: readonly Role[],

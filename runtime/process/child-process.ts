@@ -1,6 +1,6 @@
 /**
- * A module in a node process of its own: bounded memory, a few variables of our environment, messages both ways, an end
- * in time. A heap that grows past its bound, a bug in native code or a kill -9 ends the child and nothing else.
+ * A module in a separate Node process: bounded memory, selected environment variables, messages in both directions, and
+ * a bounded time to stop. A heap that exceeds its bound, a bug in native code or a kill -9 ends only the child.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -8,16 +8,16 @@ import { fileURLToPath } from 'node:url';
 export interface ChildOptions<FromChild> {
   /** The compiled module that it runs. */
   readonly entry: URL;
-  /** Names of the variables of our environment that it gets. */
+  /** Names of environment variables that it inherits. */
   readonly inherited: readonly string[];
-  /** Variables that it gets besides. */
+  /** Additional environment variables. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Bound on its own heap, MB; it may then collect garbage when it wants to (`globalThis.gc`). */
+  /** Limit of its heap, MB; it may trigger garbage collection itself (`globalThis.gc`). */
   readonly memoryMb?: number;
-  /** Further arguments of node. */
+  /** Additional arguments for Node. */
   readonly execArgv?: readonly string[];
   readonly onMessage: (message: FromChild) => void;
-  /** Gets its standard error as it comes. */
+  /** Receives its standard error. */
   readonly onErrorOutput?: (text: string) => void;
 }
 
@@ -32,13 +32,13 @@ export interface ChildEnd {
   readonly ranOutOfMemory: boolean;
 }
 
-/** Of its standard error the last characters are kept: they say what a fatal error was. */
+/** The last characters of its standard error are kept: they describe a fatal error. */
 const KEPT_CHARACTERS = 16_384;
 const LINE_CHARACTERS_MAX = 500;
 const OUT_OF_MEMORY = /heap out of memory|Allocation failed|ERR_WORKER_OUT_OF_MEMORY/;
 
 export class Child<ToChild, FromChild> {
-  /** Resolves once the process is gone; never rejects. */
+  /** Resolves when the process has ended; never rejects. */
   readonly ended: Promise<ChildEnd>;
   readonly #process: ChildProcess;
   #killing: NodeJS.Timeout | undefined;
@@ -49,28 +49,28 @@ export class Child<ToChild, FromChild> {
     this.ended = this.#end(options).finally(() => clearTimeout(this.#killing));
   }
 
-  /** Undefined when it could not be started. */
+  /** Undefined if it could not be started. */
   get pid(): number | undefined {
     return this.#process.pid;
   }
 
-  /** A child that is gone gets nothing; that it is gone is said by `ended`. */
+  /** Sends nothing to a child that has ended; `ended` reports that. */
   send(message: ToChild): void {
     if (this.#process.connected) this.#process.send(message as object, () => undefined);
   }
 
-  /** Asks it to end (SIGTERM), and kills it when it has not within `ms`. */
+  /** Asks it to stop (SIGTERM), and kills it if it has not stopped within `ms`. */
   stop(ms: number): void {
     this.#process.kill('SIGTERM');
     this.killAfter(ms);
   }
 
-  /** It should end by itself; after `ms` it is killed. */
+  /** It should stop by itself; after `ms` it is killed. */
   killAfter(ms: number): void {
     this.#killing ??= setTimeout(() => this.#process.kill('SIGKILL'), ms).unref();
   }
 
-  /** Resolves once it is gone. */
+  /** Resolves when it has ended. */
   async kill(): Promise<void> {
     this.#process.kill('SIGKILL');
     await this.ended;
@@ -98,7 +98,7 @@ export class Child<ToChild, FromChild> {
   }
 }
 
-/** By which signal or code it ended, or why it did not begin. */
+/** The signal or exit code with which it ended, or why it did not start. */
 export function howItEnded({ code, signal, startError }: ChildEnd): string {
   return startError?.message ?? signal ?? `exit code ${code}`;
 }
@@ -113,7 +113,7 @@ function start<T>({ entry, inherited, environment, memoryMb, execArgv = [] }: Ch
   return fork(fileURLToPath(entry), [], {
     execArgv: [...bounds, ...execArgv],
     env: { ...env, ...environment },
-    // Columns of numbers and buffers cross as they are.
+    // Typed arrays and buffers are transferred as they are.
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });

@@ -23,7 +23,7 @@ const lockRecord = z.object({
   token: z.string().optional(),
 });
 
-/** The holder of a data folder, and the address at which it listens, once it does. */
+/** The holder of a data folder, and the address on which it listens, once it does. */
 export type LockRecord = z.infer<typeof lockRecord>;
 
 const LOCK = 'lock';
@@ -60,13 +60,13 @@ export class DataFolder {
     this.#heartbeat.unref();
   }
 
-  /** Writes into the lock where this process listens, and a token for its own commands. */
+  /** Writes into the lock where this process listens, and the token for its own commands. */
   async announce(address: string, token?: string): Promise<void> {
     this.#record = { ...this.#record, address, ...(token === undefined ? {} : { token }) };
     await replaceLock(this.path, this.#record);
   }
 
-  /** Gives up the folder; repeating is harmless. */
+  /** Releases the folder; may be called repeatedly. */
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
@@ -101,7 +101,7 @@ export async function isDataFolder(path: string): Promise<boolean> {
   }
 }
 
-/** Creates and marks the folder without taking its lock, for files that processes may share. Throws `settings`. */
+/** Creates and marks the folder without taking its lock, for files that processes share. Throws `settings`. */
 export async function prepareDataFolder(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
@@ -118,7 +118,7 @@ export async function prepareDataFolder(path: string): Promise<void> {
   }
 }
 
-/** A folder with other files was surely chosen by mistake: `reset` would delete them. */
+/** A folder with other files was probably chosen by mistake: `reset` would delete them. */
 async function refuseStrangers(path: string): Promise<void> {
   if (await isDataFolder(path)) return;
   const strangers = (await readdir(path)).filter((name) => !DATA_FOLDER_OWN_FILES.test(name));
@@ -129,7 +129,7 @@ async function refuseStrangers(path: string): Promise<void> {
     );
 }
 
-/** A mounted volume may belong to another user, who then decides its mode. */
+/** A mounted volume may belong to another user, who then decides on its mode. */
 async function tighten(path: string): Promise<void> {
   if (((await stat(path)).mode & 0o077) === 0) return;
   try {

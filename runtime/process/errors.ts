@@ -1,6 +1,7 @@
 /**
- * The closed list of error codes. Whether a code is worth a retry is decided here and nowhere else (A7): transient are
- * connection, timeout, rate limit and "resource temporarily unavailable"; never data, schema, access or settings.
+ * The closed list of error codes. Whether a code is worth a retry is decided here and nowhere else: connection errors,
+ * timeouts, rate limits and "resource temporarily unavailable" are transient; data, schema, access and settings are
+ * not.
  */
 export type ErrorCode =
   | 'connection'
@@ -22,7 +23,7 @@ export type ErrorCode =
 
 const TRANSIENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['connection', 'timeout', 'rate_limit', 'unavailable']);
 
-/** An error with a code and a sentence that says what, where and what to do. */
+/** An error with a code, and a sentence that says what happened, where, and what to do. */
 export class FreshetError extends Error {
   readonly code: ErrorCode;
 

@@ -1,7 +1,7 @@
 /**
- * Named events: what the engine reports, without knowing who listens. A room declares its events and what they carry, and
- * connects its log lines and metrics to them; a process adds further listeners. Events are for what happens now and then,
- * never for each record.
+ * Named events: what the engine reports, without knowing who listens. A room declares its events and their contents,
+ * and connects its log lines and metrics to them; a process can add more listeners. Events are for occasional things,
+ * never one per record.
  */
 import { messageOf } from './errors.js';
 import type { Logger } from './logger.js';
@@ -9,7 +9,7 @@ import type { Metrics } from './metrics.js';
 
 export class NamedEvent<Payload> {
   readonly name: string;
-  /** Only a type: what listeners are given. */
+  /** A type only: the argument of the listeners. */
   declare readonly payload: Payload;
 
   constructor(name: string) {
@@ -26,17 +26,17 @@ export class EventBus {
   readonly #logger: Logger;
   readonly #listeners = new Map<object, Listener<never>[]>();
 
-  /** `logger`: for listeners that fail. */
+  /** `logger`: reports listeners that fail. */
   constructor(logger: Logger) {
     this.#logger = logger;
   }
 
-  /** From now on `listener` is called with each event of this name, after those that came before it. */
+  /** From now on `listener` is called with each event of this name, after the listeners that were added earlier. */
   on<Payload>(event: NamedEvent<Payload>, listener: Listener<Payload>): void {
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener]);
   }
 
-  /** Calls the listeners in their order. Never throws, and waits for nothing. */
+  /** Calls the listeners in order. Never throws, and does not wait for them. */
   emit<Payload>(event: NamedEvent<Payload>, payload: Payload): void {
     for (const listener of this.#listeners.get(event) ?? [])
       void this.#call(event.name, listener as Listener<Payload>, payload);

@@ -1,6 +1,6 @@
 /**
- * Named places in the engine where a fault test takes hold: it kills the process there, holds it up, or throws. Each room
- * declares the names of its own. Free in production: passing a point is one comparison.
+ * Named points in the engine at which a fault test intervenes: it kills the process there, delays it, or throws. Each
+ * room declares its own names. Free in production: passing a point is one comparison.
  */
 
 /** `where` names what passes: a task, a sink's partition, a version, a run. */
@@ -8,12 +8,12 @@ export type FaultHook<Point extends string = string> = (point: Point, where: str
 
 let hook: FaultHook | null = null;
 
-/** Takes hold of every point; null lets go. For tests only. */
+/** Calls the hook at every point; null removes it. For tests only. */
 export function takeFaultPoints<Point extends string>(next: FaultHook<Point> | null): void {
   hook = next as FaultHook | null;
 }
 
-/** Passes a point. To be awaited; what the hook throws goes to the caller. Rooms narrow it to the points they declare. */
+/** Passes a point; await it. What the hook throws goes to the caller. Rooms narrow it to the points they declare. */
 export const passFaultPoint: FaultHook = (point, where) => {
   if (hook !== null) return hook(point, where);
 };

@@ -1,6 +1,6 @@
 /**
- * How metrics are declared and made. Each room declares a set of its own, next to what it measures; what is passed around
- * is one `Metrics`, and code asks its set for those of that process.
+ * How metrics are declared and created. Each room declares its own set next to what it measures; code passes one
+ * `Metrics` around and gets its set for that process from it.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
@@ -9,13 +9,13 @@ export interface Metrics {
   readonly registry: Registry;
 }
 
-/** Answers the metrics of a room in one process; they are made when they are asked for first. */
+/** Returns the metrics of a room in one process; they are created on first use. */
 export type MetricSet<T = unknown> = (metrics: Metrics) => T;
 
 /** Buckets for what takes between some milliseconds and a minute. */
 export const SECONDS: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 60];
 
-/** A fresh registry with the metrics of Node. Those declared are there from the start; throws where two have one name. */
+/** A new registry with the metrics of Node and all declared ones. Throws where two have the same name. */
 export function createMetrics(declared: readonly MetricSet[] = []): Metrics {
   const metrics = { registry: new Registry() };
   collectDefaultMetrics({ register: metrics.registry });

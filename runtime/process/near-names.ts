@@ -5,9 +5,9 @@ const PREFIX = 'FRESHET_';
 const LETTERS_MIN = 6;
 
 /**
- * A known name one slip away: one edit, or two neighbours swapped, in names of at least six letters; or one that was
- * given the prefix FRESHET_. Names that differ by a whole word belong to other programs (Kubernetes injects REDIS_PORT
- * and its like).
+ * A known name that is one slip away: one edit or two swapped neighbours in names of at least six letters, or the same
+ * name with the prefix FRESHET_. Names that differ by a whole word belong to other programs (Kubernetes injects
+ * REDIS_PORT and similar ones).
  */
 export function nearestName(name: string, known: readonly string[]): string | null {
   if (name.length < LETTERS_MIN) return null;

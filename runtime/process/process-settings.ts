@@ -1,4 +1,4 @@
-/** Settings of every process: where its data lie, how much it logs. */
+/** Settings of every process: where its data is, how much it logs. */
 import { z } from 'zod';
 import { folder } from './setting-kinds.js';
 import { declareSettings, type SettingsOf } from './settings.js';

@@ -1,4 +1,6 @@
-/** Start and stop form one contract: stopping twice or before the start is harmless; stop waits until all is done. */
+/**
+ * Start and stop are one contract: stopping twice or before the start is harmless; stop waits until everything is done.
+ */
 export interface Service {
   readonly name: string;
   start(): Promise<void>;

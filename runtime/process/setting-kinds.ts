@@ -1,8 +1,8 @@
-/** The kinds of values that settings have. A value comes as text; the sentence of a kind says what is expected. */
+/** The kinds of values that settings have. A value is text; the error of a kind says what is expected. */
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
-/** Plain decimals only: what JavaScript also takes for a number (0x10, blanks, 1e3) is a slip here. */
+/** Plain decimals only: what JavaScript also accepts as a number (0x10, blanks, 1e3) is a typing error here. */
 const decimal = z
   .string()
   .regex(/^-?\d+(\.\d+)?$/, 'a number')
@@ -21,5 +21,5 @@ export const url = (schemes: readonly string[]) =>
     error: `a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
   });
 
-/** A relative path counts from the working directory. */
+/** A relative path is relative to the working directory. */
 export const folder = z.string().transform((path) => resolve(path));

@@ -1,5 +1,5 @@
 /**
- * How settings are declared and read. Each room declares its own, next to what they are about; a process merges the
+ * How settings are declared and read. Each room declares its own, next to the code that uses them; a process merges the
  * declarations into one strict schema. A malformed value, an unknown FRESHET_* or a near miss of a known name stops the
  * start with a sentence.
  */
@@ -9,22 +9,22 @@ import { nearestName } from './near-names.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** `Name`: the names that the rules are about. */
+/** `Name`: the names that the rules refer to. */
 interface Rules<Name extends string> {
   /** Names whose values must not be shown. */
   readonly secrets: readonly Name[];
-  /** Settings that mean nothing without another one: left alone they would be ignored in silence. */
+  /** Settings that have no effect without another one; without this rule they would be ignored silently. */
   readonly needs: readonly (readonly [name: Name, needs: Name])[];
-  /** Pairs of which one at most may be set. */
+  /** Pairs of settings of which at most one may be set. */
   readonly alternatives: readonly (readonly [Name, Name])[];
 }
 
 export interface SettingsDeclaration<S extends z.ZodRawShape = z.ZodRawShape> extends Rules<string> {
-  /** What each value must be, and its default. */
+  /** The schema and default of each value. */
   readonly shape: S;
 }
 
-/** The settings of one room. Each schema takes text and answers the value; optional ones say so themselves. */
+/** The settings of one room. Each schema converts text to a value; optional settings are marked as such. */
 export function declareSettings<S extends z.ZodRawShape>(
   shape: S,
   rules: Partial<Rules<keyof S & string>> = {},
@@ -67,7 +67,7 @@ class SettingsSchema<S> {
     this.#schema = z.strictObject(Object.assign({}, ...declarations.map(({ shape }) => shape)));
   }
 
-  /** An empty value counts as unset. Throws FreshetError('settings') naming every problem at once. */
+  /** An empty value counts as unset. Throws FreshetError('settings') with every problem found. */
   load(environment: Environment): S {
     const given: Record<string, string> = {};
     const problems: string[] = [];
@@ -83,12 +83,12 @@ class SettingsSchema<S> {
     return result.data as S;
   }
 
-  /** Which settings were given, as against those at their default. */
+  /** Which settings were given and which have their default. */
   given(environment: Environment): ReadonlySet<string> {
     return new Set(this.names.filter((name) => environment[name] !== undefined && environment[name] !== ''));
   }
 
-  /** What is wrong with a name that is no setting; nothing where it belongs to another program. */
+  /** What is wrong with a name that is not a setting; nothing if it belongs to another program. */
   #strangerProblems(name: string): string[] {
     const near = nearestName(name, this.#known);
     if (name.startsWith('FRESHET_'))

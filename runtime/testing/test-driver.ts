@@ -27,7 +27,7 @@ export interface TestDriverOptions {
   readonly now?: number;
   /** Of every topic (default 2). */
   readonly partitions?: number;
-  /** Further topics that the test writes or reads. */
+  /** Additional topics that the test writes or reads. */
   readonly topics?: readonly TypedTopic<unknown>[];
   /** Time between two commits of a task, ms on the driver's clock (default 100). */
   readonly commitIntervalMs?: number;
@@ -101,7 +101,7 @@ export class TestDriver {
     return join(this.#folder, 'checkpoints');
   }
 
-  /** The running tasks, restored. */
+  /** The running tasks after their restore. */
   get tasks(): readonly Task[] {
     return this.#tasks;
   }
@@ -149,13 +149,13 @@ export class TestDriver {
     for (const task of this.#tasks) while (await this.#isBehind(task)) await task.foldOnce();
   }
 
-  /** Ends every task as it is, with uncommitted work, and restores new ones; of other features if given. */
+  /** Stops every task abruptly, with uncommitted work, and restores new ones; of other features if given. */
   async crash(features: readonly FeatureDefinition[] = this.#o.features): Promise<void> {
     for (const task of this.#tasks) await task.close();
     await this.#startTasks(features);
   }
 
-  /** Removes all checkpoints, as when a disk is lost. */
+  /** Removes all checkpoints, as if the disk were lost. */
   async loseCheckpoints(): Promise<void> {
     await this.#checkpoints?.idle();
     await rm(this.#checkpointFolder, { recursive: true, force: true });
