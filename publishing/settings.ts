@@ -19,8 +19,8 @@ export const publishingSettings = declareSettings({
 });
 
 /**
- * Of the folds, whose room is not known here: publishing and processors meet in topics. What is merged for a process
- * must have them.
+ * Settings of the folds, whose room is not known here: publishing and processors only share topics. The merged settings
+ * of a process must contain them.
  */
 export interface FoldSettings {
   readonly POPULARITY_HALF_LIFE_H: number;

@@ -1,4 +1,4 @@
-/** Settings of the HTTP interface: where it listens, who may enter. */
+/** Settings of the HTTP interface: where it listens, and who has access. */
 import { z } from 'zod';
 import { integer } from '../runtime/process/setting-kinds.js';
 import { declareSettings, type SettingsOf } from '../runtime/process/settings.js';

@@ -1,5 +1,6 @@
 /**
- * From the files of a build to a finished folder: hashed, synced, described, and only then under the name that counts.
+ * Turns the files of a build into a finished folder: hashed, synced, described, and only then renamed to its final
+ * name.
  *
  *   <run>/attempt-<random>/build/…files, manifest.json   what is being built; gone with the next attempt
  *   <run>/attempt-<random>/report.json
@@ -16,7 +17,7 @@ import { FreshetError } from '../runtime/process/errors.js';
 import { faultPoint } from './fault-points.js';
 import type { BuildReport } from './snapshotter.js';
 
-/** A finished folder and what is told of it. */
+/** A finished folder and its report. */
 export interface Built {
   /** Holds the data files and manifest.json. */
   readonly folder: string;
@@ -32,7 +33,7 @@ const ATTEMPT = 'attempt-';
 const BUILD = 'build';
 const REPORT = 'report.json';
 
-/** Only what is checked before it is used; the manifest's own shape is that of whoever wrote it, which is us. */
+/** Only what is checked before it is used; the manifest itself was written by us. */
 const reportSchema = z.object({
   manifest: z.object({
     run_id: z.string(),
@@ -43,7 +44,7 @@ const reportSchema = z.object({
   records: z.number(),
 });
 
-/** An empty folder for a build; what former attempts have left is removed. */
+/** An empty folder for a build; remains of earlier attempts are removed. */
 export async function beginAttempt(runFolder: string): Promise<{ readonly attempt: string; readonly folder: string }> {
   await mkdir(runFolder, { recursive: true, mode: 0o700 });
   for (const name of await readdir(runFolder))
@@ -55,8 +56,8 @@ export async function beginAttempt(runFolder: string): Promise<{ readonly attemp
 }
 
 /**
- * Hashes and syncs the files, writes the manifest, and gives the folder its name. Errors: 'internal' when the build
- * named a file that is not there, or left one that it did not name: a version is its manifest's files and no others.
+ * Hashes and syncs the files, writes the manifest, and renames the folder. Errors: 'internal' when the build named a
+ * file that does not exist, or left one that it did not name: a version consists of its manifest's files and no others.
  */
 export async function finishBuild(
   runFolder: string,
@@ -80,7 +81,7 @@ export async function finishBuild(
   await syncFolder(attempt);
   await faultPoint('build.synced', about.run_id);
   const finished = join(runFolder, FINISHED);
-  // One that was found damaged, or emptied by whoever took its build away.
+  // A folder that was found damaged, or whose build was moved out.
   await rm(finished, { recursive: true, force: true });
   await rename(attempt, finished);
   await syncFolder(runFolder);
@@ -88,7 +89,7 @@ export async function finishBuild(
   return { folder: join(finished, BUILD), manifest, summary, result, records };
 }
 
-/** What an earlier process of the run has finished, every byte checked; null where there is no such thing. */
+/** What an earlier process of the run has finished, with every byte checked; null if there is nothing. */
 export async function finishedBuild(runFolder: string, runId: string): Promise<Built | null> {
   const folder = join(runFolder, FINISHED, BUILD);
   try {
@@ -102,7 +103,7 @@ export async function finishedBuild(runFolder: string, runId: string): Promise<B
     const written = await readFile(join(folder, MANIFEST_FILE), 'utf8');
     return written === textOf(manifest) ? { ...report, folder } : null;
   } catch {
-    // Not there, or not whole: it is built again.
+    // Missing or incomplete: it is built again.
     return null;
   }
 }
@@ -144,7 +145,7 @@ function textOf(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** Makes names in a folder durable; systems that cannot (Windows) need it not. */
+/** Makes names in a folder durable; systems that cannot do so (Windows) do not need it. */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');

@@ -1,7 +1,7 @@
 /**
- * The savepoint of a capture: one file in the run's work folder, written beside, synced and renamed, so that the name
- * leads to a whole one or to none; what is damaged later is noticed before any of it is used. Tasks have checkpoints, of
- * other contents and with other promises; only the log events of both say checkpoint.
+ * The savepoint of a capture: one file in the run's work folder, written to another name, synced and renamed, so that
+ * the name leads to a complete file or to none; later damage is detected before any of it is used. (Checkpoints belong
+ * to tasks, with other contents and guarantees; only the log events of both say checkpoint.)
  *
  *   "FRESHSN1"  head length u32 LE | head, JSON | contents of the capture | SHA-256 of everything before
  */
@@ -27,9 +27,9 @@ const place = z.object({
 });
 const head = z.object({
   run_id: z.string(),
-  /** Of the code and the settings under which the contents were gathered. */
+  /** Identifies the code and the settings that gathered the contents. */
   fingerprint: z.string(),
-  /** In the order of the job's topics; null where the log tells none. */
+  /** In the order of the job's topics; null if the log has no ids. */
   topic_ids: z.array(z.string().nullable()),
   places: z.array(place),
   records: count,
@@ -80,7 +80,7 @@ export class CaptureSavepoint {
     }
   }
 
-  /** Null where there is none that can be read; a damaged one, or one of another run, is thrown away. */
+  /** Null if there is none that can be read; a damaged one, or one of another run, is discarded. */
   async read(): Promise<{ readonly head: SavepointHead; readonly contents: Buffer } | null> {
     let bytes: Buffer;
     try {
@@ -95,14 +95,14 @@ export class CaptureSavepoint {
     return null;
   }
 
-  /** Throws it away and says why. */
+  /** Discards it and logs the reason. */
   async discard(reason: string): Promise<void> {
     this.#o.logger.warn({ event: 'capture_checkpoint_discarded', run_id: this.#o.runId, reason });
-    // One that cannot be removed is replaced by the next, or found in doubt again.
+    // If it cannot be removed, the next one replaces it, or it is found invalid again.
     await rm(this.#o.path, { force: true }).catch(() => undefined);
   }
 
-  /** What is wrong with it, as a sentence, if anything is. */
+  /** What is wrong with it, as a sentence; null if nothing is. */
   #parse(bytes: Buffer): { head: SavepointHead; contents: Buffer } | string {
     const end = bytes.length - SHA_BYTES;
     const textStart = MAGIC.length + 4;

@@ -1,11 +1,11 @@
 /**
- * Reads compacted topics as they are at one moment: the last stable offset of every partition is noted first, then
- * everything from the earliest offset exactly to there. Positions move over control and aborted records too, so what is
- * waited for is an offset, never a last record. Every few seconds all of it is put into a savepoint; the next process
- * of the same run goes on from there, to the same ends.
+ * Reads compacted topics as they are at one moment: the last stable offset of every partition is recorded first, then
+ * everything from the earliest offset exactly to there is read. Positions also move past control and aborted records,
+ * so the capture waits for an offset, never for a last record. Every few seconds everything is saved in a savepoint;
+ * the next process of the same run continues from it, up to the same ends.
  *
- *   savepoint in order: positions, ends and contents from it ───┐
- *   else: ends noted now, positions at the logs' starts ────────┴─► read ─► savepoint ─► read ─► … ─► whole
+ *   valid savepoint: positions, ends and contents from it ───────┐
+ *   else: ends recorded now, positions at the logs' starts ──────┴─► read ─► savepoint ─► read ─► … ─► complete
  */
 import type { ManifestInput } from '../publishing/versions/manifest.js';
 import type { Log, LogAdmin, LogReader, RecordColumns } from '../runtime/log/log.js';
@@ -17,7 +17,7 @@ import type { CapturePlace, CaptureSavepoint, SavepointHead } from './capture-sa
 import { faultPoint } from './fault-points.js';
 import type { Capture } from './snapshotter.js';
 
-/** The little of a log that a capture needs. */
+/** The part of a log that a capture needs. */
 export type CaptureLog = Pick<Log, 'partitionCount' | 'offsets' | 'reader'> & {
   readonly admin: Pick<LogAdmin, 'topicId'>;
 };
@@ -30,11 +30,11 @@ interface CaptureOptions<C extends Capture> {
   readonly createCapture: () => C;
   readonly savepoint: CaptureSavepoint;
   readonly savepointMs: number;
-  /** Most bytes asked of one partition at a time: the source serves live readers too. */
+  /** Maximum number of bytes requested from one partition at a time: the source also serves live readers. */
   readonly fetchBytes: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Offsets passed, of all there are between the starts and the ends. */
+  /** Offsets passed, out of all between the starts and the ends. */
   readonly progress: (done: number, total: number) => void;
   /** Ends the capture early; a savepoint is written then. */
   readonly signal: AbortSignal;
@@ -45,7 +45,7 @@ interface Captured<C> {
   readonly inputs: readonly ManifestInput[];
   /** Records added, in this process and before. */
   readonly records: number;
-  /** Of these, read by this process. */
+  /** Of these, the records read by this process. */
   readonly recordsRead: number;
 }
 
@@ -53,7 +53,7 @@ const POLL_WAIT_MS = 250;
 /** A large capture is written less often, so that at most this share of the time goes into writing it. */
 const WRITING_SHARE_MAX = 0.05;
 
-/** What is being captured. */
+/** A capture in progress. */
 interface Under<C> {
   readonly capture: C;
   readonly topicIds: readonly (string | null)[];
@@ -62,8 +62,8 @@ interface Under<C> {
 }
 
 /**
- * Null when the signal ended it. Errors: 'offset_out_of_range' when a topic lost records meanwhile, 'state' when it was
- * made anew, 'unknown_topic', the log's and the registry's own.
+ * Null when the signal ended it. Errors: 'offset_out_of_range' when a topic lost records in the meantime, 'state' when
+ * it was recreated, 'unknown_topic', those of the log and the registry.
  */
 export async function captureTopics<C extends Capture>(o: CaptureOptions<C>): Promise<Captured<C> | null> {
   const under = (await resumed(o)) ?? (await begun(o));
@@ -94,7 +94,7 @@ async function begun<C extends Capture>(o: CaptureOptions<C>): Promise<Under<C>>
   return { capture: o.createCapture(), topicIds, places, records: 0 };
 }
 
-/** Null where there is no savepoint, or one in doubt, which is thrown away. */
+/** Null if there is no savepoint, or one that is in doubt and discarded. */
 async function resumed<C extends Capture>(o: CaptureOptions<C>): Promise<Under<C> | null> {
   const found = await o.savepoint.read();
   if (found === null) return null;
@@ -121,7 +121,7 @@ async function resumed<C extends Capture>(o: CaptureOptions<C>): Promise<Under<C
   };
 }
 
-/** Why a savepoint cannot be gone on from; null when it can. */
+/** Why a savepoint cannot be continued; null if it can. */
 async function problemWith<C extends Capture>(o: CaptureOptions<C>, head: SavepointHead): Promise<string | null> {
   const ids = await idsOf(o);
   for (const [i, topic] of o.topics.entries()) {
@@ -142,7 +142,7 @@ function idsOf({ log, topics }: Pick<CaptureOptions<Capture>, 'log' | 'topics'>)
   return Promise.all(topics.map((topic) => log.admin.topicId(topic)));
 }
 
-/** Records of a topic that was deleted and made again meanwhile would stand beside those of the former one. */
+/** Records of a topic that was deleted and recreated in the meantime would be mixed with those of the previous one. */
 async function refuseNewTopics<C extends Capture>(o: CaptureOptions<C>, { topicIds }: Under<C>): Promise<void> {
   for (const [i, id] of (await idsOf(o)).entries())
     if (id !== topicIds[i])
@@ -182,7 +182,7 @@ async function read<C extends Capture>(o: CaptureOptions<C>, under: Under<C>): P
   }
 }
 
-/** Adds the rows below the noted end, and stops the partition once it has come there. */
+/** Adds the rows below the recorded end, and pauses the partition when it is reached. */
 async function take<C extends Capture>(
   { codec }: CaptureOptions<C>,
   under: Under<C>,
@@ -200,7 +200,7 @@ async function take<C extends Capture>(
   if (place.position >= place.to) reader.pause(batch);
 }
 
-/** A savepoint only saves time: a disk that refuses it ends no capture. */
+/** A savepoint only saves time: a disk that refuses it does not end the capture. */
 async function save<C extends Capture>(o: CaptureOptions<C>, { capture, topicIds, places, records }: Under<C>) {
   try {
     await o.savepoint.write({ topic_ids: [...topicIds], places, records }, capture.save());

@@ -1,14 +1,14 @@
-/** What the process of a snapshot and its parent say to each other. */
+/** The messages between the process of a snapshot and its parent. */
 import type { RunProgress } from '../jobs/runs.js';
 import type { Built } from './build-folder.js';
 import type { LogAsk, Refusal } from './remote-log.js';
 import type { SnapshotSettings } from './settings.js';
 
 export interface ChildJob {
-  /** URL of the module whose export `snapshotter` is to be run. */
+  /** URL of the module whose export `snapshotter` is run. */
   readonly module: string;
   readonly runId: string;
-  /** Those that this snapshot declares and those of every snapshot, no others. */
+  /** The settings that this snapshot declares and those of every snapshot, no others. */
   readonly settings: SnapshotSettings;
   /** `<artifactsFolder>/.work/<job>/<run_id>`. */
   readonly runFolder: string;
@@ -29,7 +29,7 @@ export type ToChild =
 export type FromChild =
   | { readonly kind: 'ask'; readonly id: number; readonly ask: LogAsk }
   | { readonly kind: 'progress'; readonly progress: RunProgress }
-  /** A capture that was told to stop has written its savepoint. */
+  /** A capture that was asked to stop has written its savepoint. */
   | { readonly kind: 'stopped' }
   | { readonly kind: 'finished'; readonly built: Built }
   | { readonly kind: 'failed'; readonly refusal: Refusal };

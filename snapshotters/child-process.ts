@@ -1,6 +1,6 @@
 /**
- * The parent's side of a snapshot's process: starts it, gives it the job and the log where it has none of its own, and
- * turns whatever way it ends into an answer or a sentence.
+ * The parent's side of a snapshot's process: starts it, passes it the job and, if it cannot open the log itself, access
+ * to the log, and turns every way in which it can end into an answer or a sentence.
  */
 import { Interrupted } from '../jobs/job.js';
 import type { RunProgress } from '../jobs/runs.js';
@@ -14,27 +14,27 @@ import { LogHost, refusalOf } from './remote-log.js';
 
 interface ChildOptions {
   readonly job: ChildJob;
-  /** The parent's log, lent to a child that opens none itself. */
+  /** The parent's log, for a child that cannot open it itself. */
   readonly log: CaptureLog;
-  /** Topics that it may read of it. */
+  /** Topics of it that the child may read. */
   readonly topics: readonly string[];
   readonly onProgress: (progress: RunProgress) => void;
-  /** Ends it: SIGTERM, and after `stopMs` SIGKILL. */
+  /** Ends it: SIGTERM, then SIGKILL after `stopMs`. */
   readonly signal: AbortSignal;
   readonly stopMs: number;
-  /** Further arguments of node. */
+  /** Additional arguments for Node. */
   readonly execArgv?: readonly string[];
 }
 
-/** What it answered at last; null: it ended without an answer. */
+/** Its final answer; null if it ended without one. */
 type Outcome = Exclude<FromChild, { kind: 'ask' | 'progress' }> | null;
 
-/** What a process needs besides its settings, which come as a message. */
+/** Environment variables that a process needs besides its settings, which it receives as a message. */
 const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'SYSTEMROOT'];
 
 /**
- * Resolves once the process is gone, with what it has built; null when the signal ended it. Errors: Interrupted;
- * 'settings' when SNAPSHOT_MEMORY_MB is too little; whatever the child failed with; 'internal'.
+ * Resolves when the process has ended, with what it has built; null when the signal ended it. Errors: Interrupted;
+ * 'settings' when SNAPSHOT_MEMORY_MB is too small; the error of the child; 'internal'.
  */
 export async function runChild(o: ChildOptions): Promise<Built | null> {
   if (o.signal.aborted) return null;
@@ -55,7 +55,7 @@ export async function runChild(o: ChildOptions): Promise<Built | null> {
         );
       } else {
         outcome = message;
-        // If it does not end by itself, its work is done all the same.
+        // Even if it does not stop by itself, its work is done.
         child.killAfter(o.stopMs);
       }
     },

@@ -1,7 +1,7 @@
 /**
- * The process of one snapshot. It gets its job as the first message, computes, and answers with a finished folder or an
- * error; it publishes nothing and knows no store. It ends with its parent. SIGTERM ends it early: a capture writes its
- * savepoint first.
+ * The process of one snapshot. It receives its job as the first message, computes, and answers with a finished folder
+ * or an error; it publishes nothing and has no access to stores. It ends with its parent. SIGTERM ends it early: a
+ * capture writes its savepoint first.
  */
 import { constants, setPriority } from 'node:os';
 import { openKafkaLog } from '../runtime/log/kafka/log.js';
@@ -17,7 +17,7 @@ import { checkMemory } from './memory.js';
 import { type LogAsk, RemoteLog, refusalOf } from './remote-log.js';
 import type { Snapshotter } from './snapshotter.js';
 
-/** The parent writes what it is told into a database: ten times a second is enough for a bar that moves. */
+/** The parent writes each progress message to a database: ten per second are enough for a progress bar. */
 const PROGRESS_MS = 100;
 
 const stop = new AbortController();
@@ -29,7 +29,7 @@ let measuredAtMs = Number.NEGATIVE_INFINITY;
 let memoryMb = 0;
 
 process.on('disconnect', () => process.exit(1));
-// Ctrl-C reaches the whole group of processes; the parent says when to stop.
+// Ctrl-C reaches the whole process group; the parent decides when to stop.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => {
   stop.abort();
@@ -54,19 +54,19 @@ function ask(question: LogAsk): Promise<unknown> {
   });
 }
 
-/** Resolves when it is on its way. A parent that is gone is told of by `disconnect`. */
+/** Resolves when the message is sent. `disconnect` reports a parent that has ended. */
 function tell(message: FromChild): Promise<void> {
   return new Promise((resolve) => {
     process.send?.(message, undefined, undefined, () => resolve());
   });
 }
 
-/** Live features and readers come first where there is not enough of the machine for all. */
+/** Live features and readers have priority if the machine is busy. */
 function stepBack(): void {
   try {
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   } catch {
-    // Not allowed here: it competes like any other.
+    // Not permitted here: it runs at normal priority.
   }
 }
 

@@ -1,4 +1,4 @@
-/** Counts as sentences show them. */
+/** Counts, formatted for sentences. */
 
 /** 1234567 as 1,234,567. */
 export function thousands(count: number): string {

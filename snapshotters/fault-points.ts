@@ -1,7 +1,7 @@
-/** Where fault tests take hold of a snapshot. */
+/** Points of a snapshot at which fault tests intervene. */
 import { type FaultHook, passFaultPoint } from '../runtime/process/fault-points.js';
 
-/** In the order in which a snapshot passes them; those of the capture and the build in its own process. */
+/** In the order in which a snapshot passes them; capture and build run in a separate process. */
 export type SnapshotPoint =
   | 'capture.noted'
   | 'capture.read'

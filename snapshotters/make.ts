@@ -1,4 +1,4 @@
-/** What the process of a snapshot does, whoever runs it: capture, build, check, finish the folder. */
+/** What the process of a snapshot does, in whichever process it runs: capture, build, check, finish the folder. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -24,14 +24,14 @@ interface MakeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly progress: (phase: string, done: number, total: number | null) => void;
-  /** Ends a capture, with a savepoint. A build is not interrupted: what it was made of is in the savepoint. */
+  /** Ends a capture, with a savepoint. A build is not interrupted: its input is in the savepoint. */
   readonly signal: AbortSignal;
 }
 
 const SAVEPOINT = 'capture.savepoint';
 
 /**
- * Null when the signal ended it. A finished folder of the same run is answered as it is. Errors: those of the capture
+ * Null when the signal ended it. A finished folder of the same run is returned as it is. Errors: those of the capture
  * and of the build.
  */
 export async function makeSnapshot(o: MakeOptions): Promise<Built | null> {
@@ -74,7 +74,7 @@ export async function makeSnapshot(o: MakeOptions): Promise<Built | null> {
   return finishBuild(runFolder, attempt, about, report, records);
 }
 
-/** Null also when its folder is gone, or on another machine. */
+/** Null also when its folder is missing or on another machine. */
 async function previousOf({ previous }: MakeOptions['job']): Promise<BuildContext['previous']> {
   if (previous === null) return null;
   try {

@@ -1,6 +1,6 @@
 /**
- * The bound on a snapshot's memory. node ends a process whose own heap grows past it; buffers and typed arrays, which
- * captures are made of, lie outside that heap and are counted here.
+ * The memory limit of a snapshot. Node ends a process whose heap exceeds its limit; buffers and typed arrays, which
+ * captures consist of, are outside that heap and are counted here.
  */
 import { FreshetError } from '../runtime/process/errors.js';
 

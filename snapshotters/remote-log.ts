@@ -1,7 +1,7 @@
 /**
- * A log across the pipe between two processes: the embedded log can be open in one process only, and the one that
- * captures is another. It serves what a capture needs and nothing else, of the topics it was told; one poll of a reader
- * is under way at a time, so the asker's pace is the pace.
+ * A log across the pipe between two processes: the embedded log can be open in one process only, and a capture runs in
+ * another. It offers only what a capture needs, for the topics it was given; one poll of a reader is in progress at a
+ * time, so the reading side sets the pace.
  */
 import type { LogReader, PartitionOffsets, ReaderOptions, RecordColumns, TopicPartition } from '../runtime/log/log.js';
 import { type ErrorCode, FreshetError, messageOf } from '../runtime/process/errors.js';
@@ -16,7 +16,7 @@ export type LogAsk =
   | { readonly op: 'poll'; readonly reader: number; readonly paused: readonly TopicPartition[] }
   | { readonly op: 'close'; readonly reader: number };
 
-/** What crosses when something went wrong. */
+/** The form in which an error crosses the pipe. */
 export interface Refusal {
   readonly code: ErrorCode;
   readonly message: string;
@@ -26,7 +26,7 @@ export function refusalOf(error: unknown): Refusal {
   return { code: error instanceof FreshetError ? error.code : 'internal', message: messageOf(error) };
 }
 
-/** The side that has the log. */
+/** The side that has the log open. */
 export class LogHost {
   readonly #log: CaptureLog;
   readonly #topics: readonly string[];
@@ -63,7 +63,7 @@ export class LogHost {
     }
   }
 
-  /** Closes what the other side left open. */
+  /** Closes the readers that the other side left open. */
   async close(): Promise<void> {
     const open = [...this.#readers.values()];
     this.#readers.clear();
@@ -86,7 +86,7 @@ export class LogHost {
   }
 }
 
-/** The side that reads. `ask` carries a question over and resolves with its answer, or throws what became of it. */
+/** The side that reads. `ask` sends a question and resolves with its answer, or throws the error. */
 export class RemoteLog implements CaptureLog {
   readonly #ask: (ask: LogAsk) => Promise<unknown>;
   readonly admin: CaptureLog['admin'] = {
@@ -164,7 +164,7 @@ function isSame(a: TopicPartition, b: TopicPartition): boolean {
   return a.topic === b.topic && a.partition === b.partition;
 }
 
-/** Without the room that columns may have behind their rows. */
+/** Without the unused capacity after the rows. */
 function trimmed(columns: RecordColumns): RecordColumns {
   const { count } = columns;
   return {

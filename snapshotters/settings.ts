@@ -1,4 +1,4 @@
-/** Settings of every snapshot, and what its process is given of all settings. */
+/** Settings of every snapshot, and the part of all settings that its process receives. */
 import { type LogSettings, logSettings } from '../runtime/log/settings.js';
 import { type ProcessSettings, processSettings } from '../runtime/process/process-settings.js';
 import { integer } from '../runtime/process/setting-kinds.js';
@@ -11,7 +11,9 @@ export const snapshotSettings = declareSettings({
 
 export type SnapshotSettings = SettingsOf<typeof snapshotSettings> & ProcessSettings & LogSettings & ArtifactSettings;
 
-/** Those of every snapshot and those that this one declares: a process that only computes gets no secrets of stores. */
+/**
+ * The settings of every snapshot and those that this one declares: a process that only computes gets no store secrets.
+ */
 export function childSettings(settings: SnapshotSettings, own: readonly SettingsDeclaration[]): SnapshotSettings {
   const given = [processSettings, logSettings, artifactSettings, snapshotSettings, ...own];
   const names = new Set(given.flatMap(({ shape }) => Object.keys(shape)));

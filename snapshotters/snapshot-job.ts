@@ -1,10 +1,10 @@
 /**
  * A snapshotter as a job:
  *
- *   process of its own: capture, build ─► a finished folder, kept with the run ─► publish
+ *   separate process: capture, build ─► a finished folder, recorded with the run ─► publish
  *
- * Every step may be the last one of this process. The next attempt goes on: the capture from its savepoint, a finished
- * folder is taken as it is, a version that was published is found by the run's id.
+ * Any step may be the last one of this process. The next attempt continues: the capture from its savepoint, a finished
+ * folder is used as it is, a version that was published is found by the run's id.
  */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ import { faultPoint } from './fault-points.js';
 import { childSettings, type SnapshotSettings } from './settings.js';
 import type { Snapshotter } from './snapshotter.js';
 
-/** A snapshotter, and the module that its process finds it in: the export `snapshotter`. */
+/** A snapshotter, and the module that exports it as `snapshotter`. */
 export interface PlacedSnapshotter {
   readonly snapshotter: Snapshotter;
   readonly module: URL;
@@ -35,7 +35,7 @@ export interface SnapshotJobOptions {
   readonly versions: Pick<Versions, 'publish' | 'list'>;
   readonly metrics: Metrics;
   readonly pace?: Partial<SnapshotPace>;
-  /** Further arguments of node for the process. */
+  /** Additional Node arguments for the process. */
   readonly execArgv?: readonly string[];
 }
 
@@ -46,7 +46,7 @@ interface SnapshotPace extends CapturePace {
 
 const PACE: SnapshotPace = { savepointMs: 5_000, fetchBytes: 256 * 1024, stopMs: 10_000 };
 
-/** One job for each, of the same name. */
+/** One job per snapshotter, with the same name. */
 export function snapshotJobs(snapshotters: readonly PlacedSnapshotter[], options: SnapshotJobOptions): Job[] {
   return snapshotters.map((placed) => new SnapshotJob(placed, options));
 }
@@ -56,7 +56,7 @@ class SnapshotJob implements Job {
   readonly policy = { deathsMax: 3 };
   readonly #placed: PlacedSnapshotter;
   readonly #o: SnapshotJobOptions;
-  /** The folder that runs work in, each in one named after it. */
+  /** The folder of all runs; each run works in a subfolder of its own name. */
   readonly #work: string;
 
   constructor(placed: PlacedSnapshotter, options: SnapshotJobOptions) {
@@ -93,7 +93,7 @@ class SnapshotJob implements Job {
     const { artefact } = this.#placed.snapshotter;
     const kept = run.kept as Built | null;
     const { versions: known, current } = await this.#o.versions.list(artefact);
-    // Its folder has become that version's.
+    // Its folder has become the folder of that version.
     if (kept !== null && known.some(({ manifest }) => manifest.run_id === run.run_id)) return kept;
     const built = await this.#make(run, attendance, current);
     await attendance.keep(built);
@@ -133,7 +133,7 @@ class SnapshotJob implements Job {
   }
 }
 
-/** What a snapshotter counted, and the records that went in where it did not say it better. */
+/** The figures of a snapshotter, and the number of records read if it reports no better one. */
 function countsOf({ result, records }: Built): Record<string, number> {
   return 'documents_processed' in result ? { ...result } : { records_processed: records, ...result };
 }

@@ -1,26 +1,27 @@
 /**
- * One partition of `documents`, folded: what every document is counted as, and what a commit changed in how many
- * documents hold a term. A changed document takes the old terms out and puts the new ones in, a deleted one takes them
- * out; nothing else is read for it.
+ * One partition of `documents`, folded: how every document is counted, and how a commit changed the number of documents
+ * with a term. A changed document removes its old terms and adds the new ones, a deleted one removes them; nothing else
+ * is read for it.
  *
- * Exactly once over a compacted input is not what it is over events. There, rows that the changelog does not have yet
- * are folded again from the input. Here an overwritten value may be gone by then: a document changed at offset 5 and again
- * at 9 leaves, once compacted, only 9. Had the task committed in between, the hop already carries "minus the old, plus
- * that of 5"; a restore that folded 9 on top of a row from before 5 would never take 5's terms out again, and nobody
- * could tell. So the changelog must know at every marker what the hop was told up to that marker:
+ * Exactly once over a compacted input differs from exactly once over events. With events, rows that the changelog does
+ * not have yet are folded again from the input. Here an overwritten value may be gone by then: of a document changed at
+ * offset 5 and again at 9, only 9 remains after compaction. If the task had committed in between, the hop already
+ * contains "minus the old, plus that of 5"; a restore that folded 9 on top of a row from before 5 would never remove
+ * 5's terms, and nobody could notice. So at every marker the changelog must contain what the hop contains up to that
+ * marker:
  *
  * - The row of each changed document is written by emit(), in the transaction that carries its changes to the hop; a
  *   deleted one gets a null. Nothing is ever dirty, and the newest rows at a marker are the state at that marker.
- * - Hence a restore folds nothing. Each record between restore_from and the marker is counted in its row already, or in
- *   the deletion of a row that is not there any more. Folded once more, bad ones would be rejected twice, and an older
- *   value of a deleted document would come back unless the deletion, too, is still in the log.
- * - Hence no checkpoint either: it would be older than the marker, and the way from one to the other leads over the
- *   input, with the same hole. So the part has no save and load.
- * - And the outcome must depend on the newest record of a key alone, since only that is certain to be there: a record
- *   that cannot be used goes to the dead letters and takes out what its document was before. Else a replay over the
+ * - So a restore folds nothing. Each record between restore_from and the marker is already counted in its row, or in
+ * the   deletion of a row that no longer exists. Folded once more, bad records would be rejected twice, and an older
+ * value of a   deleted document would return unless its deletion is still in the log.
+ * - So there is no checkpoint either: it would be older than the marker, and the way from one to the other is the
+ * input,   with the same hole. The part has no save and load.
+ * - And the outcome must depend only on the newest record of a key, because only that one is certain to exist: a record
+ *   that cannot be used goes to the dead letters and removes what its document was before. Otherwise a replay over the
  *   compacted topic would end without a document that the live fold still has.
  *
- * `covers` of a row is the input offset after its commit; rows of one commit share it. What is live lies above.
+ * `covers` of a row is the input offset after its commit; rows of one commit share it. Live records are above it.
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns, TopicPartition } from '../../runtime/log/log.js';
@@ -39,7 +40,7 @@ import { detectLanguage, isDetectorLoaded, loadDetector } from './language.js';
 import { TermChanges } from './term-changes.js';
 import { Vocabulary } from './vocabulary.js';
 
-/** What became of a record. cut: counted or changed, with the terms that fit; unchanged: nothing that counts. */
+/** Outcome of a record. cut: counted or changed, with the terms that fit; unchanged: nothing that is counted. */
 const CORPUS_OUTCOMES = ['counted', 'changed', 'unchanged', 'deleted', 'cut', 'dead_letter'] as const;
 export type CorpusOutcome = (typeof CORPUS_OUTCOMES)[number];
 
@@ -94,8 +95,8 @@ export class CorpusPart implements Part {
   }
 
   /**
-   * None: nothing here depends on time, and the times of documents are their producers'. One from the next century would
-   * hold the emitter's clock there.
+   * None: nothing here depends on time, and the times of documents come from their producers. A document from the next
+   * century would hold up the emitter's clock.
    */
   get clock(): number {
     return -1;

@@ -1,4 +1,4 @@
-/** Starts the corpus application: the tasks of documents and terms that this member is given. */
+/** Starts the corpus application: the tasks of documents and terms that are assigned to this member. */
 import type { TaskSettings } from '../../runtime/tasks/settings.js';
 import type { CorpusSet } from '../../topics/corpus.js';
 import { applicationOf, type Processors, type ProcessorsOptions } from '../application.js';
@@ -8,7 +8,7 @@ import type { CorpusSettings } from './settings.js';
 
 interface CorpusOptions extends ProcessorsOptions {
   readonly settings: TaskSettings & CorpusSettings;
-  /** The corpus is an application of its own: a replay of the features leaves it alone. */
+  /** The corpus is a separate application: a replay of the features does not affect it. */
   readonly set: CorpusSet;
 }
 

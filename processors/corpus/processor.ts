@@ -1,6 +1,6 @@
 /**
- * The two halves of the corpus application: `corpus` reads `documents` and writes the changes of each commit to the
- * re-key hop, `corpus-terms` adds them up per term and writes `terms`.
+ * The two halves of the corpus application: `corpus` reads `documents` and writes the changes of each commit to an
+ * internal topic, `corpus-terms` adds them up per term and writes `terms`.
  */
 import type { ProcessorDeclaration } from '../../runtime/tasks/processor.js';
 import type { Codec } from '../../schemas/codec.js';
@@ -10,9 +10,9 @@ import { type CorpusOutcome, CorpusPart } from './corpus-part.js';
 import { TermsPart } from './terms-part.js';
 
 /**
- * Raise it whenever the definition of a word or a language changes, or the shape of the state: the task then refuses
- * old state instead of mixing. (Not for another ICU, which splits some Thai or Chinese words differently: a document is
- * removed exactly as it was counted, whichever ICU counted it.)
+ * Increase it whenever the definition of a word or a language changes, or the shape of the state: the task then refuses
+ * old state instead of mixing it with new state. (Not for a new ICU, which splits some Thai or Chinese words
+ * differently: a document is removed exactly as it was counted, whichever ICU counted it.)
  */
 const CORPUS_FOLD_VERSION = 1;
 const TERMS_FOLD_VERSION = 1;

@@ -4,8 +4,8 @@
  * term.
  *
  * A term that no document contains any more keeps its number until the task restarts. In the changelog it first leaves
- * a row without counts: without it, a restore would fold earlier records into a fresh count, and subtract from it what
- * was never added. Once none of those records can be read again, the row goes too (`emptied` knows when).
+ * a row without counts: without it, a restore would fold earlier records into a new count and subtract from it what was
+ * never added. Once none of those records can be read again, the row is deleted too (see `emptied`).
  */
 import { FreshetError } from '../../runtime/process/errors.js';
 import { capacityFor, enlarged } from '../../runtime/tasks/state/columns.js';

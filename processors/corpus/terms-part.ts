@@ -26,7 +26,7 @@ interface TermsPartOptions {
   readonly changelogPartition: number;
   readonly topics: CorpusTopics;
   readonly codec: Codec;
-  /** How long a shard that keeps changing waits to be written, ms. */
+  /** How long a shard that keeps changing may wait before it is written, ms. */
   readonly intervalMs: number;
 }
 
@@ -165,7 +165,7 @@ export class TermsPart implements Part {
   #row(term: number, covers: number): Buffer {
     const writer = this.#writer.begin(this.#o.codec.prefix('TermRow')).long(this.input.partition).long(covers);
     const { sources } = this.#table;
-    // A block each: how many there are shows at the end only.
+    // One block each: the number of blocks is known only at the end.
     this.#table.visit(term, (source, documents) => {
       writer.long(1).bytes(sources.arena, sources.startOf(source), sources.endOf(source)).long(documents);
     });

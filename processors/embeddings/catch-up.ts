@@ -1,10 +1,10 @@
 /**
- * Catching up: the first run, and another model. The catalogue is read once to find the newest record of every product;
- * those whose vector was not made of it are read a second time and embedded, a chunk at a time, while live changes go on.
- * Vectors stay until they are replaced.
+ * Catching up: the first run, and a change of model. The catalogue is read once to find the newest record of every
+ * product; products whose vector was not made from it are read a second time and embedded, chunk by chunk, while live
+ * changes continue. Existing vectors stay until they are replaced.
  *
- *   live change of a waiting product → the product no longer waits: the change is newer than what was found
- *   its record is compacted away meanwhile → a newer one lies ahead of the live reader
+ *   live change of a pending product → no longer pending: the change is newer than the record that was found
+ *   its record is compacted away in the meantime → a newer one is ahead of the live reader
  */
 import type { Log, LogReader, RecordColumns } from '../../runtime/log/log.js';
 import type { Backlog } from '../../runtime/tasks/awaited-work.js';
@@ -25,7 +25,7 @@ interface CatchUpOptions {
   readonly prepare: (batch: RecordColumns) => Promise<void>;
   /** Called in a first run for every record that cannot be used. */
   readonly onProblem: (batch: RecordColumns, row: number, reading: ProductReading) => void;
-  /** Takes a product that no longer waits. */
+  /** Takes a product that is no longer pending. */
   readonly put: (product: string, text: string | null) => void;
   readonly onCompleted: () => void;
 }
@@ -34,7 +34,7 @@ export class CatchUp implements Backlog {
   readonly #o: CatchUpOptions;
   /** All of the catalogue, up to its end at the start. */
   #stretches: readonly Stretch[] = [];
-  /** Products that wait, and the offset of their newest record. */
+  /** Pending products, and the offset of their newest record. */
   readonly #waiting = new Map<string, number>();
   /** Products that have a vector and should have none. */
   #gone = new Set<string>();
@@ -53,7 +53,7 @@ export class CatchUp implements Backlog {
       await prepare(batch);
       for (let row = 0; row < batch.count; row++) {
         const reading = read(batch, row);
-        // Where there is a marker, later ones lie ahead of it and earlier ones were rejected before it.
+        // With a marker, later records are ahead of it and earlier ones were rejected before it.
         if (isFirst) onProblem(batch, row, reading);
         if (reading.key !== null) this.#note(reading.key, reading.text, batch.offsets[row]!);
       }

@@ -1,8 +1,8 @@
-/** Products on their way to the model: the newest text of each, and only where it is not what its vector was made of. */
+/** Products that go to the model next: the newest text of each, if its vector was made from another text. */
 import type { HeldVectors } from './held-vectors.js';
 import { contentHash } from './product-text.js';
 
-/** What became of a product record; `overwritten`: a newer one of the product came before it was embedded. */
+/** Outcome of a product record; `overwritten`: a newer record of the product arrived before it was embedded. */
 export type Outcome = 'embedded' | 'unchanged' | 'removed' | 'overwritten' | 'rejected';
 
 export interface ToEmbed {
@@ -28,7 +28,7 @@ export class Chunk {
     return this.#works.size;
   }
 
-  /** The product as it is now; text null: it is gone or has none. */
+  /** The product as it is now; text null: it is deleted or has no text. */
   put(product: string, text: string | null): void {
     if (this.#works.delete(product)) this.#count('overwritten');
     if (text === null) {
@@ -41,7 +41,7 @@ export class Chunk {
     else this.#works.set(product, { product, text, hash });
   }
 
-  /** What is to be embedded and whose vectors are to be removed; the chunk is empty afterwards. */
+  /** The texts to embed and the vectors to remove; the chunk is empty afterwards. */
   take(): { texts: ToEmbed[]; gone: string[] } {
     const texts = [...this.#works.values()].filter((work) => work !== null);
     const gone = [...this.#works].filter(([, work]) => work === null).map(([product]) => product);

@@ -1,9 +1,9 @@
 /**
- * Embeds the products of a task's partitions. The state is the topic `embeddings` itself: which vectors are there is read
- * from it at every start. What waits after a first start, or for another model, is the backlog (catch-up.ts).
+ * Embeds the products of a task's partitions. The state is the topic `embeddings` itself: at every start it is read to
+ * find the existing vectors. What is pending after a first start, or for another model, is the backlog (catch-up.ts).
  *
- * What a product ends with depends on its newest record and the model alone: not on what was overwritten before, on
- * restarts, or on the order of live and waiting work. A marker names its model only once nothing waits.
+ * The result for a product depends only on its newest record and the model: not on overwritten records, restarts, or
+ * the order of live and pending work. A marker names its model only once nothing is pending.
  */
 import type { RecordColumns } from '../../runtime/log/log.js';
 import type { Embedder } from '../../runtime/models/embedder/embedder.js';
@@ -18,7 +18,7 @@ import { Chunk, type Outcome, type ToEmbed } from './chunk.js';
 import { HeldVectors } from './held-vectors.js';
 import { type ProductReading, readProduct } from './product-text.js';
 
-/** Texts embedded at a time: some batches of the model, and what a live change waits for. */
+/** Number of texts embedded at a time: several batches of the model; a live change waits for at most one such chunk. */
 const CHUNK_TEXTS = 128;
 
 interface EmbeddingWorkOptions extends AwaitedWorkOptions {
@@ -31,7 +31,7 @@ export class EmbeddingWork implements AwaitedWork {
   readonly concurrency = 1;
   readonly backlog: CatchUp;
   readonly #o: EmbeddingWorkOptions;
-  /** As `embeddings` will hold them once all that was begun is committed. */
+  /** What `embeddings` will contain once everything that was started is committed. */
   readonly #held = new HeldVectors();
   readonly #chunk: Chunk;
 
@@ -131,7 +131,7 @@ export class EmbeddingWork implements AwaitedWork {
     ];
   }
 
-  /** Stamped with the time of writing, not of the product: compaction must not take an old vector's place at once. */
+  /** Stamped with the time of writing, not of the product: compaction must not replace an old vector at once. */
   #record({ product, hash }: ToEmbed, vectors: Float32Array, row: number): OutputRecord {
     const { model, dimension } = this.#o.embedder;
     const numbers = vectors.subarray(row * dimension, (row + 1) * dimension);

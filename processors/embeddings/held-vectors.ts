@@ -1,12 +1,12 @@
 /**
- * Which vectors the topic `embeddings` holds: product → what was embedded. The topic is its own state: it is compacted
- * and every record carries its content hash, so nothing else can disagree with it.
+ * Which vectors the topic `embeddings` contains: product → what was embedded. The topic is its own state: it is
+ * compacted and every record has its content hash, so nothing else can disagree with it.
  */
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Embedding } from '../../schemas/records.js';
 
-/** Kept of a hash: 128 bits, as 16 one-byte characters. */
+/** The stored part of a hash: 128 bits, as 16 one-byte characters. */
 const KEPT_HEX = 32;
 
 export class HeldVectors {
@@ -24,7 +24,7 @@ export class HeldVectors {
     return this.#contents.has(product);
   }
 
-  /** Whether the product's vector was made of this. */
+  /** Whether the product's vector was made from this text. */
   isOf(product: string, hash: string): boolean {
     return this.#contents.get(product) === kept(hash);
   }
@@ -37,7 +37,7 @@ export class HeldVectors {
     this.#contents.delete(product);
   }
 
-  /** Takes row i of `embeddings`. One that cannot be read is as if it were of another text: it will be replaced. */
+  /** Takes row i of `embeddings`. An unreadable one counts as made from another text, so it is replaced. */
   take(codec: Codec, batch: RecordColumns, i: number): void {
     const product = batch.bytes.toString('utf8', batch.keyStart[i]!, batch.keyEnd[i]!);
     const start = batch.valueStart[i]!;

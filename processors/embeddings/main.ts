@@ -1,4 +1,4 @@
-/** Starts the embeddings application: the model, then the tasks that this member is given. */
+/** Starts the embeddings application: the model, then the tasks that are assigned to this member. */
 import type { Embedder } from '../../runtime/models/embedder/embedder.js';
 import { openEmbedder } from '../../runtime/models/embedder/open-embedder.js';
 import type { EmbedderSettings } from '../../runtime/models/embedder/settings.js';
@@ -30,7 +30,7 @@ export function embeddingsProcessor(set: EmbeddingsSet, embedder: Embedder, metr
 interface EmbeddingsOptions extends ProcessorsOptions {
   readonly set: EmbeddingsSet;
   readonly settings: TaskSettings & EmbedderSettings;
-  /** Shared with others and theirs to close; without it start() opens the one of the settings. */
+  /** Shared, and closed by its owner; without it, start() opens the model of the settings. */
   readonly embedder?: Embedder;
 }
 
@@ -40,8 +40,8 @@ interface Embeddings extends Service {
 }
 
 /**
- * One version of the embeddings application as a service; start() resolves when the group is joined, not when all is
- * embedded. It throws a sentence when the model's files are missing or damaged.
+ * One version of the embeddings application as a service; start() resolves when it has joined the group, not when
+ * everything is embedded. It throws with a sentence when the model's files are missing or damaged.
  */
 export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
   const { set, settings, logger, metrics } = options;
@@ -66,7 +66,7 @@ export function createEmbeddings(options: EmbeddingsOptions): Embeddings {
   };
 }
 
-/** What openEmbedder() takes of the settings. */
+/** The options of openEmbedder() that come from the settings. */
 function embedderOptions(settings: EmbedderSettings): {
   modelFolder: string | null;
   threads: number;

@@ -1,6 +1,6 @@
 /**
- * What of a product is embedded: title and description. The category is left out: it is presentation and often an id,
- * and renaming one would embed all of its products again. So is the price.
+ * The part of a product that is embedded: title and description. The category is left out: it is for display and often
+ * an id, and renaming one would embed all of its products again. So is the price.
  */
 import { createHash } from 'node:crypto';
 import type { RecordColumns } from '../../runtime/log/log.js';
@@ -8,7 +8,7 @@ import { type RecordProblem, wrongKey } from '../../runtime/log/record-problem.j
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import type { Product } from '../../schemas/records.js';
 
-/** The text; null when the product has none. */
+/** The text; null if the product has none. */
 export function productText({ title, description }: Pick<Product, 'title' | 'description'>): string | null {
   const parts = [title.trim(), description.trim()].filter((part) => part !== '');
   return parts.length === 0 ? null : parts.join('\n');
@@ -20,14 +20,14 @@ export function contentHash(model: string, text: string): string {
 }
 
 export type ProductReading =
-  /** text null: deleted, or without any. */
+  /** text null: deleted, or without text. */
   | { readonly key: string; readonly text: string | null; readonly problem: null }
-  /** The product cannot be read: it has no text until it can. */
+  /** The product cannot be read: it has no text until it can be read. */
   | { readonly key: string; readonly text: null; readonly problem: RecordProblem }
   /** The record belongs to no product of this partition. */
   | { readonly key: null; readonly text: null; readonly problem: RecordProblem };
 
-/** Reads row i of `products`. Throws nothing: what is wrong is in the answer. `partitions`: of the topic. */
+/** Reads row i of `products`. Throws nothing: problems are part of the answer. `partitions`: of the topic. */
 export function readProduct(codec: Codec, partitions: number, batch: RecordColumns, i: number): ProductReading {
   const misplaced = wrongKey('product_id', batch, i, partitions);
   if (misplaced !== null) return { key: null, text: null, problem: misplaced };

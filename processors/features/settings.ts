@@ -1,4 +1,4 @@
-/** Settings of the features application. The half-lives and the horizon are part of what its folds are. */
+/** Settings of the features application. The half-lives and the horizon are part of the definition of its folds. */
 import { integer, number } from '../../runtime/process/setting-kinds.js';
 import { declareSettings, type SettingsOf } from '../../runtime/process/settings.js';
 

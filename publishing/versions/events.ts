@@ -5,7 +5,7 @@ import type { Artefact } from '../layout.js';
 import { versionMetrics } from './metrics.js';
 import type { VersionName } from './place.js';
 
-/** Another version is current, as Postgres has decided; the online store follows. */
+/** Another version became current in Postgres; the online store follows. */
 export const versionSwitched = new NamedEvent<VersionName & { readonly reason: string | undefined }>(
   'version_switched',
 );
@@ -13,7 +13,7 @@ export const versionSwitched = new NamedEvent<VersionName & { readonly reason: s
 /** A version could not be published; the current one stays. */
 export const versionFailed = new NamedEvent<VersionName & { readonly reason: string }>('version_failed');
 
-/** Another process has followed a switch that Postgres does not know: it was restored from an older copy. */
+/** Another process has followed a switch that Postgres does not know: Postgres was restored from an older copy. */
 export const timelineRaised = new NamedEvent<{
   readonly artefact: Artefact;
   readonly seen: SwitchToken;

@@ -1,4 +1,4 @@
-/** Where fault tests take hold of a version on its way into the stores and out of them. */
+/** Points of publishing and removing a version at which fault tests intervene. */
 import { type FaultHook, passFaultPoint } from '../../runtime/process/fault-points.js';
 
 /** In the order in which a version passes them. */

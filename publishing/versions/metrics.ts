@@ -5,6 +5,6 @@ export const versionMetrics = declareMetrics((make) => ({
   current: make.gauge('freshet_version_current', 'Number of the current version.', ['artefact']),
   switches: make.counter('freshet_version_switches_total', 'Switches to another version.', ['artefact']),
   failures: make.counter('freshet_version_failures_total', 'Versions that failed to be published.', ['artefact']),
-  /** Each is an alarm: the database was put back to an older copy. */
+  /** Each is an alarm: the database was restored from an older copy. */
   timelines: make.counter('freshet_version_timelines_total', 'Timelines begun anew.', ['artefact']),
 }));

@@ -25,7 +25,7 @@ export const artifactSettings = declareSettings({
   ARTIFACTS_DIR: folder.optional(),
 });
 
-/** What is not given has its place in the data folder. */
+/** Stores that are not given are in the data folder. */
 export type StoreSettings = SettingsOf<typeof storeSettings> & Pick<ProcessSettings, 'FRESHET_DATA_DIR'>;
 export type ArtifactSettings = SettingsOf<typeof artifactSettings> & Pick<ProcessSettings, 'FRESHET_DATA_DIR'>;
 

@@ -1,6 +1,6 @@
 /**
- * An application: a fixed number of tasks shared out over the members of its group; each task runs where it is assigned.
- * Fencing makes every overlap harmless; this file only decides when to start, stop and restart.
+ * An application: a fixed number of tasks, assigned to the members of its group; each task runs where it is assigned.
+ * Fencing makes every overlap harmless; this file only decides when to start, stop and restart tasks.
  */
 import type { Assignment, Membership } from '../log/log.js';
 import { asError, FreshetError, isTransient } from '../process/errors.js';
@@ -13,20 +13,20 @@ import { ReachedOffsets } from './reached-offsets.js';
 import { type AnyDeclaration, Task } from './task.js';
 import type { TaskOptions } from './task-options.js';
 
-/** More tasks than this cost more transactions than they bring. */
+/** More tasks cost more transactions than they gain. */
 export const TASKS_MAX = 12;
 const SHOW_OFFSETS_MS = 5_000;
 const LAG_MS = 2_000;
 const RESTART_MS_MIN = 500;
 const RESTART_MS_MAX = 15_000;
-/** How long a task that was given to another member may take for its last commit; meanwhile the group may wait for us. */
+/** Time limit for the last commit of a task that was assigned to another member; the group may wait for it. */
 const REVOKE_LIMIT_MS = 5_000;
-/** The same when the process stops, a last checkpoint included. */
+/** The same when the process stops, including a last checkpoint. */
 const STOP_LIMIT_MS = 20_000;
 
 export interface ApplicationOptions
   extends Omit<TaskOptions, 'declaration' | 'index' | 'inputs' | 'partitions' | 'isOurs' | 'onCommitted'> {
-  /** Names the group and, with the processor and the task, every transactional id. */
+  /** Names the group and, together with processor and task, every transactional id. */
   readonly name: string;
   readonly processors: readonly AnyDeclaration[];
   readonly events: EventBus;
@@ -38,7 +38,7 @@ type Planned = Pick<TaskOptions<AnyDeclaration>, 'declaration' | 'index' | 'inpu
 interface Running {
   readonly stop: AbortController;
   readonly done: Promise<void>;
-  /** The task being restored or run. */
+  /** The task that is being restored or run. */
   attempt: Task | null;
   /** The task once it is restored. */
   task: Task | null;
@@ -56,7 +56,7 @@ export class Application implements Service {
   #membership: Membership | null = null;
   readonly #running = new Map<number, Running>();
   readonly #failures = new Map<string, Error>();
-  /** The tasks of the newest assignment, and how many there have been. */
+  /** The tasks of the newest assignment, and the number of assignments so far. */
   #mine: ReadonlySet<number> = new Set();
   #assignments = 0;
   readonly #ending = new AbortController();
@@ -75,7 +75,7 @@ export class Application implements Service {
     return [...this.#failures].map(([task, error]) => ({ task, error }));
   }
 
-  /** Tasks of this member that have not come to their state yet; what `/health/ready` waits for. */
+  /** Tasks of this member that are not restored yet; `/health/ready` waits for them. */
   get waiting(): string[] {
     if (this.#assignments === 0) return [`an assignment in group ${this.#o.name}`];
     const names = [...this.#running]
@@ -138,7 +138,7 @@ export class Application implements Service {
     }));
   }
 
-  /** Tasks kept go on undisturbed; those that left are stopped with a last commit; new ones are restored. */
+  /** Tasks that stay continue undisturbed; tasks that left are stopped with a last commit; new ones are restored. */
   async #onAssigned(assignment: Assignment): Promise<void> {
     this.#assignments++;
     this.#mine = new Set(assignment.tasks);
@@ -149,9 +149,9 @@ export class Application implements Service {
   }
 
   /**
-   * Whether the group gives us this task still: asked after an error, and answered by a heartbeat or an assignment made
-   * since. Until then a task must not be restored, or a process that was stopped for long and its successor would fence
-   * each other for ever.
+   * Whether the group still assigns this task to us: asked after an error, and answered by a heartbeat or by a later
+   * assignment. Until then the task must not be restored; otherwise a process that was suspended for long and its
+   * successor would fence each other for ever.
    */
   async #isOurs(number: number): Promise<boolean> {
     const before = this.#assignments;
@@ -166,7 +166,7 @@ export class Application implements Service {
     Object.assign(running, { done: this.#keepRunning(number, running) });
   }
 
-  /** Waits for the end of a task, but not for longer than the limit: what it still writes is fenced by its successor. */
+  /** Waits for a task to end, up to the limit; what it writes after that is fenced by its successor. */
   async #stopTask(number: number, limitMs: number): Promise<void> {
     const running = this.#running.get(number);
     if (running === undefined) return;
@@ -180,17 +180,17 @@ export class Application implements Service {
       await late.close();
     }
     this.#forget(running);
-    // It is another member's to mend now.
+    // Another member has it now.
     const { declaration, index } = this.#plan[number]!;
     this.#failures.delete(`${declaration.application}.${declaration.name}-${index}`);
   }
 
-  /** A task that went to another member; should it come back, it is started again. */
+  /** A task that was assigned to another member; if it returns, it is started again. */
   #forget(running: Running): void {
     for (const [number, one] of this.#running) if (one === running) this.#running.delete(number);
   }
 
-  /** Runs a task until it is stopped; starts it again after what may pass, gives up on what cannot. */
+  /** Runs a task until it is stopped; restarts it after transient errors and gives up on permanent ones. */
   async #keepRunning(number: number, running: Running): Promise<void> {
     const { declaration, index } = this.#plan[number]!;
     const { logger, events, clock } = this.#o;

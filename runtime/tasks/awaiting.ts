@@ -1,8 +1,8 @@
 /**
  * The work of a task that awaits outcomes (awaited-work.ts):
  *
- *   take: records into a piece → begin: the piece is awaited, some at a time → its outcome is there, and that of all
- *   before it → the next commit writes it, with a marker that says how far the piece had read
+ *   take: records into a piece → start: the piece is awaited, several at a time → its outcome is there, and those of
+ * all   pieces before it → the next commit writes it, with a marker that covers the records of the piece
  */
 import { randomUUID } from 'node:crypto';
 import type { DeadLetter } from '../../schemas/records.js';
@@ -21,7 +21,7 @@ import { prepareBatch } from './tracked-part.js';
 import type { RestoredWork, Work } from './work.js';
 
 const COMMIT_RECORDS_MAX = 2_000;
-/** Pieces that may be there before the first of them is: one slow answer holds up the commit, and not the others. */
+/** Pieces that may finish before the first one does: one slow answer delays the commit, but not the other pieces. */
 const PIECES_MAX = 256;
 
 interface Position extends TopicPartition {
@@ -31,7 +31,7 @@ interface Position extends TopicPartition {
 }
 
 interface Piece {
-  /** What the marker says once it is committed. */
+  /** The content of the marker once it is committed. */
   readonly content: MarkerContent;
   /** Null while it is awaited. */
   outcome: readonly OutputRecord[] | null;
@@ -43,19 +43,19 @@ export class Awaiting implements Work {
   readonly #o: TaskOptions;
   readonly #work: AwaitedWork;
   readonly #rejects: Rejects;
-  /** Up to where records were taken. */
+  /** Records below this offset have been taken. */
   #read: Position[] = [];
-  /** In the order in which they were begun. */
+  /** In the order in which they were started. */
   readonly #pieces: Piece[] = [];
   readonly #running = new Set<Promise<void>>();
   #failure: { readonly error: unknown } | null = null;
-  /** Outcomes that are there, and what the marker says with them. */
+  /** Outcomes that are available, and the content of their marker. */
   #outcomes: OutputRecord[] = [];
   #reached: MarkerContent = { fingerprint: '', parts: [], tables: [] };
-  /** The same of the commit on its way, and of the last one. */
+  /** The same for the commit in progress, and for the last one. */
   #writing = { records: 0, content: this.#reached };
   #committed: MarkerContent = this.#reached;
-  /** When the end of the changelog was noted last. */
+  /** When the end of the changelog was last recorded. */
   #notedAt = Number.NEGATIVE_INFINITY;
 
   constructor(task: string, options: TaskOptions, declaration: AwaitedDeclaration) {
@@ -96,7 +96,7 @@ export class Awaiting implements Work {
     return { at, figures: { ...figures, waiting: backlog?.size ?? 0 } };
   }
 
-  /** Without a marker, live reading begins behind the backlog, or at the beginning where there can be none. */
+  /** Without a marker, live reading starts after the backlog, or at the first record if there can be no backlog. */
   #startOf(input: TopicPartition, marker: Marker | null, offsets: PartitionOffsets): Position {
     const { earliest, lastStable, highWatermark } = offsets;
     if (marker === null) {
@@ -115,7 +115,7 @@ export class Awaiting implements Work {
     return { ...input, offset: at.offset, clock: at.clock };
   }
 
-  /** Takes rows until a piece is full and begun. */
+  /** Takes rows until a piece is full and started. */
   async take(batch: RecordColumns, row: number, signal: AbortSignal | undefined): Promise<number> {
     const { clock, logger } = this.#o;
     if (row === 0) await prepareBatch(this.#work, batch, { task: this.#task, clock, logger, signal });
@@ -131,7 +131,7 @@ export class Awaiting implements Work {
     return at;
   }
 
-  /** Begins what was taken, and a piece of the backlog. */
+  /** Starts what was taken, and a piece of the backlog. */
   async proceed(signal: AbortSignal | undefined): Promise<void> {
     await this.#begin(signal);
     if (!this.hasBacklog) return;
@@ -143,7 +143,7 @@ export class Awaiting implements Work {
     return (this.#work.backlog?.size ?? 0) > 0;
   }
 
-  /** Begins a piece, if there is anything to say of it, and resolves when there is room for another one. */
+  /** Starts a piece, if there is anything to do, and resolves when there is room for another one. */
   async #begin(signal: AbortSignal | undefined): Promise<void> {
     this.#throwFailure(signal);
     const letters = this.#rejects.take();
@@ -162,7 +162,7 @@ export class Awaiting implements Work {
     this.#throwFailure(signal);
   }
 
-  /** What ends because the task is stopped has not failed. */
+  /** Work that ends because the task is stopped has not failed. */
   #throwFailure(signal: AbortSignal | undefined): void {
     if (this.#failure !== null && !signal?.aborted) throw this.#failure.error;
   }
@@ -191,7 +191,7 @@ export class Awaiting implements Work {
     }
   }
 
-  /** Resolves when a piece has come to its end; null: none is under way. */
+  /** Resolves when a piece has finished; null if none is in progress. */
   get awaited(): Promise<unknown> | null {
     return this.#running.size === 0 ? null : Promise.race(this.#running);
   }
@@ -224,7 +224,7 @@ export class Awaiting implements Work {
 
   committed(_at: CommitPoint): void {
     const { records, content } = this.#writing;
-    // Others may have come while the commit was on its way.
+    // Others may have arrived during the commit.
     this.#outcomes = this.#outcomes.slice(records);
     const isComplete = content.fingerprint !== this.#committed.fingerprint;
     this.#committed = content;
@@ -235,7 +235,7 @@ export class Awaiting implements Work {
     return this.#work.close();
   }
 
-  /** What a marker says when all that was taken is done. */
+  /** The content of the marker when everything that was taken is done. */
   #content(): MarkerContent {
     return {
       fingerprint: this.#work.fingerprint(!this.hasBacklog),

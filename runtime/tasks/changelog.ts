@@ -6,7 +6,7 @@ import { FreshetError } from '../process/errors.js';
 import { decodeMarker, isMarker, type Marker } from './marker.js';
 import { checkStopped, readStretches } from './stretches.js';
 
-/** Transaction time-out of a vanished owner (5 s), the broker's own check interval (10 s), and some. */
+/** Transaction time-out of a vanished owner (5 s), the broker's own check interval (10 s), and a reserve. */
 const STABLE_WAIT_MS = 30_000;
 const STABLE_POLL_MS = 50;
 
@@ -37,8 +37,8 @@ export class Changelog {
   }
 
   /**
-   * Waits until no transaction is open and returns the end: read past an open one, and its commit would appear
-   * afterwards. Errors: 'state' when another producer's transaction hangs.
+   * Waits until no transaction is open and returns the end. Reading past an open transaction would miss its records,
+   * which appear when it commits. Errors: 'state' when another producer's transaction hangs.
    */
   async stableEnd(signal?: AbortSignal | undefined): Promise<number> {
     const { clock, task } = this.#o;
@@ -57,7 +57,7 @@ export class Changelog {
     }
   }
 
-  /** The newest marker between these offsets; `others` visits the rows of the state. */
+  /** The newest marker between these offsets; `others` is called for the rows of the state. */
   async newestMarker(
     start: number,
     end: number,

@@ -1,7 +1,7 @@
 /**
- * A checkpoint on disk: a fixed head, a readable header, the columns as raw bytes end to end, and a checksum over all of
- * it. It is written beside, synced and renamed, so the name always leads to a whole file or to none; what is damaged
- * later is noticed by the checksum before any of it is used.
+ * A checkpoint on disk: a fixed head, a readable header, the columns as raw bytes end to end, and a checksum over
+ * everything. It is written to another name, synced and renamed, so the name always leads to a complete file or to
+ * none; later damage is detected by the checksum before any of it is used.
  *
  *   "FRESHCP1"  header length u32  CRC-32C of the header u32 | header, JSON | columns | CRC-32C of everything before u32
  */
@@ -21,7 +21,7 @@ const HEADER_BYTES_MAX = 1024 * 1024;
 const TAIL_BYTES = 4;
 /** One write, and one step of the checksum on the task's own thread: a quarter of a millisecond. */
 const SLICE_BYTES = 1024 * 1024;
-/** A disk that is told of everything at once holds up everybody else's writes, the log's first of all. */
+/** Syncing everything at once would delay all other writes to the disk, those of the log first of all. */
 const SYNC_EVERY_BYTES = 16 * SLICE_BYTES;
 
 const TYPES = {
@@ -41,9 +41,9 @@ const headerSchema = z.object({
   task: z.string(),
   fingerprint: z.string(),
   incarnation: z.string(),
-  /** Of the last commit that it holds. */
+  /** Sequence of the last commit that it contains. */
   sequence: count,
-  /** Where to read the changelog for that commit's marker and those that followed. */
+  /** Where to read the changelog for that commit's marker and the later ones. */
   changelog_offset: count,
   parts: z.array(
     z.object({ topic: z.string(), partition: count, offset: count, clock: z.number(), swept_day: z.number() }),
@@ -53,10 +53,10 @@ const headerSchema = z.object({
   ),
 });
 
-/** What a checkpoint says of itself, the layout of its columns aside. */
+/** The header of a checkpoint, without the layout of its columns. */
 export type CheckpointHeader = Omit<z.infer<typeof headerSchema>, 'byte_order' | 'columns'>;
 
-/** Writes a checkpoint in place of the former one; returns its size. Errors: those of the disk. */
+/** Replaces the previous checkpoint; returns the size in bytes. Errors: those of the disk. */
 export async function writeCheckpoint(path: string, header: CheckpointHeader, columns: SavedColumns): Promise<number> {
   const beside = `${path}.new`;
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -102,7 +102,7 @@ async function writeAll(file: FileHandle, header: CheckpointHeader, columns: Sav
   return written + TAIL_BYTES;
 }
 
-/** Small pieces together, large ones in slices: a write each. */
+/** Joins small pieces and slices large ones, so that each is one write. */
 function* gathered(pieces: Iterable<Buffer>): Generator<Buffer> {
   let small: Buffer[] = [];
   let smallBytes = 0;
@@ -120,12 +120,12 @@ function* gathered(pieces: Iterable<Buffer>): Generator<Buffer> {
   if (smallBytes > 0) yield Buffer.concat(small);
 }
 
-/** The system may take less than it was given, a nearly full disk does. */
+/** A write may be partial, for example on a nearly full disk. */
 async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
   for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at)).bytesWritten;
 }
 
-/** The new name must outlive a power failure too; where folders cannot be synced, the checksum has the last word. */
+/** The new name must survive a power failure; where folders cannot be synced, the checksum decides. */
 async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, 'r');
@@ -152,7 +152,7 @@ export class CheckpointFile {
     this.#size = size;
   }
 
-  /** Null where there is none. Errors: FreshetError('invalid_data') when it is damaged or of another format. */
+  /** Null if there is none. Errors: FreshetError('invalid_data') when it is damaged or of another format. */
   static async open(path: string): Promise<CheckpointFile | null> {
     let file: FileHandle;
     try {

@@ -1,7 +1,7 @@
 /**
  * The checkpoints of this process, one file per task under `<folder>/<application>/<task>.ckpt`. They only make a
- * restart faster: everything in them is in the log too, so a disk that fails costs nothing but time, and a checkpoint
- * that is in doubt is thrown away.
+ * restart faster: everything in them is also in the log, so a failing disk costs only time, and a checkpoint in doubt
+ * is discarded.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ import { SavedColumns } from './state/saved-columns.js';
 
 /** A large state on a slow disk is written less often, so that at most this share of the time goes into writing it. */
 const WRITING_SHARE_MAX = 0.05;
-/** At a graceful stop, one that was taken so lately is good enough. */
+/** At a graceful stop, a checkpoint this recent is good enough. */
 const FRESH_MS = 5_000;
 
 interface CheckpointsOptions {
@@ -43,7 +43,7 @@ export class Checkpoints {
     return new TaskCheckpoints(this.#o, this, path, name);
   }
 
-  /** Memory holds the copy of one task at a time: false while another one is being written. */
+  /** Only one copy of a task's state is in memory at a time: false while another task's is being written. */
   enter(): boolean {
     if (this.#isBusy) return false;
     this.#isBusy = true;
@@ -54,7 +54,7 @@ export class Checkpoints {
     return this.#isBusy;
   }
 
-  /** Goes on with a write that has entered, until it is done; never rejects. */
+  /** Follows a write that has entered until it is done; never rejects. */
   async follow(write: Promise<void>): Promise<void> {
     this.#writing.add(write);
     await write;
@@ -74,7 +74,7 @@ export class TaskCheckpoints {
   readonly #o: CheckpointsOptions;
   readonly #all: Checkpoints;
   readonly #task: string;
-  /** 0.5 to 1, the same for a task at every start: tasks that start together do not write together. */
+  /** 0.5 to 1, the same for a task at every start: tasks that start together do not write at the same time. */
   readonly #stagger: number;
   #nextMs: number;
   #takenMs = Number.NEGATIVE_INFINITY;
@@ -100,8 +100,8 @@ export class TaskCheckpoints {
   }
 
   /**
-   * Copies the state now (`save` puts it aside) and writes it while the caller goes on; resolves when that is done,
-   * well or badly. Does nothing while another task's is being written.
+   * Copies the state now (through `save`) and writes it in the background; resolves when the write has succeeded or
+   * failed. Does nothing while another task's checkpoint is being written.
    */
   take(header: Omit<CheckpointHeader, 'created_at'>, save: (into: SavedColumns) => void): Promise<void> {
     if (!this.#all.enter()) return Promise.resolve();
@@ -111,7 +111,7 @@ export class TaskCheckpoints {
     return this.#all.follow(this.#write({ ...header, created_at: clock.now() }, save));
   }
 
-  /** The same, after waiting until no other task's is being written. */
+  /** The same, after waiting until no other task's checkpoint is being written. */
   async takeInTurn(header: Omit<CheckpointHeader, 'created_at'>, save: (into: SavedColumns) => void): Promise<void> {
     while (this.#all.isBusy) await this.#all.idle();
     await this.take(header, save);
@@ -144,7 +144,7 @@ export class TaskCheckpoints {
     }
   }
 
-  /** The newest checkpoint, to be closed by the caller; null where there is none that can be read. */
+  /** The newest checkpoint, which the caller must close; null if there is none that can be read. */
   async open(): Promise<CheckpointFile | null> {
     try {
       return await CheckpointFile.open(this.path);
@@ -154,7 +154,7 @@ export class TaskCheckpoints {
     }
   }
 
-  /** Throws the checkpoint away and says why. */
+  /** Discards the checkpoint and logs the reason. */
   async discard(reason: string): Promise<void> {
     const { logger, metrics } = this.#o;
     taskMetrics(metrics).checkpoints.inc({ outcome: 'discarded' });

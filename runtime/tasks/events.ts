@@ -1,8 +1,8 @@
-/** What applications report of their tasks. */
+/** What applications report about their tasks. */
 import { NamedEvent, type Reports } from '../process/events.js';
 import { taskMetrics } from './metrics.js';
 
-/** An error has ended a task; it is started again unless `taskStopped` follows. */
+/** An error ended a task; it is restarted unless `taskStopped` follows. */
 export const taskFailed = new NamedEvent<{
   readonly processor: string;
   readonly task: string;
@@ -18,7 +18,7 @@ export const taskStopped = new NamedEvent<{
   readonly error: Error;
 }>('task_stopped');
 
-/** An application is no longer a member of its group: none of its tasks runs here until the process is started again. */
+/** An application is no longer a member of its group: none of its tasks runs here until the process is restarted. */
 export const membershipEnded = new NamedEvent<{ readonly application: string; readonly error: Error }>(
   'membership_ended',
 );

@@ -1,4 +1,4 @@
-/** Where fault tests take hold of a task. */
+/** Points of a task at which fault tests intervene. */
 import { type FaultHook, passFaultPoint } from '../process/fault-points.js';
 
 /** In the order in which a task passes them. */

@@ -1,6 +1,6 @@
 /**
- * A feature as applications and the test driver take it: its input, the topics that must be there for it, and its
- * processor. Keyed folds (keyed-fold.ts) are made of a few functions; a Part written by hand fits in just as well.
+ * A feature, as applications and the test driver use it: its input, the topics that it needs, and its processor. Keyed
+ * folds (keyed-fold.ts) consist of a few functions; a hand-written Part fits too.
  */
 import type { SchemaLookup } from '../../schemas/codec.js';
 import { ValueCodec } from '../../schemas/value-codec.js';
@@ -8,7 +8,7 @@ import type { TypedTopic } from '../../topics/typed.js';
 import type { ProcessorDeclaration } from './processor.js';
 
 export interface FeatureContext {
-  /** Names its group, its transactional ids and its changelogs. */
+  /** Names its group, transactional ids and changelogs. */
   readonly application: string;
   readonly codecs: ValueCodecs;
 }
@@ -16,7 +16,7 @@ export interface FeatureContext {
 export interface FeatureDefinition {
   readonly name: string;
   readonly input: TypedTopic<unknown>;
-  /** What it writes, the changelog with one partition per task included. */
+  /** The topics that it writes, including the changelog with one partition per task. */
   topics(application: string, tasks: number): readonly TypedTopic<unknown>[];
   processor(context: FeatureContext): ProcessorDeclaration;
 }
@@ -27,7 +27,7 @@ export class ValueCodecs {
   readonly #ids: ReadonlyMap<string, number>;
   readonly #codecs = new Map<string, ValueCodec<unknown>>();
 
-  /** `ids`: of topics' schemas in the registry; the others are written in single-object encoding. */
+  /** `ids`: registry ids of the topics' schemas; topics without one are written in single-object encoding. */
   constructor(lookup: SchemaLookup | null = null, ids: ReadonlyMap<string, number> = new Map()) {
     this.#lookup = lookup;
     this.#ids = ids;

@@ -1,7 +1,7 @@
 /**
- * The work of a task of folds: one part per input partition, folded batch by batch into memory. State is a function of
- * the input log, so after any end another owner comes to the same bits. What the changelog lacks is flushed now and then,
- * spread over commits; a checkpoint is a copy of it all right after a commit.
+ * The work of a task of folds: one part per input partition, folded batch by batch in memory. State is a function of
+ * the input log, so after any failure the next owner arrives at the same bits. What the changelog lacks is flushed
+ * regularly, spread over commits; a checkpoint is a copy of the whole state right after a commit.
  */
 import type { RecordColumns } from '../log/log.js';
 import type { Changelog } from './changelog.js';
@@ -19,7 +19,7 @@ import type { RestoredWork, Work } from './work.js';
 const COMMIT_RECORDS_MAX = 20_000;
 const FLUSH_ROWS_MIN = 500;
 const FLUSH_ROWS_MAX = 5_000;
-/** A flush is spread over this share of its interval: all at once it would delay every live change behind it. */
+/** A flush is spread over this share of its interval: in one piece it would delay all live changes. */
 const FLUSH_SHARE = 0.5;
 
 export class Folding implements Work {
@@ -29,18 +29,18 @@ export class Folding implements Work {
   readonly #checkpoints: TaskCheckpoints | null;
   #parts: TrackedPart[];
   #at: CommitPoint | null = null;
-  /** Of the newest commit that a checkpoint holds. */
+  /** Sequence of the newest commit that a checkpoint contains. */
   #checkpointSequence = 0;
   #foldedSinceCommit = 0;
   #isFlushing = false;
   #flushedAt = 0;
   #flushRowsPerMs = 0;
-  /** Rows that the commit on its way may flush. */
+  /** Rows that the commit in progress may flush. */
   #flushMax = 0;
   #takesCheckpoint = false;
-  /** Of each part, what the marker on its way says of flush and sweep. */
+  /** Per part, what the marker in progress says about flush and sweep. */
   #saidByMarker: { readonly restoreFrom: number; readonly sweptDay: number }[] = [];
-  /** A flush or a sweep has ended with the last commit: its marker, written before, does not say so. */
+  /** A flush or a sweep ended with the last commit, whose marker was written before that and does not say so. */
   #markerIsOld = false;
   readonly #unsubscribe: (() => void)[] = [];
 
@@ -90,7 +90,7 @@ export class Folding implements Work {
     return startParts(this.#declaration, inputs, partitions, index);
   }
 
-  /** Parts hear of every change from now on, and of those that the marker's commit has not shown. */
+  /** From now on parts are notified of every change, and now of those that the marker's commit did not include. */
   #watchTables(marker: Marker | null): void {
     for (const table of this.#declaration.tables) {
       const changed = (key: string) => {
@@ -102,7 +102,7 @@ export class Folding implements Work {
     }
   }
 
-  /** Folds the whole batch. */
+  /** Folds the entire batch. */
   async take(batch: RecordColumns, _row: number, signal: AbortSignal | undefined): Promise<number> {
     const { clock, logger } = this.#o;
     const tracked = partOf(this.#parts, batch);
@@ -175,7 +175,7 @@ export class Folding implements Work {
     };
   }
 
-  /** The wall clock, but never below what the log has seen. */
+  /** The wall clock, but never below the log time seen so far. */
   #asOf(now: number): number {
     return this.#parts.reduce((latest, { part }) => Math.max(latest, part.clock), now);
   }
@@ -192,7 +192,7 @@ export class Folding implements Work {
       return restoreFrom !== said.restoreFrom || part.sweptDay !== said.sweptDay;
     });
     this.#foldedSinceCommit = 0;
-    // Copied before anything else is folded, written while the task goes on.
+    // Copied before anything else is folded, written while the task continues.
     if (this.#takesCheckpoint && this.#checkpoints!.isDue()) void this.#checkpoints!.take(...this.#checkpoint(at));
   }
 
@@ -211,7 +211,7 @@ export class Folding implements Work {
     if (holdsAll && at.sequence > this.#checkpointSequence) await checkpoints.takeInTurn(...this.#checkpoint(at));
   }
 
-  /** What a checkpoint says of itself, and how to put the state aside. */
+  /** The header of a checkpoint, and the function that copies the state. */
   #checkpoint(at: CommitPoint): Parameters<TaskCheckpoints['take']> {
     this.#checkpointSequence = at.sequence;
     const { application, fingerprint } = this.#declaration;

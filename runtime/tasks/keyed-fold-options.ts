@@ -1,4 +1,4 @@
-/** What a keyed fold consists of: its topics, its state and three functions. */
+/** The definition of a keyed fold: its topics, its state and three functions. */
 import type { AvroSchema } from '../../schemas/value-codec.js';
 import type { TypedTopic } from '../../topics/typed.js';
 
@@ -15,7 +15,7 @@ export interface KeyedRecord<T> {
 export interface KeyedFoldOptions<In, State, Out> {
   /** Lower case, digits, dash; part of topic names and transactional ids. */
   readonly name: string;
-  /** Raise it whenever the fold changes: a task refuses state that another version made. */
+  /** Increase it whenever the fold changes: a task refuses state from another version. */
   readonly version?: number;
   /** Its key is the state's key. A null value deletes the key's state. */
   readonly input: TypedTopic<In>;
@@ -24,8 +24,8 @@ export interface KeyedFoldOptions<In, State, Out> {
   /** The state before a key's first record. */
   init(key: string): State;
   /**
-   * The state after a record; null deletes it. Must depend on its arguments alone: no clock, no chance, nothing looked
-   * up. What it throws stops the task.
+   * The state after a record; null deletes it. Must depend on its arguments alone: no clock, no random numbers, no
+   * lookups. An error that it throws stops the task.
    */
   fold(state: State, record: KeyedRecord<In>): State | null;
   /** What readers see of a changed state; null deletes the key. `asOf`: time of the commit, ms. */

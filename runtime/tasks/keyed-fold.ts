@@ -1,9 +1,9 @@
 /**
- * A custom feature in a few lines: one state per key of the input topic, folded record by record, and one output
- * record per changed key. Around it is the same task as around the built-in features: what a commit emits, the rows of
- * the changelog and the marker are one transaction, and after any end another owner comes to the same bits.
+ * A custom feature in a few lines: one state per key of the input topic, folded record by record, and one output record
+ * per changed key. It runs in the same task as the built-in features: a commit's output, the rows of the changelog and the
+ * marker are one transaction, and after any failure the next owner arrives at the same bits.
  *
- * State is kept as the bytes of its own Avro schema. So what a fold returns is checked at the record that made it, a
+ * State is kept as the bytes of its Avro schema. So the result of a fold is checked at the record that produced it, a
  * restored state is what it was, and a fold may change its argument in place.
  */
 import { CHANGELOG_SETTINGS } from '../../topics/topic.js';
@@ -13,13 +13,13 @@ import type { KeyedFoldOptions } from './keyed-fold-options.js';
 import { KeyedPart, type KeyedRow, keyedRows } from './keyed-part.js';
 import type { Part, ProcessorDeclaration } from './processor.js';
 
-/** What `defineKeyedFold` answers: to be run by an application or by the test driver. */
+/** The result of `defineKeyedFold`: to be run by an application or by the test driver. */
 export interface KeyedFold<State> extends FeatureDefinition {
   /** The states that these parts hold, by key; for tests. */
   states(parts: readonly Part[]): Map<string, State>;
 }
 
-/** Declares a keyed fold. Throws with a sentence when its name cannot be part of a topic's. */
+/** Declares a keyed fold. Throws with a sentence when its name cannot be part of a topic name. */
 export function defineKeyedFold<In, State, Out>(options: KeyedFoldOptions<In, State, Out>): KeyedFold<State> {
   const { name, input, output, state, version = 1 } = options;
   if (!/^[a-z][a-z0-9-]*$/.test(name)) throw new Error(`fold name "${name}": lower case, digits, dash`);

@@ -14,7 +14,7 @@ import { Rejects } from './rejects.js';
 import { FlushQueue } from './state/flush-queue.js';
 import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
 
-/** A state that would not fit a record could never be restored. */
+/** A state that does not fit into a record could never be restored. */
 const STATE_BYTES_MAX = 500 * 1024;
 
 /** A changelog row. Key `k/<key>`, so that no key can be the marker's. */
@@ -36,7 +36,7 @@ const keyedRow = avroSchema<KeyedRow>({
   ],
 });
 
-/** Rows are never anybody else's to read: they have no ids of a registry. */
+/** Only this task reads its rows: they have no registry ids. */
 export const keyedRows = new ValueCodec(keyedRow);
 
 const ROW_KEY_PREFIX = 'k/';
@@ -45,7 +45,7 @@ interface Entry {
   readonly key: string;
   /** Its number in the flush queue. */
   readonly row: number;
-  /** Null: deleted, and kept until the changelog has nothing of it. */
+  /** Null: deleted, but kept until the changelog has nothing of it. */
   state: Buffer | null;
 }
 
@@ -58,7 +58,7 @@ export class KeyedPart<In, State, Out> implements Part {
   readonly #out: ValueCodec<Out>;
   readonly #rejects: Rejects;
   readonly #entries = new Map<string, Entry>();
-  /** Entries by their number; under a free one stands the entry that had it last. */
+  /** Entries by number; a free number keeps the entry that last had it. */
   readonly #byRow: Entry[] = [];
   readonly #freeRows: number[] = [];
   #clock = -1;
@@ -80,7 +80,7 @@ export class KeyedPart<In, State, Out> implements Part {
     this.#in = codecs.of(fold.input);
     this.#out = codecs.of(fold.output);
     const letters = codecs.of(deadLetterTopic);
-    // Several folds may read one topic: each has letters of its own.
+    // Several folds may read one topic: each has dead letters with its own ids.
     this.#rejects = new Rejects({
       job: fold.name,
       encode: (letter) => letters.encode(letter),
@@ -92,7 +92,7 @@ export class KeyedPart<In, State, Out> implements Part {
     return this.#clock;
   }
 
-  /** Nothing here leaves with the day. */
+  /** Nothing in this state expires at midnight. */
   get sweptDay(): number {
     return -1;
   }
@@ -274,7 +274,7 @@ export class KeyedPart<In, State, Out> implements Part {
       'key_bytes',
       Uint32Array.from(entries, ({ key }) => Buffer.byteLength(key)),
     );
-    // One more than there are: 0 is no state.
+    // One more than the number of states, because 0 means none.
     into.share(
       'state_bytes',
       Uint32Array.from(entries, ({ state }) => (state === null ? 0 : state.length + 1)),
@@ -305,7 +305,7 @@ export class KeyedPart<In, State, Out> implements Part {
     this.#unflushed.load(from.within('unflushed'));
   }
 
-  /** Whatever is not in the changelog is folded again from the input. */
+  /** Everything that is not in the changelog is folded again from the input. */
   replayHorizon(): number | null {
     return null;
   }

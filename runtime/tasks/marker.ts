@@ -1,4 +1,6 @@
-/** The marker: how far a task has come, written in every commit's transaction under one key of its changelog partition. */
+/**
+ * The marker: the progress of a task, written in every commit's transaction under one key of its changelog partition.
+ */
 import { avroType, type Codec } from '../../schemas/codec.js';
 import type { RecordColumns, TopicPartition } from '../log/log.js';
 
@@ -25,7 +27,7 @@ export interface Marker {
   tables: { topic: string; offsets: number[] }[];
 }
 
-/** What a marker says of an input partition. */
+/** The part of a marker about one input partition. */
 export function markerPartOf(marker: Marker, input: TopicPartition): MarkerPart | undefined {
   return marker.parts.find(({ topic, partition }) => topic === input.topic && partition === input.partition);
 }
@@ -36,7 +38,7 @@ export function isMarker(batch: RecordColumns, row: number): boolean {
   return batch.bytes.compare(MARKER_KEY, 0, MARKER_KEY.length, start, batch.keyEnd[row]!) === 0;
 }
 
-/** Internal records always use single-object encoding: their schemas are not for others. */
+/** Internal records always use single-object encoding: their schemas are not public. */
 export function encodeMarker(marker: Marker, codec: Codec): Buffer {
   return Buffer.concat([codec.prefix('Marker'), avroType('Marker').toBuffer(marker)]);
 }

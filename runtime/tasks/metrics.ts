@@ -1,4 +1,4 @@
-/** Metrics of tasks. `processor` names the fold whose task it is. */
+/** Metrics of tasks. `processor` is the name of the fold. */
 import { declareMetrics, SECONDS } from '../process/metrics.js';
 
 export const taskMetrics = declareMetrics((make) => ({

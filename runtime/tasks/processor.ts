@@ -1,18 +1,18 @@
 /**
- * What a processor is: a small declaration (reads, keeps, writes) and, per input partition, a part that folds batches
- * into memory and says what to write. Parts do no I/O: the task around them reads, commits and restores.
+ * A processor: a small declaration (reads, keeps, writes) and, per input partition, a part that folds batches in memory
+ * and decides what to write. Parts do no I/O: the task reads, commits and restores.
  */
 import type { RecordColumns, TopicPartition, TransactionalWriter } from '../log/log.js';
 import type { MarkerPart } from './marker.js';
 import type { ColumnSink, ColumnSource } from './state/saved-columns.js';
 
-/** Where a part puts what a commit writes. Keys and values are copied at once. */
+/** Receives what a commit writes. Keys and values are copied at once. */
 export type Output = Pick<TransactionalWriter, 'add'>;
 
-/** How far a row of the input may go while a task restores. Live rows are above all of it. */
+/** What a row of the input may change during a restore. Live rows are above all of these offsets. */
 export interface FoldMode {
   readonly restoring: boolean;
-  /** Rows below change no state: they only rebuild what is kept nowhere else (duplicate ids, the clock). */
+  /** Rows below change no state: they only rebuild what is stored nowhere else (duplicate ids, the clock). */
   readonly stateFrom: number;
   /** Rows from here on mark their entities as due for slower outputs. */
   readonly dueFrom: number;
@@ -27,7 +27,7 @@ export interface Part {
   readonly clock: number;
   /** Last UTC day whose midnight sweep is finished. */
   readonly sweptDay: number;
-  /** Fetches what folding a batch needs from outside (writers' schemas). */
+  /** Fetches what is needed from outside to fold a batch (writers' schemas). */
   prepare(batch: RecordColumns): Promise<void>;
   /** Folds rows [from, to) of a batch. */
   fold(batch: RecordColumns, from: number, to: number, mode: FoldMode): void;
@@ -36,37 +36,37 @@ export interface Part {
   isDue(now: number): boolean;
   /** Writes what changed. May be called again with the same effect until committed() is called. */
   emit(asOf: number, out: Output): void;
-  /** What the last emit and flush wrote is in the log. */
+  /** What the last emit and flush wrote has been committed. */
   committed(): void;
-  /** Oldest input offset whose change a slower output has not written; `position` when there is none. */
+  /** Oldest input offset whose change a slower output has not written yet; `position` if there is none. */
   oldestDue(position: number): number;
 
-  /** Rows that the changelog does not have, those of a running flush aside. */
+  /** Rows that the changelog does not have, without those of a running flush. */
   readonly dirtyRows: number;
-  /** Begins a flush of the dirty rows. No record below `restoreFrom` is folded again, whatever happens. */
+  /** Starts a flush of the dirty rows. No record below `restoreFrom` is folded again, whatever happens. */
   beginFlush(restoreFrom: number): void;
   /** Writes up to `max` rows of the running flush; each counts every input record below `covers`. */
   flush(max: number, covers: number, out: Output): void;
   /** Whether the running flush was complete with the last committed() call. */
   readonly flushComplete: boolean;
 
-  /** Before the first restoreRow. */
+  /** Called before the first restoreRow. */
   beginRestore(): void;
   /** A changelog row (value null: deleted). Rows of other parts are ignored. */
   restoreRow(batch: RecordColumns, row: number): void;
   /**
-   * Puts the state aside for a checkpoint. Called only when everything is committed: nothing waits to be emitted but
-   * what oldestDue() and sweptDay tell of. A part without save and load is restored from the changelog alone.
+   * Copies the state for a checkpoint. Called only when everything is committed: nothing is left to emit except what
+   * oldestDue() and sweptDay say. A part without save and load is restored from the changelog alone.
    */
   save?(into: ColumnSink): void;
   /**
-   * Instead of beginRestore and restoreRow: the state as it was saved, at or before the marker. Rows that the changelog
-   * did not have then must count as dirty; folding goes on with every record from there to the marker.
+   * Replaces beginRestore and restoreRow: the state as it was saved, at or before the marker. Rows that the changelog
+   * did not have at that time must count as dirty; folding continues with every record from there to the marker.
    */
   load?(from: ColumnSource, marker: MarkerPart): void;
-  /** The log time from which the input must be read again for what the changelog does not hold; null: none. */
+  /** The log time from which the input must be read again for what the changelog does not contain; null for none. */
   replayHorizon(restoreClock: number): number | null;
-  /** State is whole again: from now on rows are live. */
+  /** The state is complete: from now on rows are live. */
   endRestore(clock: number, sweptDay: number, now: number): void;
   /** A record of a table that the part reads has changed. */
   tableChanged(topic: string, key: string): void;
@@ -74,14 +74,16 @@ export interface Part {
   stateHash(): string;
 }
 
-/** A table read whole by every task: positions go into the marker, so no change is missed by outputs that show it. */
+/**
+ * A table that every task reads completely: its positions go into the marker, so outputs that show it miss no change.
+ */
 export interface TaskTable {
   readonly topic: string;
   /** Next offset per partition that has not been applied. */
   positions(): number[];
-  /** Keys whose newest record lies at or above these offsets. */
+  /** Keys whose newest record is at or above these offsets. */
   changedSince(offsets: readonly number[]): Iterable<string>;
-  /** Calls back for every change from now on; returns how to stop. */
+  /** Calls back for every change from now on; returns a function that ends this. */
   subscribe(listener: (key: string) => void): () => void;
 }
 
@@ -93,23 +95,23 @@ export interface PartOptions {
   readonly changelogPartition: number;
 }
 
-/** What every task is declared with, whatever its work. */
+/** The declaration of every task, whatever its work. */
 export interface TaskDeclaration {
   readonly name: string;
   readonly application: string;
   readonly input: string;
   readonly changelog: string;
-  /** Every topic that is written, the changelog included. */
+  /** Every topic that it writes, including the changelog. */
   readonly writes: readonly string[];
 }
 
-/** Tasks of folds. */
+/** Declaration of a task of folds. */
 export interface ProcessorDeclaration extends TaskDeclaration {
-  /** Readable and complete: names, versions and settings of the folds. A task refuses state made by another. */
+  /** Readable and complete: names, versions and settings of the folds. A task refuses state from any other. */
   readonly fingerprint: string;
   /**
-   * What every value in the changelog begins with, the framing of its schema: a row that begins with anything else is
-   * refused before a part sees it. Without it parts must judge their rows themselves.
+   * The first bytes of every value in the changelog, which identify its schema: a row with other first bytes is refused
+   * before a part sees it. Without it, parts must check their rows themselves.
    */
   readonly rowPrefix?: Buffer;
   readonly tables: readonly TaskTable[];

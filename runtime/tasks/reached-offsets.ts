@@ -1,4 +1,4 @@
-/** The offsets that an application has reached, per input partition, and those that wait for it to reach more. */
+/** The offsets that an application has reached, per input partition, and the callers that wait for it to reach more. */
 import type { TopicPartition } from '../log/log.js';
 
 interface Waiter {

@@ -1,4 +1,4 @@
-/** Dead letters and their like, set aside until the commit that passes the records they are made of. */
+/** Dead letters and late events, kept until the commit that passes the records they were made from. */
 import type { DeadLetter } from '../../schemas/records.js';
 import { deadLetters } from '../../topics/events.js';
 import { deadLetterOf } from '../log/dead-letter.js';
@@ -6,7 +6,7 @@ import type { RecordColumns } from '../log/log.js';
 import type { RecordProblem } from '../log/record-problem.js';
 import type { Output } from './processor.js';
 
-/** A record on its way into a commit. */
+/** A record that the next commit writes. */
 export interface OutputRecord {
   readonly topic: string;
   readonly key: Buffer;
@@ -16,10 +16,10 @@ export interface OutputRecord {
 }
 
 interface RejectsOptions {
-  /** Names the job in the letters. */
+  /** Name of the job in the dead letters. */
   readonly job: string;
   readonly encode: (letter: DeadLetter) => Buffer;
-  /** Stands before the letters' ids, where several jobs may reject one record. */
+  /** Prefix of the letters' ids, needed where several jobs may reject one record. */
   readonly idPrefix?: string;
 }
 
@@ -48,7 +48,7 @@ export class Rejects {
     this.#waiting.push(record);
   }
 
-  /** Writes all that is set aside; with the same effect until committed() is called. */
+  /** Writes all pending records; with the same effect until committed() is called. */
   emit(out: Output): void {
     for (const { topic, key, value, timestamp } of this.#waiting)
       out.add(topic, key, value, timestamp === undefined ? {} : { timestamp });
@@ -58,7 +58,7 @@ export class Rejects {
     this.#waiting = [];
   }
 
-  /** All that is set aside, for those that write it themselves. */
+  /** All pending records, for callers that write them themselves. */
   take(): readonly OutputRecord[] {
     const taken = this.#waiting;
     this.#waiting = [];

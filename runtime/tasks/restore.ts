@@ -1,13 +1,13 @@
 /**
- * How a task comes back, once its writer has fenced the former owner:
+ * How a task is restored, after its writer has fenced the previous owner:
  *
  *   changelog has no open transaction
- *     → checkpoint in order: load it, read the changelog from its noted place for the newest marker
- *     → else: read the changelog whole, newest rows and newest marker
- *   → read the input to the marker, folding without emitting: from the checkpoint, or from where the last complete
- *     flush began (and before that, as far as duplicates reach)
+ *     → valid checkpoint: load it, read the changelog from its recorded offset for the newest marker
+ *     → otherwise: read the entire changelog, newest rows and newest marker
+ *   → read the input up to the marker, folding without emitting: from the checkpoint, or from where the last complete
+ *     flush started (and before that, as far as duplicates reach)
  *
- * Both ways lead to the same bits: state is a function of the input log. A restoring task writes nothing.
+ * Both ways lead to the same bits: state is a function of the input log. A restore writes nothing.
  */
 import { randomUUID } from 'node:crypto';
 import type { Log, RecordColumns } from '../log/log.js';
@@ -21,14 +21,14 @@ import { LIVE, type ProcessorDeclaration } from './processor.js';
 import { readStretches } from './stretches.js';
 import { foldBatch, type Patience, partOf, prepareBatch, type TrackedPart } from './tracked-part.js';
 
-/** Older than this it is not trusted, nor is one from the future: a clock has jumped. */
+/** An older checkpoint is not trusted, nor is one from the future, which means that a clock has jumped. */
 export const CHECKPOINT_AGE_MS_MAX = 6 * 86_400_000;
 
 interface RestoreOptions extends Patience {
   readonly declaration: ProcessorDeclaration;
   readonly log: Log;
   readonly changelog: Changelog;
-  /** Null: the task keeps none. */
+  /** Null: the task has no checkpoints. */
   readonly checkpoints: TaskCheckpoints | null;
   readonly startParts: () => TrackedPart[];
 }
@@ -38,11 +38,11 @@ interface Restored {
   readonly parts: TrackedPart[];
   readonly marker: Marker | null;
   readonly incarnation: string;
-  /** Where the changelog has this marker, or where the first one will be. */
+  /** Offset of this marker in the changelog, or of the first one to come. */
   readonly markerOffset: number;
-  /** The last commit that a checkpoint on disk holds; 0: there is none. */
+  /** Sequence of the last commit that a checkpoint contains; 0 if there is none. */
   readonly checkpointSequence: number;
-  /** Input records that were read again. */
+  /** Number of input records that were read again. */
   readonly replayed: number;
 }
 
@@ -84,7 +84,7 @@ async function fromChangelog(options: RestoreOptions, end: number): Promise<Foun
   return { from, parts, marker, markerOffset: newest?.offset ?? end, checkpointSequence: 0 };
 }
 
-/** Null when there is no checkpoint, or one that had to be thrown away. */
+/** Null when there is no checkpoint, or one that had to be discarded. */
 async function fromCheckpoint(options: RestoreOptions, end: number): Promise<Found | null> {
   const { checkpoints, changelog, task, signal } = options;
   const file = checkpoints === null ? null : await checkpoints.open();
@@ -114,7 +114,7 @@ async function fromCheckpoint(options: RestoreOptions, end: number): Promise<Fou
   }
 }
 
-/** Why a checkpoint cannot be used; null when it can, as far as its header tells. */
+/** Why a checkpoint cannot be used; null if its header shows no reason. */
 async function problemWith(
   { task, log, clock }: RestoreOptions,
   header: CheckpointHeader,
@@ -137,7 +137,7 @@ async function problemWith(
   return null;
 }
 
-/** Null when its columns are damaged or do not fit the parts; it is thrown away then. */
+/** Null when its columns are damaged or do not fit the parts; it is discarded then. */
 async function load(options: RestoreOptions, file: CheckpointFile, marker: Marker): Promise<TrackedPart[] | null> {
   const parts = options.startParts();
   try {
@@ -151,7 +151,7 @@ async function load(options: RestoreOptions, file: CheckpointFile, marker: Marke
   }
 }
 
-/** Throws FreshetError('state') when the state is not that of this fingerprint. */
+/** Throws FreshetError('state') when the state has another fingerprint. */
 export function refuseOtherState(task: string, marker: Marker, fingerprint: string): void {
   if (marker.fingerprint === fingerprint) return;
   throw new FreshetError(
@@ -173,7 +173,7 @@ function refuseOtherRows({ changelog, rowPrefix }: ProcessorDeclaration, batch: 
   );
 }
 
-/** Where each part goes on reading, and what the records up to the marker may still change. */
+/** Where each part continues to read, and what the records up to the marker may still change. */
 async function startPositions(
   { task, declaration, log }: RestoreOptions,
   parts: readonly TrackedPart[],
@@ -219,7 +219,7 @@ async function startPositions(
   }
 }
 
-/** Reads every part up to its marker; rows beyond it are left for the live reader. Returns how many rows were read. */
+/** Reads every part up to its marker and leaves later rows to the live reader. Returns the number of rows read. */
 async function replay(options: RestoreOptions, parts: readonly TrackedPart[], marker: Marker): Promise<number> {
   const { log, task, signal } = options;
   const endOf = ({ part }: TrackedPart) => markerPartOf(marker, part.input)!.offset;

@@ -1,9 +1,9 @@
-/** Looking into the log for single records: those of one key, and the newest marker of a changelog. */
+/** Searches the log for single records: those of one key, and the newest marker of a changelog. */
 import type { Codec } from '../../schemas/codec.js';
 import type { Log, RecordColumns, TopicPartition } from '../log/log.js';
 import { decodeMarker, isMarker, type Marker } from './marker.js';
 
-/** Where a record lies, and its log time. */
+/** Place of a record, and its log time. */
 export interface Place extends TopicPartition {
   readonly offset: number;
   /** ms. */
@@ -14,12 +14,12 @@ interface Offset {
   readonly offset: number;
 }
 
-/** How many offsets before the end the newest marker is looked for first: behind it only control records follow. */
+/** The newest marker is searched this many offsets before the end first: only control records follow it. */
 const TAIL_OFFSETS = 8;
 
 /**
- * Visits committed rows of a partition from an offset to the end noted at the call; ends early once `visit` answers
- * false. An offset below the log's start begins there: what lay before is gone.
+ * Visits committed rows of a partition from an offset to the end at the time of the call; stops early when `visit`
+ * returns false. An offset below the log's start is replaced by the start: earlier records are gone.
  */
 export async function visitRows(
   log: Log,
@@ -47,7 +47,7 @@ export interface KeyRecord {
   readonly deletes: boolean;
 }
 
-/** The first null value under `key` from an offset on; null where there is none. */
+/** The first null value under `key` at or after an offset; null if there is none. */
 export async function deletionOf(log: Log, from: TopicPartition & Offset, key: Buffer): Promise<Place | null> {
   let found: Place | null = null;
   await visitRows(log, from, (columns, row) => {
@@ -58,14 +58,14 @@ export async function deletionOf(log: Log, from: TopicPartition & Offset, key: B
   return found;
 }
 
-/** What one reading shows of a key: two readings would be of two moments. */
+/** What one pass finds about a key: two passes would show two moments. */
 export interface History {
   readonly newest: KeyRecord | null;
-  /** The newest null value, whatever came after it. */
+  /** The newest null value, even if other records follow it. */
   readonly deletion: Place | null;
 }
 
-/** What the partition holds under `key` from an offset on. */
+/** The records of `key` in a partition, from an offset on. */
 export async function historyOf(log: Log, from: TopicPartition & Offset, key: Buffer): Promise<History> {
   let newest: KeyRecord | null = null;
   let deletion: Place | null = null;
@@ -78,7 +78,7 @@ export async function historyOf(log: Log, from: TopicPartition & Offset, key: Bu
   return { newest, deletion };
 }
 
-/** The newest marker in one partition of a changelog; null where there is none. */
+/** The newest marker in one partition of a changelog; null if there is none. */
 export async function newestMarker(log: Log, codec: Codec, at: TopicPartition): Promise<Marker | null> {
   const { earliest, lastStable } = await log.offsets(at);
   for (let back = TAIL_OFFSETS; ; back *= 16) {

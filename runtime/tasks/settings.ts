@@ -1,4 +1,4 @@
-/** Settings of all tasks: how often they commit, write their changelogs and keep checkpoints. */
+/** Settings of all tasks: how often they commit, write their changelogs and take checkpoints. */
 import { integer } from '../process/setting-kinds.js';
 import { declareSettings, type SettingsOf } from '../process/settings.js';
 

@@ -1,10 +1,10 @@
-/** Reads partitions from an offset to a noted end, over control and aborted records. */
+/** Reads partitions from an offset to a fixed end, past control and aborted records. */
 import type { Log, RecordColumns, TopicPartition } from '../log/log.js';
 import { FreshetError } from '../process/errors.js';
 
 export interface Stretch extends TopicPartition {
   readonly start: number;
-  /** Rows from here on are left out. */
+  /** Rows from here on are skipped. */
   readonly end: number;
 }
 
@@ -43,7 +43,7 @@ function cutAt(batch: RecordColumns, offset: number): RecordColumns {
   return count === batch.count ? batch : { ...batch, count, nextOffset: offset };
 }
 
-/** Ends the work of a task that is to stop. Throws FreshetError('state'). */
+/** Ends the work of a task that is being stopped. Throws FreshetError('state'). */
 export function checkStopped(task: string, signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new FreshetError('state', `${task}: it was stopped`);
 }

@@ -1,6 +1,7 @@
 /**
- * A compacted topic held whole in memory, by every process that shows it: read to its noted end before it counts as
- * ready, then kept current. A record that cannot be decoded leaves the former value and is reported.
+ * A compacted topic held in memory completely, by every process that shows it: it counts as ready once it is read to
+ * the end at the time of opening, and is then kept current. A record that cannot be decoded is reported and leaves the
+ * previous value.
  */
 import type { Codec } from '../../schemas/codec.js';
 import { partitionOf } from '../../topics/partition.js';
@@ -17,7 +18,7 @@ export interface GlobalTableOptions<T> {
   readonly codec: Codec;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** What is kept of a record whose value is not null. Throws SchemaError. */
+  /** What is kept of a record with a value. Throws SchemaError. */
   readonly project: (batch: RecordColumns, row: number) => T;
 }
 
@@ -67,7 +68,7 @@ export class GlobalTable<T> implements Service, TaskTable {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Resolves when the table has reached the end noted at the call. */
+  /** Resolves when the table has reached the end of the topic at the time of the call. */
   async start(): Promise<void> {
     const { log } = this.#o;
     const partitions = await log.partitionCount(this.topic);

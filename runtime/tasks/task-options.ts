@@ -1,4 +1,4 @@
-/** What a task is given: its place in the application, the log, and its pace. */
+/** The options of a task: its place in the application, the log, and its intervals. */
 import type { Codec } from '../../schemas/codec.js';
 import type { Log, TopicPartition } from '../log/log.js';
 import type { Clock } from '../process/clock.js';
@@ -12,7 +12,7 @@ export interface InputOffset extends TopicPartition {
   readonly offset: number;
 }
 
-/** `Declaration`: of what the task does; only the task itself has to know its kind. */
+/** `Declaration`: what the task does; only the task itself needs its type. */
 export interface TaskOptions<Declaration extends TaskDeclaration = TaskDeclaration> {
   readonly declaration: Declaration;
   readonly index: number;
@@ -26,9 +26,9 @@ export interface TaskOptions<Declaration extends TaskDeclaration = TaskDeclarati
   readonly clock: Clock;
   readonly commitIntervalMs: number;
   readonly changelogIntervalMs: number;
-  /** Without them it is restored from the changelog. */
+  /** Without them the task is restored from the changelog. */
   readonly checkpoints?: Checkpoints | null;
-  /** Whether the group, asked now, still gives this task to this member; without a group it always does. */
+  /** Whether the group, asked now, still assigns this task to this member; true where there is no group. */
   readonly isOurs?: () => Promise<boolean>;
   /** Called after every commit with the next input offset of each partition. */
   readonly onCommitted: (positions: readonly InputOffset[]) => void;

@@ -1,7 +1,7 @@
 /**
- * What a task writes. A commit is one transaction that ends with the marker: everything below the offsets that it names
- * is in the log. A commit of unknown outcome is settled without a restore: memory stays, the group confirms the task, a
- * new writer ends the transaction one way or the other, and the newest marker tells which.
+ * What a task writes. A commit is one transaction that ends with the marker: everything below the offsets in the marker
+ * is in the log. A commit of unknown outcome is settled without a restore: the state in memory stays, the group
+ * confirms the task, a new writer ends the transaction one way or the other, and the newest marker shows which.
  */
 import type { TransactionalWriter } from '../log/log.js';
 import { FreshetError, hasCode, isTransient, messageOf } from '../process/errors.js';
@@ -16,15 +16,15 @@ const REOPEN_PAUSE_MS = 500;
 
 /** An acknowledged commit. */
 export interface CommitPoint {
-  /** Made with the first marker: tells a changelog from another one that was begun later under its name. */
+  /** Created with the first marker: distinguishes a changelog from a later one of the same name. */
   readonly incarnation: string;
   /** Commits since then. */
   readonly sequence: number;
-  /** Its marker lies at this offset of the changelog or behind. */
+  /** Its marker is at or after this offset of the changelog. */
   readonly changelogOffset: number;
 }
 
-/** What a marker says besides whose it is. */
+/** The content of a marker, without whose it is. */
 export type MarkerContent = Pick<Marker, 'fingerprint' | 'parts' | 'tables'>;
 
 interface TaskWriterOptions
@@ -36,10 +36,10 @@ interface TaskWriterOptions
 interface Commit {
   /** Emitter's time, ms. */
   readonly now: number;
-  /** Whether a later look for the newest marker may begin at the changelog's end of now. */
+  /** Whether a later search for the newest marker may start at the current end of the changelog. */
   readonly notesEnd: boolean;
   readonly signal: AbortSignal | undefined;
-  /** Adds what the commit holds besides its marker; called again if it has to be repeated. */
+  /** Adds the records of the commit without its marker; called again if the commit must be repeated. */
   readonly write: (out: Output) => MarkerContent;
 }
 
@@ -53,7 +53,7 @@ export class TaskWriter {
     this.#o = options;
   }
 
-  /** Fences the former owner. Errors: 'state' when it was closed meanwhile. */
+  /** Fences the previous owner. Errors: 'state' when it was closed in the meantime. */
   async open(): Promise<void> {
     const { task, declaration, log } = this.#o;
     const writer = await log.transactionalWriter(task, declaration.writes);
@@ -70,8 +70,9 @@ export class TaskWriter {
   }
 
   /**
-   * Resolves when the commit is in the log for certain. Errors: 'fenced' when a newer owner has come or the group has given
-   * the task away; 'indefinite_commit' when the log has lost what it acknowledged, or cannot be settled.
+   * Resolves when the commit is certainly in the log. Errors: 'fenced' when a newer owner has taken over or the group
+   * has assigned the task elsewhere; 'indefinite_commit' when the log has lost an acknowledged commit, or cannot be
+   * settled.
    */
   async commit({ now, notesEnd, signal, write }: Commit): Promise<CommitPoint> {
     const { task } = this.#o;
@@ -112,7 +113,7 @@ export class TaskWriter {
     writer.add(topic, MARKER_KEY, encodeMarker(marker, codec), { partition, timestamp: now });
   }
 
-  /** Not worth failing for: null. */
+  /** A failure here is not worth an error: null. */
   async #changelogEnd(): Promise<number | null> {
     try {
       return (await this.#o.changelog.offsets()).lastStable;
@@ -122,7 +123,7 @@ export class TaskWriter {
     }
   }
 
-  /** Whether a commit of unknown outcome took effect. A broker that is away for however long is waited for. */
+  /** Whether a commit of unknown outcome took effect. Waits for a broker for as long as it is away. */
   async #settle(sequence: number, signal: AbortSignal | undefined): Promise<boolean> {
     for (;;) {
       try {
@@ -135,7 +136,7 @@ export class TaskWriter {
     }
   }
 
-  /** The group is asked first: a process that was stopped for long would fence its healthy successor. */
+  /** The group is asked first: a process that was suspended for long would fence its healthy successor. */
   async #tookEffect(sequence: number, signal: AbortSignal | undefined): Promise<boolean> {
     const { task, changelog, isOurs } = this.#o;
     await this.#writer?.close();

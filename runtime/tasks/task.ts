@@ -1,5 +1,5 @@
 /**
- * A task: fixed input partitions, one changelog partition, one transactional id. It reads, hands what it has read to its
+ * A task: fixed input partitions, one changelog partition, one transactional id. It reads, passes the records to its
  * work, and commits the outcome together with its marker in one transaction (task-writer.ts).
  *
  *   init (fences the old owner) → restore → live: take, commit
@@ -17,7 +17,7 @@ import { TaskWriter } from './task-writer.js';
 import type { Work } from './work.js';
 
 const READER_WAIT_MS = 250;
-/** What arrives waits for the next commit anyway, 100 ms apart by default. */
+/** Records wait for the next commit anyway, 100 ms apart by default. */
 const READER_GAP_MS = 25;
 
 /** The two kinds of work: folds, and outcomes that are awaited. */
@@ -55,7 +55,8 @@ export class Task {
   }
 
   /**
-   * Restores the state. Errors: those of its work; 'fenced' when a newer owner has come; 'state' when the signal aborts.
+   * Restores the state. Errors: those of its work; 'fenced' when a newer owner has taken over; 'state' when the signal
+   * aborts.
    */
   async restore(signal?: AbortSignal): Promise<void> {
     const started = performance.now();
@@ -78,7 +79,7 @@ export class Task {
     this.#report();
   }
 
-  /** Takes and commits until the signal aborts (then commits once more) or an error ends the task. */
+  /** Takes records and commits until the signal aborts (then commits once more) or an error ends the task. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     let polling: Promise<RecordColumns[]> | null = null;
@@ -110,7 +111,7 @@ export class Task {
     return true;
   }
 
-  /** A last checkpoint of a task that has run and was stopped, unless the one before is fresh. */
+  /** A last checkpoint of a task that was running and is stopped, unless the previous one is recent. */
   async checkpointAtStop(): Promise<void> {
     await this.#work.checkpointAtStop?.();
   }
@@ -123,7 +124,7 @@ export class Task {
     await this.#writer.close();
   }
 
-  /** Null when nothing came before there may be something else to do. */
+  /** Null if nothing arrived before there may be other work to do. */
   async #pollFor(polling: Promise<RecordColumns[]>, signal: AbortSignal): Promise<RecordColumns[] | null> {
     const { clock, commitIntervalMs } = this.#o;
     const work = this.#work;

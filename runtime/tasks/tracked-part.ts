@@ -21,7 +21,7 @@ export interface TrackedPart {
   mode: FoldMode;
 }
 
-/** Fresh parts of a task, at the beginning of everything. */
+/** New parts of a task, at the very beginning. */
 export function startParts(
   declaration: ProcessorDeclaration,
   inputs: readonly TopicPartition[],
@@ -58,7 +58,7 @@ export interface Patience {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Fetches what reading a batch needs. A registry that does not answer is waited for: a restore would cost more. */
+/** Fetches what is needed to read a batch. Waits for a registry that does not answer: a restore would cost more. */
 export async function prepareBatch(
   part: Pick<Part, 'prepare'>,
   batch: RecordColumns,

@@ -1,6 +1,6 @@
 /**
- * What a task does with the records of its inputs. The task around it (task.ts) reads, commits, and comes back after an
- * end; its work says what a commit holds and where reading goes on.
+ * What a task does with the records of its inputs. The task (task.ts) reads, commits, and restarts after errors; its
+ * work decides what a commit contains and where reading continues.
  */
 import type { RecordColumns } from '../log/log.js';
 import type { Changelog } from './changelog.js';
@@ -9,42 +9,44 @@ import type { InputOffset } from './task-options.js';
 import type { CommitPoint, MarkerContent } from './task-writer.js';
 
 export interface Work {
-  /** The folded parts; none of awaited work. */
+  /** The folded parts; none for awaited work. */
   readonly parts: readonly Part[];
-  /** Comes to the state of the newest marker, once the former owner is fenced. */
+  /** Restores the state of the newest marker, after the previous owner was fenced. */
   restore(changelog: Changelog, signal: AbortSignal | undefined): Promise<RestoredWork>;
-  /** What the next marker says of each input: everything below is in the log once it is. */
+  /** What the next marker says about each input: everything below is in the log once the marker is. */
   positions(): InputOffset[];
 
-  /** Takes rows of a batch from `row` on; resolves to the row where it stopped, so that a commit may come in between. */
+  /**
+   * Takes rows of a batch from `row` on; resolves to the row where it stopped, so that a commit may come in between.
+   */
   take(batch: RecordColumns, row: number, signal: AbortSignal | undefined): Promise<number>;
-  /** Goes on with what was taken, and with what waits from before. */
+  /** Continues with what was taken, and with pending earlier records. */
   proceed?(signal: AbortSignal | undefined): Promise<void>;
-  /** Whether anything waits from before, so that reading should not. */
+  /** Whether earlier records are pending, so that nothing should be read. */
   readonly hasBacklog?: boolean;
-  /** Resolves when something that is under way has come to its end; null: nothing is. */
+  /** Resolves when something in progress has finished; null if nothing is in progress. */
   readonly awaited?: Promise<unknown> | null;
 
-  /** Whether something has come of what was taken that is in no commit. */
+  /** Whether taken records have an outcome that is not in a commit yet. */
   readonly hasNews: boolean;
-  /** Whether a commit should not wait for its time. */
+  /** Whether the commit should happen before its time. */
   readonly isFull: boolean;
   /** Whether a commit at `now` would have anything to write. */
   isDue(now: number): boolean;
 
-  /** A commit begins. Returns whether the end of the changelog is worth noting with it. */
+  /** A commit starts. Returns whether it is worth recording the end of the changelog with it. */
   beginCommit(sinceCommitMs: number): boolean;
-  /** Writes what has come of the records. May be called again with the same effect until committed() is called. */
+  /** Writes the outcomes of the records. May be called again with the same effect until committed() is called. */
   write(now: number, out: Output): MarkerContent;
-  /** What the last write() wrote is in the log. */
+  /** What the last write() wrote has been committed. */
   committed(at: CommitPoint): void;
-  /** The task was stopped, and has made its last commit. */
+  /** The task was stopped, and its last commit is done. */
   checkpointAtStop?(): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface RestoredWork {
   readonly at: CommitPoint;
-  /** What the log line says of it. */
+  /** What the log line reports about it. */
   readonly figures: Readonly<Record<string, unknown>>;
 }

@@ -10,7 +10,7 @@ export function enlarged<T extends NumberColumn>(column: T, length: number): T {
   return copy;
 }
 
-/** The next capacity that holds `needed`. */
+/** The smallest capacity step that holds `needed`. */
 export function capacityFor(needed: number, current: number): number {
   return needed <= current ? current : Math.max(needed, Math.ceil(current * 1.5), 16);
 }
@@ -28,7 +28,7 @@ export class IntList {
     return this.#items[index]!;
   }
 
-  /** A view of all items, good until the next change. */
+  /** A view of all items, valid until the next change. */
   get items(): Int32Array {
     return this.#items.subarray(0, this.#length);
   }
@@ -48,7 +48,7 @@ export class IntList {
     this.#length = kept;
   }
 
-  /** Forgets the first `count`. */
+  /** Removes the first `count`. */
   dropFirst(count: number): void {
     this.#items.copyWithin(0, count, this.#length);
     this.#length -= count;
@@ -60,7 +60,7 @@ export class IntList {
   }
 }
 
-/** A set of small integers that remembers the order of arrival: a flag each, and a list. */
+/** A set of small integers in order of arrival: one flag each, and a list. */
 export class DueSet {
   #flags = new Uint8Array(1024);
   readonly #list = new IntList();
@@ -73,7 +73,7 @@ export class DueSet {
     return this.#list.at(index);
   }
 
-  /** A view of the ids in order of arrival, good until the next change. */
+  /** A view of the ids in order of arrival, valid until the next change. */
   get ids(): Int32Array {
     return this.#list.items;
   }
@@ -82,7 +82,7 @@ export class DueSet {
     return id < this.#flags.length && this.#flags[id] === 1;
   }
 
-  /** True when it was not in the set. */
+  /** True if it was not in the set. */
   add(id: number): boolean {
     if (id >= this.#flags.length) this.#flags = enlarged(this.#flags, capacityFor(id + 1, this.#flags.length));
     if (this.#flags[id] === 1) return false;
@@ -91,13 +91,13 @@ export class DueSet {
     return true;
   }
 
-  /** Takes out the first `count`. */
+  /** Removes the first `count`. */
   dropFirst(count: number): void {
     for (let i = 0; i < count; i++) this.#flags[this.#list.at(i)] = 0;
     this.#list.dropFirst(count);
   }
 
-  /** Takes out those for which `leaves` is true; the others keep their order. */
+  /** Removes those for which `leaves` is true; the others keep their order. */
   remove(leaves: (id: number) => boolean): void {
     this.#list.retain((id) => {
       if (!leaves(id)) return true;

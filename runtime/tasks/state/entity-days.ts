@@ -1,6 +1,7 @@
 /**
  * Rows keyed by (entity, UTC day), the state of every windowed fold: a chain of days per entity, newest first, and a
- * chain of rows per day for the midnight sweep. What a row holds is kept by its owner in columns of the same row numbers.
+ * chain of rows per day for the midnight sweep. The owner keeps the contents of the rows in columns with the same row
+ * numbers.
  *
  * Totals are added along the chain, so their order (and with it the last bit) depends on the days alone, never on the
  * order of arrival or on a restart.
@@ -23,7 +24,7 @@ export class EntityDays {
   readonly #headOfDay = new Map<number, number>();
   readonly #onGrow: (capacity: number) => void;
 
-  /** `onGrow` lets the owner enlarge its own columns to the new capacity. */
+  /** `onGrow`: the owner enlarges its own columns to the new capacity. */
   constructor(onGrow: (capacity: number) => void, capacity = 1024) {
     this.#capacity = capacity;
     this.entity = new Int32Array(capacity);
@@ -35,7 +36,7 @@ export class EntityDays {
     onGrow(capacity);
   }
 
-  /** Row numbers given so far: owners save their columns up to here. */
+  /** Row numbers assigned so far: owners save their columns up to here. */
   get used(): number {
     return this.#used;
   }
@@ -62,7 +63,7 @@ export class EntityDays {
     return row !== NONE && this.day[row] === day ? row : NONE;
   }
 
-  /** The entity's row of that day, made if it is not there: `created` tells. Its owner's columns must then be set. */
+  /** The entity's row of that day, created if needed (see `created`). The owner must then set its columns. */
   obtain(entity: number, day: number): number {
     if (entity >= this.#headOfEntity.length) {
       const from = this.#headOfEntity.length;
@@ -91,7 +92,7 @@ export class EntityDays {
     return fresh;
   }
 
-  /** Whether the last obtain() made its row. */
+  /** Whether the last obtain() created its row. */
   created = false;
 
   /** Days that have rows, in no order. */
@@ -99,7 +100,7 @@ export class EntityDays {
     return [...this.#headOfDay.keys()];
   }
 
-  /** First row of a day, or -1; nextOfDay goes on. */
+  /** First row of a day, or -1; nextOfDay continues. */
   firstOfDay(day: number): number {
     return this.#headOfDay.get(day) ?? NONE;
   }
@@ -108,7 +109,7 @@ export class EntityDays {
     return this.#nextOfDay[row]!;
   }
 
-  /** Takes out every row of a day; `visit` sees each one before. */
+  /** Removes every row of a day; `visit` is called for each one first. */
   dropDay(day: number, visit: (row: number, entity: number) => void): void {
     let row = this.#headOfDay.get(day) ?? NONE;
     this.#headOfDay.delete(day);
@@ -143,8 +144,7 @@ export class EntityDays {
   }
 
   /**
-   * In place of all rows: those that were saved. The capacity is what was used, and the owner loads columns of the same
-   * length.
+   * Replaces all rows by the saved ones. The capacity is what was used, and the owner loads columns of the same length.
    */
   load(from: ColumnSource): void {
     this.entity = from.take('entity', Int32Array);

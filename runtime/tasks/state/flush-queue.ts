@@ -1,13 +1,13 @@
 /**
- * Rows of a state that the changelog does not have as they are, and the flush that writes them there, some with every
- * commit. A row is a small number that its owner gives, and may give again once the row is forgotten or dropped; nothing
- * is allocated per row.
+ * Rows of a state that differ from those in the changelog, and the flush that writes them, some with every commit. A
+ * row is a small number assigned by its owner, which may reuse it once the row is forgotten or dropped; nothing is
+ * allocated per row.
  *
  *   clean → markDirty: dirty → begin: flushing → visit, committed: clean
  *
- * A row that changes while it waits in the running flush is written as it is by then. A row that has become empty leaves
- * in two steps. First a row is written that says so and what it counts: with nothing there, a restore would fold records
- * from before into a new row. Once none of them can be read again, its deletion is written and it is dropped.
+ * A row that changes while it waits in the running flush is written as it is by then. A row that has become empty is
+ * removed in two steps. First a row is written that says so and what it counts; without it, a restore would fold
+ * earlier records into a new row. Once none of them can be read again, its deletion is written and it is dropped.
  */
 import { capacityFor, enlarged, IntList } from './columns.js';
 import type { ColumnSink, ColumnSource } from './saved-columns.js';
@@ -20,13 +20,13 @@ export class FlushQueue {
   #states = new Uint8Array(1024);
   #dirty = new IntList();
   #flushing = new IntList();
-  /** How far the running flush is in the log, and how far the commit on its way has come. */
+  /** How much of the running flush has been committed, and how much the commit in progress includes. */
   #written = 0;
   #visited = 0;
   #isComplete = true;
   /** No record below is folded again. */
   #restoreFrom = 0;
-  /** Rows without content that the changelog still has, and the offset of the record that emptied each. */
+  /** Rows without content that the changelog still has, and the offset of the record that emptied each one. */
   readonly #emptied = new Map<number, number>();
   /** Per row: the changelog's row counts every record below; only while restoring. */
   #covers: Float64Array | null = null;
@@ -37,36 +37,36 @@ export class FlushQueue {
     this.#onDropped = onDropped;
   }
 
-  /** Rows that the next flush would visit, at most: some may have been forgotten since. */
+  /** Maximum number of rows that the next flush would visit: some may have been forgotten since. */
   get size(): number {
     return this.#dirty.length;
   }
 
-  /** Whether all of the last flush was in the log at the last committed(). */
+  /** Whether the last flush was completely committed at the last committed(). */
   get isComplete(): boolean {
     return this.#isComplete;
   }
 
-  /** The row has changed, and holds something. */
+  /** The row has changed and is not empty. */
   markDirty(row: number): void {
     if (this.#emptied.size > 0) this.#emptied.delete(row);
     this.#add(row);
   }
 
-  /** The record at this offset has left nothing in the row. */
+  /** The record at this offset has emptied the row. */
   markEmptied(row: number, offset: number): void {
     this.#emptied.set(row, offset);
     this.#add(row);
   }
 
-  /** The row has left memory: the changelog keeps what it has of it, and nothing more is written. */
+  /** The row has left memory: the changelog keeps its last version, and nothing more is written. */
   forget(row: number): void {
     if (row < this.#states.length) this.#states[row] = CLEAN;
     if (this.#covers !== null && row < this.#covers.length) this.#covers[row] = 0;
     this.#emptied.delete(row);
   }
 
-  /** Begins a flush of what is dirty now; no record below `restoreFrom` is folded again, whatever happens. */
+  /** Starts a flush of the rows that are dirty now; no record below `restoreFrom` is folded again, whatever happens. */
   begin(restoreFrom: number): void {
     const list = this.#flushing;
     list.clear();
@@ -84,7 +84,7 @@ export class FlushQueue {
 
   /**
    * Visits up to `max` rows of the running flush, from where the last commit ended; with the same effect until
-   * committed(). `isOver`: the row's deletion is to be written.
+   * committed(). `isOver`: the row's deletion must be written.
    */
   visit(max: number, write: (row: number, isOver: boolean) => void): void {
     let at = this.#written;
@@ -97,7 +97,7 @@ export class FlushQueue {
     this.#visited = at;
   }
 
-  /** What was visited is in the log. */
+  /** The visited rows have been committed. */
   committed(): void {
     for (; this.#written < this.#visited; this.#written++) {
       const row = this.#flushing.at(this.#written);
@@ -111,12 +111,12 @@ export class FlushQueue {
     this.#isComplete = this.#written >= this.#flushing.length;
   }
 
-  /** Before the rows of the changelog are taken over. */
+  /** Called before the rows of the changelog are loaded. */
   beginRestore(): void {
     this.#covers = new Float64Array(1024);
   }
 
-  /** The changelog's row, in place of an older one: it counts every record below `covers`. */
+  /** A row of the changelog, which replaces an older one: it counts every record below `covers`. */
   restored(row: number, covers: number, isEmpty = false): void {
     const capacity = capacityFor(row + 1, this.#covers!.length);
     if (capacity > this.#covers!.length) this.#covers = enlarged(this.#covers!, capacity);
@@ -125,7 +125,7 @@ export class FlushQueue {
     else this.#emptied.delete(row);
   }
 
-  /** Whether the row counts the record at this offset already. */
+  /** Whether the row already counts the record at this offset. */
   isCovered(row: number, offset: number): boolean {
     return this.#covers !== null && row < this.#covers.length && offset < this.#covers[row]!;
   }
@@ -135,7 +135,7 @@ export class FlushQueue {
     for (const row of this.#emptied.keys()) this.#add(row);
   }
 
-  /** After committed() only. */
+  /** Call it after committed() only. */
   save(into: ColumnSink): void {
     const waiting = new Int32Array(this.#dirty.length + this.#flushing.length - this.#written);
     let count = 0;
@@ -151,7 +151,7 @@ export class FlushQueue {
     into.share('emptied', Float64Array.from([...this.#emptied].flat()));
   }
 
-  /** In place of an empty queue: the rows that the changelog did not have then, those of a running flush too. */
+  /** Replaces an empty queue: the rows that the changelog did not have then, including those of a running flush. */
   load(from: ColumnSource): void {
     for (const row of from.take('rows', Int32Array)) this.#add(row);
     const emptied = from.take('emptied', Float64Array);

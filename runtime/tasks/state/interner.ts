@@ -1,6 +1,6 @@
 /**
- * Byte strings as small integers. Ids are given in order of first sight and never taken back; the bytes lie end to end
- * in one arena, so a million ids cost two typed arrays and a buffer instead of a million strings.
+ * Byte strings as small integers. Ids are assigned in order of first occurrence and never released; the bytes are
+ * stored end to end in one arena, so a million ids cost two typed arrays and a buffer instead of a million strings.
  */
 import { FreshetError } from '../../process/errors.js';
 import type { ColumnSink, ColumnSource } from './saved-columns.js';
@@ -26,12 +26,12 @@ export class Interner {
     return this.#count;
   }
 
-  /** Bytes held, for memory estimates. */
+  /** Bytes in memory, for estimates. */
   get bytesHeld(): number {
     return this.#arena.length + this.#slots.byteLength + this.#hashes.byteLength + this.#starts.byteLength;
   }
 
-  /** Id of bytes[start..end), giving it one if it is new. */
+  /** Id of bytes[start..end), assigned if it is new. */
   intern(bytes: Uint8Array, start = 0, end = bytes.length): number {
     const hash = fnv1a(bytes, start, end);
     const slot = this.#slotOf(hash, bytes, start, end);
@@ -63,7 +63,7 @@ export class Interner {
     return this.#slots[this.#slotOf(fnv1a(bytes, start, end), bytes, start, end)]!;
   }
 
-  /** The bytes of an id: a view that holds until the next intern. */
+  /** The bytes of an id: a view that is valid until the next intern. */
   bytesOf(id: number): Buffer {
     return this.#arena.subarray(this.#starts[id]!, this.#starts[id + 1]!);
   }
@@ -85,14 +85,14 @@ export class Interner {
     return this.#starts[id + 1]!;
   }
 
-  /** The bytes and where they start; the table is cheaper to make again than to keep. */
+  /** The bytes and where they start; rebuilding the table is cheaper than saving it. */
   save(into: ColumnSink): void {
     const { buffer, byteOffset } = this.#arena;
     into.copy('bytes', new Uint8Array(buffer, byteOffset, this.#used));
     into.copy('starts', this.#starts, this.#count + 1);
   }
 
-  /** In place of all ids: those that were saved, under the same numbers. */
+  /** Replaces all ids by the saved ones, with the same numbers. */
   load(from: ColumnSource): void {
     const bytes = from.take('bytes', Uint8Array);
     const starts = from.take('starts', Float64Array);

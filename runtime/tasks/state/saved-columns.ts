@@ -1,30 +1,30 @@
 /**
- * State on its way into a checkpoint and back: columns under names, copied out of memory in one go (nothing is folded
- * meanwhile) and later given back as they were.
+ * State on its way into a checkpoint and back: named columns, copied out of memory in one step (nothing is folded in
+ * the meantime) and later returned unchanged.
  */
 import { FreshetError } from '../../process/errors.js';
 import type { NumberColumn } from './columns.js';
 
-/** Where state puts its columns. */
+/** Receives the columns of a state. */
 export interface ColumnSink {
   /** Keeps a copy of the first `length` elements. */
   copy(name: string, column: NumberColumn, length?: number): void;
   /** Keeps a column that will never change again, without a copy. */
   share(name: string, column: NumberColumn): void;
-  /** A sink for names of their own below this one. */
+  /** A sink whose names are below this one. */
   within(name: string): ColumnSink;
 }
 
-/** Where state takes its columns back from. Each may be taken once, and belongs to the taker. */
+/** Returns the columns of a state. Each can be taken once and belongs to the caller. */
 export interface ColumnSource {
-  /** Throws FreshetError('invalid_data') when there is no such column, or it is one of other numbers. */
+  /** Throws FreshetError('invalid_data') when there is no such column, or its type differs. */
   take<T extends NumberColumn>(name: string, type: ColumnConstructor<T>): T;
   within(name: string): ColumnSource;
 }
 
 type ColumnConstructor<T extends NumberColumn> = new (buffer: ArrayBuffer) => T;
 
-/** The columns of one checkpoint, in the order in which they were put in. */
+/** The columns of one checkpoint, in the order in which they were added. */
 export class SavedColumns implements ColumnSink, ColumnSource {
   readonly #columns: Map<string, NumberColumn>;
   readonly #prefix: string;
