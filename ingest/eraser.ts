@@ -74,7 +74,7 @@ export class Eraser {
   }
 
   /**
-   * A commit is acknowledged before its partitions show it: a caller that asked right after it could be told that there
+   * A commit is acknowledged before its partitions show it: a caller that asked right after it could get the answer that there
    * is no request, or be shown an earlier one.
    */
   async #shown(from: TopicPartition & { offset: number }, key: Buffer): Promise<void> {

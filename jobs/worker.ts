@@ -50,7 +50,7 @@ interface WorkerPace {
 
 interface RunOnceOptions {
   readonly dryRun: boolean;
-  /** Who requests it: api, cli, demo, … */
+  /** Source of the request: api, cli, demo, … */
   readonly by?: string;
   readonly onProgress?: (progress: RunProgress) => void;
   /** Cancels the run. */
@@ -136,7 +136,7 @@ export class Worker implements Service {
         await this.#relay.flush().catch(() => undefined);
         return runOf(row);
       }
-      if (stop.aborted) throw new FreshetError('state', `run ${run_id} goes on when a worker starts again`);
+      if (stop.aborted) throw new FreshetError('state', `run ${run_id} continues when a worker starts again`);
       if (signal?.aborted) return runOf(row);
       if (row.progress !== null) onProgress?.(row.progress);
       await this.#o.clock.sleep(this.#pace.retryMs, either);

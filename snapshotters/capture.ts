@@ -125,7 +125,7 @@ async function resumed<C extends Capture>(o: CaptureOptions<C>): Promise<Under<C
 async function problemWith<C extends Capture>(o: CaptureOptions<C>, head: SavepointHead): Promise<string | null> {
   const ids = await idsOf(o);
   for (const [i, topic] of o.topics.entries()) {
-    if (head.topic_ids[i] !== ids[i]) return `${topic} was made anew since`;
+    if (head.topic_ids[i] !== ids[i]) return `${topic} was recreated in the meantime`;
     const known = head.places.filter((place) => place.topic === topic).length;
     if (known !== (await o.log.partitionCount(topic))) return `${topic} has another number of partitions now`;
   }
@@ -146,7 +146,7 @@ function idsOf({ log, topics }: Pick<CaptureOptions<Capture>, 'log' | 'topics'>)
 async function refuseNewTopics<C extends Capture>(o: CaptureOptions<C>, { topicIds }: Under<C>): Promise<void> {
   for (const [i, id] of (await idsOf(o)).entries())
     if (id !== topicIds[i])
-      throw new FreshetError('state', `${o.topics[i]} was made anew while it was read; run again.`);
+      throw new FreshetError('state', `${o.topics[i]} was recreated while it was read; run again.`);
 }
 
 async function read<C extends Capture>(o: CaptureOptions<C>, under: Under<C>): Promise<void> {

@@ -56,7 +56,7 @@ class SnapshotJob implements Job {
   readonly policy = { deathsMax: 3 };
   readonly #placed: PlacedSnapshotter;
   readonly #o: SnapshotJobOptions;
-  /** The folder of all runs; each run works in a subfolder of its own name. */
+  /** The folder of all runs; each run works in a subfolder with its name. */
   readonly #work: string;
 
   constructor(placed: PlacedSnapshotter, options: SnapshotJobOptions) {

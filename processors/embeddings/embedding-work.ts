@@ -27,7 +27,7 @@ interface EmbeddingWorkOptions extends AwaitedWorkOptions {
 }
 
 export class EmbeddingWork implements AwaitedWork {
-  /** The model has a thread of its own, but only one. */
+  /** The model runs in one separate thread. */
   readonly concurrency = 1;
   readonly backlog: CatchUp;
   readonly #o: EmbeddingWorkOptions;

@@ -1,4 +1,4 @@
-/** Where the stores hold a subject by its id, and how far the sinks that write it there have progressed. */
+/** Where the stores hold a subject by its id, and the progress of the sinks that write it there. */
 import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore, SinkId, SinkPosition } from '../../runtime/stores/online-store.js';
 import { products, users } from '../../topics/events.js';

@@ -13,7 +13,7 @@ export interface Database extends Queryable {
   /** Runs `work` in one transaction: commit when it resolves, rollback when it throws. */
   transaction<T>(work: (connection: Queryable) => Promise<T>): Promise<T>;
   /**
-   * Listens to the notifications of a channel, on a connection of its own, until the listener or the database is closed.
+   * Listens to the notifications of a channel, on a separate connection, until the listener or the database is closed.
    * Answers at once; while the connection cannot be had it is tried again. Errors: 'state' when the database was closed.
    */
   listen(channel: string, heard: Heard): Listener;

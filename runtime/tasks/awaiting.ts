@@ -110,7 +110,7 @@ export class Awaiting implements Work {
       throw new FreshetError(
         'offset_out_of_range',
         `${this.#task} has read ${name} to ${at.offset}, but it holds ${earliest} to ${highWatermark}: the topic was ` +
-          'truncated or made anew. Offsets are never reset.',
+          'truncated or recreated. Offsets are never reset.',
       );
     return { ...input, offset: at.offset, clock: at.clock };
   }

@@ -1,7 +1,7 @@
 /**
  * A custom feature in a few lines: one state per key of the input topic, folded record by record, and one output record
- * per changed key. It runs in the same task as the built-in features: a commit's output, the rows of the changelog and the
- * marker are one transaction, and after any failure the next owner arrives at the same bits.
+ * per changed key. It runs in the same task as the built-in features: a commit writes its output, the rows of the
+ * changelog and the marker in one transaction, and after any failure the next owner arrives at the same bits.
  *
  * State is kept as the bytes of its Avro schema. So the result of a fold is checked at the record that produced it, a
  * restored state is what it was, and a fold may change its argument in place.

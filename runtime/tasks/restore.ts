@@ -94,7 +94,7 @@ async function fromCheckpoint(options: RestoreOptions, end: number): Promise<Fou
     const { earliest } = await changelog.offsets();
     const newest = await changelog.newestMarker(Math.max(earliest, header.changelog_offset), end, signal);
     if (newest === null) {
-      await checkpoints.discard('the changelog has no marker where it says: it was made anew');
+      await checkpoints.discard('the changelog has no marker at its offset: it was recreated');
       return null;
     }
     const { marker, offset } = newest;
@@ -196,7 +196,7 @@ async function startPositions(
       throw new FreshetError(
         'offset_out_of_range',
         `${task} has read ${input.topic}[${input.partition}] to ${at.offset}, but it ends at ` +
-          `${available.highWatermark}: the topic was truncated or made anew. Offsets are never reset; replay into the next version.`,
+          `${available.highWatermark}: the topic was truncated or recreated. Offsets are never reset; replay into the next version.`,
       );
     tracked.restoreFrom = at.restore_from;
     tracked.restoreClock = at.restore_clock;

@@ -61,7 +61,7 @@ export class FeatureWatch {
     }
   }
 
-  /** Reads no further than the time: a map of scores for each of a million users would be a load of its own. */
+  /** Reads no further than the time: a map of scores for each of a million users would be an additional load. */
   #asOf(feature: WatchedFeature, bytes: Buffer, start: number, end: number): number {
     const cursor = this.#cursor.reset(bytes, this.#codec.bodyStart(SCHEMAS[feature], bytes, start, end), end);
     cursor.bytesStart();

@@ -1,6 +1,6 @@
 /**
  * I25: the queue of runs, with jobs that are no snapshots: who is woken by what, that a run is done by one worker at a
- * time, and that its result comes into run-results whoever writes it.
+ * time, and that its result is written to run-results by any worker.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';

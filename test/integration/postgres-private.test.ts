@@ -93,7 +93,7 @@ describe('private Postgres', () => {
     await assert.rejects(stat(place.folder), { code: 'ENOENT' });
     await assert.rejects(stat(join(folder, 'postgres.json')), { code: 'ENOENT' });
     await removePrivatePostgres(folder);
-    await write((await start(folder)).options, 'anew');
+    await write((await start(folder)).options, 'again');
   });
 
   test('when its owner is killed it shuts down', async () => {
@@ -150,7 +150,7 @@ describe('private Postgres', () => {
     const place = (await existingPlace(folder))!;
     // As if initdb had not finished.
     await rename(place.cluster, join(place.serverFolder, 'cluster.0123456789ab.tmp'));
-    await write((await start(folder)).options, 'anew');
+    await write((await start(folder)).options, 'again');
     await assert.rejects(stat(join(place.serverFolder, 'cluster.0123456789ab.tmp')), { code: 'ENOENT' });
   });
 

@@ -30,7 +30,7 @@ describe('a snapshot of a topic in Kafka', { skip }, () => {
     await kafka?.stop();
   });
 
-  test('goes on after a kill, and ends behind what was aborted and before what is open', async (t) => {
+  test('continues after a kill, and ends after aborted and before open transactions', async (t) => {
     const { folder } = await placeOf(t);
     const topic = `snapshot-${randomBytes(4).toString('hex')}`;
     const config = { name: topic, partitions: 2, cleanup: 'compact', retentionMs: -1, logAppendTime: false } as const;

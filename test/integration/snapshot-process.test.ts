@@ -1,4 +1,4 @@
-/** I24, I26: a snapshot in a process of its own, with the embedded log lent to it: every way in which that process may end. */
+/** I24, I26: a snapshot in a separate process that uses the embedded log of its parent: every way in which that process can end. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';

@@ -190,7 +190,7 @@ describe('runs', () => {
     await events.until('what it worked with is removed', () => !existsSync(work));
   });
 
-  test('can be cancelled by whoever waits for them', async (t) => {
+  test('can be cancelled by the caller that waits for them', async (t) => {
     const scene = await openRunScene(t, postgres.url);
     await put(scene.log, keysOf(20));
     const cancel = new AbortController();

@@ -207,7 +207,7 @@ export class MemoryLog implements Log {
     this.#groups.get(group)?.fail(error);
   }
 
-  /** Keeps only the newest record of each key, including tombstones unless told to drop them; offsets stay. */
+  /** Keeps only the newest record of each key, including tombstones unless asked to drop them; offsets stay. */
   compact(topic: string, options: { dropTombstones?: boolean } = {}): void {
     for (const partition of this.#topic(topic).partitions) {
       const newest = new Map<string, Stored>();

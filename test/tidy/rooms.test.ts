@@ -38,7 +38,7 @@ test('I11: every folder with source is a room of the table, and every room of th
   for (const folder of folders)
     assert.ok(
       ROOMS[dirname(folder) === '.' ? '' : dirname(folder)],
-      `the rooms beside ${folder}/ are not in the table`,
+      `the rooms next to ${folder}/ are not in the table`,
     );
 });
 

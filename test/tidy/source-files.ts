@@ -40,7 +40,7 @@ export function importedFiles(file: SourceFile): string[] {
     .map((specifier) => normalize(join(dirname(file.path), specifier)).replace(/\.js$/, '.ts'));
 }
 
-/** The files that a file starts as a thread, a process or a module of its own, by their address. */
+/** The files that a file starts as a thread, a process or a module, by their address. */
 export function loadedFiles(file: SourceFile): string[] {
   return [...file.text.matchAll(/\bnew URL\('(\.[^']+\.js)', import\.meta\.url\)/g)].map((match) =>
     normalize(join(dirname(file.path), match[1]!)).replace(/\.js$/, '.ts'),

@@ -74,7 +74,7 @@ export const pets = category({
       styles: ['Hemp', 'Rattan', 'Felt'],
       openings: [
         'Tall enough for a full stretch, heavy enough not to fall for it.',
-        'Saves the sofa, and the rope can be wound anew.',
+        'Saves the sofa, and the rope can be wound again.',
       ],
     },
     {

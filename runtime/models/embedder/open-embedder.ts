@@ -1,4 +1,4 @@
-/** Opens the embedder that the settings ask for, in a thread of its own, and says loudly when it is only the hashed one. */
+/** Opens the embedder that the settings select, in a separate thread, and warns if it is only the hashed one. */
 import { Worker } from 'node:worker_threads';
 import { FreshetError, messageOf } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';

@@ -17,7 +17,7 @@ import { LocalState } from './local-state.js';
 import { movesOf, readPart } from './local-versions.js';
 
 /**
- * Opens, or creates, the store in a folder of its own. The folder must not be opened twice: the lock of the data folder
+ * Opens, or creates, the store in its folder. The folder must not be opened twice: the lock of the data folder
  * ensures that. A batch is acknowledged only once the operating system has it.
  */
 export async function openLocalStore(

@@ -1,5 +1,5 @@
 /**
- * Notifications of one channel, over a connection of its own that is opened again whenever it is lost. Postgres keeps no
+ * Notifications of one channel, over a separate connection that is reopened whenever it is lost. Postgres keeps no
  * notification for a connection that is not there, so each time it stands again the reader is told to look for itself.
  */
 import type pg from 'pg';

@@ -46,7 +46,7 @@ const METRICS = [
   'freshet_version_current gauge {artefact} Number of the current version.',
   'freshet_version_failures_total counter {artefact} Versions that failed to be published.',
   'freshet_version_switches_total counter {artefact} Switches to another version.',
-  'freshet_version_timelines_total counter {artefact} Timelines begun anew.',
+  'freshet_version_timelines_total counter {artefact} Timelines started again.',
 ];
 
 test('what every room declares is there from the start, and nothing else', async () => {

@@ -16,7 +16,7 @@ type Run = (run: JobRun, attendance: Attendance) => Promise<Ending>;
 
 const AT = new Date(0);
 
-/** One run in a store of its own, and what was said of it. */
+/** One run in a separate store, and what was reported about it. */
 class Scene {
   readonly said: string[] = [];
   readonly shown: RunProgress[] = [];

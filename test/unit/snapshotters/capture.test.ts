@@ -173,7 +173,7 @@ describe('a capture', () => {
     assert.deepEqual([...captured.capture.sizes.keys()].sort(), keys(60).sort());
   });
 
-  test('goes on from its savepoint, to the ends noted first, and reads nothing twice', async (t) => {
+  test('continues from its savepoint, to the ends recorded first, and reads nothing twice', async (t) => {
     await put(log, keys(90));
     const { capture } = await sceneOf(t, log);
     const stop = new AbortController();
@@ -216,7 +216,7 @@ describe('a capture', () => {
   });
 
   describe('throws away a savepoint', () => {
-    /** A capture cut short; then `harm`; the next one must begin anew. */
+    /** A capture cut short; then `harm`; the next one must start from the beginning. */
     async function assertBeginsAnew(
       t: TestContext,
       harm: (scene: Scene) => Promise<unknown>,
@@ -243,7 +243,7 @@ describe('a capture', () => {
       }));
     test('of another run', (t) => assertBeginsAnew(t, async () => undefined, { runId: 'next' }));
     test('of other code or settings', (t) => assertBeginsAnew(t, async () => undefined, { fingerprint: 'newer' }));
-    test('of a topic that was made anew since', (t) =>
+    test('of a topic that was recreated in the meantime', (t) =>
       assertBeginsAnew(t, async () => {
         await log.recreate(TOPIC);
         await put(log, keys(70));
@@ -257,16 +257,16 @@ describe('a capture', () => {
       }));
   });
 
-  test('of a topic that is made anew meanwhile is refused', async (t) => {
+  test('of a topic that is recreated in the meantime is refused', async (t) => {
     await put(log, keys(10));
     const progress = (done: number, total: number) => {
       if (done === total) void log.recreate(TOPIC);
     };
     const { capture } = await sceneOf(t, log);
-    await assert.rejects(capture({ progress }), (error) => hasCode(error, 'state') && /made anew/.test(String(error)));
+    await assert.rejects(capture({ progress }), (error) => hasCode(error, 'state') && /recreated/.test(String(error)));
   });
 
-  test('goes on when its savepoint cannot be written', async (t) => {
+  test('continues when its savepoint cannot be written', async (t) => {
     await put(log, keys(30));
     const scene = await sceneOf(t, log);
     const notAFolder = join(scene.path, '..', 'full');

@@ -1,4 +1,4 @@
-/** The log across a pipe reads as the log itself does, and gives nothing but the topics it was told. */
+/** The log across a pipe reads like the log itself, and offers only the topics that it was given. */
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { deserialize, serialize } from 'node:v8';

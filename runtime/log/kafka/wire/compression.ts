@@ -46,7 +46,7 @@ export function decompress(codec: number, bytes: Buffer): Buffer {
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const XERIAL_HEADER_BYTES = 16;
 
-/** Java writes snappy in blocks after a header of its own, C clients write one bare block. */
+/** Java writes snappy in blocks after its own header, C clients write one bare block. */
 function unsnappy(bytes: Buffer): Buffer {
   if (!bytes.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC)) return unsnappyBlock(bytes);
   const blocks: Buffer[] = [];

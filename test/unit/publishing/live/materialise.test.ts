@@ -706,7 +706,7 @@ describe('a rebuild', () => {
     await log.recreate(TOPIC);
     const first = popularity('first');
     await put(log, [first]);
-    await events.until('made anew', async () => (await store.zcard(keys.popularityAll)) === 1);
+    await events.until('recreated', async () => (await store.zcard(keys.popularityAll)) === 1);
     await assertShows(store, [first]);
   });
 });

@@ -1,4 +1,4 @@
-/** A module in a process of its own: every way in which it may end is said, and none of them is an error of ours. */
+/** A module in a separate process: every way in which it can end is reported, and none of them throws. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Child, type ChildOptions, howItEnded } from '../../../../runtime/process/child-process.js';

@@ -10,7 +10,7 @@ import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
 import { takeFaultPoints } from '../../../../runtime/process/fault-points.js';
 import { silentLogger } from '../../../../runtime/process/logger.js';
 import { createMetrics } from '../../../../runtime/process/metrics.js';
-import type { AwaitedWork, AwaitedWorkOptions } from '../../../../runtime/tasks/awaited-work.js';
+import type { AwaitedWork, AwaitedWorkOptions, Backlog } from '../../../../runtime/tasks/awaited-work.js';
 import { newestMarker } from '../../../../runtime/tasks/scan.js';
 import { Task } from '../../../../runtime/tasks/task.js';
 import { Codec } from '../../../../schemas/codec.js';
@@ -29,13 +29,23 @@ type Service = (item: string, signal: AbortSignal | undefined) => Promise<string
 /** An item per record: its key. One without a value is rejected. */
 class Calls implements AwaitedWork {
   readonly concurrency = CONCURRENCY;
+  readonly backlog?: Backlog;
   #item: string | null = null;
 
   constructor(
     readonly options: AwaitedWorkOptions,
     readonly service: Service,
     readonly version: number,
-  ) {}
+    backlog: Backlog | null,
+    readonly prepared: () => void,
+  ) {
+    if (backlog !== null) this.backlog = backlog;
+  }
+
+  /** From the backlog. */
+  add(item: string): void {
+    this.#item = item;
+  }
 
   fingerprint(): string {
     return `calls ${this.version}`;
@@ -46,7 +56,7 @@ class Calls implements AwaitedWork {
   }
 
   async prepare(): Promise<void> {
-    // Items have no schema.
+    this.prepared();
   }
 
   take(batch: RecordColumns, row: number): void {
@@ -73,12 +83,32 @@ class Calls implements AwaitedWork {
   }
 }
 
+/** Items from before the first run, one at a time. */
+function backlogOf(items: string[], work: () => Calls): Backlog {
+  return {
+    find: async () => undefined,
+    get size() {
+      return items.length;
+    },
+    take: async () => work().add(items.shift()!),
+    completed: () => undefined,
+  };
+}
+
 class Stage {
   readonly log = new ScriptedLog();
   readonly clock = new ManualClock(NOW);
   readonly codec = new Codec();
   /** Items in the order of their calls. */
   readonly called: string[] = [];
+  /** Those of them that were made although the task had been stopped. */
+  readonly calledTooLate: string[] = [];
+  /** Called before records are taken. */
+  prepared: () => void = () => undefined;
+  /** Stops the task that runs. */
+  stop = new AbortController();
+  /** Items of the backlog of the next task; null: its work has none. */
+  waiting: string[] | null = null;
   underWay = 0;
   mostUnderWay = 0;
   version = 1;
@@ -103,6 +133,7 @@ class Stage {
   newTask(): Task {
     const service: Service = async (item, signal) => {
       this.called.push(item);
+      if (signal?.aborted) this.calledTooLate.push(item);
       this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
       try {
         return await this.answer(item, signal);
@@ -117,7 +148,11 @@ class Stage {
         input: 'items',
         changelog: 'calls-changelog',
         writes: ['answers', 'calls-changelog', deadLetters.name],
-        createWork: (options) => new Calls(options, service, this.version),
+        createWork: (options) => {
+          const backlog = this.waiting === null ? null : backlogOf(this.waiting, () => calls);
+          const calls: Calls = new Calls(options, service, this.version, backlog, () => this.prepared());
+          return calls;
+        },
       },
       index: 0,
       inputs: [{ topic: 'items', partition: 0 }],
@@ -137,6 +172,7 @@ class Stage {
   async runUntil(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
     const task = this.newTask();
     const stop = new AbortController();
+    this.stop = stop;
     try {
       await task.restore();
       let isOver = false;
@@ -249,6 +285,22 @@ describe('calls', () => {
     assert.deepEqual(await stage.answers(), ['i0!', 'i1!', 'i2!']);
   });
 
+  test('are not started from the backlog once the task is stopped', async () => {
+    const stage = await Stage.of(async (item) => {
+      await turn();
+      return item;
+    });
+    stage.waiting = numbered(500);
+    // It is stopped while it takes a live record, right before it would turn to the backlog.
+    stage.prepared = () => stage.stop.abort();
+    await stage.runUntil('it is stopped', async () => {
+      if (stage.called.length === CONCURRENCY) await stage.put('live');
+      return stage.stop.signal.aborted;
+    });
+    assert.ok(stage.called.includes('live') && stage.waiting.length > 0);
+    assert.deepEqual(stage.calledTooLate, ['live']);
+  });
+
   test('that end because the task is stopped are made again by the next owner', async () => {
     const { service, answer } = byHand();
     const stage = await Stage.of(service);
@@ -347,7 +399,7 @@ test('I9: work without a backlog begins with the first record, and refuses what 
   );
 });
 
-test('I8: a topic that was made again stops its task; offsets are never reset', async () => {
+test('I8: a topic that was recreated stops its task; offsets are never reset', async () => {
   const stage = await Stage.of();
   await stage.put(...numbered(4));
   await stage.settle();

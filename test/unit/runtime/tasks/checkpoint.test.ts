@@ -215,7 +215,7 @@ describe('I17: a checkpoint is thrown away', () => {
         await other.view(7);
         await copyFile(fileOf(other.driver), fileOf(driver));
         assert.equal(await crashBothWays(stage), 'changelog');
-        assert.equal(stage.reasons()[1], 'the changelog has no marker where it says: it was made anew');
+        assert.equal(stage.reasons()[1], 'the changelog has no marker at its offset: it was recreated');
       });
     }));
 
@@ -369,7 +369,7 @@ test('who waits for the slower output still waits, and who was written since doe
     { interactionsIntervalMs: 10 * MINUTE_MS },
   ));
 
-test('a midnight sweep that was under way goes on: rows that had left memory are known to the checkpoint', () =>
+test('a midnight sweep in progress continues: the checkpoint knows the rows that had left memory', () =>
   onStage(async ({ driver, view, restored }) => {
     const users = 6_000;
     const writer = await driver.log.writer([events.name]);

@@ -214,7 +214,7 @@ describe('a keyed fold', () => {
     assert.equal((await driver.records(tallies)).length, 1);
   });
 
-  using('I6: sets aside what it cannot read, one dead letter each, and goes on', async (driver) => {
+  using('I6: turns each record that it cannot read into one dead letter, and continues', async (driver) => {
     await driver.pipe(clicks, 'a', Buffer.from('nonsense'));
     await driver.pipe(clicks, 'a', Buffer.from([0, 0, 0, 0, 9, 1]));
     await driver.pipe(clicks, null, { amount: 1 }, { partition: 0 });

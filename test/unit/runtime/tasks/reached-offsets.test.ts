@@ -22,7 +22,7 @@ test('those that wait go on when every partition has reached its offset, not bef
   assert.deepEqual([reached.of(at(0, 0)), reached.of(at(9, 0))], [5, 0]);
 });
 
-test('they go on too when they are told to stop', async () => {
+test('waiting also ends when the signal aborts', async () => {
   const reached = new ReachedOffsets();
   const stop = new AbortController();
   const waiting = reached.waitFor([at(0, 1)], stop.signal);

@@ -106,7 +106,7 @@ test('I9: state made by other settings is refused with a sentence', () =>
     await assert.rejects(driver.crash({ affinityHalfLifeMs: HOUR_MS * 24 }), /made by other folds or settings/);
   }));
 
-test('I8: a topic that was made anew stops its task; offsets are never reset', () =>
+test('I8: a topic that was recreated stops its task; offsets are never reset', () =>
   withDriver({}, async (driver) => {
     for (let n = 0; n < 3; n++) await driver.pipe(events.name, 'u1', event(n));
     await driver.run();
