@@ -78,7 +78,7 @@ async function openLog(
   const { KAFKA_BROKERS } = settings;
   const log =
     KAFKA_BROKERS === undefined
-      ? await openEmbeddedLog(join(folder!.path, 'log'), logger)
+      ? await openEmbeddedLog(join(folder!.path, 'log'), logger, { acceptClockJump: settings.ACCEPT_CLOCK_JUMP })
       : await openKafkaLog(settings, logger);
   keep('log', () => log.close());
   const use =

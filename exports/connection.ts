@@ -59,7 +59,9 @@ export class Connection {
     await refuseHeld(settings.FRESHET_DATA_DIR);
     const folder = await openDataFolder(settings.FRESHET_DATA_DIR);
     try {
-      const log = await openEmbeddedLog(join(folder.path, 'log'), logger);
+      const log = await openEmbeddedLog(join(folder.path, 'log'), logger, {
+        acceptClockJump: settings.ACCEPT_CLOCK_JUMP,
+      });
       await applyDeclaredTopics(log, allTopics(), settings, logger);
       return new Connection(settings, logger, log, registry, folder);
     } catch (error) {

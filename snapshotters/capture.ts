@@ -130,8 +130,10 @@ async function problemWith<C extends Capture>(o: CaptureOptions<C>, head: Savepo
     if (known !== (await o.log.partitionCount(topic))) return `${topic} has another number of partitions now`;
   }
   for (const { topic, partition, position, to } of head.places) {
-    const { earliest, highWatermark } = await o.log.offsets({ topic, partition });
+    const { earliest, highWatermark, compacted = 0 } = await o.log.offsets({ topic, partition });
     if (to > highWatermark) return `${topic}[${partition}] ends at ${highWatermark}, before the noted end ${to}`;
+    if (position < to && compacted > to)
+      return `${topic}[${partition}] was compacted past the noted end ${to}: values from before it may be gone`;
     if (position < to && position < earliest)
       return `${topic}[${partition}] begins at ${earliest}: what follows offset ${position} is gone`;
   }
@@ -159,7 +161,12 @@ async function read<C extends Capture>(o: CaptureOptions<C>, under: Under<C>): P
   tell();
   const behind = under.places.filter(({ position, to }) => position < to);
   if (behind.length === 0) return;
-  const starts = behind.map(({ topic, partition, position }) => ({ topic, partition, offset: position }));
+  const starts = behind.map(({ topic, partition, position, to }) => ({
+    topic,
+    partition,
+    offset: position,
+    until: to,
+  }));
   const reader = o.log.reader(starts, {
     isolation: 'read_committed',
     maxWaitMs: POLL_WAIT_MS,

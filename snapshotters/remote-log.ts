@@ -3,16 +3,21 @@
  * another. It offers only what a capture needs, for the topics it was given; one poll of a reader is in progress at a
  * time, so the reading side sets the pace.
  */
-import type { LogReader, PartitionOffsets, ReaderOptions, RecordColumns, TopicPartition } from '../runtime/log/log.js';
+import type {
+  LogReader,
+  PartitionOffsets,
+  ReaderOptions,
+  ReaderStart,
+  RecordColumns,
+  TopicPartition,
+} from '../runtime/log/log.js';
 import { type ErrorCode, FreshetError, messageOf } from '../runtime/process/errors.js';
 import type { CaptureLog } from './capture.js';
-
-type Place = TopicPartition & { readonly offset: number };
 
 export type LogAsk =
   | { readonly op: 'partitionCount' | 'topicId'; readonly topic: string }
   | { readonly op: 'offsets'; readonly at: TopicPartition }
-  | { readonly op: 'open'; readonly start: readonly Place[]; readonly options: ReaderOptions }
+  | { readonly op: 'open'; readonly start: readonly ReaderStart[]; readonly options: ReaderOptions }
   | { readonly op: 'poll'; readonly reader: number; readonly paused: readonly TopicPartition[] }
   | { readonly op: 'close'; readonly reader: number };
 
@@ -30,7 +35,7 @@ export function refusalOf(error: unknown): Refusal {
 export class LogHost {
   readonly #log: CaptureLog;
   readonly #topics: readonly string[];
-  readonly #readers = new Map<number, { readonly reader: LogReader; readonly start: readonly Place[] }>();
+  readonly #readers = new Map<number, { readonly reader: LogReader; readonly start: readonly ReaderStart[] }>();
   #opened = 0;
 
   constructor(log: CaptureLog, topics: readonly string[]) {
@@ -105,18 +110,18 @@ export class RemoteLog implements CaptureLog {
     return (await this.#ask({ op: 'offsets', at })) as PartitionOffsets;
   }
 
-  reader(start: readonly Place[], options: ReaderOptions = {}): LogReader {
+  reader(start: readonly ReaderStart[], options: ReaderOptions = {}): LogReader {
     return new RemoteReader(this.#ask, start, options);
   }
 }
 
 class RemoteReader implements LogReader {
   readonly #ask: (ask: LogAsk) => Promise<unknown>;
-  readonly #places: { readonly topic: string; readonly partition: number; offset: number; paused: boolean }[];
+  readonly #places: (Omit<ReaderStart, 'offset'> & { offset: number; paused: boolean })[];
   readonly #options: ReaderOptions;
   #number: Promise<number> | null = null;
 
-  constructor(ask: (ask: LogAsk) => Promise<unknown>, start: readonly Place[], options: ReaderOptions) {
+  constructor(ask: (ask: LogAsk) => Promise<unknown>, start: readonly ReaderStart[], options: ReaderOptions) {
     this.#ask = ask;
     this.#places = start.map((place) => ({ ...place, paused: false }));
     this.#options = options;
@@ -148,7 +153,7 @@ class RemoteReader implements LogReader {
   }
 
   #open(): Promise<number> {
-    const start = this.#places.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
+    const start = this.#places.map(({ topic, partition, offset, until }) => ({ topic, partition, offset, until }));
     this.#number ??= this.#ask({ op: 'open', start, options: this.#options }) as Promise<number>;
     return this.#number;
   }

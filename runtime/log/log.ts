@@ -35,6 +35,19 @@ export interface PartitionOffsets {
   readonly lastStable: number;
   /** End for read_uncommitted readers. */
   readonly highWatermark: number;
+  /** Compacted topics: values that records below this offset have replaced may be gone. Absent where it is unknown. */
+  readonly compacted?: number;
+}
+
+/** Where a reader starts. */
+export interface ReaderStart extends TopicPartition {
+  readonly offset: number;
+  /**
+   * The reader is after the newest value of every key below this offset. While it is open, no newer record replaces one
+   * of them in the embedded log; opening it throws 'offset_out_of_range' if that has happened already. Brokers keep
+   * them for min.compaction.lag.ms.
+   */
+  readonly until?: number | undefined;
 }
 
 export type Cleanup = 'delete' | 'compact' | 'compact,delete';
@@ -55,7 +68,10 @@ export interface LogAdmin {
   listTopics(): Promise<string[]>;
   /** Null if the topic does not exist. */
   describeTopic(name: string): Promise<TopicConfig | null>;
-  /** Differs when a topic is deleted and created again; null where the log has no ids. Throws 'unknown_topic'. */
+  /**
+   * Differs when a topic is deleted and created again, and when the log has lost acknowledged records and gives their
+   * offsets out again; null where the log has no ids. Throws 'unknown_topic'.
+   */
   topicId(name: string): Promise<string | null>;
   /** Creates a topic with all settings at once; an existing topic is an error. Replication: min(3, brokers). */
   createTopic(config: TopicConfig): Promise<void>;
@@ -168,7 +184,7 @@ export interface Log {
   offsets(partition: TopicPartition): Promise<PartitionOffsets>;
   /** First offset with a log time ≥ ms; null if there is none yet. */
   offsetForTime(partition: TopicPartition, ms: number): Promise<number | null>;
-  reader(start: readonly (TopicPartition & { offset: number })[], options?: ReaderOptions): LogReader;
+  reader(start: readonly ReaderStart[], options?: ReaderOptions): LogReader;
   /** `topics` must exist; their partition counts are read at this call. */
   writer(topics: readonly string[]): Promise<LogWriter>;
   transactionalWriter(transactionalId: string, topics: readonly string[]): Promise<TransactionalWriter>;

@@ -23,6 +23,7 @@ export const logSettings = declareSettings(
     SCHEMA_REGISTRY_PASSWORD: z.string().optional(),
     PARTITIONS: integer(1, 1000).optional(),
     ALLOW_CREATE_TIME: flag.default(false),
+    ACCEPT_CLOCK_JUMP: flag.default(false),
   },
   {
     secrets: ['KAFKA_SASL_PASSWORD', 'SCHEMA_REGISTRY_URL', 'SCHEMA_REGISTRY_PASSWORD'],

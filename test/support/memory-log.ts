@@ -13,6 +13,7 @@ import type {
   MembershipOptions,
   PartitionOffsets,
   ReaderOptions,
+  ReaderStart,
   RecordColumns,
   TopicConfig,
   TopicPartition,
@@ -104,7 +105,7 @@ export class MemoryLog implements Log {
     return this.#partition(at).records.find((record) => !record.isControl && record.timestamp >= ms)?.offset ?? null;
   }
 
-  reader(start: readonly (TopicPartition & { offset: number })[], options: ReaderOptions = {}): LogReader {
+  reader(start: readonly ReaderStart[], options: ReaderOptions = {}): LogReader {
     this.readersOpened++;
     const committedOnly = options.isolation === 'read_committed';
     const cursors = start.map((at) => ({ ...at, paused: false }));

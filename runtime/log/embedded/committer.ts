@@ -9,9 +9,10 @@
 import type { Clock } from '../../process/clock.js';
 import { asError, FreshetError, messageOf } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
-import { NO_PRODUCER, type RecordBatchBuilder } from '../record-batch.js';
-import { batchMaxTimestamp, COMMITTED_EPOCH } from './batch-header.js';
+import type { RecordBatchBuilder } from '../record-batch.js';
+import { Addition } from './addition.js';
 import { type Disk, diskError } from './disk.js';
+import { writeManifest } from './manifest.js';
 import { SerialQueue } from './queue.js';
 import type { Segment } from './segment.js';
 import type { Partition } from './topic.js';
@@ -37,18 +38,6 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The batches that a commit adds to one partition. */
-interface Addition {
-  readonly partition: Partition;
-  readonly segment: Segment;
-  readonly chunks: Buffer[];
-  /** Offset, size and largest timestamp of each chunk's batch. */
-  readonly marks: { offset: number; bytes: number; maxTimestamp: number }[];
-  readonly appendTimeMs: number | null;
-  nextOffset: number;
-  bytes: number;
-}
-
 /** Waiting commits are joined up to this size. */
 const JOINED_BYTES_MAX = 16 * 1024 * 1024;
 /** A transaction log above this size is rewritten at the next sync. */
@@ -61,6 +50,8 @@ interface CommitterOptions {
   readonly logger: Logger;
   /** Number of the last commit in the log. */
   readonly commit: number;
+  /** When the newest commit was made, ms. */
+  readonly newestMs: number;
   /** Time between two syncs to disk while there is something to sync, ms. */
   readonly syncIntervalMs: number;
   readonly partitions: () => Iterable<Partition>;
@@ -73,8 +64,11 @@ export class Committer {
   #waiting: Waiting[] = [];
   #commit: number;
   #durableCommit: number;
+  /** When the newest commit was made, ms. */
+  #newestMs: number;
   #dirty = new Set<Segment>();
-  #dirtyFolders = new Set<string>();
+  /** Partitions whose active segment was closed: the name of the next one and the manifest are not on disk yet. */
+  #rolled = new Set<Partition>();
   /** Segments with bytes of a failed commit after their end. */
   readonly #torn = new Set<Segment>();
   #transactionLogTorn = false;
@@ -87,6 +81,7 @@ export class Committer {
     this.#o = options;
     this.#commit = options.commit;
     this.#durableCommit = options.commit;
+    this.#newestMs = options.newestMs;
   }
 
   /** All commits up to this one are on disk. */
@@ -97,6 +92,11 @@ export class Committer {
   /** Runs `work` between two commits. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
     return this.#queue.run(work);
+  }
+
+  /** Runs `work` between two commits while nothing is being synced. */
+  whileQuiet<T>(work: () => Promise<T>): Promise<T> {
+    return this.#syncs.run(() => this.exclusive(work));
   }
 
   /**
@@ -148,7 +148,7 @@ export class Committer {
       const writes = await Promise.allSettled(additions.map((addition) => this.#append(addition)));
       for (const write of writes) if (write.status === 'rejected') throw write.reason;
       this.#transactionLogTorn = true;
-      await this.#o.transactionLog.append({ commit, timeMs: now, places: additions.map(placeAfter) });
+      await this.#o.transactionLog.append({ commit, timeMs: now, places: additions.map(({ place }) => place) });
       this.#transactionLogTorn = false;
     } catch (error) {
       for (const { segment } of additions) this.#torn.add(segment);
@@ -188,39 +188,19 @@ export class Committer {
     }
   }
 
-  /** Assigns offsets and times to all records. */
+  /** The additions of all requests, by partition. */
   async #gather(requests: readonly CommitRequest[], commit: number, now: number): Promise<Addition[]> {
     const additions = new Map<Partition, Addition>();
-    for (const { batches, transactional } of requests) {
-      const stamp = { ...NO_PRODUCER, producerId: BigInt(commit), producerEpoch: COMMITTED_EPOCH, transactional };
+    for (const { batches, transactional } of requests)
       for (const { partition, builders } of batches) {
         let addition = additions.get(partition);
         if (addition === undefined) {
           await this.#rollIfDue(partition, now);
-          addition = {
-            partition,
-            segment: partition.active,
-            chunks: [],
-            marks: [],
-            appendTimeMs: partition.topic.config.logAppendTime ? Math.max(partition.appendTimeMs, now) : null,
-            nextOffset: partition.nextOffset,
-            bytes: 0,
-          };
+          addition = new Addition(partition, now);
           additions.set(partition, addition);
         }
-        for (const builder of builders) {
-          const bytes = builder.finish(addition.nextOffset, stamp, addition.appendTimeMs);
-          addition.chunks.push(bytes);
-          addition.marks.push({
-            offset: addition.nextOffset,
-            bytes: bytes.length,
-            maxTimestamp: batchMaxTimestamp(bytes, 0),
-          });
-          addition.nextOffset += builder.count;
-          addition.bytes += bytes.length;
-        }
+        for (const builder of builders) addition.add(builder, commit, transactional);
       }
-    }
     return [...additions.values()];
   }
 
@@ -234,7 +214,7 @@ export class Committer {
     const old = partition.active;
     if (old.size === 0) return;
     await partition.roll();
-    this.#dirtyFolders.add(partition.folder);
+    this.#rolled.add(partition);
     const saving = old
       .saveIndex()
       .catch((error: unknown) =>
@@ -265,14 +245,10 @@ export class Committer {
   /** Must not await: readers see all partitions of a commit or none. */
   #publish(commit: number, additions: readonly Addition[], now: number): void {
     this.#commit = commit;
-    for (const { partition, segment, marks, nextOffset, appendTimeMs } of additions) {
-      if (segment.size === 0) segment.facts.firstAppendMs = now;
-      segment.facts.lastAppendMs = now;
-      segment.lastCommit = commit;
-      for (const { offset, bytes, maxTimestamp } of marks) segment.index.add(offset, bytes, maxTimestamp);
-      partition.nextOffset = nextOffset;
-      if (appendTimeMs !== null) partition.appendTimeMs = appendTimeMs;
-      this.#dirty.add(segment);
+    this.#newestMs = Math.max(this.#newestMs, now);
+    for (const addition of additions) {
+      addition.publish(commit, now);
+      this.#dirty.add(addition.segment);
     }
     for (const { partition } of additions) partition.wakeReaders();
     this.#syncLater();
@@ -295,24 +271,35 @@ export class Committer {
    * more is written until the log is opened again.
    */
   sync(): Promise<void> {
-    return this.#syncs.run(() => this.#sync());
+    return this.#syncs.run(() => this.#sync(this.#o.transactionLog.size > TRANSACTION_LOG_BYTES_MAX));
   }
 
-  async #sync(): Promise<void> {
+  /** Like sync(), and rewrites the transaction log, which then refers to no deleted topic any more. */
+  checkpoint(): Promise<void> {
+    return this.#syncs.run(() => this.#sync(true));
+  }
+
+  async #sync(rewrite: boolean): Promise<void> {
     const commit = this.#commit;
-    if (commit === this.#durableCommit) return;
+    if (commit === this.#durableCommit && this.#rolled.size === 0 && !rewrite) return;
     const segments = this.#dirty;
-    const folders = this.#dirtyFolders;
+    const rolled = this.#rolled;
     this.#dirty = new Set();
-    this.#dirtyFolders = new Set();
-    const places = this.#o.transactionLog.size > TRANSACTION_LOG_BYTES_MAX ? this.#places() : null;
+    this.#rolled = new Set();
+    const places = rewrite ? this.#places() : null;
     await this.#orFail(async () => {
       for (const segment of segments) await this.#syncSegment(segment);
-      for (const folder of folders) await this.#o.disk.syncFolder(folder);
+      for (const { folder, topic } of rolled) if (!topic.deleted) await this.#o.disk.syncFolder(folder);
     });
     try {
+      for (const partition of rolled) await writeManifest(this.#o.disk, partition, commit);
+    } catch (error) {
+      for (const partition of rolled) this.#rolled.add(partition);
+      throw diskError('The manifest of a partition cannot be written', error);
+    }
+    try {
       await this.exclusive(() =>
-        places === null ? this.#markDurable(commit) : this.#o.transactionLog.begin(commit, places),
+        places === null ? this.#markDurable(commit) : this.#o.transactionLog.begin(commit, this.#newestMs, places),
       );
     } catch (error) {
       throw diskError('The transaction log cannot be written', error);
@@ -372,11 +359,11 @@ export class Committer {
   }
 
   #beginTransactionLog(): Promise<void> {
-    return this.exclusive(() => this.#o.transactionLog.begin(this.#commit, this.#places()));
+    return this.exclusive(() => this.#o.transactionLog.begin(this.#commit, this.#newestMs, this.#places()));
   }
 
-  /** Waits for pending commits and syncs them to disk; the next opening has nothing to recover. */
-  async close(): Promise<void> {
+  /** Waits for pending commits and syncs them to disk. True if the next opening has nothing to recover. */
+  async close(): Promise<boolean> {
     const failed = this.#failure !== null;
     this.#failure ??= new FreshetError('state', 'the embedded log is closed');
     await this.#queue.idle();
@@ -391,21 +378,6 @@ export class Committer {
       await Promise.all(this.#background);
       await this.#o.transactionLog.close();
     }
+    return !failed;
   }
-}
-
-function placeAfter({ partition, segment, bytes, nextOffset }: Addition): {
-  topicId: number;
-  partition: number;
-  segment: number;
-  position: number;
-  nextOffset: number;
-} {
-  return {
-    topicId: partition.topic.id,
-    partition: partition.partition,
-    segment: segment.baseOffset,
-    position: segment.size + bytes,
-    nextOffset,
-  };
 }

@@ -13,6 +13,7 @@ import { NO_PRODUCER, RecordBatchBuilder, walkBatches } from '../record-batch.js
 import { batchMaxTimestamp, batchStamp, COMPACTED_EPOCH } from './batch-header.js';
 import type { Disk } from './disk.js';
 import { KeyOffsets } from './key-offsets.js';
+import { writeManifest } from './manifest.js';
 import { scanBatches } from './scan.js';
 import { Segment } from './segment.js';
 import { SegmentIndex } from './segment-index.js';
@@ -43,21 +44,20 @@ export async function compactPartition(
   now: number,
   durableCommit: number,
 ): Promise<Compacted | null> {
-  if (partition.swapUnfinished) {
-    await finishSwaps(disk, partition.folder);
-    partition.swapUnfinished = false;
-  }
+  if (partition.swapUnfinished) await completeSwap(disk, partition, durableCommit);
   const closed = await closedSegments(partition, durableCommit);
   const dirtyFrom = closed.findIndex((segment) => !segment.facts.compacted);
-  const dirty = dirtyFrom === -1 ? [] : takeSettled(closed.slice(dirtyFrom), partition, now);
+  const dirty = dirtyFrom === -1 ? [] : closed.slice(dirtyFrom).filter((segment) => isFree(partition, segment));
   const clean = dirtyFrom === -1 ? closed : closed.slice(0, dirtyFrom);
   const tombstonesDue = clean.some((segment) => segment.facts.tombstonesMs <= now);
   if (!tombstonesDue && !isDue(clean, dirty, partition, now)) return null;
+  const lastFree = dirty.at(-1);
+  if (lastFree !== undefined) partition.compactedTo = Math.max(partition.compactedTo, partition.endOf(lastFree));
   const keys = new KeyOffsets();
   let taken = 0;
   while (taken < dirty.length && (taken === 0 || keys.bytes < TABLE_BYTES_MAX))
     await noteKeys(disk, dirty[taken++]!, partition, keys);
-  const pass: Pass = { disk, partition, keys, now, recordsBefore: 0, recordsAfter: 0 };
+  const pass: Pass = { disk, partition, keys, now, durableCommit, recordsBefore: 0, recordsAfter: 0 };
   let bytesBefore = 0;
   let bytesAfter = 0;
   for (const group of groups([...clean, ...dirty.slice(0, taken)], partition.topic.limits.segmentBytes)) {
@@ -65,6 +65,16 @@ export async function compactPartition(
     bytesAfter += await compactGroup(pass, group);
   }
   return { recordsBefore: pass.recordsBefore, recordsAfter: pass.recordsAfter, bytesBefore, bytesAfter };
+}
+
+/** Values that records below this offset have replaced may be gone. */
+export async function compactedTo(partition: Partition): Promise<number> {
+  let end = partition.compactedTo;
+  for (const segment of partition.segments.slice(0, -1)) {
+    if ((await segment.load()) === null || !segment.facts.compacted) break;
+    end = Math.max(end, partition.endOf(segment));
+  }
+  return end;
 }
 
 /** Closed segments that a crash can no longer affect, with their indexes loaded. */
@@ -78,13 +88,11 @@ export async function closedSegments(partition: Partition, durableCommit: number
   return closed;
 }
 
-/** The leading segments whose records were all appended more than min.compaction.lag.ms ago. */
-function takeSettled(segments: readonly Segment[], partition: Partition, now: number): Segment[] {
-  const { compactionLagMsMin } = partition.topic.limits;
-  // Append times may be ahead of a clock that was set back; without a lag there is no reason to wait.
-  if (compactionLagMsMin === 0) return [...segments];
-  const young = segments.findIndex((segment) => now - segment.facts.lastAppendMs < compactionLagMsMin);
-  return young === -1 ? [...segments] : segments.slice(0, young);
+/** No reader needs a value that a record of this segment replaces. */
+function isFree(partition: Partition, segment: Segment): boolean {
+  const end = partition.endOf(segment);
+  for (const { until } of partition.holds) if (end > until) return false;
+  return true;
 }
 
 function isDue(clean: readonly Segment[], dirty: readonly Segment[], partition: Partition, now: number): boolean {
@@ -118,6 +126,7 @@ interface Pass {
   readonly partition: Partition;
   readonly keys: KeyOffsets;
   readonly now: number;
+  readonly durableCommit: number;
   recordsBefore: number;
   recordsAfter: number;
 }
@@ -166,7 +175,7 @@ async function compactGroup(pass: Pass, group: readonly Segment[]): Promise<numb
   const { folder } = partition;
   const { baseOffset } = group[0]!;
   const last = group.at(-1)!;
-  const endOffset = partition.segments[partition.segments.indexOf(last) + 1]!.baseOffset;
+  const endOffset = partition.endOf(last);
   const fd = await disk.open(unfinishedPath(folder, baseOffset), 'w+');
   const made = new Segment(disk, folder, baseOffset);
   made.hold(fd);
@@ -186,8 +195,7 @@ async function compactGroup(pass: Pass, group: readonly Segment[]): Promise<numb
     partition.replace(group, made);
     partition.swapUnfinished = true;
     for (const segment of group) await segment.retire();
-    await finishSwaps(disk, folder);
-    partition.swapUnfinished = false;
+    await completeSwap(disk, partition, pass.durableCommit);
     finished = true;
   } finally {
     // After an unfinished swap, the descriptor is the only way to the file.
@@ -195,6 +203,13 @@ async function compactGroup(pass: Pass, group: readonly Segment[]): Promise<numb
   }
   await made.saveIndex();
   return made.size;
+}
+
+/** Lists the new file before the old ones go: while the swap is under way, opening the log accepts both lists. */
+async function completeSwap(disk: Disk, partition: Partition, durableCommit: number): Promise<void> {
+  await writeManifest(disk, partition, durableCommit);
+  await finishSwaps(disk, partition.folder);
+  partition.swapUnfinished = false;
 }
 
 /** Copies the records of a segment that no newer record has replaced. */

@@ -150,14 +150,3 @@ export async function replaceFile(disk: Disk, path: string, bytes: Buffer, durab
   await disk.rename(fresh, path);
   if (durable) await disk.syncFolder(dirname(path));
 }
-
-/** Reads a JSON file that the log wrote itself. Null if missing; throws FreshetError('invalid_data') if not JSON. */
-export async function readJson<T>(disk: Disk, path: string): Promise<T | null> {
-  const bytes = await disk.readWhole(path);
-  if (bytes === null) return null;
-  try {
-    return JSON.parse(bytes.toString()) as T;
-  } catch (error) {
-    throw new FreshetError('invalid_data', `${path} is damaged: restore it from a backup (${messageOf(error)})`);
-  }
-}

@@ -2,10 +2,13 @@
  * The embedded log: the log port on files that belong to this process alone, for running without brokers. It keeps the
  * same contract as Kafka, with shorter waits. Folder:
  *
- *   transactions                          which commits count, and where they end (transaction-log.ts)
- *   topics/<name>/topic.json              configuration
- *   topics/<name>/<partition>/<offset>.log  record batches, as Kafka has them; closed ones have an .index
- *   groups.json                           offsets shown for lag displays
+ *   transactions                              which commits count, and where they end (transaction-log.ts)
+ *   life.json                                 how it was closed, and its incarnation (life.ts)
+ *   topics/<name>/topic.json                  configuration
+ *   topics/<name>/<partition>/<offset>.log    record batches, as Kafka has them; closed ones have an .index
+ *   topics/<name>/<partition>/segments.json   the closed ones, for noticing that a file is missing (manifest.ts)
+ *   groups.json                               offsets shown for lag displays
+ *   lost/<incarnation>                        what opening the log had to cut off acknowledged records (cut.ts)
  *
  * No other process may have the folder open; the caller that opens it takes the lock.
  */
@@ -22,22 +25,27 @@ import type {
   MembershipOptions,
   PartitionOffsets,
   ReaderOptions,
+  ReaderStart,
   TopicConfig,
   TopicPartition,
   TransactionalWriter,
 } from '../log.js';
 import { Committer } from './committer.js';
+import { compactedTo } from './compaction.js';
 import { type Disk, diskError, nodeDisk } from './disk.js';
 import { Groups } from './groups.js';
+import { bootId, Life } from './life.js';
+import { boundedClock, checkClock, uptimeMs } from './log-clock.js';
 import { Maintenance } from './maintenance.js';
 import { EmbeddedReader } from './reader.js';
-import { recover, TOPICS_FOLDER, UNFINISHED_PREFIX } from './recovery.js';
+import { recover } from './recovery.js';
 import { Segment } from './segment.js';
 import { noFacts, SegmentIndex } from './segment-index.js';
 import { ShownOffsets } from './shown-offsets.js';
+import { deletedTopicPath, newTopicPath, TOPICS_FOLDER } from './survey.js';
 import { findOffsetForTime } from './time-search.js';
 import { Partition, TOPIC_FILE, Topic } from './topic.js';
-import { checkTopicConfig } from './topic-config.js';
+import { checkTopicConfig, compacts } from './topic-config.js';
 import { TransactionLog } from './transaction-log.js';
 import { EmbeddedTransactionalWriter, EmbeddedWriter, TransactionalIds } from './writer.js';
 
@@ -46,11 +54,17 @@ interface EmbeddedLogOptions {
   readonly clock?: Clock;
   /** Topic settings by their Kafka names, for topics that do not set them. */
   readonly defaults?: Readonly<Record<string, string>>;
-  /** Time between two rounds of retention and compaction, ms (default 60 s). */
+  /** Time between two rounds of retention and compaction, ms (default 15 s). */
   readonly maintenanceIntervalMs?: number;
   /** Longest time that a commit stays in the page cache before it is synced to disk, ms (default 1 s). */
   readonly syncIntervalMs?: number;
   readonly disk?: Disk;
+  /** An id of this boot of the machine; null if unknown (default: that of the system). */
+  readonly boot?: string | null;
+  /** Time that passes whatever the clock is set to, ms; null: the clock is trusted (default if one is given). */
+  readonly elapsedMs?: (() => number) | null;
+  /** The clock is right, however far it is from the newest record. */
+  readonly acceptClockJump?: boolean;
 }
 
 export interface EmbeddedLog extends Log {
@@ -61,12 +75,13 @@ export interface EmbeddedLog extends Log {
   deleteRecords(partition: TopicPartition, before: number): Promise<void>;
 }
 
-const MAINTENANCE_INTERVAL_MS = 60_000;
+const MAINTENANCE_INTERVAL_MS = 15_000;
 const SYNC_INTERVAL_MS = 1000;
 
 /**
  * Opens the log in `folder`, creating it if it does not exist, and cuts off what a crash left unfinished. Throws
- * FreshetError('invalid_data') when files are damaged in a way that a crash cannot explain.
+ * FreshetError('invalid_data') when files are damaged in a way that a crash cannot explain, and 'state' when the clock is
+ * far from the newest record.
  */
 export async function openEmbeddedLog(
   folder: string,
@@ -75,10 +90,27 @@ export async function openEmbeddedLog(
 ): Promise<EmbeddedLog> {
   const disk = options.disk ?? nodeDisk;
   const transactionLog = new TransactionLog(disk, folder);
-  const recovered = await recover(disk, folder, transactionLog, options.defaults ?? {}, logger);
-  const log = new FileLog(folder, disk, transactionLog, logger, options, recovered.topics, recovered.commit);
-  await log.begin(recovered.stale);
+  const life = await Life.read(disk, folder, options.boot === undefined ? await bootId() : options.boot);
+  const { defaults = {}, clock = systemClock, elapsedMs = options.clock ? null : uptimeMs } = options;
+  const recovered = await recover({ disk, folder, transactionLog, life, defaults, logger });
+  if (!options.acceptClockJump) checkClock(folder, recovered.newestMs, clock.now());
+  const logClock = elapsedMs === null ? clock : boundedClock(clock, elapsedMs, logger);
+  const log = new FileLog({ folder, disk, transactionLog, life, logger, options, ...recovered, clock: logClock });
+  await log.begin(recovered);
   return log;
+}
+
+interface Opened {
+  readonly folder: string;
+  readonly disk: Disk;
+  readonly transactionLog: TransactionLog;
+  readonly life: Life;
+  readonly logger: Logger;
+  readonly options: EmbeddedLogOptions;
+  readonly topics: readonly Topic[];
+  readonly commit: number;
+  readonly newestMs: number;
+  readonly clock: Clock;
 }
 
 class FileLog implements EmbeddedLog, LogAdmin {
@@ -87,6 +119,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #defaults: Readonly<Record<string, string>>;
+  readonly #life: Life;
   readonly #topics: Map<string, Topic>;
   readonly #committer: Committer;
   readonly #maintenance: Maintenance;
@@ -97,31 +130,25 @@ class FileLog implements EmbeddedLog, LogAdmin {
   #closing: Promise<void> | null = null;
   #closed = false;
 
-  constructor(
-    folder: string,
-    disk: Disk,
-    transactionLog: TransactionLog,
-    logger: Logger,
-    options: EmbeddedLogOptions,
-    topics: readonly Topic[],
-    commit: number,
-  ) {
+  constructor({ folder, disk, transactionLog, life, logger, options, topics, commit, newestMs, clock }: Opened) {
     this.#folder = folder;
     this.#disk = disk;
-    this.#clock = options.clock ?? systemClock;
+    this.#life = life;
+    this.#clock = clock;
     this.#defaults = options.defaults ?? {};
     this.#topics = new Map(topics.map((topic) => [topic.name, topic]));
     const shared = { disk, logger, clock: this.#clock, partitions: () => this.#partitions() };
     const syncIntervalMs = options.syncIntervalMs ?? SYNC_INTERVAL_MS;
-    this.#committer = new Committer({ ...shared, transactionLog, commit, syncIntervalMs });
+    this.#committer = new Committer({ ...shared, transactionLog, commit, newestMs, syncIntervalMs });
     const intervalMs = options.maintenanceIntervalMs ?? MAINTENANCE_INTERVAL_MS;
     this.#maintenance = new Maintenance({ ...shared, committer: this.#committer, intervalMs });
     this.#shown = new ShownOffsets(disk, folder, logger);
     this.#groups = new Groups(this.#shown, logger);
   }
 
-  async begin(transactionLogIsStale: boolean): Promise<void> {
-    await this.#committer.begin(transactionLogIsStale);
+  async begin({ stale, leftovers }: { readonly stale: boolean; readonly leftovers: readonly string[] }): Promise<void> {
+    await this.#committer.begin(stale);
+    for (const path of leftovers) await this.#disk.removeFolder(path);
     await this.#shown.load();
     this.#maintenance.start();
   }
@@ -168,8 +195,11 @@ class FileLog implements EmbeddedLog, LogAdmin {
     return this.#topics.get(name)?.config ?? null;
   }
 
+  /** Differs also after acknowledged records were lost: what was derived from them must be rebuilt. */
   async topicId(name: string): Promise<string> {
-    return String(this.#topic(name).id);
+    const { id } = this.#topic(name);
+    const { incarnation } = this.#life;
+    return incarnation === 0 ? String(id) : `${id}.${incarnation}`;
   }
 
   /** Throws FreshetError('settings') for an invalid configuration, 'state' if the topic exists. */
@@ -182,7 +212,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
       const kept = { name, partitions, cleanup, retentionMs, logAppendTime, settings: { ...settings } };
       const folder = `${this.#folder}/${TOPICS_FOLDER}`;
       const topic = new Topic(randomInt(2 ** 47), kept, `${folder}/${name}`, this.#defaults);
-      await this.#writeTopic(topic, `${folder}/${UNFINISHED_PREFIX}new-${name}`).catch((error: unknown) => {
+      await this.#writeTopic(topic, newTopicPath(this.#folder, name)).catch((error: unknown) => {
         throw diskError(`topic ${name} cannot be created`, error);
       });
       topic.partitions = Array.from({ length: partitions }, (_, partition) => {
@@ -217,12 +247,16 @@ class FileLog implements EmbeddedLog, LogAdmin {
 
   /** Between two rounds of maintenance: a running one could remove files of a new topic with the same name. */
   deleteTopic(name: string): Promise<void> {
-    return this.#maintenance.exclusive(() => this.#committer.exclusive(() => this.#deleteTopic(name)));
+    return this.#maintenance.exclusive(async () => {
+      const aside = await this.#committer.whileQuiet(() => this.#moveAside(name));
+      await this.#committer.checkpoint();
+      await this.#disk.removeFolder(aside);
+    });
   }
 
-  async #deleteTopic(name: string): Promise<void> {
+  async #moveAside(name: string): Promise<string> {
     const topic = this.#topic(name);
-    const aside = `${this.#folder}/${TOPICS_FOLDER}/${UNFINISHED_PREFIX}old-${topic.id}`;
+    const aside = deletedTopicPath(this.#folder, topic.id);
     await this.#disk.rename(topic.folder, aside);
     topic.deleted = true;
     this.#topics.delete(name);
@@ -232,7 +266,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
       partition.wakeReaders();
     }
     await this.#disk.syncFolder(`${this.#folder}/${TOPICS_FOLDER}`);
-    await this.#disk.removeFolder(aside);
+    return aside;
   }
 
   async partitionCount(topic: string): Promise<number> {
@@ -241,8 +275,10 @@ class FileLog implements EmbeddedLog, LogAdmin {
 
   /** Every record with an offset is committed: the last stable offset is the end. */
   async offsets(partition: TopicPartition): Promise<PartitionOffsets> {
-    const { start, nextOffset } = this.#partition(partition);
-    return { earliest: start, lastStable: nextOffset, highWatermark: nextOffset };
+    const found = this.#partition(partition);
+    const compacted = compacts(found.topic.config) ? { compacted: await compactedTo(found) } : {};
+    const { start, nextOffset } = found;
+    return { earliest: start, lastStable: nextOffset, highWatermark: nextOffset, ...compacted };
   }
 
   async offsetForTime(partition: TopicPartition, ms: number): Promise<number | null> {
@@ -250,8 +286,8 @@ class FileLog implements EmbeddedLog, LogAdmin {
   }
 
   /** Both isolations read the same: records that are not committed are not in the log. */
-  reader(start: readonly (TopicPartition & { offset: number })[], options: ReaderOptions = {}): LogReader {
-    const places = start.map((place) => ({ partition: this.#partition(place), offset: place.offset }));
+  reader(start: readonly ReaderStart[], options: ReaderOptions = {}): LogReader {
+    const places = start.map((place) => ({ ...place, partition: this.#partition(place) }));
     const reader = new EmbeddedReader(this.#disk, places, options, (closed) => this.#readers.delete(closed));
     this.#readers.add(reader);
     return reader;
@@ -301,7 +337,7 @@ class FileLog implements EmbeddedLog, LogAdmin {
     for (const reader of [...this.#readers]) await reader.close();
     await this.#maintenance.close();
     try {
-      await this.#committer.close();
+      if (await this.#committer.close()) await this.#life.close();
     } finally {
       await this.#shown.close();
       for (const { segments } of this.#partitions()) for (const segment of segments) await segment.deactivate();

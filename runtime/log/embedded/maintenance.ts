@@ -6,6 +6,7 @@ import type { Logger } from '../../process/logger.js';
 import type { Committer } from './committer.js';
 import { closedSegments, compactPartition } from './compaction.js';
 import type { Disk } from './disk.js';
+import { writeManifest } from './manifest.js';
 import { SerialQueue } from './queue.js';
 import type { Segment } from './segment.js';
 import type { Partition } from './topic.js';
@@ -53,23 +54,31 @@ export class Maintenance {
   async #run(): Promise<void> {
     // A round without work awaits no I/O: a caller that starts one after another must not starve everything else.
     await nextTurn();
-    const errors: unknown[] = [];
-    const { committer, clock, logger } = this.#o;
-    const partitions = [...this.#o.partitions()];
+    const { committer, clock } = this.#o;
     const now = clock.now();
-    for (const partition of partitions) if (mustRoll(partition, now)) await committer.rollNow(partition);
+    const errors = await this.#each(async (partition) => {
+      const closed = await closedSegments(partition, committer.durableCommit);
+      if (mustRoll(partition, closed, now)) await committer.rollNow(partition);
+    });
     // Only synced segments may be replaced: after a power loss the transaction log could refer to the old ones.
     await committer.sync();
-    for (const partition of partitions) {
+    errors.push(...(await this.#each((partition) => this.#maintain(partition, now))));
+    if (errors.length > 0) throw errors[0];
+  }
+
+  /** Errors are logged; the other partitions get their turn. */
+  async #each(work: (partition: Partition) => Promise<void>): Promise<unknown[]> {
+    const errors: unknown[] = [];
+    for (const partition of [...this.#o.partitions()]) {
       if (this.#closed) break;
       try {
-        await this.#maintain(partition, now);
+        await work(partition);
       } catch (error) {
         errors.push(error);
-        logger.error({ event: 'log_maintenance_failed', partition: partition.name }, messageOf(error));
+        this.#o.logger.error({ event: 'log_maintenance_failed', partition: partition.name }, messageOf(error));
       }
     }
-    if (errors.length > 0) throw errors[0];
+    return errors;
   }
 
   async #maintain(partition: Partition, now: number): Promise<void> {
@@ -80,7 +89,7 @@ export class Maintenance {
     const gone = expires(config)
       ? expired(partition, closed, now, config.retentionMs, limits.retentionBytes)
       : expired(partition, closed, now, -1, -1);
-    if (gone.length > 0) await removeSegments(partition, gone);
+    if (gone.length > 0) await this.#removeSegments(partition, gone);
     if (!compacts(config)) return;
     const done = await compactPartition(disk, partition, now, durableCommit);
     if (done !== null) logger.debug({ event: 'log_compacted', partition: partition.name, ...done }, 'compacted');
@@ -96,8 +105,17 @@ export class Maintenance {
       await partition.raiseStart(start);
       const closed = await closedSegments(partition, this.#o.committer.durableCommit);
       const gone = expired(partition, closed, 0, -1, -1);
-      if (gone.length > 0) await removeSegments(partition, gone);
+      if (gone.length > 0) await this.#removeSegments(partition, gone);
     });
+  }
+
+  /** Oldest first: a crash can leave a log without its beginning, but never one with a gap. */
+  async #removeSegments(partition: Partition, segments: readonly Segment[]): Promise<void> {
+    const { disk, committer } = this.#o;
+    partition.replace(segments, null);
+    for (const segment of segments) await segment.retire();
+    await writeManifest(disk, partition, committer.durableCommit);
+    for (const segment of segments) await segment.remove();
   }
 
   async close(): Promise<void> {
@@ -107,14 +125,20 @@ export class Maintenance {
   }
 }
 
+/** Smaller segments are not worth a compaction, bytes. */
+const GARBAGE_BYTES_MIN = 1024 * 1024;
+
 /**
  * Brokers close a segment when the next record arrives; here the segment of an idle topic is closed too, so that its
- * last records are compacted and expire in time.
+ * last records are compacted and expire in time. A segment of a compacted topic is also closed when it has grown as
+ * large as the rest: at most about half of what is stored are values that have been replaced.
  */
-function mustRoll({ active, topic }: Partition, now: number): boolean {
+function mustRoll({ active, topic }: Partition, closed: readonly Segment[], now: number): boolean {
   if (active.size === 0) return false;
   const { config, limits } = topic;
   const ageMs = now - active.facts.firstAppendMs;
+  const rest = closed.reduce((sum, { size }) => sum + size, 0);
+  if (compacts(config) && active.size >= Math.max(GARBAGE_BYTES_MIN, rest)) return true;
   if (ageMs >= limits.segmentMs || (compacts(config) && ageMs >= limits.compactionLagMsMax)) return true;
   return expires(config) && config.retentionMs >= 0 && active.index.maxTimestamp < now - config.retentionMs;
 }
@@ -136,11 +160,4 @@ function expired(
     return !(isOld || isTooMuch || endOffset <= partition.start);
   });
   return keep === -1 ? [...closed] : closed.slice(0, keep);
-}
-
-/** Oldest first: a crash can leave a log without its beginning, but never one with a gap. */
-async function removeSegments(partition: Partition, segments: readonly Segment[]): Promise<void> {
-  partition.replace(segments, null);
-  for (const segment of segments) await segment.retire();
-  for (const segment of segments) await segment.remove();
 }

@@ -40,6 +40,7 @@ export class EmbeddedReader implements LogReader {
   readonly #maxBytes: number;
   readonly #cursors: Cursor[];
   readonly #onClose: (reader: EmbeddedReader) => void;
+  readonly #release: (() => void)[] = [];
   #first = 0;
   #closed = false;
   #stopWaiting: (() => void) | null = null;
@@ -47,7 +48,7 @@ export class EmbeddedReader implements LogReader {
 
   constructor(
     disk: Disk,
-    start: readonly { partition: Partition; offset: number }[],
+    start: readonly { readonly partition: Partition; readonly offset: number; readonly until?: number | undefined }[],
     options: ReaderOptions,
     onClose: (reader: EmbeddedReader) => void,
   ) {
@@ -62,6 +63,19 @@ export class EmbeddedReader implements LogReader {
       paused: false,
     }));
     this.#onClose = onClose;
+    for (const { partition, until } of start) if (until !== undefined) this.#hold(partition, until);
+  }
+
+  #hold(partition: Partition, until: number): void {
+    if (partition.compactedTo > until)
+      throw new FreshetError(
+        'offset_out_of_range',
+        `${partition.name}: the newest values below offset ${until} were requested, but compaction has looked at records up to ` +
+          `${partition.compactedTo} and may have removed some. Note the ends again and read from the start.`,
+      );
+    const hold = { until };
+    partition.holds.add(hold);
+    this.#release.push(() => partition.holds.delete(hold));
   }
 
   poll(): Promise<RecordColumns[]> {
@@ -165,6 +179,7 @@ export class EmbeddedReader implements LogReader {
 
   async close(): Promise<void> {
     this.#closed = true;
+    for (const release of this.#release) release();
     this.#onClose(this);
     this.#stopWaiting?.();
     await this.#polling?.catch(() => undefined);

@@ -5,15 +5,28 @@
  * After a killed process the page cache has everything written, in order: only the one commit without a note is cut.
  * After a power loss the disk may lack any part of the last second: then the end is the last commit that is complete in
  * all its partitions, as are all before it. What a durable mark declared safe must be there, or opening stops.
+ *
+ * When acknowledged commits are lost, or may be, the log starts a new incarnation (life.ts): every topic has another id
+ * from then on, so that nothing derived from the lost records is taken for current.
+ *
+ *   survey (survey.ts) ─► last whole commit ─► plan the cuts (cut.ts) ─► incarnation on disk ─► save aside, cut
  */
 import { FreshetError } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
-import type { TopicConfig } from '../log.js';
-import { type Disk, readJson, replaceFile, UNFINISHED_SUFFIX } from './disk.js';
-import { INDEX_SUFFIX, SEGMENT_SUFFIX, Segment, segmentName } from './segment.js';
-import { finishSwaps } from './swap.js';
-import { Partition, START_FILE, TOPIC_FILE, Topic } from './topic.js';
-import { checkTopicConfig } from './topic-config.js';
+import { type Cut, cutPartition, planCut, saveExcess, syncSegment } from './cut.js';
+import { type Disk, replaceFile } from './disk.js';
+import type { Life } from './life.js';
+import { writeManifest } from './manifest.js';
+import {
+  type Found,
+  type FoundTopics,
+  findPartition,
+  findTopics,
+  openFormat,
+  TOPICS_FOLDER,
+  writeFormat,
+} from './survey.js';
+import { TOPIC_FILE, type Topic } from './topic.js';
 import {
   type BasePlace,
   decodeTransactionLog,
@@ -22,100 +35,78 @@ import {
   type TransactionLogContents,
 } from './transaction-log.js';
 
-export const TOPICS_FOLDER = 'topics';
-/** Prefix of folders of topics that are half created or half deleted; no topic name can start with it. */
-export const UNFINISHED_PREFIX = '~';
-const FORMAT_FILE = 'format.json';
-const FORMAT = 1;
+const LOST_FOLDER = 'lost';
+
+interface RecoverOptions {
+  readonly disk: Disk;
+  readonly folder: string;
+  readonly transactionLog: TransactionLog;
+  readonly life: Life;
+  /** Topic settings by their Kafka names, for topics that do not set them. */
+  readonly defaults: Readonly<Record<string, string>>;
+  readonly logger: Logger;
+}
 
 interface Recovered {
   readonly topics: Topic[];
   /** Number of the last commit. */
   readonly commit: number;
+  /** When the newest commit was made, by the log's clock, ms; 0 for an empty log. */
+  readonly newestMs: number;
   /** The transaction log must be rewritten before anything is written: bytes were cut, or notes are left. */
   readonly stale: boolean;
-}
-
-/** The contents of a partition's folder, before anything is decided. */
-interface Found {
-  readonly topic: Topic;
-  readonly partition: number;
-  readonly segments: Segment[];
-  readonly scans: ReadonlyMap<Segment, Scan>;
-  readonly start: number;
-}
-
-interface Scan {
-  readonly fileSize: number;
-  readonly modifiedMs: number;
-  /** End of the last intact batch. */
-  readonly end: number;
-  /** End of a batch → its commit, for commits that may not be complete. */
-  readonly commitAt: ReadonlyMap<number, number>;
+  /** Folders to remove once the transaction log has been rewritten. */
+  readonly leftovers: readonly string[];
 }
 
 const placeKey = (topicId: number, partition: number) => `${topicId}/${partition}`;
 
 /** Reads the transaction log and all topics, and cuts off what was never committed. */
-export async function recover(
-  disk: Disk,
-  folder: string,
-  transactionLog: TransactionLog,
-  defaults: Readonly<Record<string, string>>,
-  logger: Logger,
-): Promise<Recovered> {
+export async function recover(o: RecoverOptions): Promise<Recovered> {
+  const { disk, folder, transactionLog, life, logger } = o;
   await disk.makeFolder(`${folder}/${TOPICS_FOLDER}`);
-  await checkFormat(disk, folder);
-  const topics = await findTopics(disk, folder, defaults);
+  const { upgrades } = await openFormat(disk, folder);
+  const found = await findTopics(disk, folder, o.defaults, upgrades);
+  const { topics, leftovers } = found;
   const bytes = await transactionLog.read();
   if (bytes === null && topics.length > 0) throw unreadable(folder, 'is missing');
-  if (bytes === null) return { topics, commit: 0, stale: true };
+  if (bytes === null) {
+    await life.begin();
+    return { topics, commit: 0, newestMs: 0, stale: true, leftovers };
+  }
   const contents = decodeTransactionLog(bytes);
   if (contents === null) throw unreadable(folder, 'cannot be read');
+  if (contents.damagedInside || (life.wasClosed && contents.end < bytes.length))
+    throw unreadable(folder, `is damaged at byte ${contents.end}, in what had been written to disk`);
+  refuseMissingTopics(folder, found, contents);
 
-  const unsafe = contents.notes.filter((note) => note.commit > contents.durableCommit);
-  const touched = new Map<string, Place[]>();
-  for (const note of unsafe)
-    for (const place of note.places) {
-      const key = placeKey(place.topicId, place.partition);
-      const places = touched.get(key);
-      if (places) places.push(place);
-      else touched.set(key, [place]);
-    }
-  const found = new Map<string, Found>();
-  for (const topic of topics) {
-    const parts = await Promise.all(
-      Array.from({ length: topic.config.partitions }, (_, partition) =>
-        findPartition(disk, topic, partition, touched.get(placeKey(topic.id, partition)) ?? [], contents.durableCommit),
-      ),
-    );
-    for (const part of parts) found.set(placeKey(topic.id, part.partition), part);
-  }
-
-  const commit = lastWholeCommit(contents, found);
-  const lost = contents.notes.reduce((sum, note) => sum + (note.commit > commit ? 1 : 0), 0);
-  if (lost > 0)
-    logger.warn(
-      { event: 'log_commits_lost', commits: lost },
-      `The last ${lost} commits had not reached the disk when the machine stopped; the log ends before them`,
-    );
+  const parts = await survey(o, topics, contents, upgrades);
+  const commit = lastWholeCommit(contents, parts);
   const ends = endsAt(contents, commit);
+  const cuts = new Map<string, Cut>();
+  for (const [key, part] of parts) cuts.set(key, await planCut(disk, part, ends.get(key), commit));
+  await beginLife(o, contents, commit, [...cuts.values()], bytes);
+
   let cutBytes = 0;
   for (const topic of topics) {
-    const partitions: Partition[] = [];
-    for (let partition = 0; partition < topic.config.partitions; partition++) {
-      const key = placeKey(topic.id, partition);
-      const part = found.get(key)!;
-      const cut = await cutPartition(disk, part, ends.get(key), logger);
-      // The new transaction log will declare it safe.
-      if (touched.has(key)) for (const segment of part.scans.keys()) await syncSegment(disk, segment);
-      cutBytes += cut.bytes;
-      partitions.push(cut.partition);
+    topic.partitions = await Promise.all(
+      Array.from({ length: topic.config.partitions }, async (_, partition) => {
+        const key = placeKey(topic.id, partition);
+        const cut = await cutPartition(disk, cuts.get(key)!, logger);
+        cutBytes += cut.bytes;
+        return cut.partition;
+      }),
+    );
+    for (const { partition } of topic.partitions) {
+      const part = parts.get(placeKey(topic.id, partition))!;
+      // The new transaction log will declare them safe.
+      for (const [segment, scan] of part.scans) if (scan.commitAt.size > 0) await syncSegment(disk, segment);
+      if (part.manifestIsStale) await writeManifest(disk, topic.partitions[partition]!, commit);
     }
-    topic.partitions = partitions;
   }
-  const stale = cutBytes > 0 || contents.notes.length > 0 || contents.end !== bytes.length;
-  return { topics, commit, stale };
+  if (upgrades) await upgrade(disk, folder, topics);
+  const stale = cutBytes > 0 || contents.notes.length > 0 || contents.end !== bytes.length || leftovers.length > 0;
+  return { topics, commit, newestMs: newestTime(contents, commit), stale, leftovers };
 }
 
 function unreadable(folder: string, what: string): FreshetError {
@@ -126,85 +117,79 @@ function unreadable(folder: string, what: string): FreshetError {
   );
 }
 
-async function checkFormat(disk: Disk, folder: string): Promise<void> {
-  const path = `${folder}/${FORMAT_FILE}`;
-  const found = await readJson<{ format?: unknown }>(disk, path);
-  if (found === null) return replaceFile(disk, path, Buffer.from(`${JSON.stringify({ format: FORMAT })}\n`), true);
-  if (found.format === FORMAT) return;
-  const { format } = found;
-  throw new FreshetError(
-    'invalid_data',
-    `${folder} contains a log of format ${JSON.stringify(format)}; this version reads ${FORMAT}. Use the version that wrote it.`,
-  );
+/** The folder of a topic that was not deleted must be there; otherwise its records would be gone without a word. */
+function refuseMissingTopics(folder: string, { topics, deleted }: FoundTopics, contents: TransactionLogContents): void {
+  const ids = new Set(topics.map(({ id }) => id));
+  for (const { topicId, nextOffset } of [...contents.base, ...contents.notes.flatMap(({ places }) => places)])
+    if (nextOffset > 0 && !ids.has(topicId) && !deleted.has(topicId))
+      throw new FreshetError(
+        'invalid_data',
+        `${folder}/${TOPICS_FOLDER} has no folder whose ${TOPIC_FILE} has the id ${topicId}, but the transaction log knows records of ` +
+          'that topic. Nothing was changed. Restore the folder from a backup, or move the data folder away and start ' +
+          'with an empty one.',
+      );
 }
 
-async function findTopics(disk: Disk, folder: string, defaults: Readonly<Record<string, string>>): Promise<Topic[]> {
-  const topics: Topic[] = [];
-  for (const name of await disk.listFolders(`${folder}/${TOPICS_FOLDER}`)) {
-    const path = `${folder}/${TOPICS_FOLDER}/${name}`;
-    if (name.startsWith(UNFINISHED_PREFIX)) {
-      await disk.removeFolder(path);
-      continue;
+async function survey(
+  { disk }: RecoverOptions,
+  topics: readonly Topic[],
+  contents: TransactionLogContents,
+  upgrades: boolean,
+): Promise<Map<string, Found>> {
+  const { durableCommit } = contents;
+  const unsafe = new Map<string, Place[]>();
+  for (const note of contents.notes) {
+    if (note.commit <= durableCommit) continue;
+    for (const place of note.places) {
+      const key = placeKey(place.topicId, place.partition);
+      const places = unsafe.get(key);
+      if (places) places.push(place);
+      else unsafe.set(key, [place]);
     }
-    const saved = await readJson<{ id: number; config: TopicConfig }>(disk, `${path}/${TOPIC_FILE}`);
-    if (saved === null) throw new FreshetError('invalid_data', `${path} is not a topic: ${TOPIC_FILE} is missing`);
-    const { id, config } = saved;
-    checkTopicConfig(config);
-    topics.push(new Topic(id, config, path, defaults));
   }
-  return topics;
+  const parts = new Map<string, Found>();
+  for (const topic of topics) {
+    const found = await Promise.all(
+      Array.from({ length: topic.config.partitions }, (_, partition) => {
+        const places = unsafe.get(placeKey(topic.id, partition)) ?? [];
+        return findPartition({ disk, topic, partition, unsafe: places, durableCommit, upgrades });
+      }),
+    );
+    for (const part of found) parts.set(placeKey(topic.id, part.partition), part);
+  }
+  return parts;
 }
 
-/** Lists a partition's segments and scans those not declared safe by the transaction log: the last, and those in `places`. */
-async function findPartition(
-  disk: Disk,
-  topic: Topic,
-  partition: number,
-  places: readonly Place[],
-  durableCommit: number,
-): Promise<Found> {
-  const folder = topic.partitionFolder(partition);
-  await finishSwaps(disk, folder);
-  const names = await disk.list(folder);
-  for (const name of names) {
-    const isOrphan =
-      name.endsWith(INDEX_SUFFIX) && !names.includes(name.slice(0, -INDEX_SUFFIX.length) + SEGMENT_SUFFIX);
-    if (isOrphan || name.endsWith(UNFINISHED_SUFFIX)) await disk.remove(`${folder}/${name}`);
-  }
-  const segments = names
-    .filter((name) => name.endsWith(SEGMENT_SUFFIX))
-    .sort()
-    .map((name) => new Segment(disk, folder, Number(name.slice(0, -SEGMENT_SUFFIX.length))));
-  if (segments.length === 0) segments.push(await firstSegment(disk, folder));
-  const scans = new Map<Segment, Scan>();
-  for (const [i, segment] of segments.entries())
-    if (i === segments.length - 1 || places.some((place) => place.segment === segment.baseOffset))
-      scans.set(segment, await scanSegment(disk, segment, durableCommit));
-  const saved = await readJson<{ start: number }>(disk, `${folder}/${START_FILE}`);
-  return { topic, partition, segments, scans, start: saved?.start ?? 0 };
-}
-
-/** Creating a topic does not wait until the names of its empty segments are on disk. */
-async function firstSegment(disk: Disk, folder: string): Promise<Segment> {
-  await disk.makeFolder(folder);
-  const segment = new Segment(disk, folder, 0);
-  await disk.close(await disk.open(segment.path, 'w+'));
-  return segment;
-}
-
-async function scanSegment(disk: Disk, segment: Segment, durableCommit: number): Promise<Scan> {
-  const fd = await segment.acquire();
-  if (fd === null) throw new FreshetError('internal', `${segment.path} was replaced while the log was opened`);
-  try {
-    const { size, modifiedMs } = await disk.stat(fd);
-    const commitAt = new Map<number, number>();
-    const { end } = await segment.scan(size, modifiedMs, (commit, batchEnd) => {
-      if (commit > durableCommit) commitAt.set(batchEnd, commit);
-    });
-    return { fileSize: size, modifiedMs, end, commitAt };
-  } finally {
-    await segment.release();
-  }
+/** Decides whether acknowledged commits are lost, and puts that on disk, and their records aside, before they are cut. */
+async function beginLife(
+  { disk, folder, life, logger }: RecoverOptions,
+  contents: TransactionLogContents,
+  commit: number,
+  cuts: readonly Cut[],
+  transactionLog: Buffer,
+): Promise<void> {
+  const noted = contents.notes.at(-1)?.commit ?? 0;
+  const newest = Math.max(noted, ...cuts.map(({ newestCommit }) => newestCommit));
+  // The commit after the last one may never have been acknowledged; a note of it, or a later commit, proves that it was.
+  const isLost = noted > commit || newest > commit + 1;
+  if (isLost && life.wasClosed) throw unreadable(folder, `lacks the last ${newest - commit} commits`);
+  if (isLost || life.powerFailed) life.renew();
+  await life.begin();
+  if (isLost) {
+    const aside = `${folder}/${LOST_FOLDER}/${life.incarnation}`;
+    await disk.makeFolder(aside);
+    for (const cut of cuts) await saveExcess(disk, cut, aside);
+    await replaceFile(disk, `${aside}/transactions`, transactionLog, true);
+    logger.warn(
+      { event: 'log_commits_lost', commits: newest - commit, kept_in: aside },
+      `The last ${newest - commit} commits had not reached the disk when the machine stopped; the log ends before them. ` +
+        `What there is of them is kept in ${aside}. Everything derived from the log is rebuilt`,
+    );
+  } else if (life.powerFailed)
+    logger.warn(
+      { event: 'log_power_failed' },
+      'The machine stopped while the log was open, so its last second may be missing. Everything derived from the log is rebuilt',
+    );
 }
 
 /** The last commit that is complete in all its partitions, as are all before it. */
@@ -244,85 +229,18 @@ function endsAt(contents: TransactionLogContents, commit: number): Map<string, B
   return ends;
 }
 
-/** Makes a partition end at its last commit. */
-async function cutPartition(
-  disk: Disk,
-  found: Found,
-  end: BasePlace | undefined,
-  logger: Logger,
-): Promise<{ partition: Partition; bytes: number }> {
-  const { topic, partition, scans } = found;
-  const folder = topic.partitionFolder(partition);
-  const nextOffset = end?.nextOffset ?? 0;
-  let cut = 0;
-  const segments = found.segments.filter((segment) => segment.baseOffset <= nextOffset);
-  for (const segment of found.segments.slice(segments.length).reverse()) {
-    cut += scans.get(segment)?.fileSize ?? 0;
-    await segment.retire();
-    await segment.remove();
-  }
-  const active = segments.at(-1);
-  // The segment that contains the end, unless a new one had started right after it.
-  const holdsEnd = active?.baseOffset === (end?.segment ?? 0);
-  if (active === undefined || !(holdsEnd || active.baseOffset === nextOffset))
-    throw new FreshetError(
-      'invalid_data',
-      `${folder}: the segment ${segmentName(end?.segment ?? 0)} , which contains the end of the partition (offset ${nextOffset}), ` +
-        'is missing. Restore it from a backup, or move the data folder away and start with an empty one.',
-    );
-  const size = holdsEnd ? (end?.position ?? 0) : 0;
-  const scan = scans.get(active) ?? (await scanSegment(disk, active, 0));
-  if (scan.end < size) throw active.damaged(scan.end);
-  if (scan.fileSize > size) {
-    cut += scan.fileSize - size;
-    await truncate(disk, active, size);
-    const again = await active.scan(size, scan.modifiedMs);
-    if (again.end !== size) throw active.damaged(again.end);
-  }
-  if (cut > 0) {
-    await active.removeIndex();
-    await disk.syncFolder(folder);
-    logger.info(
-      { event: 'log_tail_cut', topic: topic.name, partition, bytes: cut, offset: nextOffset },
-      `${topic.name}[${partition}]: ${cut} bytes after the last commit were cut off`,
-    );
-  }
-  if (holdsEnd && end !== undefined && size > 0) {
-    active.facts.firstAppendMs = end.firstAppendMs;
-    active.facts.lastAppendMs = end.lastAppendMs;
-  }
-  const start = Math.min(found.start, nextOffset);
-  const made = new Partition(disk, topic, partition, segments, start, nextOffset);
-  made.appendTimeMs = topic.config.logAppendTime ? await latestTimestamp(segments) : 0;
-  return { partition: made, bytes: cut };
+function newestTime({ base, baseTimeMs, notes }: TransactionLogContents, commit: number): number {
+  // Without batches, the times of a place are those of the file.
+  const inBase = base.map(({ position, lastAppendMs }) => (position > 0 ? lastAppendMs : 0));
+  const inNotes = notes.map((note) => (note.commit <= commit ? note.timeMs : 0));
+  return [...inBase, ...inNotes].reduce((newest, time) => Math.max(newest, time), baseTimeMs);
 }
 
-async function syncSegment(disk: Disk, segment: Segment): Promise<void> {
-  const fd = await segment.acquire();
-  if (fd === null) return;
-  try {
-    await disk.sync(fd);
-  } finally {
-    await segment.release();
+/** Writes the checksums that the former format did not have; the format last, so that a crash repeats the rest. */
+async function upgrade(disk: Disk, folder: string, topics: readonly Topic[]): Promise<void> {
+  for (const topic of topics) {
+    await replaceFile(disk, `${topic.folder}/${TOPIC_FILE}`, topic.encode(), true);
+    for (const partition of topic.partitions) await partition.saveStart();
   }
-}
-
-async function truncate(disk: Disk, segment: Segment, size: number): Promise<void> {
-  const fd = await segment.acquire();
-  if (fd === null) return;
-  try {
-    await disk.truncate(fd, size);
-    await disk.sync(fd);
-  } finally {
-    await segment.release();
-  }
-}
-
-/** Largest record timestamp of the last segment that has records. */
-async function latestTimestamp(segments: readonly Segment[]): Promise<number> {
-  for (const segment of [...segments].reverse()) {
-    const index = await segment.load();
-    if (index !== null && index.size > 0) return Math.max(0, index.maxTimestamp);
-  }
-  return 0;
+  await writeFormat(disk, folder);
 }

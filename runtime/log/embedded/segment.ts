@@ -2,7 +2,9 @@
  * One segment file of a partition: record batches, appended to while it is active, then closed and from then on only
  * replaced as a whole. The file of a closed segment is open only while it is being read.
  */
+import { crc32c } from '@node-rs/crc32';
 import { FreshetError } from '../../process/errors.js';
+import { BATCH_HEADER_BYTES } from '../record-batch.js';
 import { batchBaseOffset, batchMaxTimestamp, batchStamp } from './batch-header.js';
 import { type Disk, replaceFile } from './disk.js';
 import { type Scanned, scanBatches } from './scan.js';
@@ -16,6 +18,14 @@ export function segmentName(baseOffset: number): string {
   return String(baseOffset).padStart(20, '0') + SEGMENT_SUFFIX;
 }
 
+/** What tells a closed segment from any other file of its name. */
+interface Fingerprint {
+  /** Bytes. */
+  readonly size: number;
+  /** CRC-32C of the header of its first batch; that of no bytes if it has none. */
+  readonly header: number;
+}
+
 export class Segment {
   readonly baseOffset: number;
   readonly path: string;
@@ -26,6 +36,7 @@ export class Segment {
   #users = 0;
   #saving: Promise<void> = Promise.resolve();
   #active = false;
+  #fingerprint: Fingerprint | null = null;
   /** Its file has been replaced or removed: readers that hold it may finish, but no new one may start. */
   retired = false;
   /** Number of the last commit with a batch in this segment; 0 if that was before the log was opened. */
@@ -66,6 +77,8 @@ export class Segment {
 
   /** Keeps the file open from now on. */
   activate(): void {
+    this.#fingerprint = null;
+    this.facts.compacted = false;
     this.#active = true;
   }
 
@@ -162,11 +175,12 @@ export class Segment {
 
   /**
    * Builds index and facts from the first `size` bytes. `appendedMs` stands in for the append times, which are not in
-   * the batches; `visit` gets each batch's commit (0: compacted) and end. Returns how far the batches are intact.
+   * the batches; `visit` gets each batch's commit (0: compacted) and end. Returns where the intact batches end.
    */
   async scan(size: number, appendedMs: number, visit?: (commit: number, end: number) => void): Promise<Scanned> {
     const index = new SegmentIndex();
     let tombstonesMs = Number.POSITIVE_INFINITY;
+    let compacted = true;
     const fd = await this.acquire();
     if (fd === null) throw new FreshetError('state', `${this.path} was replaced`);
     try {
@@ -178,12 +192,18 @@ export class Segment {
         (bytes, at, length, position) => {
           index.add(batchBaseOffset(bytes, at), length, batchMaxTimestamp(bytes, at));
           const stamp = batchStamp(bytes, at);
+          compacted &&= stamp.compacted;
           if (stamp.compacted && stamp.value >= 0) tombstonesMs = Math.min(tombstonesMs, stamp.value);
           visit?.(stamp.compacted ? 0 : stamp.value, position + length);
           return true;
         },
       );
-      this.adopt(index, { firstAppendMs: appendedMs, lastAppendMs: appendedMs, compacted: false, tombstonesMs });
+      this.adopt(index, {
+        firstAppendMs: appendedMs,
+        lastAppendMs: appendedMs,
+        compacted: compacted && index.size > 0,
+        tombstonesMs,
+      });
       return scanned;
     } finally {
       await this.release();
@@ -196,6 +216,20 @@ export class Segment {
     const saving = replaceFile(this.#disk, this.#indexPath, this.index.encode(this.facts), false);
     this.#saving = saving.catch(() => undefined);
     return saving;
+  }
+
+  /** Fingerprint of a closed segment. Null if it has been replaced. */
+  async fingerprint(): Promise<Fingerprint | null> {
+    if (this.#fingerprint !== null) return this.#fingerprint;
+    const fd = await this.acquire();
+    if (fd === null) return null;
+    try {
+      const found = await readFingerprint(this.#disk, fd);
+      if (!this.#active) this.#fingerprint = found;
+      return found;
+    } finally {
+      await this.release();
+    }
   }
 
   async removeIndex(): Promise<void> {
@@ -215,4 +249,21 @@ export class Segment {
         'Restore the file from a backup, or move the data folder away and start with an empty one.',
     );
   }
+}
+
+/** Fingerprint of a file that has not got the name of a segment yet. */
+export async function fingerprintOf(disk: Disk, path: string): Promise<Fingerprint> {
+  const fd = await disk.open(path, 'r+');
+  try {
+    return await readFingerprint(disk, fd);
+  } finally {
+    await disk.close(fd);
+  }
+}
+
+async function readFingerprint(disk: Disk, fd: number): Promise<Fingerprint> {
+  const { size } = await disk.stat(fd);
+  const header = Buffer.alloc(Math.min(BATCH_HEADER_BYTES, size));
+  await disk.read(fd, header, header.length, 0);
+  return { size, header: crc32c(header) };
 }

@@ -8,6 +8,13 @@ import { INDEX_SUFFIX, SEGMENT_SUFFIX, segmentName } from './segment.js';
 
 const SWAP = /^(\d{20})-(\d+)\.swap$/;
 
+/** A compacted file that replaces the segments of the offsets [from, to). */
+export interface Swap {
+  readonly from: number;
+  readonly to: number;
+  readonly path: string;
+}
+
 /** Where a compaction writes the replacement of the segments that start at `baseOffset`. */
 export function unfinishedPath(folder: string, baseOffset: number): string {
   return `${folder}/${segmentName(baseOffset)}${UNFINISHED_SUFFIX}`;
@@ -20,21 +27,25 @@ export async function beginSwap(disk: Disk, folder: string, baseOffset: number, 
   await disk.syncFolder(folder);
 }
 
+/** The swaps that were started in a partition's folder and are not finished. */
+export async function pendingSwaps(disk: Disk, folder: string): Promise<Swap[]> {
+  return (await disk.list(folder)).flatMap((name) => {
+    const match = SWAP.exec(name);
+    return match === null ? [] : [{ from: Number(match[1]), to: Number(match[2]), path: `${folder}/${name}` }];
+  });
+}
+
 /** Finishes every swap that was started in a partition's folder. May be called repeatedly. */
 export async function finishSwaps(disk: Disk, folder: string): Promise<void> {
   const names = await disk.list(folder);
-  for (const name of names) {
-    const match = SWAP.exec(name);
-    if (match === null) continue;
-    const from = Number(match[1]);
-    const to = Number(match[2]);
+  for (const { from, to, path } of await pendingSwaps(disk, folder)) {
     // Index files first: none may remain that describes a file that is no longer there.
     for (const suffix of [INDEX_SUFFIX, SEGMENT_SUFFIX])
       for (const old of names) {
         const offset = Number(old.slice(0, -suffix.length));
         if (old.endsWith(suffix) && offset >= from && offset < to) await disk.remove(`${folder}/${old}`);
       }
-    await disk.rename(`${folder}/${name}`, `${folder}/${segmentName(from)}`);
+    await disk.rename(path, `${folder}/${segmentName(from)}`);
     await disk.syncFolder(folder);
   }
 }

@@ -8,7 +8,6 @@ export interface TopicLimits {
   readonly segmentBytes: number;
   readonly segmentMs: number;
   readonly retentionBytes: number;
-  readonly compactionLagMsMin: number;
   readonly compactionLagMsMax: number;
   readonly tombstonesMs: number;
   readonly dirtyRatioMin: number;
@@ -19,7 +18,6 @@ const DEFAULTS = {
   'segment.bytes': 64 * 1024 * 1024,
   'segment.ms': 7 * 24 * HOUR_MS,
   'retention.bytes': -1,
-  'min.compaction.lag.ms': 0,
   'max.compaction.lag.ms': Number.MAX_SAFE_INTEGER,
   'delete.retention.ms': 24 * HOUR_MS,
   'min.cleanable.dirty.ratio': 0.5,
@@ -38,7 +36,6 @@ export function topicLimits(config: TopicConfig, defaults: Readonly<Record<strin
     segmentBytes: number('segment.bytes', 1),
     segmentMs: number('segment.ms', 1),
     retentionBytes: number('retention.bytes', -1),
-    compactionLagMsMin: number('min.compaction.lag.ms', 0),
     compactionLagMsMax: number('max.compaction.lag.ms', 1),
     tombstonesMs: number('delete.retention.ms', 0),
     dirtyRatioMin: number('min.cleanable.dirty.ratio', 0),

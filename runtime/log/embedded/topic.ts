@@ -2,6 +2,8 @@
 import { FreshetError } from '../../process/errors.js';
 import type { TopicConfig } from '../log.js';
 import { type Disk, replaceFile } from './disk.js';
+import { SerialQueue } from './queue.js';
+import { seal } from './sealed-file.js';
 import { Segment } from './segment.js';
 import { noFacts, SegmentIndex } from './segment-index.js';
 import { type TopicLimits, topicLimits } from './topic-config.js';
@@ -34,7 +36,7 @@ export class Topic {
   }
 
   encode(): Buffer {
-    return Buffer.from(`${JSON.stringify({ id: this.id, config: this.config }, null, 2)}\n`);
+    return seal({ id: this.id, config: this.config });
   }
 }
 
@@ -53,6 +55,12 @@ export class Partition {
   appendTimeMs = 0;
   /** A compaction could not finish its swap, which must be done before the next one. */
   swapUnfinished = false;
+  /** Readers that need the newest values below an offset; compaction takes nothing from there on while they read. */
+  readonly holds = new Set<{ readonly until: number }>();
+  /** Values that records below this offset have replaced may be gone; what earlier processes compacted is not counted. */
+  compactedTo = 0;
+  /** Writes of its manifest, one at a time. */
+  readonly manifestWrites = new SerialQueue();
   readonly #waiting = new Set<() => void>();
 
   constructor(disk: Disk, topic: Topic, partition: number, segments: Segment[], start: number, nextOffset: number) {
@@ -77,6 +85,11 @@ export class Partition {
   /** First offset that may still be read. */
   get start(): number {
     return Math.max(this.#start, this.segments[0]!.baseOffset);
+  }
+
+  /** Offset after the last record of one of its segments. */
+  endOf(segment: Segment): number {
+    return this.segments[this.segments.indexOf(segment) + 1]?.baseOffset ?? this.nextOffset;
   }
 
   /** Position in `segments` of the segment that contains `offset`. */
@@ -113,9 +126,17 @@ export class Partition {
   /** Makes `offset` the first that can be read, permanently. */
   async raiseStart(offset: number): Promise<void> {
     if (offset <= this.start) return;
-    const bytes = Buffer.from(JSON.stringify({ start: offset }));
-    await replaceFile(this.#disk, `${this.folder}/${START_FILE}`, bytes, true);
+    await this.#writeStart(offset);
     this.#start = offset;
+  }
+
+  /** Writes the first offset again, in the present format. */
+  async saveStart(): Promise<void> {
+    if (this.#start > 0) await this.#writeStart(this.#start);
+  }
+
+  #writeStart(start: number): Promise<void> {
+    return replaceFile(this.#disk, `${this.folder}/${START_FILE}`, seal({ start }), true);
   }
 
   /** Calls `wake` once, at the next publication; returns a function that cancels this. */

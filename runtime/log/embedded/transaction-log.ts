@@ -32,6 +32,8 @@ interface CommitNote {
 }
 
 export interface TransactionLogContents {
+  /** When the newest commit of the base was made, ms; 0 in files of versions that did not note it. */
+  readonly baseTimeMs: number;
   /** The ends of the partitions at `baseCommit`; a partition that is not listed was empty. */
   readonly baseCommit: number;
   readonly base: readonly BasePlace[];
@@ -40,6 +42,8 @@ export interface TransactionLogContents {
   readonly durableCommit: number;
   /** End of the last intact record; anything after it is a note that was never finished. */
   readonly end: number;
+  /** What follows had been on disk: a crash cannot explain that it is damaged. */
+  readonly damagedInside: boolean;
 }
 
 const KIND_BASE = 1;
@@ -90,38 +94,70 @@ function decodePlaces(bytes: Buffer, from: number, count: number, base: boolean)
   });
 }
 
+interface Entry extends CommitNote {
+  readonly kind: number;
+  /** Position after it. */
+  readonly end: number;
+  readonly places: readonly BasePlace[];
+}
+
+/** The record at a position; null if there is no intact one. */
+function entryAt(bytes: Buffer, at: number): Entry | null {
+  if (bytes.length - at < HEAD_BYTES + FIXED_BYTES) return null;
+  const length = bytes.readUInt32LE(at);
+  const body = at + HEAD_BYTES;
+  if (length < FIXED_BYTES || length > bytes.length - body) return null;
+  if (crc32c(bytes.subarray(body, body + length)) !== bytes.readUInt32LE(at + 4)) return null;
+  const kind = bytes.readUInt8(body);
+  return {
+    kind,
+    commit: bytes.readDoubleLE(body + 1),
+    timeMs: bytes.readDoubleLE(body + 9),
+    places: decodePlaces(bytes, body + FIXED_BYTES, bytes.readUInt32LE(body + 17), kind === KIND_BASE),
+    end: body + length,
+  };
+}
+
 /** Null if the bytes do not even start with an intact base. Reading ends at the first record that is not intact. */
 export function decodeTransactionLog(bytes: Buffer): TransactionLogContents | null {
-  let base: { commit: number; places: readonly BasePlace[] } | null = null;
+  const base = entryAt(bytes, 0);
+  if (base?.kind !== KIND_BASE) return null;
   const notes: CommitNote[] = [];
-  let durableCommit = 0;
-  let last = 0;
-  let at = 0;
-  while (bytes.length - at >= HEAD_BYTES + FIXED_BYTES) {
-    const length = bytes.readUInt32LE(at);
-    const body = at + HEAD_BYTES;
-    if (length < FIXED_BYTES || length > bytes.length - body) break;
-    if (crc32c(bytes.subarray(body, body + length)) !== bytes.readUInt32LE(at + 4)) break;
-    const kind = bytes.readUInt8(body);
-    const commit = bytes.readDoubleLE(body + 1);
-    const timeMs = bytes.readDoubleLE(body + 9);
-    const count = bytes.readUInt32LE(body + 17);
-    const places = decodePlaces(bytes, body + FIXED_BYTES, count, kind === KIND_BASE);
-    if (base === null) {
-      if (kind !== KIND_BASE) return null;
-      base = { commit, places };
-      durableCommit = commit;
-      last = commit;
-    } else if (kind === KIND_COMMIT) {
-      if (commit !== last + 1) break;
-      last = commit;
-      notes.push({ commit, timeMs, places });
-    } else if (kind === KIND_DURABLE) durableCommit = Math.min(commit, last);
+  let durableCommit = base.commit;
+  let last = base.commit;
+  let end = base.end;
+  for (let entry = entryAt(bytes, end); entry !== null; entry = entryAt(bytes, end)) {
+    if (entry.kind === KIND_COMMIT && entry.commit === last + 1) {
+      last = entry.commit;
+      notes.push(entry);
+    } else if (entry.kind === KIND_DURABLE) durableCommit = Math.min(entry.commit, last);
     else break;
-    at = body + length;
+    end = entry.end;
   }
-  if (base === null) return null;
-  return { baseCommit: base.commit, base: base.places, notes, durableCommit, end: at };
+  const damagedInside = hasSyncedEntries(bytes, end);
+  return {
+    baseTimeMs: base.timeMs,
+    baseCommit: base.commit,
+    base: base.places,
+    notes,
+    durableCommit,
+    end,
+    damagedInside,
+  };
+}
+
+/**
+ * Whether something after `from` proves that a sync had put `from` on disk: a mark is written after the sync of the one
+ * before, so two of them are proof, however much of the last second is missing.
+ */
+function hasSyncedEntries(bytes: Buffer, from: number): boolean {
+  let marks = 0;
+  for (let at = from; at < bytes.length && marks < 2; ) {
+    const entry = entryAt(bytes, at);
+    if (entry?.kind === KIND_DURABLE) marks++;
+    at = entry?.end ?? at + 1;
+  }
+  return marks === 2;
 }
 
 export class TransactionLog {
@@ -180,10 +216,10 @@ export class TransactionLog {
     await this.#disk.sync(this.#fd);
   }
 
-  /** Rewrites the file: the ends of the partitions at `commit`, all of it on disk, and the notes after it. */
-  async begin(commit: number, places: readonly BasePlace[]): Promise<void> {
+  /** Rewrites the file: the ends of the partitions at `commit`, all of it on disk, made at `timeMs`, and the notes after it. */
+  async begin(commit: number, timeMs: number, places: readonly BasePlace[]): Promise<void> {
     const kept = this.#unsafe.filter((note) => note.commit > commit);
-    const chunks = [encode(KIND_BASE, commit, 0, places), ...kept.map((note) => note.bytes)];
+    const chunks = [encode(KIND_BASE, commit, timeMs, places), ...kept.map((note) => note.bytes)];
     const fresh = this.#path + UNFINISHED_SUFFIX;
     const fd = await this.#disk.open(fresh, 'w+');
     try {

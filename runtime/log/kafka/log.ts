@@ -8,6 +8,7 @@ import type {
   MembershipOptions,
   PartitionOffsets,
   ReaderOptions,
+  ReaderStart,
   TopicPartition,
   TransactionalWriter,
 } from '../log.js';
@@ -63,7 +64,7 @@ class KafkaLog implements Log {
     return offset < 0 ? null : offset;
   }
 
-  reader(start: readonly (TopicPartition & { offset: number })[], options: ReaderOptions = {}): LogReader {
+  reader(start: readonly ReaderStart[], options: ReaderOptions = {}): LogReader {
     return new KafkaReader(this.#cluster, start, options);
   }
 

@@ -7,6 +7,7 @@ import { cp, readdir, rm, stat } from 'node:fs/promises';
 import { test } from 'node:test';
 import { type EmbeddedLog, openEmbeddedLog } from '../../../../../runtime/log/embedded/log.js';
 import type { Log } from '../../../../../runtime/log/log.js';
+import { hasCode } from '../../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../../runtime/process/logger.js';
 import { type Row, rowsOf } from '../../../../conformance/log-rows.js';
 import { ManualClock } from '../../../../support/manual-clock.js';
@@ -153,10 +154,15 @@ test('the next round finishes a swap that failed half way, and readers see the n
 async function openTopic(settings: Record<string, string>, cleanup: 'compact' | 'compact,delete' = 'compact') {
   const folder = await makeFolder();
   const clock = new ManualClock(1_000_000_000);
-  const log = await openEmbeddedLog(folder, silentLogger, { clock, disk: new FaultyDisk() });
+  const open = () => openEmbeddedLog(folder, silentLogger, { clock, disk: new FaultyDisk() });
+  const log = await open();
   await log.admin.createTopic(topicConfig('t', { cleanup, settings }));
   const rows = async () => plain(await readPartition(log, 't'));
-  return { folder, clock, log, rows };
+  const reopen = async () => {
+    await log.close();
+    return open();
+  };
+  return { folder, clock, log, rows, reopen };
 }
 
 test('a tombstone stays for delete.retention.ms from the round that first saw it, then goes', async () => {
@@ -185,21 +191,54 @@ test('a tombstone stays for delete.retention.ms from the round that first saw it
   await log.close();
 });
 
-test('records younger than min.compaction.lag.ms are neither removed nor replace others', async () => {
-  const { clock, log, rows } = await openTopic({ ...EAGER, 'min.compaction.lag.ms': '10000' });
+test('values that a reader needs are not replaced while it is open', async () => {
+  const { clock, log, rows, reopen } = await openTopic(EAGER);
   await put(log, clock, [['a', '1']]);
   await put(log, clock, [['a', '2']]);
-  await settle(log, clock);
-  clock.advance(9000);
+  const { highWatermark: until } = await log.offsets(PLACE);
+  const reader = log.reader([{ ...PLACE, offset: 0, until }]);
+  clock.advance(1);
   await put(log, clock, [['a', '3']]);
   await settle(log, clock);
-  assert.deepEqual(await rows(), ['a=1', 'a=2', 'a=3']);
-  clock.advance(2000);
+  assert.deepEqual(await rows(), ['a=2', 'a=3'], 'what it does not need goes');
+  assert.equal((await log.offsets(PLACE)).compacted, until);
+  await reader.close();
+  await put(log, clock, [['a', '4']]);
   await settle(log, clock);
-  assert.deepEqual(await rows(), ['a=2', 'a=3'], 'the third is too young to replace the second');
-  clock.advance(9000);
-  await settle(log, clock);
-  assert.deepEqual(await rows(), ['a=3']);
+  assert.deepEqual(await rows(), ['a=4']);
+  assert.throws(
+    () => log.reader([{ ...PLACE, offset: 0, until }]),
+    (error) => hasCode(error, 'offset_out_of_range'),
+  );
+  const again = await reopen();
+  assert.equal((await again.offsets(PLACE)).compacted, 4, 'it is known after a restart');
+  await again.close();
+});
+
+test('a compacted topic that is written for ever stays at a few times its live data', async () => {
+  const { clock, log, folder } = await openTopic({ 'segment.ms': '600000', 'min.compaction.lag.ms': '21600000' });
+  const value = 'v'.repeat(2000);
+  const live = 200 * value.length;
+  let largest = 0;
+  for (let round = 0; round < 40; round++) {
+    for (let i = 0; i < 10; i++)
+      await put(
+        log,
+        clock,
+        Array.from({ length: 60 }, (_, n): [string, string] => [`k${(round * 600 + i * 60 + n) % 200}`, value]),
+      );
+    clock.advance(15_000);
+    await log.maintain();
+    const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.log'));
+    const sizes = await Promise.all(names.map(async (name) => (await stat(`${folder}/${name}`)).size));
+    largest = Math.max(
+      largest,
+      sizes.reduce((sum, size) => sum + size, 0),
+    );
+  }
+  const written = 40 * 600 * value.length;
+  const bound = 4 * live + 1024 * 1024 + 600 * value.length;
+  assert.ok(largest < bound, `${largest} bytes, ${bound} allowed, ${written} written`);
   await log.close();
 });
 

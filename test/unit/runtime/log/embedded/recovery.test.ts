@@ -141,7 +141,7 @@ test('a missing transaction log or segment, or a newer format, stops the opening
     (folder: string) => writeFile(`${folder}/transactions`, 'nothing sensible'),
     (folder: string) => rm(segment(folder, 1)),
     (folder: string) => rename(segment(folder, 1), segment(folder, 1, 2)),
-    (folder: string) => writeFile(`${folder}/format.json`, '{"format":2}'),
+    (folder: string) => writeFile(`${folder}/format.json`, '{"format":3}'),
     (folder: string) => writeFile(`${folder}/topics/t/topic.json`, '{"id":'),
     (folder: string) => rm(`${folder}/topics/t/topic.json`),
   ]) {
