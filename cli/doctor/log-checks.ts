@@ -13,6 +13,7 @@ import type { Settings } from '../settings.js';
 import type { Shell } from '../shell.js';
 import { type Check, examine, fail, ok, warn } from './check.js';
 import { estimate } from './estimate.js';
+import { growthCheck } from './growth.js';
 
 export async function checkLog(shell: Shell): Promise<readonly Check[]> {
   const { KAFKA_BROKERS, FRESHET_DATA_DIR } = shell.settings;
@@ -27,7 +28,7 @@ export async function checkLog(shell: Shell): Promise<readonly Check[]> {
         ok('log', `${access.where} answers; ${present} of ${topics.length} topics exist.`),
         ...(await checkTopics(access, shell.settings)),
         ...(await examine('log time', () => checkEvents(access, shell.settings))),
-        ...(await examine('estimate', async () => [await estimateCheck(access, topics, shell.settings)])),
+        ...(await examine('estimate', () => estimateChecks(access, topics, shell.settings))),
       ];
     } finally {
       await access.close();
@@ -88,13 +89,18 @@ function durabilityCheck(log: Log, minInsync: string | undefined): Check {
       );
 }
 
-async function estimateCheck(access: LogAccess, topics: readonly TopicState[], settings: Settings): Promise<Check> {
+async function estimateChecks(
+  access: LogAccess,
+  topics: readonly TopicState[],
+  settings: Settings,
+): Promise<readonly Check[]> {
+  const eventsSpanMs = await timeSpanOf(
+    access,
+    topics.find(({ name }) => name === events.name),
+  );
   const counts = {
     events: spanOf(topics, (name) => name === events.name),
-    eventsSpanMs: await timeSpanOf(
-      access,
-      topics.find(({ name }) => name === events.name),
-    ),
+    eventsSpanMs,
     products: spanOf(topics, (name) => name === products.name),
     changelogs: spanOf(topics, (name) => name.endsWith('-changelog')),
   };
@@ -102,10 +108,12 @@ async function estimateCheck(access: LogAccess, topics: readonly TopicState[], s
     duplicateHorizonMs: settings.DUPLICATE_HORIZON_H * HOUR_MS,
     changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1000,
   });
-  return ok(
+  const estimated = ok(
     'estimate',
     `${format(counts.events)} events and ${format(counts.products)} products: at most ${format(memoryMb)} MB for all processors together, and ${restoreSeconds < 1 ? 'under a second' : `${format(restoreSeconds)} s`} to restore their state in one process.`,
   );
+  if (settings.KAFKA_BROKERS !== undefined) return [estimated];
+  return [estimated, await growthCheck(settings.FRESHET_DATA_DIR, eventsSpanMs)];
 }
 
 function spanOf(topics: readonly TopicState[], isMeant: (name: string) => boolean): number {
