@@ -15,6 +15,7 @@ import { rebuild } from './rebuild.js';
 import { restart } from './restart.js';
 import { serving } from './serving.js';
 import { snapshot } from './snapshot.js';
+import { soak } from './soak.js';
 import { stopwords } from './stopwords.js';
 import { stores } from './stores.js';
 import { tableOf } from './table.js';
@@ -40,6 +41,7 @@ const BENCHES: readonly Bench[] = [
   embeddings,
   faiss,
   serving,
+  soak,
 ];
 
 const HELP = `npm run bench [-- NAME... --events N --users N --products N --seed N --rate N --peer --kafka --json FILE]

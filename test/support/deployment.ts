@@ -39,12 +39,20 @@ export class Deployment {
     this.#startedAs = startedAs;
   }
 
-  /** Resolves when it is ready, at most 60 s after its start; with `until` listening, once it has an address. */
-  async start(over: Readonly<Record<string, string>> = {}, until: 'ready' | 'listening' = 'ready'): Promise<void> {
+  /**
+   * Resolves when it is ready, at most 60 s after its start; with `until` listening, once it has an address. `options`:
+   * further ones of the command.
+   */
+  async start(
+    over: Readonly<Record<string, string>> = {},
+    until: 'ready' | 'listening' = 'ready',
+    options: readonly string[] = [],
+  ): Promise<void> {
     const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
     const env = { ...bareEnvironment(), ...this.#settings, ...over };
     const script = join(projectRoot, 'scripts', 'start.mjs');
-    const args = this.#startedAs === 'up' ? [main, 'up', '--no-demo', '--json'] : [script, '--json'];
+    const args =
+      this.#startedAs === 'up' ? [main, 'up', '--no-demo', '--json', ...options] : [script, '--json', ...options];
     const deadline = Date.now() + READY_MS_MAX;
     const child = spawn(process.execPath, args, {
       env,
