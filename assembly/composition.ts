@@ -47,6 +47,7 @@ export class Composition implements Running {
   /** Everything that is open, in the order of opening, with the function that closes it. */
   readonly #open: { readonly what: string; readonly close: () => Promise<void> }[] = [];
   readonly #localToken: string | null;
+  #folder: DataFolder | null = null;
   #fail: (error: Error) => void = () => undefined;
   #server: Server | null = null;
   #demoWaits: string | null = null;
@@ -98,6 +99,7 @@ export class Composition implements Running {
       keep: (what, close) => this.#open.push({ what, close }),
       onPart: (name, use) => this.parts.push({ name, use }),
     });
+    this.#folder = foundation.folder;
     this.#demoWaits = demo === null ? null : 'the demo shop';
     const ground: Ground = {
       ...foundation,
@@ -187,6 +189,7 @@ export class Composition implements Running {
 
   async #stop(): Promise<void> {
     this.#ending.abort();
+    await this.#folder?.announceEnd().catch(() => undefined);
     await Promise.allSettled(this.#background);
     const errors: Error[] = [];
     for (const { what, close } of this.#open.splice(0).reverse()) {

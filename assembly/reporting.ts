@@ -15,7 +15,7 @@ import { reportVersions } from '../publishing/versions/events.js';
 import { versionMetrics } from '../publishing/versions/metrics.js';
 import { embedderMetrics } from '../runtime/models/embedder/metrics.js';
 import { EventBus, type Reports } from '../runtime/process/events.js';
-import type { Logger } from '../runtime/process/logger.js';
+import { type Logger, loggerMetrics } from '../runtime/process/logger.js';
 import { createMetrics, type MetricSet, type Metrics } from '../runtime/process/metrics.js';
 import { reportTasks } from '../runtime/tasks/events.js';
 import { taskMetrics } from '../runtime/tasks/metrics.js';
@@ -32,6 +32,7 @@ const METRICS: readonly MetricSet[] = [
   versionMetrics,
   servingMetrics,
   jobMetrics,
+  loggerMetrics,
 ];
 
 const REPORTS: readonly Reports[] = [reportTasks, reportSinks, reportVersions, reportAudits, reportRuns];

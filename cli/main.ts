@@ -104,6 +104,8 @@ export async function runProcess(args: readonly string[]): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? 0 : EXIT_FAILURE);
   });
+  // A message that cannot be written must not end what it reports on.
+  process.stderr.on('error', () => undefined);
   process.exitCode = await main(args, {
     environment: process.env,
     input: process.stdin,

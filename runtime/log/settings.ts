@@ -3,11 +3,15 @@ import { z } from 'zod';
 import { flag, integer, url } from '../process/setting-kinds.js';
 import { declareSettings, type SettingsOf } from '../process/settings.js';
 
+/** A host name, an IPv4 address, or an IPv6 address in brackets; then a port. Nothing in it may be a secret. */
+const BROKER = String.raw`(?:[\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}`;
+const BROKERS = new RegExp(`^${BROKER}(?:,${BROKER})*$`);
+
 export const logSettings = declareSettings(
   {
     KAFKA_BROKERS: z
       .string()
-      .regex(/^[^,\s/]+:\d{1,5}(,[^,\s/]+:\d{1,5})*$/, 'host:port, several separated by commas')
+      .regex(BROKERS, 'host:port, several separated by commas; KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD hold credentials')
       .transform((text) => text.split(','))
       .optional(),
     KAFKA_CLIENT_ID: z.string().min(1).max(256).default('freshet'),

@@ -21,6 +21,8 @@ const lockRecord = z.object({
   since: z.string(),
   address: z.string().optional(),
   token: z.string().optional(),
+  /** The holder has begun to stop. */
+  ending: z.boolean().optional(),
 });
 
 /** The holder of a data folder, and the address on which it listens, once it does. */
@@ -36,6 +38,8 @@ const HEARTBEAT_MS = 5_000;
 const SILENCE_MS = 4 * HEARTBEAT_MS;
 const ATTEMPTS_MAX = 100;
 const RETRY_MS = 20;
+/** How long the folder is waited for while its holder ends, ms. */
+const ENDING_MS_MAX = 5_000;
 
 interface DataFolderOptions {
   /** How long the lock of a process in another container must stay untouched before that process counts as dead, ms. */
@@ -66,6 +70,12 @@ export class DataFolder {
     await replaceLock(this.path, this.#record);
   }
 
+  /** Writes into the lock that this process has begun to stop: a process that wants the folder then waits a moment. */
+  async announceEnd(): Promise<void> {
+    this.#record = { ...this.#record, ending: true };
+    await replaceLock(this.path, this.#record);
+  }
+
   /** Releases the folder; may be called repeatedly. */
   async release(): Promise<void> {
     if (this.#released) return;
@@ -78,8 +88,8 @@ export class DataFolder {
 }
 
 /**
- * Creates the folder if needed and takes its lock. Throws `locked` while another process holds it; `settings` when the
- * folder cannot be used or contains other files.
+ * Creates the folder if needed and takes its lock; waits up to 5 s for a holder that is ending. Throws `locked` while
+ * another process holds it; `settings` when the folder cannot be used or contains other files.
  */
 export async function openDataFolder(path: string, options: DataFolderOptions = {}): Promise<DataFolder> {
   await prepareDataFolder(path);
@@ -151,9 +161,15 @@ async function acquire(path: string, silenceMs: number): Promise<LockRecord> {
     ...ownIdentity(),
     since: new Date().toISOString(),
   };
+  const deadline = systemClock.elapsed() + ENDING_MS_MAX;
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const chain = await readChain(path);
     const last = chain.at(-1);
+    if (isEnding(last) && systemClock.elapsed() < deadline) {
+      await systemClock.sleep(RETRY_MS);
+      attempt--;
+      continue;
+    }
     // Still being written (microseconds), or truncated by a power failure.
     if (last === 'unreadable' && attempt < ATTEMPTS_MAX / 2) {
       await systemClock.sleep(RETRY_MS);
@@ -210,6 +226,13 @@ function claimName(link: ChainLink): string {
   return `${LOCK}.${idOf(link)}`;
 }
 
+/** Its holder was killed, or has begun to stop, and is not gone yet. */
+function isEnding(last: ChainLink | undefined): boolean {
+  if (last === undefined || last === 'unreadable') return false;
+  const liveness = livenessOf(last);
+  return liveness === 'ending' || (liveness === 'alive' && last.ending === true);
+}
+
 async function isHeld(
   path: string,
   chain: readonly ChainLink[],
@@ -217,7 +240,7 @@ async function isHeld(
   silenceMs: number,
 ): Promise<boolean> {
   const liveness = livenessOf(last);
-  if (liveness !== 'elsewhere') return liveness === 'alive';
+  if (liveness !== 'elsewhere') return liveness !== 'dead';
   const before = chain.at(-2);
   return isTouched(join(path, before === undefined ? LOCK : claimName(before)), silenceMs);
 }

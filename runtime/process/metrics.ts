@@ -44,6 +44,19 @@ class MetricMaker {
     return new Counter<L>({ name, help, labelNames: [...labelNames], registers: this.#registers });
   }
 
+  /** A counter whose value is kept elsewhere. */
+  counted(name: string, help: string, value: () => number): Counter<never> {
+    return new Counter<never>({
+      name,
+      help,
+      registers: this.#registers,
+      collect() {
+        this.reset();
+        this.inc(value());
+      },
+    });
+  }
+
   gauge<L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> {
     return new Gauge<L>({ name, help, labelNames: [...labelNames], registers: this.#registers });
   }

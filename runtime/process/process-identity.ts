@@ -3,8 +3,8 @@
  * container. Where the system does not report them (Windows), the pid alone decides.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readlinkSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { constants, hostname } from 'node:os';
 import { z } from 'zod';
 
 export const processIdentity = z.object({
@@ -20,8 +20,11 @@ export const processIdentity = z.object({
 
 type ProcessIdentity = z.infer<typeof processIdentity>;
 
-/** `elsewhere`: in another machine or container, whose processes cannot be seen from here. */
-type Liveness = 'alive' | 'dead' | 'elsewhere';
+/**
+ * `ending`: killed, but not gone yet. `elsewhere`: in another machine or container, whose processes cannot be seen from
+ * here.
+ */
+type Liveness = 'alive' | 'ending' | 'dead' | 'elsewhere';
 
 export function ownIdentity(): ProcessIdentity {
   return { pid: process.pid, start_time: startTimeOf(process.pid), ...place() };
@@ -37,8 +40,24 @@ export function livenessOf(identity: ProcessIdentity): Liveness {
     // EPERM: it exists, but belongs to another user.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return 'dead';
   }
-  return identity.start_time === startTimeOf(identity.pid) ? 'alive' : 'dead';
+  if (identity.start_time !== startTimeOf(identity.pid)) return 'dead';
+  return process.platform === 'linux' ? stateOf(identity.pid) : 'alive';
 }
+
+/**
+ * A zombie has ended and only waits to be reaped, which in a container without an init process never happens. Its last
+ * threads may still run for a moment. SIGKILL that is pending ends a process as soon as the kernel gets to it.
+ */
+function stateOf(pid: number): Liveness {
+  const state = statOf(pid)[0];
+  if (state === undefined || state === 'X') return 'dead';
+  const threads = readOrEmpty(() => readdirSync(`/proc/${pid}/task`).join(' ')).split(' ');
+  if (state === 'Z') return threads.length > 1 ? 'ending' : 'dead';
+  const pending = /^ShdPnd:\s*([0-9a-f]+)/m.exec(readOrEmpty(() => readFileSync(`/proc/${pid}/status`, 'utf8')))?.[1];
+  return pending !== undefined && (BigInt(`0x${pending}`) & SIGKILL_BIT) !== 0n ? 'ending' : 'alive';
+}
+
+const SIGKILL_BIT = 1n << BigInt(constants.signals.SIGKILL - 1);
 
 /** Only Linux has pid namespaces; a laptop with another system may change its host name with the network. */
 function place(): Pick<ProcessIdentity, 'host' | 'boot' | 'pid_space'> {
@@ -54,9 +73,13 @@ function startTimeOf(pid: number): string {
   if (process.platform === 'win32') return '';
   if (process.platform !== 'linux')
     return readOrEmpty(() => execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim());
-  // Field 22, counted after the command's name, which may itself contain blanks and parentheses.
+  return statOf(pid)[19] ?? '';
+}
+
+/** Fields of /proc/<pid>/stat from the third on, which follow the command's name; that may contain blanks itself. */
+function statOf(pid: number): readonly string[] {
   const stat = readOrEmpty(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  return stat === '' ? [] : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function readOrEmpty(read: () => string): string {

@@ -7,6 +7,9 @@ import { z } from 'zod';
 import { FreshetError } from './errors.js';
 import { nearestName } from './near-names.js';
 
+/** `user:password@` in an address, where it does not belong. */
+const CREDENTIALS = /@/;
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** `Name`: the names that the rules refer to. */
@@ -98,7 +101,9 @@ class SettingsSchema<S> {
 
   #malformed({ path, message }: z.core.$ZodIssue, given: Readonly<Record<string, string>>): string {
     const name = path.join('.');
-    return `${name}: ${message}${this.secrets.includes(name) ? '' : ` (it is ${JSON.stringify(given[name])})`}.`;
+    const value = given[name] ?? '';
+    const mayShow = !this.secrets.includes(name) && !CREDENTIALS.test(value);
+    return `${name}: ${message}${mayShow ? ` (it is ${JSON.stringify(value)})` : ''}.`;
   }
 
   #conflicts(settings: Readonly<Record<string, unknown>>): string[] {

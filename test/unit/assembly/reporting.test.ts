@@ -33,6 +33,7 @@ const METRICS = [
   'freshet_http_request_seconds histogram {route} Time to answer.',
   'freshet_http_requests_total counter {route,method,status} HTTP requests.',
   'freshet_intake_records_total counter {outcome} Records of events by what became of them.',
+  'freshet_log_lines_dropped_total counter {} Log lines that could not be written.',
   'freshet_sink_delay_seconds histogram {sink} Event in the log to readable in the store.',
   'freshet_sink_failures_total counter {sink} Failed writes to a store; the sink tries again.',
   'freshet_sink_lag_records gauge {sink,topic,partition} Feature records not yet applied.',

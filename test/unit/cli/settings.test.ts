@@ -141,6 +141,8 @@ describe('I10: loadSettings', () => {
     [{ KAFKA_SSL_ENABLED: 'yes' }, /KAFKA_SSL_ENABLED: .*"true"/],
     [{ KAFKA_BROKERS: 'localhost' }, /KAFKA_BROKERS: host:port/],
     [{ KAFKA_BROKERS: 'http://localhost:9092' }, /KAFKA_BROKERS: host:port/],
+    [{ KAFKA_BROKERS: 'a:9092,b' }, /KAFKA_BROKERS: host:port/],
+    [{ KAFKA_BROKERS: 'user:hunter2@localhost:9092' }, /KAFKA_BROKERS: host:port.*KAFKA_SASL_PASSWORD/],
     [{ LOG_LEVEL: 'loud' }, /LOG_LEVEL: /],
     [{ REDIS_URL: 'localhost:6379' }, /REDIS_URL: a URL that begins with redis:\/\/ or rediss:\/\//],
     [{ DATABASE_URL: 'mysql://db/shop' }, /DATABASE_URL: a URL that begins with postgres:\/\//],
@@ -181,6 +183,8 @@ describe('I10: loadSettings', () => {
       { DATABASE_URL: 'hunter2' },
       { API_TOKENS: 'hunter2' },
       { KAFKA_SASL_PASSWORD: 'hunter2' },
+      { KAFKA_BROKERS: 'user:hunter2@localhost:9092' },
+      { KAFKA_BROKERS: 'user:hunter2@localhost' },
     ])
       assert.doesNotMatch(complaint(environment), /hunter2/);
     assert.deepEqual([...SECRET_NAMES].sort(), [...SECRETS].sort());

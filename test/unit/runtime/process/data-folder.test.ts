@@ -112,6 +112,38 @@ describe('openDataFolder', () => {
     }
   });
 
+  it('takes over from a killed process that nobody has reaped', { skip: process.platform !== 'linux' }, async () => {
+    // A shell that becomes `sleep` never waits for its child: once that is killed, it stays a zombie.
+    const command = `"$0" --input-type=module -e "$1" "$2" & exec sleep 60`;
+    const parent = spawn('sh', ['-c', command, process.execPath, HOLDER, path], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      await once(parent.stdout!, 'data');
+      const { pid } = (await readLock(path))!;
+      process.kill(pid, 'SIGKILL');
+      const folder = await openDataFolder(path);
+      const state = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]![0];
+      assert.equal(state, 'Z', 'it is still a zombie');
+      await folder.release();
+    } finally {
+      await kill(parent);
+    }
+  });
+
+  it('waits for a holder that has begun to stop, but not for ever', async () => {
+    const first = await openDataFolder(path);
+    await first.announceEnd();
+    const second = openDataFolder(path);
+    await first.release();
+    const folder = await second;
+    await folder.announceEnd();
+    const started = performance.now();
+    await assert.rejects(openDataFolder(path), (error) => hasCode(error, 'locked'));
+    assert.ok(performance.now() - started > 4_000);
+    await folder.release();
+  });
+
   it('takes over from a killed process', async () => {
     const { child } = await holder();
     await kill(child);
