@@ -15,11 +15,15 @@ import { reportVersions } from '../publishing/versions/events.js';
 import { versionMetrics } from '../publishing/versions/metrics.js';
 import { embedderMetrics } from '../runtime/models/embedder/metrics.js';
 import { EventBus, type Reports } from '../runtime/process/events.js';
-import { type Logger, loggerMetrics } from '../runtime/process/logger.js';
-import { createMetrics, type MetricSet, type Metrics } from '../runtime/process/metrics.js';
+import { droppedLogLines, type Logger } from '../runtime/process/logger.js';
+import { createMetrics, declareMetrics, type MetricSet, type Metrics } from '../runtime/process/metrics.js';
 import { reportTasks } from '../runtime/tasks/events.js';
 import { taskMetrics } from '../runtime/tasks/metrics.js';
 import { servingMetrics } from '../serving/metrics.js';
+
+const loggerMetrics = declareMetrics((make) =>
+  make.counted('freshet_log_lines_dropped_total', 'Log lines that could not be written.', droppedLogLines),
+);
 
 const METRICS: readonly MetricSet[] = [
   featureMetrics,

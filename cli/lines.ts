@@ -1,6 +1,7 @@
 /** Lines of a stream as bytes: a bad line, even one that is not text, is separated from its neighbours. */
 import type { Readable } from 'node:stream';
 import { InputError } from '../ingest/input-error.js';
+import { parseJson } from '../ingest/json.js';
 import { RECORD_BYTES_MAX } from '../runtime/log/log.js';
 
 /** A record's JSON may be longer than the record (escapes); anything much longer cannot be one. */
@@ -81,11 +82,7 @@ function lineOf(number: number, bytes: Buffer): Line | null {
       } catch {
         throw new InputError('The line is not UTF-8.');
       }
-      try {
-        return JSON.parse(text);
-      } catch {
-        throw new InputError('The line is not JSON.');
-      }
+      return parseJson(text, 'The line');
     },
   };
 }

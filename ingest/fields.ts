@@ -80,9 +80,12 @@ export class Fields {
     return parseTime(name, value);
   }
 
+  /** The same, not before 1970: what stores keep of it. */
   timeOr(name: string, otherwise: number): number {
     const value = this.#take(name);
-    return value === undefined || value === null ? otherwise : parseTime(name, value);
+    const ms = value === undefined || value === null ? otherwise : parseTime(name, value);
+    if (ms < 0) throw new InputError(`"${name}" is before 1970 (${shown(value)}).`);
+    return ms;
   }
 
   booleanOr(name: string, otherwise: boolean): boolean {

@@ -1,19 +1,21 @@
 /** Times as producers write them: ISO 8601 with any fraction and offset, or milliseconds since 1970. */
-import { HOUR_MS } from '../topics/time.js';
+import { HOUR_MS, TIME_MS_MAX } from '../topics/time.js';
 import { InputError, shown } from './input-error.js';
 
 const ISO =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,30}))?)?(?:([Zz])|([+-])(\d{2})(?::?(\d{2}))?)?$/;
-/** Latest time that a JavaScript date can represent, ms. */
-const TIME_MS_MAX = 8.64e15;
 
-/** ms since 1970 UTC; a finer fraction is cut off. Throws InputError. */
+/** ms since 1970 UTC, at most the end of 9999; a finer fraction is cut off. Throws InputError. */
 export function parseTime(name: string, value: unknown): number {
-  if (typeof value === 'number') {
-    if (!Number.isFinite(value) || Math.abs(value) > TIME_MS_MAX)
-      throw new InputError(`"${name}" is not a time in milliseconds since 1970 (${shown(value)}).`);
-    return Math.floor(value);
-  }
+  const ms = typeof value === 'number' ? Math.floor(value) : parseText(name, value);
+  if (!(Math.abs(ms) <= TIME_MS_MAX))
+    throw new InputError(
+      `"${name}" is not a time before the year 10000, in milliseconds since 1970 (${shown(value)}).`,
+    );
+  return ms;
+}
+
+function parseText(name: string, value: unknown): number {
   if (typeof value !== 'string')
     throw new InputError(`"${name}" must be an ISO 8601 time or milliseconds since 1970 (${shown(value)}).`);
   const ms = parseIso(value);

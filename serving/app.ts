@@ -93,6 +93,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     return sendProblem(logger, new Problem(404, sentence), request, reply);
   });
   app.addHook('onRequest', async (request, reply) => setHeaders(request, reply));
+  refuseOddNumbers(app);
   app.addHook('onSend', async (_request, reply) => {
     // Otherwise the client would keep the connection open after a pending answer, and the stop would wait for it.
     if (options.stopping.aborted) void reply.header('connection', 'close');
@@ -168,6 +169,22 @@ function requestId(raw: IncomingMessage): string {
 
 function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
   void reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id });
+}
+
+/** Parameters are numbers in decimal digits. Ajv would also take 0x10, 1e2 and Infinity, the latter past every maximum. */
+function refuseOddNumbers(app: FastifyInstance): void {
+  app.addHook('preValidation', async (request) => {
+    const { querystring } = (request.routeOptions.schema ?? {}) as { querystring?: { properties?: object } };
+    const declared = (querystring?.properties ?? {}) as Readonly<
+      Record<string, { readonly type?: unknown } | undefined>
+    >;
+    const given = request.query as Readonly<Record<string, unknown>>;
+    for (const [name, value] of Object.entries(given))
+      if (declared[name]?.type === 'integer' && !/^-?\d{1,15}$/.test(String(value)))
+        throw new Problem(400, `Query parameter "${name}" must be a whole number of at most 15 decimal digits.`, {
+          members: { errors: [{ field: name, error: 'must be a whole number in decimal digits' }] },
+        });
+  });
 }
 
 function refuseEncodedBodies(app: FastifyInstance): void {

@@ -1,6 +1,7 @@
 /** Parses bodies from bytes: strict UTF-8 JSON, and NDJSON in which a bad line only affects itself. */
 import type { FastifyInstance } from 'fastify';
 import { InputError } from '../ingest/input-error.js';
+import { parseJson } from '../ingest/json.js';
 import { RECORDS_PER_REQUEST_MAX } from './limits.js';
 import { Problem } from './problem.js';
 
@@ -24,13 +25,9 @@ class Lines {
     return this.#lines.length;
   }
 
-  /** Throws InputError when the line is not JSON. */
+  /** Throws InputError when the line is not JSON in UTF-8, or is nested too deeply. */
   parse(index: number): unknown {
-    try {
-      return JSON.parse(utf8.decode(this.#lines[index]));
-    } catch {
-      throw new InputError('The line is not JSON in UTF-8.');
-    }
+    return parseBytes(this.#lines[index]!, 'The line');
   }
 }
 
@@ -39,15 +36,25 @@ function isBlank(bytes: Buffer, start: number, end: number): boolean {
   return true;
 }
 
+function parseBytes(bytes: Buffer, what: string): unknown {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    throw new InputError(`${what} is not UTF-8.`);
+  }
+  return parseJson(text, what);
+}
+
 /** Accepts only application/json; an empty body is undefined. Form types and plain text end in 415. */
 export function parseJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     if (body.length === 0) return done(null, undefined);
     try {
-      done(null, JSON.parse(utf8.decode(body as Buffer)));
-    } catch {
-      done(new Problem(400, 'The body is not JSON in UTF-8.'));
+      done(null, parseBytes(body as Buffer, 'The body'));
+    } catch (error) {
+      done(new Problem(400, (error as InputError).message));
     }
   });
 }

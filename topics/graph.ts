@@ -1,5 +1,5 @@
 /** The picture of writers, topics and readers that `freshet topics graph --mermaid` prints and docs/ARCHITECTURE.md shows. */
-import type { TopicDeclaration } from './topic.js';
+import { isChangelog, type TopicDeclaration } from './topic.js';
 
 /** A Mermaid flowchart: writers and readers as rounded boxes, topics as cylinders, restores as dotted arrows. */
 export function mermaid(declarations: readonly TopicDeclaration[]): string {
@@ -21,8 +21,4 @@ function partId(name: string): string {
 
 function topicId(topic: TopicDeclaration): string {
   return `t_${topic.name.replace(/\W/g, '_')}`;
-}
-
-function isChangelog(topic: TopicDeclaration): boolean {
-  return topic.name.endsWith('-changelog');
 }

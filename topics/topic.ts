@@ -70,3 +70,8 @@ export function topic<Schema extends SchemaName | object = SchemaName>(
     throw new Error(`topic "${full.name}" is only compacted: retentionDays has no effect`);
   return full;
 }
+
+/** Whether a topic holds the state of tasks: rows, and markers under a key of their own. */
+export function isChangelog({ name }: Pick<TopicDeclaration, 'name'>): boolean {
+  return name.endsWith('-changelog');
+}

@@ -2,6 +2,7 @@
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { wrongId, wrongPartition } from '../../runtime/log/record-problem.js';
 import { type Codec, SchemaError, type SchemaName } from '../../schemas/codec.js';
+import { TIME_MS_MAX } from '../../topics/time.js';
 
 /** A topic whose newest record per key is a row. */
 export interface KeyedTopic<Value> {
@@ -33,9 +34,6 @@ export interface Poison {
   /** The key if it could be read: the stored value under it stays. */
   readonly key: string | null;
 }
-
-/** End of the year 9999: the latest time that every store and ISO 8601 with four digits can hold. */
-const TIME_MS_MAX = 253_402_300_799_999;
 
 /** The key alone, read before it is known whether a newer record of the key follows. */
 export function readKey(

@@ -11,7 +11,10 @@ export const logSettings = declareSettings(
   {
     KAFKA_BROKERS: z
       .string()
-      .regex(BROKERS, 'host:port, several separated by commas; KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD hold credentials')
+      .regex(
+        BROKERS,
+        'host:port, several separated by commas; KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD hold credentials',
+      )
       .transform((text) => text.split(','))
       .optional(),
     KAFKA_CLIENT_ID: z.string().min(1).max(256).default('freshet'),

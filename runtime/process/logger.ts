@@ -1,7 +1,6 @@
 /** JSON lines with timestamp, level as text and a named event (section 10 of the operators' guide); secrets redacted. */
 import { writeSync } from 'node:fs';
 import { pino } from 'pino';
-import { declareMetrics } from './metrics.js';
 
 export type Logger = pino.Logger;
 
@@ -72,9 +71,7 @@ function writeWhole(bytes: Buffer): void {
     }
 }
 
-/** Metrics of the log lines of this process. */
-export const loggerMetrics = declareMetrics((make) =>
-  make.counted('freshet_log_lines_dropped_total', 'Log lines that could not be written.', () => standardError.dropped),
-);
+/** Log lines of this process that could not be written. */
+export const droppedLogLines = (): number => standardError.dropped;
 
 export const silentLogger: Logger = pino({ level: 'silent' });

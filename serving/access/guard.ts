@@ -52,6 +52,9 @@ export async function addGuard(app: FastifyInstance, { listenHost, tokens }: Gua
 
 function checkHost(request: FastifyRequest, listenHost: string): void {
   const { host, origin } = request.headers;
+  // Which of two names a proxy in front of us has checked is unknown.
+  const hosts = request.raw.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host');
+  if (hosts.length > 1) throw new Problem(400, 'The request has more than one Host header: send one.');
   if (!isAllowedHost(host, listenHost))
     throw new Problem(
       403,

@@ -2,7 +2,7 @@
 import type { RecordColumns } from '../../runtime/log/log.js';
 import { isMarker } from '../../runtime/tasks/marker.js';
 import type { Codec, SchemaName } from '../../schemas/codec.js';
-import type { TopicDeclaration } from '../../topics/topic.js';
+import { isChangelog, type TopicDeclaration } from '../../topics/topic.js';
 
 export interface RawRecord {
   readonly partition: number;
@@ -24,7 +24,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export function decodeRecord(topic: TopicDeclaration, codec: Codec, columns: RecordColumns, row: number): RawRecord {
   const { bytes } = columns;
   const key = keyFrom(bytes, columns.keyStart[row]!, columns.keyEnd[row]!);
-  const schema = isMarker(columns, row) ? 'Marker' : topic.schema;
+  // Ids may be the same text as the key of markers.
+  const schema = isChangelog(topic) && isMarker(columns, row) ? 'Marker' : topic.schema;
   return {
     partition: columns.partition,
     offset: columns.offsets[row]!,

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { InputError } from '../../ingest/input-error.js';
 import { type Input, inputKinds, readKeyed, userInput } from '../../ingest/records.js';
 import type { SharedWriter } from '../../ingest/shared-writer.js';
-import type { Log } from '../../runtime/log/log.js';
+import { type Log, RECORD_BYTES_MAX } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { Codec } from '../../schemas/codec.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
@@ -195,8 +195,12 @@ function addWrite(app: FastifyInstance, options: TopicRoutes, declared: Declared
       const read = readRecords(request.body, (json) => {
         const input = readKeyed(kind, json, nowMs);
         check(input);
+        const key = Buffer.from(input.key);
         const value = input.value === null ? null : codec.encode(kind.schema, input.value);
-        return { topic: topic.name, key: Buffer.from(input.key), value };
+        const bytes = key.length + (value?.length ?? 0);
+        if (bytes > RECORD_BYTES_MAX)
+          throw new InputError(`The record has ${bytes} bytes; at most ${RECORD_BYTES_MAX} are allowed.`);
+        return { topic: topic.name, key, value };
       });
       const answer = receipt(read);
       await writer.write(read.accepted);

@@ -126,6 +126,8 @@ describe('a server', () => {
     assert.match(nameless, /^HTTP\/1\.1 403 /);
     const foreign = await raw(server, 'GET /health/live HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n');
     assert.match(foreign, /^HTTP\/1\.1 403 /);
+    const two = 'GET /health/live HTTP/1.1\r\nHost: localhost\r\nhost: example.org\r\nConnection: close\r\n\r\n';
+    assert.match(await raw(server, two), /^HTTP\/1\.1 400 /);
   });
 
   it('stops at once despite idle keep-alive connections', async (test) => {
