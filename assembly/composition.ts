@@ -15,7 +15,7 @@ import { RUNNING_SETS } from '../topics/running.js';
 import { type Foundation, openFoundation } from './foundation.js';
 import { OverviewSampler } from './overview.js';
 import { startAudits, startVersions } from './published.js';
-import { ReadinessWatch } from './readiness.js';
+import { ReadinessWatch, type Waiting } from './readiness.js';
 import { openReporting, type Reporting } from './reporting.js';
 import type { Ground, StoreGround } from './roles/ground.js';
 import { type Applications, startProcessors } from './roles/processor.js';
@@ -98,6 +98,7 @@ export class Composition implements Running {
       folder: demo !== null,
       keep: (what, close) => this.#open.push({ what, close }),
       onPart: (name, use) => this.parts.push({ name, use }),
+      onFailed: (error) => this.#fail(error),
     });
     this.#folder = foundation.folder;
     this.#demoWaits = demo === null ? null : 'the demo shop';
@@ -155,7 +156,12 @@ export class Composition implements Running {
       this.#background.push(
         this.#runDemo(demo, { log, codec, folder: folder!, features, corpus, publisher, published }),
       );
-    const others = () => [...(worker?.waiting ?? []), ...(this.#demoWaits === null ? [] : [this.#demoWaits])];
+    const others = (): Waiting[] => [
+      ...(worker?.waiting ?? []).map((name) => ({ name })),
+      ...features.flatMap(({ catalogue: { name, problem } }) => (problem === null ? [] : [{ name, reason: problem }])),
+      ...(publisher?.stuck() ?? []),
+      ...(this.#demoWaits === null ? [] : [{ name: this.#demoWaits }]),
+    ];
     const watched = { applications: allOf(applications), others, stores };
     this.#background.push(this.#readiness.follow(watched, this.#clock, this.#ending.signal));
   }

@@ -29,6 +29,8 @@ interface FoundationOptions {
   readonly keep: (what: string, close: () => Promise<void>) => void;
   /** Receives what is used for which purpose. */
   readonly onPart?: (name: string, use: string) => void;
+  /** Called when something that was opened has failed for good. */
+  readonly onFailed?: (error: Error) => void;
 }
 
 export interface Foundation {
@@ -54,7 +56,7 @@ export async function openFoundation(settings: Settings, options: FoundationOpti
   await applyDeclaredTopics(log, declarations, settings, logger);
   const codec = await openWritingCodec(settings, declarations);
   if (!options.stores) return { folder, log, codec, stores: null };
-  const stores = await openStores(settings, logger);
+  const stores = await openStores(settings, logger, options.onFailed);
   keep('stores', () => stores.close());
   options.onPart?.('online store', stores.describe.store);
   options.onPart?.('database', stores.describe.database);

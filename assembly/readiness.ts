@@ -1,16 +1,23 @@
 /** Whether everything in this process has caught up, and what it is waiting for. */
 import type { Clock } from '../runtime/process/clock.js';
-import { asError } from '../runtime/process/errors.js';
+import { messageOf } from '../runtime/process/errors.js';
 import type { Stores } from '../runtime/stores/open-stores.js';
 import type { Application } from '../runtime/tasks/application.js';
 import type { Readiness } from '../serving/ports.js';
 
 const LOOK_MS = 1_000;
 
+/** Something that is not ready, or makes no progress. */
+export interface Waiting {
+  readonly name: string;
+  /** May contain addresses and paths. */
+  readonly reason?: string;
+}
+
 interface Watched {
   readonly applications: readonly Application[];
-  /** Names of other parts that may not be ready yet. */
-  readonly others: () => readonly string[];
+  /** Other parts that are not ready, or stuck. */
+  readonly others: () => readonly Waiting[];
   readonly stores: Stores | null;
 }
 
@@ -19,7 +26,7 @@ export class ReadinessWatch {
   readonly ready: Promise<void>;
   #setReady: () => void = () => undefined;
   #watched: Watched | null = null;
-  #storesWait: string | null = null;
+  #stores: readonly Waiting[] = [];
 
   constructor() {
     this.ready = new Promise((resolve) => {
@@ -30,15 +37,20 @@ export class ReadinessWatch {
   current(): Readiness {
     if (this.#watched === null) return { ready: false, waiting: ['the start'] };
     const { applications, others } = this.#watched;
-    const waiting = [
-      ...applications.flatMap((application) => application.waiting),
-      ...applications
-        .flatMap((application) => application.failures)
-        .map(({ task, error }) => `${task}, which has stopped: ${error.message}`),
+    const waiting: Waiting[] = [
+      ...applications.flatMap((application) => application.waiting.map((name) => ({ name }))),
+      ...applications.flatMap((application) =>
+        application.failures.map(({ task, error }) => ({ name: `${task}, which has stopped`, reason: error.message })),
+      ),
       ...others(),
-      ...(this.#storesWait === null ? [] : [this.#storesWait]),
+      ...this.#stores,
     ];
-    return { ready: waiting.length === 0, waiting };
+    const reasons = waiting.flatMap(({ name, reason }) => (reason === undefined ? [] : [[name, reason] as const]));
+    return {
+      ready: waiting.length === 0,
+      waiting: waiting.map(({ name }) => name),
+      reasons: Object.fromEntries(reasons),
+    };
   }
 
   /** Keeps the list of what is not ready up to date, including the stores, until the signal aborts. */
@@ -46,15 +58,21 @@ export class ReadinessWatch {
     this.#watched = watched;
     const { stores } = watched;
     while (!signal.aborted) {
-      try {
-        await Promise.all([stores?.store.ping(), stores?.database.ping()]);
-        this.#storesWait = null;
-      } catch (error) {
-        this.#storesWait = `a store that does not answer: ${asError(error).message}`;
-      }
+      const looks =
+        stores === null ? [] : [look('the online store', stores.store), look('the database', stores.database)];
+      this.#stores = (await Promise.all(looks)).flat();
       const { ready } = this.current();
       if (ready) this.#setReady();
       await clock.sleep(ready ? LOOK_MS : LOOK_MS / 10, signal);
     }
+  }
+}
+
+async function look(name: string, store: { ping(): Promise<unknown> }): Promise<Waiting[]> {
+  try {
+    await store.ping();
+    return [];
+  } catch (error) {
+    return [{ name: `${name}, which does not answer`, reason: messageOf(error) }];
   }
 }

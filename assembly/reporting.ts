@@ -15,15 +15,12 @@ import { reportVersions } from '../publishing/versions/events.js';
 import { versionMetrics } from '../publishing/versions/metrics.js';
 import { embedderMetrics } from '../runtime/models/embedder/metrics.js';
 import { EventBus, type Reports } from '../runtime/process/events.js';
-import { droppedLogLines, type Logger } from '../runtime/process/logger.js';
-import { createMetrics, declareMetrics, type MetricSet, type Metrics } from '../runtime/process/metrics.js';
+import type { Logger } from '../runtime/process/logger.js';
+import { createMetrics, type MetricSet, type Metrics } from '../runtime/process/metrics.js';
 import { reportTasks } from '../runtime/tasks/events.js';
 import { taskMetrics } from '../runtime/tasks/metrics.js';
 import { servingMetrics } from '../serving/metrics.js';
-
-const loggerMetrics = declareMetrics((make) =>
-  make.counted('freshet_log_lines_dropped_total', 'Log lines that could not be written.', droppedLogLines),
-);
+import { logMetrics } from './log-metrics.js';
 
 const METRICS: readonly MetricSet[] = [
   featureMetrics,
@@ -36,7 +33,7 @@ const METRICS: readonly MetricSet[] = [
   versionMetrics,
   servingMetrics,
   jobMetrics,
-  loggerMetrics,
+  logMetrics,
 ];
 
 const REPORTS: readonly Reports[] = [reportTasks, reportSinks, reportVersions, reportAudits, reportRuns];

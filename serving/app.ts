@@ -126,7 +126,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   addRunRoutes(app, runs);
   addErasureRoutes(app, { eraser, erasures, clock, tenants, stopping });
   await addTopicRoutes(app, { topics: allTopics(sets), log, codec, writer, clock, tenants, stopping });
-  addOperationRoutes(app, { isReady, overview, metrics, clock });
+  addOperationRoutes(app, { isReady, overview, metrics, clock, needsTokens: tokens !== null });
   addAuditRoutes(app, options.audits ?? null);
   addPage(app, options.webFolder);
   await app.ready();

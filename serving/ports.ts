@@ -55,8 +55,10 @@ export interface Overview {
 
 export interface Readiness {
   readonly ready: boolean;
-  /** What it is waiting for, in words; empty when ready. */
+  /** Names of what it is waiting for; empty when ready. Anyone may see them. */
   readonly waiting: readonly string[];
+  /** Why, by name, where there is a reason. May contain addresses and paths: only for callers with access. */
+  readonly reasons?: Readonly<Record<string, string>>;
 }
 
 export interface ServingOptions {

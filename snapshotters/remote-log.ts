@@ -184,5 +184,6 @@ function trimmed(columns: RecordColumns): RecordColumns {
     valueStart: columns.valueStart.subarray(0, count),
     valueEnd: columns.valueEnd.subarray(0, count),
     nextOffset: columns.nextOffset,
+    ...(columns.unreadable === undefined ? {} : { unreadable: columns.unreadable }),
   };
 }

@@ -18,6 +18,8 @@ interface FeaturesOptions extends ProcessorsOptions {
 /** The processors of one version. */
 export interface FeatureProcessors extends Processors {
   readonly set: FeatureSet;
+  /** The table of products that its folds read. */
+  readonly catalogue: { readonly name: string; readonly problem: string | null };
 }
 
 /** One version of the features application as a service; start() resolves when the group is joined, not when tasks are restored. */
@@ -50,6 +52,7 @@ export function createProcessors(options: FeaturesOptions): FeatureProcessors {
   const services = [catalogue, tasks];
   return {
     set,
+    catalogue,
     name: application,
     application: tasks,
     start: () => startAll(services),

@@ -1,4 +1,5 @@
-/** Events that came too late to be counted: kept whole in a topic of their own. */
+/** Events that came too late to be counted: kept in a separate topic, whole up to 64 KiB. */
+import { keptOf } from '../../runtime/log/dead-letter.js';
 import type { RecordColumns } from '../../runtime/log/log.js';
 import type { OutputRecord } from '../../runtime/tasks/rejects.js';
 import type { Codec } from '../../schemas/codec.js';
@@ -8,7 +9,7 @@ import { lateEvents } from '../../topics/events.js';
 export function lateEventOf(codec: Codec, batch: RecordColumns, row: number, ts: number): OutputRecord {
   const timestamp = batch.timestamps[row]!;
   const value = codec.encode('LateEvent', {
-    event: copyOf(batch.bytes, batch.valueStart[row]!, batch.valueEnd[row]!),
+    event: keptOf(batch.bytes, batch.valueStart[row]!, batch.valueEnd[row]!),
     event_ts: ts,
     log_ts: timestamp,
     topic: batch.topic,
@@ -17,12 +18,8 @@ export function lateEventOf(codec: Codec, batch: RecordColumns, row: number, ts:
   });
   return {
     topic: lateEvents.name,
-    key: copyOf(batch.bytes, batch.keyStart[row]!, batch.keyEnd[row]!),
+    key: keptOf(batch.bytes, batch.keyStart[row]!, batch.keyEnd[row]!),
     value,
     timestamp,
   };
-}
-
-function copyOf(bytes: Buffer, start: number, end: number): Buffer {
-  return start < 0 ? Buffer.alloc(0) : Buffer.from(bytes.subarray(start, end));
 }

@@ -16,7 +16,7 @@ import type { SinkNames } from '../../topics/feature-set.js';
 import type { KeyedTopic } from '../sinks/keyed-topic.js';
 import type { SinkStore } from '../sinks/sink-store.js';
 import type { DeadLetterWriter } from './dead-letters.js';
-import { PartitionSink, type SinkPace } from './partition-sink.js';
+import { PartitionSink, type SinkPace, type StuckSink } from './partition-sink.js';
 
 /** One topic of a group and where its rows go. */
 export interface GroupSink {
@@ -98,6 +98,11 @@ export class Materialiser implements Service {
     const membership = this.#membership;
     this.#membership = null;
     await (await membership)?.leave();
+  }
+
+  /** The partitions that are owned here and make no progress. */
+  stuck(): StuckSink[] {
+    return (this.#shift?.parts ?? []).flatMap((part) => part.stuck ?? []);
   }
 
   /** Positions of the partitions that are owned here and whole. */

@@ -88,6 +88,8 @@ const REFRESH_MS = 10 * 60_000;
 const SHRINK = 4;
 const GROW = 1.25;
 const ROWS_LIMIT_MIN = 10;
+/** Failures in a row after which a sink counts as stuck, a few seconds. */
+const STUCK_FAILURES = 5;
 /** The lag is read once every this many checks. */
 const LAG_CHECKS = 5;
 
@@ -97,6 +99,12 @@ interface Rebuild {
   /** The log's start and end at the beginning. */
   readonly start: number;
   readonly end: number;
+}
+
+/** A partition of a sink that fails again and again. */
+export interface StuckSink {
+  readonly name: string;
+  readonly reason: string;
 }
 
 export class PartitionSink {
@@ -134,6 +142,7 @@ export class PartitionSink {
   #seenEnd: { readonly atMs: number; readonly offset: number } | null = null;
   #lagAtMs = 0;
   #failures = 0;
+  #lastError = '';
   #nap = new AbortController();
 
   constructor(options: PartitionSinkOptions) {
@@ -168,6 +177,13 @@ export class PartitionSink {
   /** True when enough is pending: fetch no more of this partition until it is false again. */
   get isFull(): boolean {
     return this.#backlog.bytes >= this.#o.waitingBytesMax;
+  }
+
+  /** Name and reason when it has failed repeatedly and is still trying; null otherwise. */
+  get stuck(): StuckSink | null {
+    const { id } = this.#o;
+    if (this.#failures < STUCK_FAILURES) return null;
+    return { name: `${id.sink} of ${id.topic}[${id.partition}]`, reason: this.#lastError };
   }
 
   get failures(): number {
@@ -498,6 +514,7 @@ export class PartitionSink {
     const { first, most } = this.#o.pace.backoffMs;
     const wait = Math.min(most, first * 2 ** Math.min(this.#failures, 20));
     this.#failures++;
+    this.#lastError = messageOf(error);
     const { id, events } = this.#o;
     events.emit(sinkFailed, { id, error, failures: this.#failures, retryInMs: wait });
     this.#o.advanced();

@@ -32,7 +32,7 @@ import { Releases } from '../versions/releases.js';
 import { Applied } from './applied.js';
 import { DeadLetterWriter } from './dead-letters.js';
 import { type GroupSink, Materialiser, type SinkProgress } from './materialise.js';
-import type { SinkPace } from './partition-sink.js';
+import type { SinkPace, StuckSink } from './partition-sink.js';
 
 export interface PublisherOptions {
   readonly log: Log;
@@ -62,6 +62,8 @@ export interface Publisher extends Service {
   ): Promise<void>;
   /** Positions of the partitions owned by this process. */
   positions(): SinkProgress[];
+  /** Partitions owned by this process whose sinks fail again and again. */
+  stuck(): StuckSink[];
 }
 
 const CHECK_MS = 1_000;
@@ -148,6 +150,10 @@ class LivePublisher implements Publisher {
     signal?: AbortSignal,
   ): Promise<void> {
     return this.#applied.wait(topic, ends, signal);
+  }
+
+  stuck(): StuckSink[] {
+    return this.#groups.flatMap((group) => group.stuck());
   }
 
   positions(): SinkProgress[] {

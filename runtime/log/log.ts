@@ -20,6 +20,11 @@ export interface RecordColumns {
   readonly valueEnd: Int32Array;
   /** The offset to read next: after the last row and any control and aborted records that follow it. */
   readonly nextOffset: number;
+  /**
+   * Rows that stand for a batch none of whose records can be read, by row, with the reason. Such a row has the batch's
+   * first offset, no key, and the batch's bytes as its value, so every reader rejects it.
+   */
+  readonly unreadable?: ReadonlyMap<number, string>;
 }
 
 export interface TopicPartition {

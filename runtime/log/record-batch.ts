@@ -46,6 +46,7 @@ class ColumnsBuilder {
   readonly bytes: Buffer;
   count = 0;
   nextOffset: number;
+  unreadable: Map<number, string> | null = null;
   #capacity = -1;
   offsets!: Float64Array;
   timestamps!: Float64Array;
@@ -58,6 +59,19 @@ class ColumnsBuilder {
     this.bytes = bytes;
     this.nextOffset = nextOffset;
     this.#allocate(0);
+  }
+
+  /** A row that stands for the batch of `size` bytes at `at`. Its value starts with the magic, which is no framing of ours. */
+  addUnreadable(at: number, size: number, offset: number, reason: string): void {
+    const row = this.count++;
+    this.offsets[row] = offset;
+    this.timestamps[row] = readInt64(this.bytes, at + OFFSET_MAX_TIMESTAMP);
+    this.keyStart[row] = -1;
+    this.keyEnd[row] = -1;
+    this.valueStart[row] = at + OFFSET_MAGIC;
+    this.valueEnd[row] = at + size;
+    this.unreadable ??= new Map();
+    this.unreadable.set(row, reason);
   }
 
   /** Makes room for `rows` more; `likely` more rows are expected soon. */
@@ -150,7 +164,8 @@ export interface WalkOptions {
 
 /**
  * Walks the complete batches in bytes[start..end) into columns. An incomplete batch at the end is ignored (the log cuts
- * answers at a byte limit). The result has at least one entry; its last nextOffset is where to continue reading. Throws
+ * answers at a byte limit). The result has at least one entry; its last nextOffset is where to continue reading. A batch
+ * with a correct checksum whose records cannot be read becomes one row (RecordColumns.unreadable). Throws
  * FreshetError('invalid_data') on a wrong checksum, magic or length.
  */
 export function walkBatches(bytes: Buffer, start: number, end: number, options: WalkOptions): RecordColumns[] {
@@ -176,23 +191,35 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
     const visible = aborted.isVisible(bytes, at, attributes, last);
     const count = bytes.readInt32BE(at + OFFSET_COUNT);
     if (visible && last >= options.fromOffset && count > 0) {
-      const codec = attributes & COMPRESSION_MASK;
-      let source = bytes;
-      let from = at + BATCH_HEADER_BYTES;
-      let to = at + size;
-      if (codec !== 0) {
-        source = options.decompress(codec, bytes.subarray(from, to));
-        from = 0;
-        to = source.length;
+      /** The columns over the buffer that has the records. */
+      const over = (source: Buffer, rows: number, likely: number) => {
+        if (source !== current.bytes) {
+          if (current.count === 0) done.pop();
+          current = new ColumnsBuilder(source, current.nextOffset);
+          done.push(current);
+        }
+        current.reserve(rows, likely);
+        return current;
+      };
+      try {
+        const codec = attributes & COMPRESSION_MASK;
+        let source = bytes;
+        let from = at + BATCH_HEADER_BYTES;
+        let to = at + size;
+        if (codec !== 0) {
+          source = options.decompress(codec, bytes.subarray(from, to));
+          from = 0;
+          to = source.length;
+        }
+        if (count * RECORD_BYTES_MIN > to - from) throw damaged(options, at, `${count} records in ${to - from} bytes`);
+        const into = over(source, count, source === bytes ? countRows(bytes, at, end) : count);
+        walkRecords(into, from, to, count, base, bytes, at, attributes, options);
+      } catch (error) {
+        // The checksum is right: these are the bytes that a producer has sent, and they will never be readable.
+        if (!options.checkCrc || !(error instanceof FreshetError) || error.code !== 'invalid_data') throw error;
+        const place = `a batch of ${count} records, offsets ${base} to ${last}, ${size} bytes`;
+        over(bytes, 1, 1).addUnreadable(at, size, Math.max(base, options.fromOffset), `${place}: ${error.message}`);
       }
-      if (count * RECORD_BYTES_MIN > to - from) throw damaged(options, at, `${count} records in ${to - from} bytes`);
-      if (source !== current.bytes) {
-        if (current.count === 0) done.pop();
-        current = new ColumnsBuilder(source, current.nextOffset);
-        done.push(current);
-      }
-      current.reserve(count, source === bytes ? countRows(bytes, at, end) : count);
-      walkRecords(current, from, to, count, base, bytes, at, attributes, options);
     }
     // Compaction and control batches leave offsets without records: the position skips them.
     current.nextOffset = Math.max(current.nextOffset, Math.min(last + 1, options.untilOffset));
@@ -211,6 +238,7 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
     valueStart: columns.valueStart,
     valueEnd: columns.valueEnd,
     nextOffset: columns.nextOffset,
+    ...(columns.unreadable === null ? {} : { unreadable: columns.unreadable }),
   }));
 }
 

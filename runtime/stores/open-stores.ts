@@ -7,6 +7,7 @@ import { openLocalStore } from './local/local-store.js';
 import type { OnlineStore } from './online-store.js';
 import { openPostgres, postgresAddress } from './postgres/postgres.js';
 import { removePrivatePostgres, startPrivatePostgres } from './postgres/private-postgres.js';
+import type { PrivateServerOptions } from './private-server.js';
 import { removePrivateRedis, startPrivateRedis } from './redis/private-redis.js';
 import { openRedis, type RedisOptions, redisAddress } from './redis/redis.js';
 import type { StoreSettings } from './settings.js';
@@ -26,11 +27,19 @@ interface Opened<T> {
   close(): Promise<void>;
 }
 
-/** Opens both at the same time. Throws FreshetError when one cannot be opened; then the other is closed again. */
-export async function openStores(settings: StoreSettings, logger: Logger): Promise<Stores> {
+/**
+ * Opens both at the same time. Throws FreshetError when one cannot be opened; then the other is closed again. A private
+ * server that dies is started again; `onFailed` is called when that does not help.
+ */
+export async function openStores(
+  settings: StoreSettings,
+  logger: Logger,
+  onFailed?: (error: Error) => void,
+): Promise<Stores> {
+  const options = onFailed === undefined ? {} : { onFailed };
   const [store, database] = await Promise.allSettled([
-    openOnlineStore(settings, logger),
-    openDatabase(settings, logger),
+    openOnlineStore(settings, logger, options),
+    openDatabase(settings, logger, options),
   ]);
   if (store.status === 'rejected' || database.status === 'rejected') {
     for (const one of [store, database]) if (one.status === 'fulfilled') await one.value.close();
@@ -82,18 +91,22 @@ function localFolder(dataFolder: string): string {
   return join(dataFolder, 'store');
 }
 
-async function openOnlineStore(settings: StoreSettings, logger: Logger): Promise<Opened<OnlineStore>> {
+async function openOnlineStore(
+  settings: StoreSettings,
+  logger: Logger,
+  options: PrivateServerOptions = {},
+): Promise<Opened<OnlineStore>> {
   const keyPrefix = settings.REDIS_KEY_PREFIX;
   if (settings.REDIS_URL !== undefined) {
     const password = settings.REDIS_PASSWORD === undefined ? {} : { password: settings.REDIS_PASSWORD };
-    const options: RedisOptions = { url: settings.REDIS_URL, keyPrefix, ...password };
-    const opened = await openRedis(options, logger);
+    const given: RedisOptions = { url: settings.REDIS_URL, keyPrefix, ...password };
+    const opened = await openRedis(given, logger);
     // A hosted server may refuse to report its settings; it can be used all the same.
     for (const sentence of await opened.advice().catch(() => []))
       logger.warn({ event: 'store_advice', store: 'redis' }, sentence);
-    return { opened, how: `Redis at ${redisAddress(options)} (REDIS_URL)`, close: () => opened.close() };
+    return { opened, how: `Redis at ${redisAddress(given)} (REDIS_URL)`, close: () => opened.close() };
   }
-  const server = await startPrivateRedis(settings.FRESHET_DATA_DIR, logger);
+  const server = await startPrivateRedis(settings.FRESHET_DATA_DIR, logger, options);
   if (server === null) {
     const folder = localFolder(settings.FRESHET_DATA_DIR);
     const opened = await openLocalStore(folder, logger);
@@ -103,13 +116,17 @@ async function openOnlineStore(settings: StoreSettings, logger: Logger): Promise
   return startedBy(server, () => openRedis({ ...server.options, keyPrefix }, logger));
 }
 
-async function openDatabase(settings: StoreSettings, logger: Logger): Promise<Opened<Database>> {
+async function openDatabase(
+  settings: StoreSettings,
+  logger: Logger,
+  options: PrivateServerOptions = {},
+): Promise<Opened<Database>> {
   if (settings.DATABASE_URL !== undefined) {
-    const options = { url: settings.DATABASE_URL };
-    const opened = await openPostgres(options, logger);
-    return { opened, how: `Postgres at ${postgresAddress(options)} (DATABASE_URL)`, close: () => opened.close() };
+    const given = { url: settings.DATABASE_URL };
+    const opened = await openPostgres(given, logger);
+    return { opened, how: `Postgres at ${postgresAddress(given)} (DATABASE_URL)`, close: () => opened.close() };
   }
-  const server = await startPrivatePostgres(settings.FRESHET_DATA_DIR, logger);
+  const server = await startPrivatePostgres(settings.FRESHET_DATA_DIR, logger, options);
   return startedBy(server, () => openPostgres(server.options, logger));
 }
 

@@ -37,6 +37,8 @@ exec "$@" 3<&-
 
 /** How a private server is reached. */
 export interface PrivateServerOptions {
+  /** Called when it keeps dying and is not started again; default: nothing but log lines. */
+  readonly onFailed?: (error: Error) => void;
   /** Default: a Unix socket where there can be one, else a port of 127.0.0.1 with a random password. */
   readonly listen?: 'socket' | 'loopback';
   /** Of 127.0.0.1; default: any that is free. */
@@ -68,6 +70,8 @@ export interface ServerProcess {
   readonly pid: number;
   /** Null while it runs; afterwards a sentence on how it ended, with the end of its log. */
   ended(): string | null;
+  /** Resolves when it has ended. */
+  readonly gone: Promise<void>;
   /** Asks it to exit and waits until it has. Repeating is harmless. */
   stop(): Promise<void>;
 }
@@ -121,7 +125,7 @@ export async function startServer(command: ServerCommand): Promise<ServerProcess
     }
     if (end === null) throw new FreshetError('unavailable', `${name} (process ${child.pid}) does not end.`);
   };
-  return { pid: child.pid, ended: () => end, stop };
+  return { pid: child.pid, ended: () => end, gone, stop };
 }
 
 function logSize(path: string): number {

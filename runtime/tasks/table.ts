@@ -22,7 +22,7 @@ export interface GlobalTableOptions<T> {
   readonly project: (batch: RecordColumns, row: number) => T;
 }
 
-const RETRY_MS = 1_000;
+const RETRY_MS = { first: 1_000, most: 30_000 };
 
 export class GlobalTable<T> implements Service, TaskTable {
   readonly topic: string;
@@ -33,6 +33,7 @@ export class GlobalTable<T> implements Service, TaskTable {
   #positions: number[] = [];
   #running: Promise<void> = Promise.resolve();
   #reader: LogReader | null = null;
+  #problem: string | null = null;
 
   constructor(options: GlobalTableOptions<T>) {
     this.#o = options;
@@ -41,6 +42,11 @@ export class GlobalTable<T> implements Service, TaskTable {
 
   get name(): string {
     return `table ${this.topic}`;
+  }
+
+  /** Why it does not follow its topic at the moment; null while it does. */
+  get problem(): string | null {
+    return this.#problem;
   }
 
   get size(): number {
@@ -123,15 +129,21 @@ export class GlobalTable<T> implements Service, TaskTable {
     for (const listener of this.#listeners) listener(key);
   }
 
+  /** Never gives up: a table that stands still would go unnoticed in what is computed with it. */
   async #follow(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
+    for (let failures = 0; !this.#stop.signal.aborted; ) {
       try {
         await this.#step();
+        this.#problem = null;
+        failures = 0;
       } catch (error) {
         if (this.#stop.signal.aborted) return;
-        this.#o.logger.error({ event: 'table_read_failed', topic: this.topic, error: asError(error).message });
-        if (!isTransient(error)) return;
-        await this.#o.clock.sleep(RETRY_MS, this.#stop.signal);
+        const { message } = asError(error);
+        this.#problem = message;
+        const retryMs = Math.min(RETRY_MS.most, RETRY_MS.first * 2 ** Math.min(failures++, 10));
+        const level = isTransient(error) ? 'warn' : 'error';
+        this.#o.logger[level]({ event: 'table_read_failed', topic: this.topic, error: message, retry_in_ms: retryMs });
+        await this.#o.clock.sleep(retryMs, this.#stop.signal);
         await this.#reader!.close();
         this.#open();
       }

@@ -15,7 +15,7 @@ declare module 'fastify' {
     page?: boolean;
   }
   interface FastifyRequest {
-    /** Null without tokens, and on open routes. */
+    /** Null without tokens, and on open routes without a valid one. */
     principal: Principal | null;
   }
 }
@@ -47,6 +47,8 @@ export async function addGuard(app: FastifyInstance, { listenHost, tokens }: Gua
     const access = request.is404 ? 'read' : request.routeOptions.config.access;
     if (access === undefined) throw new Error(`${request.method} ${request.routeOptions.url} names no access class`);
     if (enter !== null && access !== 'open') await enter(request, reply, access);
+    // Open routes may show more to a caller with a token.
+    else if (tokens !== null) request.principal = tokens.find(tokenOf(request.headers.authorization) ?? '');
   });
 }
 

@@ -13,6 +13,8 @@ interface OperationRoutes {
   readonly overview: () => Promise<Overview>;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  /** Without tokens only this machine has access, and sees everything. */
+  readonly needsTokens: boolean;
 }
 
 export function addOperationRoutes(app: FastifyInstance, options: OperationRoutes): void {
@@ -39,10 +41,12 @@ export function addOperationRoutes(app: FastifyInstance, options: OperationRoute
         { response: { 200: json('Ready', 'Ready.'), 503: json('Ready', 'Not yet; `waiting` says why.') } },
       ),
     },
-    (_request, reply) => {
-      const { ready, waiting } = isReady();
+    (request, reply) => {
+      const { ready, waiting, reasons = {} } = isReady();
       if (!ready) void reply.code(503).header('retry-after', '1');
-      return { status: ready ? 'ready' : 'waiting', waiting: [...waiting] };
+      const shown = (name: string) => (reasons[name] === undefined ? name : `${name}: ${reasons[name]}`);
+      const mayKnow = !options.needsTokens || request.principal !== null;
+      return { status: ready ? 'ready' : 'waiting', waiting: mayKnow ? waiting.map(shown) : [...waiting] };
     },
   );
 

@@ -1,6 +1,7 @@
 /**
  * A poison record in the middle of a batch, between good ones of the same fetch and of the same transaction, in plain
- * and in compressed batches: one dead letter at its own offset, and every good record before and after it counts.
+ * and in compressed batches, and batches that are decompression bombs: one dead letter at its own offset, and every good
+ * record before and after it counts.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -32,6 +33,9 @@ const GOOD_PER_BATCH = 40;
 /** Positions of the poison among the good records: at both ends and in the middle. */
 const POISON_AT = [0, 20, 21, 40];
 const POPULARITY_MS_MAX = 60_000;
+/** Codecs that also send a bomb: a batch that becomes this large. */
+const BOMBS: readonly string[] = ['gzip', 'lz4'];
+const BOMB_BYTES = 40 * 1024 * 1024;
 const codec = new Codec();
 
 let made = 0;
@@ -165,6 +169,8 @@ async function produceAll(brokers: string): Promise<string[]> {
       compression,
       messages: batchOf(product, Date.now()).map(({ value }) => ({ key: 'u1', value })),
     });
+    if (BOMBS.includes(name))
+      await plain.send({ topic: events.name, compression, messages: [{ key: 'u1', value: Buffer.alloc(BOMB_BYTES) }] });
     await plain.send(send(`plain ${name}`));
     const committed = await transactional.transaction();
     await committed.send(send(`transaction ${name}`));
@@ -197,12 +203,19 @@ async function oneLetterEach(log: Log, batches: number): Promise<void> {
   await readAll(log, events.name, ({ partition, offset, value }) => {
     if (!isGood(value!)) poison.add(`${events.name}/${partition}/${offset}`);
   });
-  assert.equal(poison.size, POISON_AT.length * batches);
+  assert.equal(poison.size, POISON_AT.length * batches + BOMBS.length);
   const letters: string[] = [];
+  let unreadable = 0;
   await readAll(log, deadLetters.name, ({ value }) => {
-    letters.push((codec.decode('DeadLetter', value!) as DeadLetter).id);
+    const { id, reason_code, error } = codec.decode('DeadLetter', value!) as DeadLetter;
+    letters.push(id);
+    if (reason_code === 'unreadable_batch') {
+      unreadable++;
+      assert.match(error, /a batch of 1 records, offsets \d+ to \d+, \d+ bytes: .*decompresses to more than/);
+    }
   });
   assert.deepEqual(letters.sort(), [...poison].sort(), 'one dead letter each, at its own offset');
+  assert.equal(unreadable, BOMBS.length);
 }
 
 function isGood(value: Buffer): boolean {

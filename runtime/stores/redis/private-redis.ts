@@ -18,6 +18,7 @@ import {
   stopOrphans,
   untilReady,
 } from '../private-server.js';
+import { supervise } from '../supervisor.js';
 import { openRedis, type RedisOptions } from './redis.js';
 
 export interface PrivateRedis {
@@ -28,6 +29,7 @@ export interface PrivateRedis {
   stop(): Promise<void>;
 }
 
+const NAME = 'Private Redis';
 const PROGRAMS = ['redis-server', 'valkey-server'];
 const PROGRAM = /^(redis|valkey)-server$/;
 /** Older ones cannot keep their arguments in the process list, by which an orphan is recognised. */
@@ -55,26 +57,32 @@ export async function startPrivateRedis(
     const address = await chooseAddress(folder, options);
     const configuration = join(folder, 'redis.conf');
     await files.writeFile(configuration, configurationOf(folder, address), { mode: 0o600 });
-    const server = await startServer({
-      name: 'Private Redis',
-      program: found.program,
-      args: [configuration],
-      logPath: join(folder, 'redis.log'),
-      folder,
-      user: null,
-      environment: { LC_ALL: 'C' },
-      stopSignal: 'SIGTERM',
-    });
+    const launch = () =>
+      startServer({
+        name: NAME,
+        program: found.program,
+        args: [configuration],
+        logPath: join(folder, 'redis.log'),
+        folder,
+        user: null,
+        environment: { LC_ALL: 'C' },
+        stopSignal: 'SIGTERM',
+      });
+    let server: ServerProcess;
     try {
-      await answers(server, address);
+      server = await answering(await launch(), address);
     } catch (error) {
-      await server.stop();
       // Between choosing a free port and listening on it, another process may have taken it.
       if (address.url !== undefined && tries < START_TRIES) continue;
       throw error;
     }
+    const again = async () => {
+      await stopPrivateRedis(dataFolder, logger);
+      return answering(await launch(), address);
+    };
+    const { stop } = supervise({ name: NAME, server, again, logger, onFailed: options.onFailed ?? (() => undefined) });
     const where = address.path ?? '127.0.0.1, random password';
-    return { options: address, how: `private ${found.version} in ${folder} (${where})`, stop: () => server.stop() };
+    return { options: address, how: `private ${found.version} in ${folder} (${where})`, stop };
   }
 }
 
@@ -147,4 +155,15 @@ async function answers(server: ServerProcess, address: RedisOptions): Promise<vo
   // If our server did not get the port, another server may answer on it.
   const end = server.ended();
   if (end !== null) throw new FreshetError('unavailable', end);
+}
+
+/** The server, once it answers; it is stopped if it does not. */
+async function answering(server: ServerProcess, address: RedisOptions): Promise<ServerProcess> {
+  try {
+    await answers(server, address);
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
 }

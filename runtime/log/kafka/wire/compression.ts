@@ -2,11 +2,15 @@
 import { createRequire } from 'node:module';
 import zlib from 'node:zlib';
 import { FreshetError, messageOf } from '../../../process/errors.js';
+import { lz4SizeMax, snappySize, zstdSizeMax } from './inflated-size.js';
 
 const require = createRequire(import.meta.url);
 
-/** Far above any batch that brokers accept by default (1 MiB compressed); a guard against decompression bombs. */
-const BATCH_BYTES_MAX = 256 * 1024 * 1024;
+/**
+ * Largest size of a decompressed batch, bytes: 32 times the largest batch that brokers accept by default. Inflating it
+ * takes a quarter of a second at most; anything larger is a decompression bomb.
+ */
+const BATCH_BYTES_MAX = 32 * 1024 * 1024;
 
 const GZIP = 1;
 const SNAPPY = 2;
@@ -25,22 +29,33 @@ export class CodecLoading extends Error {
 }
 
 /**
- * The records of a compressed batch. Throws 'invalid_data' for damaged bytes or an unknown codec; CodecLoading at the
- * first use of zstd on a Node without it.
+ * The records of a compressed batch. Throws 'invalid_data' for damaged bytes, an unknown codec, and more than 32 MiB of
+ * records, of which at most 32 MiB are ever in memory; CodecLoading at the first use of zstd on a Node without it.
  */
 export function decompress(codec: number, bytes: Buffer): Buffer {
   try {
     if (codec === GZIP) return zlib.gunzipSync(bytes, { maxOutputLength: BATCH_BYTES_MAX });
     if (codec === SNAPPY) return unsnappy(bytes);
-    if (codec === LZ4) return unlz4(bytes);
-    if (codec === ZSTD) return unzstd(bytes);
+    if (codec === LZ4) return unlz4(bounded(bytes, lz4SizeMax(bytes)));
+    if (codec === ZSTD) return unzstd(bounded(bytes, zstdSizeMax(bytes)));
   } catch (error) {
     if (error instanceof CodecLoading || error instanceof FreshetError) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
     throw new FreshetError('invalid_data', `A record batch cannot be decompressed: ${messageOf(error)}`, {
       cause: error,
     });
   }
   throw new FreshetError('invalid_data', `A record batch is compressed with unknown codec ${codec}.`);
+}
+
+function tooLarge(): FreshetError {
+  return new FreshetError('invalid_data', `it decompresses to more than ${BATCH_BYTES_MAX} bytes`);
+}
+
+/** The bytes, if they decompress to no more than `sizeMax`, an upper bound. */
+function bounded(bytes: Buffer, sizeMax: number): Buffer {
+  if (sizeMax > BATCH_BYTES_MAX) throw tooLarge();
+  return bytes;
 }
 
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
@@ -57,7 +72,7 @@ function unsnappy(bytes: Buffer): Buffer {
     if (length < 0 || end > bytes.length) throw new Error('a snappy block is cut short');
     const block = unsnappyBlock(bytes.subarray(at + 4, end));
     total += block.length;
-    if (total > BATCH_BYTES_MAX) throw new Error(`it decompresses to more than ${BATCH_BYTES_MAX} bytes`);
+    if (total > BATCH_BYTES_MAX) throw tooLarge();
     blocks.push(block);
     at = end;
   }
@@ -72,7 +87,7 @@ let snappy: Snappy | null = null;
 
 function unsnappyBlock(bytes: Buffer): Buffer {
   snappy ??= require('snappy') as Snappy;
-  return snappy.uncompressSync(bytes, { asBuffer: true });
+  return snappy.uncompressSync(bounded(bytes, snappySize(bytes)), { asBuffer: true });
 }
 
 interface Lz4 {

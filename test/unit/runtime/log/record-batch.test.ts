@@ -11,7 +11,7 @@ import {
   type WalkOptions,
   walkBatches,
 } from '../../../../runtime/log/record-batch.js';
-import { hasCode } from '../../../../runtime/process/errors.js';
+import { FreshetError, hasCode } from '../../../../runtime/process/errors.js';
 import { readInt64 } from '../../../../runtime/process/int64.js';
 import { rowsOf } from '../../../conformance/log-rows.js';
 
@@ -193,7 +193,39 @@ describe('record batches', () => {
     assert.throws(() => walk(short), invalid);
     const many = Buffer.from(batch);
     many.writeInt32BE(1_000_000_000, 57);
-    assert.throws(() => walk(seal(many)), /1000000000 records/);
+    assert.throws(() => walk(seal(many), { checkCrc: false }), /1000000000 records/);
+  });
+
+  test('a batch with a right checksum that cannot be read becomes one row, and the walk continues', () => {
+    const three = [0, 1, 2].map((i) => build([{ offset: i * 10, timestamp: i, key: `k${i}`, value: 'v' }]));
+    const reject = () => {
+      throw new FreshetError('invalid_data', 'it decompresses to more than 33554432 bytes');
+    };
+    const unreadable = {
+      'a bomb': withAttributes(three[1]!, 1, gzipSync(three[1]!)),
+      'a record past the end': seal(Buffer.concat([three[1]!.subarray(0, 61), Buffer.from([0x7e, 0, 0, 0, 0, 0, 0])])),
+      'too many records': seal(Buffer.from(three[1]!.map((byte, at) => (at === 57 ? 0x40 : byte)))),
+    };
+    for (const [what, batch] of Object.entries(unreadable)) {
+      const { columns, rows, next } = walk(Buffer.concat([three[0]!, batch, three[2]!]), { decompress: reject });
+      assert.deepEqual(
+        rows.map(({ offset, key }) => [offset, key]),
+        [
+          [0, 'k0'],
+          [10, null],
+          [20, 'k2'],
+        ],
+        what,
+      );
+      assert.equal(next, 21);
+      const [row, reason] = [...columns[0]!.unreadable!][0]!;
+      assert.equal(row, 1);
+      assert.match(reason, /^a batch of \d+ records, offsets 10 to 10, \d+ bytes: /);
+      // Nothing of a damaged log is taken for it.
+      const flipped = Buffer.from(batch);
+      flipped[30]! ^= 1;
+      assert.throws(() => walk(flipped, { decompress: reject }), /checksum mismatch/);
+    }
   });
 
   test('log append time is the time of every record', () => {
