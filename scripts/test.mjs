@@ -13,9 +13,9 @@ import { fail, isCheckout, prepare, root, shownPath } from './prepare.mjs';
 
 const tests = join(root, 'dist', 'test');
 /** The rest of test/ is support code, benchmarks or data. */
-const SUITES = ['tidy', 'unit', 'conformance', 'integration', 'faults', 'examples'];
-/** Takes too long to run unless it is named; `npm run test:faults` runs it and prints a table. */
-const ON_DEMAND = ['faults'];
+const SUITES = ['tidy', 'unit', 'conformance', 'integration', 'faults', 'examples', 'fuzz'];
+/** Run only if they are named; `npm run test:faults` runs the faults and prints a table. */
+const ON_DEMAND = ['faults', 'fuzz'];
 const SUITES_ON_SERVICES = ['conformance', 'integration', 'faults', 'examples'];
 const CONCURRENCY = 2;
 /** A file that hangs must not block the others for ever. */

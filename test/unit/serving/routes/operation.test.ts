@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import pino from 'pino';
 import { FreshetError } from '../../../../runtime/process/errors.js';
 import { Problem } from '../../../../serving/problem.js';
-import { OVERVIEW, servingFixture } from '../../../support/serving.js';
+import { OVERVIEW, servingFixture, tokenEntry, withTokens } from '../../../support/serving.js';
 
 describe('health', () => {
   it('is live at once, and ready when it waits for nothing', async (test) => {
@@ -20,6 +20,27 @@ describe('health', () => {
     const ready = await fixture.app.inject('/health/ready');
     assert.equal(ready.statusCode, 200);
     assert.deepEqual(ready.json(), { status: 'ready', waiting: [] });
+  });
+
+  it('shows reasons, which may contain addresses, only to callers with access', async (test) => {
+    const readiness = {
+      ready: false,
+      waiting: ['table products', 'the database'],
+      reasons: { 'the database': 'no answer from db.internal:5432' },
+    };
+    const full = ['table products', 'the database: no answer from db.internal:5432'];
+    const local = await servingFixture(test);
+    local.readiness = readiness;
+    assert.deepEqual((await local.app.inject('/health/ready')).json().waiting, full);
+    const guarded = await servingFixture(test, withTokens([tokenEntry('secret', 'reader')]));
+    guarded.readiness = readiness;
+    const ask = (authorization?: string) =>
+      guarded.app.inject({ url: '/health/ready', headers: authorization === undefined ? {} : { authorization } });
+    for (const without of [await ask(), await ask('Bearer wrong'), await ask('nonsense')]) {
+      assert.equal(without.statusCode, 503);
+      assert.deepEqual(without.json().waiting, ['table products', 'the database']);
+    }
+    assert.deepEqual((await ask('Bearer secret')).json().waiting, full);
   });
 });
 
