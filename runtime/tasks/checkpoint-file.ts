@@ -41,6 +41,8 @@ const headerSchema = z.object({
   task: z.string(),
   fingerprint: z.string(),
   incarnation: z.string(),
+  /** Id of the changelog topic in the log: another one if the log has lost commits. Null where the log has no ids. */
+  changelog_id: z.string().nullable(),
   /** Sequence of the last commit that it contains. */
   sequence: count,
   /** Where to read the changelog for that commit's marker and the later ones. */
@@ -123,6 +125,12 @@ function* gathered(pieces: Iterable<Buffer>): Generator<Buffer> {
 /** A write may be partial, for example on a nearly full disk. */
 async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
   for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at)).bytesWritten;
+}
+
+/** Removes a checkpoint for good: its name must not reappear after a power failure. Errors: those of the disk. */
+export async function removeCheckpoint(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await syncFolder(dirname(path));
 }
 
 /** The new name must survive a power failure; where folders cannot be synced, the checksum decides. */

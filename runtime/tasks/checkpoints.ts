@@ -3,14 +3,13 @@
  * restart faster: everything in them is also in the log, so a failing disk costs only time, and a checkpoint in doubt
  * is discarded.
  */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32c } from '@node-rs/crc32';
 import type { Clock } from '../process/clock.js';
 import { messageOf } from '../process/errors.js';
 import type { Logger } from '../process/logger.js';
 import type { Metrics } from '../process/metrics.js';
-import { CheckpointFile, type CheckpointHeader, writeCheckpoint } from './checkpoint-file.js';
+import { CheckpointFile, type CheckpointHeader, removeCheckpoint, writeCheckpoint } from './checkpoint-file.js';
 import { faultPoint } from './fault-points.js';
 import { taskMetrics } from './metrics.js';
 import { SavedColumns } from './state/saved-columns.js';
@@ -159,6 +158,6 @@ export class TaskCheckpoints {
     const { logger, metrics } = this.#o;
     taskMetrics(metrics).checkpoints.inc({ outcome: 'discarded' });
     logger.warn({ event: 'checkpoint_discarded', task: this.#task, reason, path: this.path });
-    await rm(this.path, { force: true }).catch(() => undefined);
+    await removeCheckpoint(this.path).catch(() => undefined);
   }
 }

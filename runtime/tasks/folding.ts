@@ -31,6 +31,7 @@ export class Folding implements Work {
   #at: CommitPoint | null = null;
   /** Sequence of the newest commit that a checkpoint contains. */
   #checkpointSequence = 0;
+  #changelogId: string | null = null;
   #foldedSinceCommit = 0;
   #isFlushing = false;
   #flushedAt = 0;
@@ -64,7 +65,8 @@ export class Folding implements Work {
 
   /** Errors: those of restoreTask. */
   async restore(changelog: Changelog, signal: AbortSignal | undefined): Promise<RestoredWork> {
-    const { clock, metrics } = this.#o;
+    const { clock, metrics, log } = this.#o;
+    this.#changelogId = await log.admin.topicId(this.#declaration.changelog);
     const restored = await restoreTask({
       ...this.#o,
       task: this.#task,
@@ -72,6 +74,7 @@ export class Folding implements Work {
       signal,
       changelog,
       checkpoints: this.#checkpoints,
+      changelogId: this.#changelogId,
       startParts: () => this.#startParts(),
     });
     const { from, marker, incarnation, replayed } = restored;
@@ -220,6 +223,7 @@ export class Folding implements Work {
       task: this.#task,
       fingerprint,
       incarnation: at.incarnation,
+      changelog_id: this.#changelogId,
       sequence: at.sequence,
       changelog_offset: at.changelogOffset,
       parts: this.#parts.map(({ part, committed }) => ({

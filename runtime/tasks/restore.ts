@@ -30,6 +30,8 @@ interface RestoreOptions extends Patience {
   readonly changelog: Changelog;
   /** Null: the task has no checkpoints. */
   readonly checkpoints: TaskCheckpoints | null;
+  /** Id of the changelog topic; null where the log has no ids. */
+  readonly changelogId: string | null;
   readonly startParts: () => TrackedPart[];
 }
 
@@ -116,12 +118,13 @@ async function fromCheckpoint(options: RestoreOptions, end: number): Promise<Fou
 
 /** Why a checkpoint cannot be used; null if its header shows no reason. */
 async function problemWith(
-  { task, log, clock }: RestoreOptions,
+  { task, log, clock, changelogId }: RestoreOptions,
   header: CheckpointHeader,
   marker: Marker,
 ): Promise<string | null> {
   if (header.task !== task) return `it is that of ${header.task}`;
   if (header.incarnation !== marker.incarnation) return 'it is of another incarnation';
+  if (header.changelog_id !== changelogId) return 'the log has lost commits since it was written';
   if (header.fingerprint !== marker.fingerprint) return 'it was made by other folds or settings';
   if (Math.abs(clock.now() - header.created_at) > CHECKPOINT_AGE_MS_MAX) return 'it is older than six days';
   if (header.sequence > marker.sequence) return 'it is ahead of the changelog, which has lost commits';

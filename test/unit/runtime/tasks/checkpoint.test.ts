@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import type { Log } from '../../../../runtime/log/log.js';
 import { takeFaultPoints } from '../../../../runtime/process/fault-points.js';
 import { taskMetrics } from '../../../../runtime/tasks/metrics.js';
 import type { Event, Interactions, Popularity } from '../../../../schemas/records.js';
@@ -217,6 +218,27 @@ describe('I17: a checkpoint is thrown away', () => {
         assert.equal(await crashBothWays(stage), 'changelog');
         assert.equal(stage.reasons()[1], 'the changelog has no marker at its offset: it was recreated');
       });
+    }));
+
+  test('when the log has lost commits since, even if it has as many again', () =>
+    onStage(async (stage) => {
+      const { driver, view } = stage;
+      driver.clock.advance(MINUTE_MS);
+      for (let n = 0; n < 5; n++) await view(n);
+      const before = driver.stateHashes();
+      const admin = { topicId: async (name: string) => `${name}.another` };
+      const between = (log: Log) =>
+        new Proxy(log, {
+          get(target, name) {
+            if (name === 'admin') return admin;
+            const value: unknown = Reflect.get(target, name);
+            return typeof value === 'function' ? value.bind(target) : value;
+          },
+        });
+      await driver.crash({ between });
+      assert.deepEqual([...new Set(stage.reasons())], ['the log has lost commits since it was written']);
+      assert.equal(stage.restored()['from'], 'changelog');
+      assert.deepEqual(driver.stateHashes(), before);
     }));
 
   test('when it is older than six days', () =>
