@@ -37,7 +37,7 @@ exec "$@" 3<&-
 
 /** How a private server is reached. */
 export interface PrivateServerOptions {
-  /** Called when it keeps dying and is not started again; default: nothing but log lines. */
+  /** With it, a server that dies is started again; called when it keeps dying and is given up. */
   readonly onFailed?: (error: Error) => void;
   /** Default: a Unix socket where there can be one, else a port of 127.0.0.1 with a random password. */
   readonly listen?: 'socket' | 'loopback';

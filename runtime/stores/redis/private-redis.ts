@@ -80,9 +80,10 @@ export async function startPrivateRedis(
       await stopPrivateRedis(dataFolder, logger);
       return answering(await launch(), address);
     };
-    const { stop } = supervise({ name: NAME, server, again, logger, onFailed: options.onFailed ?? (() => undefined) });
+    const { onFailed } = options;
+    const kept = onFailed === undefined ? server : supervise({ name: NAME, server, again, logger, onFailed });
     const where = address.path ?? '127.0.0.1, random password';
-    return { options: address, how: `private ${found.version} in ${folder} (${where})`, stop };
+    return { options: address, how: `private ${found.version} in ${folder} (${where})`, stop: () => kept.stop() };
   }
 }
 
