@@ -97,8 +97,9 @@ test('I14: a flipped bit in any byte of any metadata file: all records are there
   const before = await filesIn(folder);
   const expected = await contentsIn(folder);
   await putBack(folder, before);
-  const metadata = [...before.keys()].filter((path) => path.endsWith('.json') || path.endsWith('transactions'));
-  assert.ok(metadata.length >= 3 + 2 + 6 + 1, metadata.join(' '));
+  // Those of partitions 1 and 2 are like that of partition 0.
+  const metadata = [...before.keys()].filter((path) => /(?<!\/[12]\/segments)\.json$|transactions$/.test(path));
+  assert.ok(metadata.length >= 8, metadata.join(' '));
   let refused = 0;
   for (const path of metadata) {
     const whole = before.get(path)!;
