@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { decodeTransactionLog } from '../../runtime/log/embedded/transaction-log.js';
 import type { Deployment } from '../support/deployment.js';
 import { unsafeFrom } from '../support/transaction-logs.js';
 import type { Verdict } from './harness/checker.js';
@@ -38,15 +39,14 @@ test('the log loses its tail while the stores keep theirs', { timeout: 300_000 }
     await deployment.killEverything();
     const path = join(scene.logFolder, 'transactions');
     const bytes = await readFile(path);
-    const from = unsafeFrom(bytes);
-    if (bytes.length === from) {
-      // The last sync had just put everything on disk.
+    const { notes, durableCommit } = decodeTransactionLog(bytes)!;
+    // One commit alone cannot be told from one that was never acknowledged, unless the machine was restarted.
+    if (notes.filter(({ commit }) => commit > durableCommit).length < 2) {
       await deployment.start();
       round--;
       continue;
     }
-    // All of it in the first round, a part in the others.
-    await truncate(path, from + Math.floor(((bytes.length - from) * (round % 4)) / 4));
+    await truncate(path, unsafeFrom(bytes));
     faults++;
     // Before any sink looks at its position, the offsets of the lost records are given out again.
     await deployment.start({}, 'ready', ['--roles', 'processor,serving']);
