@@ -157,7 +157,7 @@ export class Composition implements Running {
         this.#runDemo(demo, { log, codec, folder: folder!, features, corpus, publisher, published }),
       );
     const others = (): Waiting[] => [
-      ...(worker?.waiting ?? []).map((name) => ({ name })),
+      ...(worker?.waiting ?? []),
       ...features.flatMap(({ catalogue: { name, problem } }) => (problem === null ? [] : [{ name, reason: problem }])),
       ...(publisher?.stuck() ?? []),
       ...(this.#demoWaits === null ? [] : [{ name: this.#demoWaits }]),

@@ -80,7 +80,7 @@ export class RequestIntake {
       } catch (error) {
         if (signal.aborted) return;
         if (this.#trouble === null) logger.error({ event: 'run_requests_unread', error: messageOf(error) });
-        this.#trouble = `requests for runs cannot be read: ${messageOf(error)}`;
+        this.#trouble = messageOf(error);
         await this.#requests.close();
         await clock.sleep(retryMs, signal);
       }

@@ -94,10 +94,11 @@ export class Worker implements Service {
     this.runs = createRuns(database, [...this.#bells.keys()]);
   }
 
-  /** What it must wait for before it can work, as phrases; empty for nothing. */
-  get waiting(): readonly string[] {
-    if (!this.#isCaughtUp) return ['the requests for runs to be read'];
-    return this.#intake.trouble === null ? [] : [this.#intake.trouble];
+  /** What it must wait for before it can work, with reasons, which may contain addresses; empty for nothing. */
+  get waiting(): readonly { readonly name: string; readonly reason?: string }[] {
+    if (!this.#isCaughtUp) return [{ name: 'the requests for runs to be read' }];
+    const reason = this.#intake.trouble;
+    return reason === null ? [] : [{ name: 'requests for runs, which cannot be read', reason }];
   }
 
   /**

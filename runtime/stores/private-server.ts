@@ -159,6 +159,20 @@ export async function untilReady<T>(server: ServerProcess, readyMsMax: number, a
   }
 }
 
+/** The server, once `answers` resolves; it is stopped if that fails. */
+export async function answering(
+  server: ServerProcess,
+  answers: (server: ServerProcess) => Promise<void>,
+): Promise<ServerProcess> {
+  try {
+    await answers(server);
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
 /**
  * Stops our servers that an earlier run left behind: processes of this program that work in `folder`. `leader` is the
  * one to signal if a server has several processes (null: all of them). Waits until none is left.

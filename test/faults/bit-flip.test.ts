@@ -21,11 +21,7 @@ async function metadataIn(folder: string): Promise<string[]> {
 }
 
 test('a bit of the metadata flips', { timeout: 600_000 }, async (t) => {
-  const scene = await EmbeddedScene.open(t);
-  await scene.deployment.start();
-  await scene.send(EVENTS);
-  await scene.verify();
-  await scene.deployment.stop();
+  const scene = await EmbeddedScene.filled(t, EVENTS);
   const random = new Random(seed);
   const paths = await metadataIn(scene.logFolder);
   const flips = isFull ? 60 : 6;

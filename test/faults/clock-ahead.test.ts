@@ -14,11 +14,7 @@ import { report } from './harness/report.js';
 const EVENTS = 500;
 
 test('the clock is months from the newest record', { timeout: 300_000 }, async (t) => {
-  const scene = await EmbeddedScene.open(t);
-  await scene.deployment.start();
-  await scene.send(EVENTS);
-  await scene.verify();
-  await scene.deployment.stop();
+  const scene = await EmbeddedScene.filled(t, EVENTS);
   // The newest record is of the day on which the clock was wrong; the clock is right again.
   const clock = new ManualClock(Date.now() + 120 * DAY_MS);
   const log = await openEmbeddedLog(scene.logFolder, silentLogger, { clock, acceptClockJump: true });

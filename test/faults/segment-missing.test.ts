@@ -15,11 +15,7 @@ const DAMAGES = [
 ] as const;
 
 test('a segment goes missing', { timeout: 300_000 }, async (t) => {
-  const scene = await EmbeddedScene.open(t);
-  await scene.deployment.start();
-  await scene.send(EVENTS);
-  await scene.verify();
-  await scene.deployment.stop();
+  const scene = await EmbeddedScene.filled(t, EVENTS);
   const random = new Random(seed);
   const segments = (await readdir(scene.logFolder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.name.endsWith('.log'))

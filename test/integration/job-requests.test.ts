@@ -138,7 +138,9 @@ describe('requests through the topic', () => {
     await worker.start();
     isCut = true;
     await requestInTopic(scene.log, ...requests(ids(0, 3)));
-    await events.until('it says so', () => /cannot be read: Postgres is away/.test(worker.waiting.join()));
+    await events.until('it says so', () =>
+      worker.waiting.some(({ name, reason }) => /cannot be read/.test(name) && /Postgres is away/.test(reason!)),
+    );
     isCut = false;
     await endOf(events, worker.runs, 'run 2');
     assert.deepEqual(job.seen, ids(0, 3));

@@ -11,7 +11,7 @@ import { readFile } from 'node:fs/promises';
 import { type Disk, replaceFile } from './disk.js';
 import { readSealed, seal } from './sealed-file.js';
 
-const LIFE_FILE = 'life.json';
+export const LIFE_FILE = 'life.json';
 
 interface Saved {
   /** 0 until acknowledged records are lost for the first time, then a random number. */
@@ -44,6 +44,11 @@ export class Life {
 
   get incarnation(): number {
     return this.#incarnation;
+  }
+
+  /** No life file was found: the log is new, of the former format, or has lost the file. */
+  get isUnknown(): boolean {
+    return this.#before === null;
   }
 
   /** The process before closed the log: everything was on disk. */

@@ -40,18 +40,29 @@ export function checkClock(folder: string, newestMs: number, nowMs: number): voi
   );
 }
 
-/** The clock, held to at most a minute more than has passed by `elapsedMs` since now. The first time is logged. */
+/**
+ * The clock, held to at most a minute more than has passed by `elapsedMs` since now. The first time is logged. Asking
+ * the system for its uptime costs microseconds, and log time is asked for with every record: the stopwatch of the clock,
+ * which may stand still while the machine sleeps, is enough as long as the clock is not ahead of it.
+ */
 export function boundedClock(clock: Clock, elapsedMs: () => number, logger: Logger): Clock {
   const startMs = clock.now();
   const startElapsedMs = elapsedMs();
+  /** A time that was right, and the stopwatch then. */
+  let rightMs = startMs;
+  let stopwatchMs = clock.elapsed();
   let isLogged = false;
   const bounded = (): number => {
     const now = clock.now();
-    const latest = startMs + (elapsedMs() - startElapsedMs) + STEP_MS_MAX;
+    const stopwatch = clock.elapsed();
+    if (now <= rightMs + (stopwatch - stopwatchMs) + STEP_MS_MAX) return now;
+    rightMs = startMs + (elapsedMs() - startElapsedMs);
+    stopwatchMs = stopwatch;
+    const latest = rightMs + STEP_MS_MAX;
     if (now <= latest) return now;
     if (!isLogged)
       logger.error(
-        { event: 'log_clock_ahead', ahead_ms: Math.round(now - latest + STEP_MS_MAX) },
+        { event: 'log_clock_ahead', ahead_ms: Math.round(now - rightMs) },
         `The clock of this machine was set to ${new Date(now).toISOString()} while the log was open. Log time does not ` +
           'follow it. Correct the clock, or restart if it is right',
       );

@@ -92,8 +92,10 @@ export async function openEmbeddedLog(
   const transactionLog = new TransactionLog(disk, folder);
   const life = await Life.read(disk, folder, options.boot === undefined ? await bootId() : options.boot);
   const { defaults = {}, clock = systemClock, elapsedMs = options.clock ? null : uptimeMs } = options;
-  const recovered = await recover({ disk, folder, transactionLog, life, defaults, logger });
-  if (!options.acceptClockJump) checkClock(folder, recovered.newestMs, clock.now());
+  const checkTime = (newestMs: number) => {
+    if (!options.acceptClockJump) checkClock(folder, newestMs, clock.now());
+  };
+  const recovered = await recover({ disk, folder, transactionLog, life, defaults, logger, checkTime });
   const logClock = elapsedMs === null ? clock : boundedClock(clock, elapsedMs, logger);
   const log = new FileLog({ folder, disk, transactionLog, life, logger, options, ...recovered, clock: logClock });
   await log.begin(recovered);

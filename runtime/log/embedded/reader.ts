@@ -63,16 +63,11 @@ export class EmbeddedReader implements LogReader {
       paused: false,
     }));
     this.#onClose = onClose;
+    for (const { partition, until } of start) if (until !== undefined) checkUncompacted(partition, until);
     for (const { partition, until } of start) if (until !== undefined) this.#hold(partition, until);
   }
 
   #hold(partition: Partition, until: number): void {
-    if (partition.compactedTo > until)
-      throw new FreshetError(
-        'offset_out_of_range',
-        `${partition.name}: the newest values below offset ${until} were requested, but compaction has looked at records up to ` +
-          `${partition.compactedTo} and may have removed some. Note the ends again and read from the start.`,
-      );
     const hold = { until };
     partition.holds.add(hold);
     this.#release.push(() => partition.holds.delete(hold));
@@ -184,6 +179,16 @@ export class EmbeddedReader implements LogReader {
     this.#stopWaiting?.();
     await this.#polling?.catch(() => undefined);
   }
+}
+
+/** Throws FreshetError('offset_out_of_range') when newest values below `until` may be gone. */
+function checkUncompacted(partition: Partition, until: number): void {
+  if (partition.compactedTo > until)
+    throw new FreshetError(
+      'offset_out_of_range',
+      `${partition.name}: the newest values below offset ${until} were requested, but compaction has looked at records up to ` +
+        `${partition.compactedTo} and may have removed some. Note the ends again and read from the start.`,
+    );
 }
 
 function planFor(cursor: Cursor): Plan {

@@ -15,7 +15,7 @@ import { FreshetError } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
 import { type Cut, cutPartition, planCut, saveExcess, syncSegment } from './cut.js';
 import { type Disk, replaceFile } from './disk.js';
-import type { Life } from './life.js';
+import { LIFE_FILE, type Life } from './life.js';
 import { writeManifest } from './manifest.js';
 import {
   type Found,
@@ -45,6 +45,8 @@ interface RecoverOptions {
   /** Topic settings by their Kafka names, for topics that do not set them. */
   readonly defaults: Readonly<Record<string, string>>;
   readonly logger: Logger;
+  /** Called before anything is cut, with the time of the newest commit, ms; 0 if there is none. May throw. */
+  readonly checkTime: (newestMs: number) => void;
 }
 
 interface Recovered {
@@ -74,6 +76,12 @@ export async function recover(o: RecoverOptions): Promise<Recovered> {
     await life.begin();
     return { topics, commit: 0, newestMs: 0, stale: true, leftovers };
   }
+  if (life.isUnknown && !upgrades)
+    throw new FreshetError(
+      'invalid_data',
+      `${folder}/${LIFE_FILE} is missing, so it is unknown whether records were lost. Restore the folder from a backup, ` +
+        'or move it away and start with an empty one.',
+    );
   const contents = decodeTransactionLog(bytes);
   if (contents === null) throw unreadable(folder, 'cannot be read');
   if (contents.damagedInside || (life.wasClosed && contents.end < bytes.length))
@@ -85,6 +93,8 @@ export async function recover(o: RecoverOptions): Promise<Recovered> {
   const ends = endsAt(contents, commit);
   const cuts = new Map<string, Cut>();
   for (const [key, part] of parts) cuts.set(key, await planCut(disk, part, ends.get(key), commit));
+  const newestMs = newestTime(contents, commit);
+  o.checkTime(newestMs);
   await beginLife(o, contents, commit, [...cuts.values()], bytes);
 
   let cutBytes = 0;
@@ -106,7 +116,7 @@ export async function recover(o: RecoverOptions): Promise<Recovered> {
   }
   if (upgrades) await upgrade(disk, folder, topics);
   const stale = cutBytes > 0 || contents.notes.length > 0 || contents.end !== bytes.length || leftovers.length > 0;
-  return { topics, commit, newestMs: newestTime(contents, commit), stale, leftovers };
+  return { topics, commit, newestMs, stale, leftovers };
 }
 
 function unreadable(folder: string, what: string): FreshetError {

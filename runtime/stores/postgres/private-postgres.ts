@@ -7,6 +7,7 @@ import { FreshetError, messageOf } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
 import { silentLogger } from '../../process/logger.js';
 import {
+  answering,
   freePort,
   type PrivateServerOptions,
   pidIn,
@@ -81,14 +82,14 @@ export async function startPrivatePostgres(
       });
     let server: ServerProcess;
     try {
-      server = await answering(await launch(), address);
+      server = await answering(await launch(), (started) => answers(started, address));
     } catch (error) {
       if (!address.host?.startsWith('/') && tries < START_TRIES) continue;
       throw error;
     }
     const again = async () => {
       await clearAway(place, logger);
-      return answering(await launch(), address);
+      return answering(await launch(), (started) => answers(started, address));
     };
     const { onFailed } = options;
     const kept = onFailed === undefined ? server : supervise({ name: NAME, server, again, logger, onFailed });
@@ -235,17 +236,6 @@ async function answers(server: ServerProcess, address: PostgresOptions): Promise
   await database.close();
   const end = server.ended();
   if (end !== null) throw new FreshetError('unavailable', end);
-}
-
-/** The server, once it answers; it is stopped if it does not. */
-async function answering(server: ServerProcess, address: PostgresOptions): Promise<ServerProcess> {
-  try {
-    await answers(server, address);
-    return server;
-  } catch (error) {
-    await server.stop();
-    throw error;
-  }
 }
 
 /** Only at the first start; initdb does not create our database. */

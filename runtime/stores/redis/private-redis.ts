@@ -6,6 +6,7 @@ import { FreshetError } from '../../process/errors.js';
 import type { Logger } from '../../process/logger.js';
 import { silentLogger } from '../../process/logger.js';
 import {
+  answering,
   freePort,
   inPath,
   outputOf,
@@ -70,7 +71,7 @@ export async function startPrivateRedis(
       });
     let server: ServerProcess;
     try {
-      server = await answering(await launch(), address);
+      server = await answering(await launch(), (started) => answers(started, address));
     } catch (error) {
       // Between choosing a free port and listening on it, another process may have taken it.
       if (address.url !== undefined && tries < START_TRIES) continue;
@@ -78,7 +79,7 @@ export async function startPrivateRedis(
     }
     const again = async () => {
       await stopPrivateRedis(dataFolder, logger);
-      return answering(await launch(), address);
+      return answering(await launch(), (started) => answers(started, address));
     };
     const { onFailed } = options;
     const kept = onFailed === undefined ? server : supervise({ name: NAME, server, again, logger, onFailed });
@@ -156,15 +157,4 @@ async function answers(server: ServerProcess, address: RedisOptions): Promise<vo
   // If our server did not get the port, another server may answer on it.
   const end = server.ended();
   if (end !== null) throw new FreshetError('unavailable', end);
-}
-
-/** The server, once it answers; it is stopped if it does not. */
-async function answering(server: ServerProcess, address: RedisOptions): Promise<ServerProcess> {
-  try {
-    await answers(server, address);
-    return server;
-  } catch (error) {
-    await server.stop();
-    throw error;
-  }
 }

@@ -47,6 +47,16 @@ export class EmbeddedScene {
     return scene;
   }
 
+  /** One that has counted and published this many events, and has been stopped. */
+  static async filled(t: TestContext, events: number): Promise<EmbeddedScene> {
+    const scene = await EmbeddedScene.open(t);
+    await scene.deployment.start();
+    await scene.send(events);
+    await scene.verify();
+    await scene.deployment.stop();
+    return scene;
+  }
+
   private constructor(folder: string) {
     this.folder = folder;
     this.#settings = {

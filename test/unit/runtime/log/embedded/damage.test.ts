@@ -154,6 +154,14 @@ test('records that the transaction log must know, but does not, are not cut', as
   assert.deepEqual(await filesIn(folder), before);
 });
 
+test('a log that has lost the note of its incarnations does not open', async () => {
+  const folder = await closedFolder();
+  await rm(`${folder}/life.json`);
+  const before = await filesIn(folder);
+  await assert.rejects(openIn(folder), /life\.json is missing/);
+  assert.deepEqual(await filesIn(folder), before);
+});
+
 test('the folder of a topic that was not deleted must be there', async () => {
   const folder = await closedFolder();
   await rm(`${folder}/topics/kept`, { recursive: true });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openEmbeddedLog } from '../../../../../runtime/log/embedded/log.js';
+import { boundedClock } from '../../../../../runtime/log/embedded/log-clock.js';
 import type { Clock } from '../../../../../runtime/process/clock.js';
 import { hasCode } from '../../../../../runtime/process/errors.js';
 import { silentLogger } from '../../../../../runtime/process/logger.js';
@@ -50,6 +51,33 @@ test('a pause of weeks and a correction of hours are no reason to refuse a start
   await writeOne(folder, new ManualClock(NOON));
   assert.equal(await writeOne(folder, new ManualClock(NOON + 29 * DAY_MS)), NOON + 29 * DAY_MS);
   assert.equal(await writeOne(folder, new ManualClock(NOON + 29 * DAY_MS - DAY_MS / 2)), NOON + 29 * DAY_MS);
+});
+
+test('I37: a machine that slept is no wrong clock, and the uptime is asked for only when the clock seems ahead', async () => {
+  const right = new ManualClock(NOON);
+  let sleptMs = 0;
+  let asked = 0;
+  const clock: Clock = {
+    now: () => right.now() + sleptMs,
+    elapsed: () => right.elapsed(),
+    sleep: (ms, signal) => right.sleep(ms, signal),
+  };
+  const elapsedMs = () => {
+    asked++;
+    return right.elapsed() + sleptMs;
+  };
+  const bounded = boundedClock(clock, elapsedMs, silentLogger);
+  for (let i = 0; i < 1_000; i++) {
+    right.advance(10);
+    assert.equal(bounded.now(), clock.now());
+  }
+  assert.equal(asked, 1);
+  sleptMs = 8 * 3_600_000;
+  for (let i = 0; i < 1_000; i++) {
+    right.advance(10);
+    assert.equal(bounded.now(), clock.now());
+  }
+  assert.equal(asked, 2);
 });
 
 test('I37: while the log is open, log time is at most a minute ahead of the time that has passed', async () => {
