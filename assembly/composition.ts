@@ -111,6 +111,9 @@ export class Composition implements Running {
       start: (service) => this.#run(service),
     };
     const applications = roles.includes('processor') ? await startProcessors(ground) : null;
+    foundation.skips.subscribe(() => {
+      for (const application of allOf(applications)) application.retryStopped();
+    });
     const over =
       foundation.stores === null
         ? NO_STORES

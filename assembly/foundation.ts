@@ -3,12 +3,14 @@
  * caller that opens them closes them in reverse order.
  */
 import { join } from 'node:path';
+import { openSkips, type Skips } from '../ingest/skips.js';
 import { migrateUp } from '../publishing/migrations/migrate.js';
 import { applyDeclaredTopics } from '../runtime/log/apply-topics.js';
 import { openEmbeddedLog } from '../runtime/log/embedded/log.js';
 import { openKafkaLog } from '../runtime/log/kafka/log.js';
 import type { Log } from '../runtime/log/log.js';
 import { openWritingCodec } from '../runtime/log/writing-codec.js';
+import { systemClock } from '../runtime/process/clock.js';
 import { type DataFolder, openDataFolder } from '../runtime/process/data-folder.js';
 import type { Logger } from '../runtime/process/logger.js';
 import { openStores, type Stores } from '../runtime/stores/open-stores.js';
@@ -36,7 +38,9 @@ interface FoundationOptions {
 export interface Foundation {
   /** Null if nothing is private to this process. */
   readonly folder: DataFolder | null;
+  /** Its readers pass over what was given up. */
   readonly log: Log;
+  readonly skips: Skips;
   readonly codec: Codec;
   /** Null if none were requested. */
   readonly stores: Stores | null;
@@ -51,17 +55,19 @@ export function reachesAll({ KAFKA_BROKERS, REDIS_URL, DATABASE_URL }: Settings)
 export async function openFoundation(settings: Settings, options: FoundationOptions): Promise<Foundation> {
   const { logger, keep } = options;
   const folder = await openFolder(settings, options);
-  const log = await openLog(settings, folder, options);
+  const whole = await openLog(settings, folder, options);
   const declarations = allTopics(options.sets);
-  await applyDeclaredTopics(log, declarations, settings, logger);
+  await applyDeclaredTopics(whole, declarations, settings, logger);
   const codec = await openWritingCodec(settings, declarations);
-  if (!options.stores) return { folder, log, codec, stores: null };
+  const { log, skips } = await openSkips({ log: whole, codec, logger, clock: systemClock });
+  keep(skips.name, () => skips.stop());
+  if (!options.stores) return { folder, log, skips, codec, stores: null };
   const stores = await openStores(settings, logger, options.onFailed);
   keep('stores', () => stores.close());
   options.onPart?.('online store', stores.describe.store);
   options.onPart?.('database', stores.describe.database);
   await migrateUp(stores.database, logger);
-  return { folder, log, codec, stores };
+  return { folder, log, skips, codec, stores };
 }
 
 async function openFolder(settings: Settings, options: FoundationOptions): Promise<DataFolder | null> {

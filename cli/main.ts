@@ -13,6 +13,7 @@ import { packageVersion } from './package-version.js';
 import { produceCommand } from './produce.js';
 import { resetCommand } from './reset.js';
 import { Failed, Shell, type Terminal, UsageError } from './shell.js';
+import { skipCommand } from './skip.js';
 import { snapshotCommand } from './snapshot.js';
 import { topicsCommand } from './topics.js';
 import { upCommand } from './up.js';
@@ -58,6 +59,7 @@ function freshet(shell: Shell, compose: Compose): Command {
     modelCommand(shell),
     versionsCommand(shell),
     eraseCommand(shell),
+    skipCommand(shell),
     verifyCommand(shell),
     doctorCommand(shell),
     resetCommand(shell),

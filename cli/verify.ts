@@ -4,6 +4,7 @@
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
+import { openSkips } from '../ingest/skips.js';
 import { newSalt, singleAudit } from '../publishing/audit/compose.js';
 import { type AuditReport, isClean, type ReportedDifference } from '../publishing/audit/report.js';
 import { openReadingCodec } from '../runtime/log/writing-codec.js';
@@ -90,8 +91,9 @@ async function here(
 ): Promise<AuditReport> {
   const { openKafkaLog } = await import('../runtime/log/kafka/log.js');
   const codec = await openReadingCodec(settings);
-  const log = await openKafkaLog(settings, logger);
+  const whole = await openKafkaLog(settings, logger);
   try {
+    const { log, skips } = await openSkips({ log: whole, codec, logger, clock: systemClock });
     const stores = await openStores(settings, logger);
     const sources = { log, codec, clock: systemClock, settings, set: RUNNING_SETS.features[0], ...stores };
     const audit = singleAudit(sources, { ...sample, busyShare: 1 }, (records) => progress.add(records));
@@ -100,9 +102,10 @@ async function here(
     } finally {
       await audit.close();
       await stores.close();
+      await skips.stop();
     }
   } finally {
-    await log.close();
+    await whole.close();
   }
 }
 

@@ -95,6 +95,13 @@ export class Fields {
     return value;
   }
 
+  /** A whole number ≥ 0. */
+  count(name: string): number {
+    const value = this.#take(name);
+    if (!Number.isSafeInteger(value) || (value as number) < 0) throw wrong(name, 'a whole number ≥ 0', value);
+    return value as number;
+  }
+
   /** A number ≥ 0, or null. */
   amountOrNull(name: string): number | null {
     const value = this.#take(name);

@@ -15,6 +15,7 @@ const SCHEMA_FILES = {
   User: 'events/user.avsc',
   LateEvent: 'events/late-event.avsc',
   Erasure: 'events/erasure.avsc',
+  Skip: 'events/skip.avsc',
   Popularity: 'features/popularity.avsc',
   Affinity: 'features/affinity.avsc',
   Interactions: 'features/interactions.avsc',

@@ -94,6 +94,19 @@ export interface Erasure {
   after: { topic: string; partition: number; offset: number }[];
 }
 
+export interface Skip {
+  topic: string;
+  partition: number;
+  from: number;
+  /** The first offset that is read again. */
+  to: number;
+  /** Id of the topic that was meant; null where the log has no ids. */
+  topic_id: string | null;
+  requested_at: number;
+  requested_by: string;
+  reason: string;
+}
+
 /** Document frequencies of one shard of a language's terms. */
 export interface Terms {
   language: string;

@@ -38,6 +38,7 @@ import { addOperationRoutes } from './routes/operation.js';
 import { addPage } from './routes/page.js';
 import { addRunRoutes } from './routes/runs.js';
 import { SHAPES } from './routes/shapes.js';
+import { addSkipRoutes } from './routes/skips.js';
 import { addStopwordRoutes } from './routes/stopwords.js';
 import { addTopicRoutes } from './routes/topics.js';
 import { addVersionRoutes } from './routes/versions.js';
@@ -126,6 +127,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   addRunRoutes(app, runs);
   addErasureRoutes(app, { eraser, erasures, clock, tenants, stopping });
   await addTopicRoutes(app, { topics: allTopics(sets), log, codec, writer, clock, tenants, stopping });
+  addSkipRoutes(app, { skips: options.skips, clock });
   addOperationRoutes(app, { isReady, overview, metrics, clock, needsTokens: tokens !== null });
   addAuditRoutes(app, options.audits ?? null);
   addPage(app, options.webFolder);

@@ -1,4 +1,5 @@
 /** The dependencies of serving: everything behind the HTTP surface, as ports, so that tests can provide their own. */
+import type { Skips } from '../ingest/skips.js';
 import type { Runs } from '../jobs/runs.js';
 import type { LiveAudits } from '../publishing/audit/compose.js';
 import type { ErasureReader } from '../publishing/erasure/erasure-reader.js';
@@ -25,6 +26,9 @@ export type VersionSwitch = Pick<Versions, 'list' | 'promote' | 'rollback' | 'pi
 
 /** The state of erasure requests. */
 export type Erasures = Pick<ErasureReader, 'status'>;
+
+/** Offsets that were given up. */
+export type SkipOrders = Pick<Skips, 'list' | 'request'>;
 
 /** Comparisons of served values with the raw log. */
 export type Audits = Pick<LiveAudits, 'auditor' | 'begin' | 'get'>;
@@ -69,6 +73,7 @@ export interface ServingOptions {
   readonly readers: FeatureReaders;
   readonly models: ModelAnswers;
   readonly erasures: Erasures;
+  readonly skips: SkipOrders;
   readonly versions: VersionSwitch;
   readonly runs: Runs;
   /** Null or missing if the process has no stores to compare. */

@@ -1,5 +1,5 @@
 /** Every topic of a deployment, in the order in which data passes through them. */
-import { deadLetters, documents, erasures, events, lateEvents, products, users } from './events.js';
+import { deadLetters, documents, erasures, events, lateEvents, products, skips, users } from './events.js';
 import { runRequests, runResults } from './jobs.js';
 import { releases } from './releases.js';
 import { RUNNING_SETS, type RunningSets } from './running.js';
@@ -21,6 +21,7 @@ export function allTopics({ features, corpus, embeddings }: RunningSets = RUNNIN
     lateEvents,
     deadLetters,
     erasures,
+    skips,
   ];
   const names = new Set<string>();
   for (const { name } of all) {

@@ -81,3 +81,15 @@ export const erasures = topic({
   readers: ['publishing'],
   settings: INPUT_TABLE_SETTINGS,
 });
+
+export const skips = topic({
+  name: 'skips',
+  doc: 'Offsets that an operator has given up: no reader reads them any more.',
+  key: '<topic>/<partition>/<from>-<to>',
+  schema: 'Skip',
+  partitions: 1,
+  cleanup: 'compact',
+  owner: 'serving',
+  readers: ['everyone'],
+  settings: INPUT_TABLE_SETTINGS,
+});

@@ -1,4 +1,5 @@
 /** What every role needs, and how a role registers what it starts, so that it is stopped with the process. */
+import type { Skips } from '../../ingest/skips.js';
 import type { Log } from '../../runtime/log/log.js';
 import type { Clock } from '../../runtime/process/clock.js';
 import type { EventBus } from '../../runtime/process/events.js';
@@ -12,6 +13,7 @@ import type { Settings } from '../settings.js';
 
 export interface Ground {
   readonly log: Log;
+  readonly skips: Skips;
   readonly codec: Codec;
   readonly settings: Settings;
   readonly logger: Logger;

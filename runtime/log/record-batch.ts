@@ -5,7 +5,7 @@
 import { crc32c } from '@node-rs/crc32';
 import { FreshetError } from '../process/errors.js';
 import { readInt64, writeInt64 } from '../process/int64.js';
-import type { RecordColumns } from './log.js';
+import type { RecordColumns, TopicPartition } from './log.js';
 
 export const BATCH_HEADER_BYTES = 61;
 const OFFSET_BASE = 0;
@@ -160,6 +160,11 @@ export interface WalkOptions {
   readonly decompress: Decompress;
   /** Checksums cost about a tenth of the walk; the log port always checks them. */
   readonly checkCrc: boolean;
+  /**
+   * A wrong checksum after the first batch ends the walk, and this receives where its batch begins: what comes before it
+   * is delivered, and the position then shows where the damage is. Without it, the walk throws.
+   */
+  readonly stopAtDamage?: (at: number) => void;
 }
 
 /**
@@ -180,14 +185,21 @@ export function walkBatches(bytes: Buffer, start: number, end: number, options: 
     const size = 12 + bytes.readInt32BE(at + OFFSET_LENGTH);
     if (size < BATCH_HEADER_BYTES) throw damaged(options, at, `a batch of ${size} bytes`);
     if (end - at < size) break;
-    if (options.checkCrc) {
-      const crc = crc32c(bytes.subarray(at + OFFSET_ATTRIBUTES, at + size));
-      if (crc !== bytes.readUInt32BE(at + OFFSET_CRC)) throw damaged(options, at, 'checksum mismatch');
-    }
     const base = readInt64(bytes, at + OFFSET_BASE);
     if (base >= options.untilOffset) break;
     const attributes = bytes.readInt16BE(at + OFFSET_ATTRIBUTES);
     const last = base + bytes.readInt32BE(at + OFFSET_LAST_DELTA);
+    // What lies before the first wanted offset need not be intact: an operator may have given it up.
+    if (options.checkCrc && last >= options.fromOffset) {
+      const crc = crc32c(bytes.subarray(at + OFFSET_ATTRIBUTES, at + size));
+      if (crc !== bytes.readUInt32BE(at + OFFSET_CRC)) {
+        if (options.stopAtDamage !== undefined && current.nextOffset > options.fromOffset) {
+          options.stopAtDamage(at);
+          break;
+        }
+        throw damaged(options, at, `checksum mismatch of the batch with the offsets ${base} to ${last}`);
+      }
+    }
     const visible = aborted.isVisible(bytes, at, attributes, last);
     const count = bytes.readInt32BE(at + OFFSET_COUNT);
     if (visible && last >= options.fromOffset && count > 0) {
@@ -347,6 +359,24 @@ export const NO_PRODUCER: ProducerStamp = {
   baseSequence: -1,
   transactional: false,
 };
+
+/** Columns without rows, which move a position to `nextOffset`. */
+export function noRows({ topic, partition }: TopicPartition, nextOffset: number): RecordColumns {
+  const none = new Int32Array(0);
+  return {
+    topic,
+    partition,
+    count: 0,
+    offsets: new Float64Array(0),
+    timestamps: new Float64Array(0),
+    bytes: Buffer.alloc(0),
+    keyStart: none,
+    keyEnd: none,
+    valueStart: none,
+    valueEnd: none,
+    nextOffset,
+  };
+}
 
 /** Builds one batch in a growing buffer. Reusable after reset(). */
 export class RecordBatchBuilder {

@@ -61,6 +61,7 @@ export class Application implements Service {
   #assignments = 0;
   readonly #ending = new AbortController();
   #background: Promise<void>[] = [];
+  #retry = new AbortController();
 
   constructor(options: ApplicationOptions) {
     this.#o = options;
@@ -73,6 +74,12 @@ export class Application implements Service {
   /** Tasks that stopped for good and need an operator. */
   get failures(): TaskFailure[] {
     return [...this.#failures].map(([task, error]) => ({ task, error }));
+  }
+
+  /** Starts the tasks that stopped for good again: what stopped them may be gone. */
+  retryStopped(): void {
+    this.#retry.abort();
+    this.#retry = new AbortController();
   }
 
   /** Tasks of this member that are not restored yet; `/health/ready` waits for them. */
@@ -190,7 +197,7 @@ export class Application implements Service {
     for (const [number, one] of this.#running) if (one === running) this.#running.delete(number);
   }
 
-  /** Runs a task until it is stopped; restarts it after transient errors and gives up on permanent ones. */
+  /** Runs a task until it is stopped; restarts it after transient errors, and after others once an operator wants it. */
   async #keepRunning(number: number, running: Running): Promise<void> {
     const { declaration, index } = this.#plan[number]!;
     const { logger, events, clock } = this.#o;
@@ -199,6 +206,8 @@ export class Application implements Service {
     while (!signal.aborted) {
       const task = this.#createTask(number);
       running.attempt = task;
+      const retry = this.#retry.signal;
+      let isStopped = false;
       try {
         await task.restore(signal);
         running.task = task;
@@ -216,7 +225,7 @@ export class Application implements Service {
         if (!isTransient(error) && code !== 'fenced' && code !== 'indefinite_commit') {
           this.#failures.set(task.name, asError(error));
           events.emit(taskStopped, { task: task.name, index, error: asError(error) });
-          return;
+          isStopped = true;
         }
       } finally {
         running.task = null;
@@ -225,7 +234,8 @@ export class Application implements Service {
           .close()
           .catch((error: unknown) => logger.warn({ event: 'task_close_failed', error: asError(error).message }));
       }
-      await clock.sleep(pause, signal);
+      if (isStopped) await eitherAborts(signal, retry);
+      else await clock.sleep(pause, signal);
       pause = Math.min(pause * 2, RESTART_MS_MAX);
       if (signal.aborted) return;
       if (!(await this.#isOurs(number))) {
@@ -274,4 +284,11 @@ export class Application implements Service {
       }
     }
   }
+}
+
+/** Resolves when one of the signals is aborted. */
+function eitherAborts(one: AbortSignal, other: AbortSignal): Promise<void> {
+  const either = AbortSignal.any([one, other]);
+  if (either.aborted) return Promise.resolve();
+  return new Promise((resolve) => either.addEventListener('abort', () => resolve(), { once: true }));
 }

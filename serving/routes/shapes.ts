@@ -270,6 +270,15 @@ const erasureShape = {
   }),
 };
 
+const skipFields = {
+  topic: text,
+  partition: { ...integer, minimum: 0 },
+  from: { ...integer, minimum: 0, description: 'The first offset that is given up.' },
+  to: { ...integer, minimum: 1, description: 'The first offset that is read again.' },
+  reason: { ...text, minLength: 1, maxLength: 500 },
+};
+const skipShape = { $id: 'Skip', ...object({ ...skipFields, requested_at: time, requested_by: text }) };
+
 const shown: Schema = { type: ['string', 'number', 'null'] };
 
 const reportShape = object({
@@ -343,6 +352,9 @@ export const SHAPES = [
   },
   { $id: 'ErasureReceipt', ...object({ subject: text }) },
   erasureShape,
+  { $id: 'SkipRequest', ...object(skipFields) },
+  skipShape,
+  { $id: 'Skips', ...object({ skips: array({ $ref: 'Skip#' }) }) },
   {
     $id: 'KeyedRecord',
     ...object(

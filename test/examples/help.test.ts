@@ -16,6 +16,8 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'freshet up --demo --port 8090': 'documents.test.ts runs npm start, which is the same',
   'freshet model import models/all-MiniLM-L6-v2':
     'model.test.ts imports one that it makes, embeddings-minilm.test.ts this one',
+  'freshet skip events 3 --from 5120 --to 5140 --reason "disk error of 3 May"':
+    'skip.test.ts skips records that exist, and says yes',
 };
 /** The examples that must be first and last; all others in between, in the order of the help. */
 const FIRST = ['freshet topics apply', 'freshet produce '];

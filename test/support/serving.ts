@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
+import { InputError } from '../../ingest/input-error.js';
+import type { SkipRequest } from '../../ingest/skips.js';
 import type { ErasureStatus } from '../../publishing/erasure/certificate.js';
 import type { ProductPopularity, UserAffinity } from '../../publishing/reading/reader.js';
 import { FreshetError } from '../../runtime/process/errors.js';
@@ -12,9 +14,10 @@ import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';
 import type { Queryable } from '../../runtime/stores/database.js';
 import { Codec } from '../../schemas/codec.js';
+import type { Skip } from '../../schemas/records.js';
 import { type AppOptions, buildApp } from '../../serving/app.js';
 import type { ModelAnswer, ModelAnswers } from '../../serving/models/answers.js';
-import type { Erasures, FeatureReaders, Overview, Readiness } from '../../serving/ports.js';
+import type { Erasures, FeatureReaders, Overview, Readiness, SkipOrders } from '../../serving/ports.js';
 import type { AccessToken } from '../../serving/settings.js';
 import { allTopics } from '../../topics/all.js';
 import { RUNNING_SETS } from '../../topics/running.js';
@@ -88,6 +91,21 @@ export class FakeErasures implements Erasures {
   async status(subject: Subject, waitMs: number) {
     this.waits.push(waitMs);
     return this.known.get(subjectKey(subject)) ?? null;
+  }
+}
+
+class FakeSkips implements SkipOrders {
+  readonly all: Skip[] = [];
+
+  list(): Skip[] {
+    return this.all;
+  }
+
+  async request(wanted: SkipRequest, { by, at }: { readonly by: string; readonly at: number }): Promise<Skip> {
+    if (wanted.topic === 'none') throw new InputError('There is no topic "none".');
+    const skip = { ...wanted, topic_id: null, requested_at: at, requested_by: by };
+    this.all.push(skip);
+    return skip;
   }
 }
 
@@ -195,6 +213,7 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
   const options: AppOptions = {
     sets: RUNNING_SETS,
     log,
+    skips: new FakeSkips(),
     database: users,
     readers,
     models,

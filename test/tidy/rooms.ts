@@ -19,7 +19,7 @@ export const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly str
     jobs: ['schemas', 'topics', 'runtime'],
     snapshotters: ['schemas', 'topics', 'runtime', 'processors', 'publishing', 'jobs'],
     serving: ['schemas', 'topics', 'runtime', 'ingest', 'processors', 'publishing', 'jobs', 'snapshotters'],
-    assembly: ['schemas', 'topics', 'runtime', 'processors', 'publishing', 'jobs', 'snapshotters', 'serving'],
+    assembly: ['schemas', 'topics', 'runtime', 'ingest', 'processors', 'publishing', 'jobs', 'snapshotters', 'serving'],
     cli: ['schemas', 'topics', 'runtime', 'ingest', 'publishing', 'jobs', 'snapshotters', 'serving', 'assembly'],
     exports: ['schemas', 'topics', 'runtime', 'ingest', 'publishing', 'assembly'],
   },

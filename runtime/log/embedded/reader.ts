@@ -221,7 +221,7 @@ async function readPlan(
     const size = plan.size ?? index.size;
     const from = plan.filePosition ?? index.positionOf(offset);
     const bytes = await readBatches(disk, fd, from, size, maxBytes);
-    const to = from + bytes.length;
+    let to = from + bytes.length;
     const { topic, partition } = cursor.partition;
     const [columns] = walkBatches(bytes, 0, bytes.length, {
       topic: topic.name,
@@ -231,6 +231,9 @@ async function readPlan(
       aborted: null,
       decompress: refuseCompressed,
       checkCrc: true,
+      stopAtDamage: (at) => {
+        to = from + at;
+      },
     });
     // The next segment follows the last batch of a closed one, whatever compaction left out in between.
     const nextOffset = to >= size ? endOffset : columns!.nextOffset;

@@ -31,7 +31,8 @@ export interface BrokerOptions {
 export class LocalBroker {
   /** The address on which the broker itself listens. */
   readonly address: string;
-  readonly #folder: string;
+  /** Its files; the data is in the folders of log.dirs. */
+  readonly folder: string;
   readonly #jars: string;
   #process: ChildProcess | null = null;
   #watchdog: ChildProcess | null = null;
@@ -39,7 +40,7 @@ export class LocalBroker {
 
   private constructor(address: string, folder: string, jars: string) {
     this.address = address;
-    this.#folder = folder;
+    this.folder = folder;
     this.#jars = jars;
   }
 
@@ -69,10 +70,10 @@ export class LocalBroker {
 
   /** Starts the broker on the data in its folder; resolves when it answers. */
   async start(): Promise<void> {
-    const output = openSync(join(this.#folder, 'output.log'), 'a');
+    const output = openSync(join(this.folder, 'output.log'), 'a');
     const started = spawn(
       'java',
-      [HEAP, '-cp', join(this.#jars, '*'), 'kafka.Kafka', join(this.#folder, 'server.properties')],
+      [HEAP, '-cp', join(this.#jars, '*'), 'kafka.Kafka', join(this.folder, 'server.properties')],
       {
         stdio: ['ignore', output, output],
       },
@@ -110,7 +111,7 @@ export class LocalBroker {
 
   async stop(): Promise<void> {
     await this.kill();
-    await rm(this.#folder, { recursive: true, force: true });
+    await rm(this.folder, { recursive: true, force: true });
   }
 
   #killNow(): void {
@@ -130,7 +131,7 @@ export class LocalBroker {
         await log.close();
         return;
       } catch (error) {
-        const output = await readFile(join(this.#folder, 'output.log'), 'utf8').catch(() => '');
+        const output = await readFile(join(this.folder, 'output.log'), 'utf8').catch(() => '');
         if (started.exitCode !== null) throw new Error(`the broker ended by itself:\n${output.slice(-2000)}`);
         if (Date.now() > deadline)
           throw new Error(`the broker is not ready: ${messageOf(error)}\n${output.slice(-2000)}`);

@@ -116,6 +116,7 @@ describe('/openapi.json', () => {
       'GET /v1/products/{id}/similar',
       'GET /v1/runs/{id}',
       'GET /v1/search',
+      'GET /v1/skips',
       'GET /v1/stopwords',
       'GET /v1/stopwords/{lang}',
       'GET /v1/topics',
@@ -128,6 +129,7 @@ describe('/openapi.json', () => {
       'POST /v1/erasures',
       'POST /v1/events',
       'POST /v1/jobs/{name}/runs',
+      'POST /v1/skips',
       'POST /v1/topics/{name}/records',
       'POST /v1/verifications',
       'POST /v1/versions/{artefact}/pin',
@@ -201,6 +203,10 @@ describe('answers to real requests', () => {
     fixture.erasures.known.set('user:u1', CERTIFIED);
     fixture.erasures.known.set('user:u2', { ...CERTIFIED, state: 'waiting', cut: null, certificate: null });
     for (const key of ['user:u1', 'user%3Au2', 'user:none', 'nobody']) await call({ url: `/v1/erasures/${key}` });
+    const skip = { topic: 'events', partition: 0, from: 0, to: 1, reason: 'x' };
+    for (const payload of [skip, { ...skip, topic: 'none' }, { ...skip, to: 0 }, {}])
+      await call({ method: 'POST', url: '/v1/skips', payload });
+    await call({ url: '/v1/skips' });
     await call({ url: '/v1/topics' });
     await append(fixture.log, 'events', Buffer.from('k'), Buffer.from('poison'));
     await call({ url: '/v1/topics/events/records' });

@@ -13,7 +13,7 @@ import type {
   RecordColumns,
   TopicPartition,
 } from '../../log.js';
-import { walkBatches } from '../../record-batch.js';
+import { noRows, walkBatches } from '../../record-batch.js';
 import { CodecLoading, decompress } from '../wire/compression.js';
 import { KafkaError, OFFSET_NOT_AVAILABLE, OFFSET_OUT_OF_RANGE, passes } from '../wire/errors.js';
 import { type FetchAnswer, type FetchedPartition, fetch } from '../wire/fetch.js';
@@ -267,7 +267,7 @@ export class KafkaReader implements LogReader {
     // An answer filled by other partitions has nothing for this one, or part of a batch. Requested alone, it gets at
     // least one whole batch; if not, compaction has left nothing between here and the end.
     else if (alone && fetched.start === fetched.end && stream.fetchOffset < until)
-      stream.ready = [nothing(stream, until)];
+      stream.ready = [noRows(stream, until)];
     stream.starved = stream.ready.length === 0 && stream.fetchOffset < until;
     if (stream.ready.length > 0) stream.fetchOffset = stream.ready.at(-1)!.nextOffset;
   }
@@ -285,6 +285,7 @@ export class KafkaReader implements LogReader {
       untilOffset: until,
       decompress,
       checkCrc: true,
+      stopAtDamage: () => undefined,
     };
     try {
       return walkBatches(fetched.bytes, fetched.start, fetched.end, options);
@@ -352,22 +353,4 @@ export class KafkaReader implements LogReader {
 
 function sizeOf({ partitions }: FetchAnswer): number {
   return partitions.reduce((bytes, { start, end }) => bytes + end - start, 0);
-}
-
-/** Moves the position to `offset` without rows. */
-function nothing({ topic, partition }: TopicPartition, offset: number): RecordColumns {
-  const none = new Int32Array(0);
-  return {
-    topic,
-    partition,
-    count: 0,
-    offsets: new Float64Array(0),
-    timestamps: new Float64Array(0),
-    bytes: Buffer.alloc(0),
-    keyStart: none,
-    keyEnd: none,
-    valueStart: none,
-    valueEnd: none,
-    nextOffset: offset,
-  };
 }

@@ -222,3 +222,32 @@ test('I8: a live task that retention has passed stops and says so; the others go
     await log.assign([1]);
     assert.deepEqual(processors.application.failures, [], 'who has it now will say so');
   }));
+
+describe('a task that stopped for good', () => {
+  test('starts again when an operator has removed what stopped it', () =>
+    onStage(async ({ log, said, processors, until, view, restores }) => {
+      const reader = log.reader.bind(log);
+      let isBroken = true;
+      log.reader = (start, options) => {
+        const inner = reader(start, options);
+        const poll = inner.poll.bind(inner);
+        inner.poll = async () => {
+          if (isBroken && start.some(({ topic }) => topic === events.name))
+            throw new FreshetError('invalid_data', 'a batch that cannot be read');
+          return await poll();
+        };
+        return inner;
+      };
+      await log.assign([0]);
+      await until('it stops', () => processors.application.failures.length === 1);
+      const stopped = () => said.filter(({ event }) => event === 'task_stopped').length;
+      processors.application.retryStopped();
+      await until('it stops again', () => stopped() === 2);
+      isBroken = false;
+      await view();
+      processors.application.retryStopped();
+      await until('it counts', () => log.flushes.length > 0);
+      assert.deepEqual(processors.application.failures, []);
+      assert.equal(restores('features.v1.activity-0'), 3);
+    }));
+});

@@ -45,6 +45,12 @@ const ROUTES: [InjectOptions, (typeof ROLES)[number] | 'anybody', number][] = [
   [{ url: '/v1/topics/events/records' }, 'operator', 200],
   [{ method: 'POST', url: '/v1/erasures', payload: { user_id: 'u' } }, 'operator', 202],
   [{ url: '/v1/erasures/user:u' }, 'operator', 404],
+  [{ url: '/v1/skips' }, 'operator', 200],
+  [
+    { method: 'POST', url: '/v1/skips', payload: { topic: 'events', partition: 0, from: 0, to: 1, reason: 'x' } },
+    'operator',
+    202,
+  ],
   [{ method: 'POST', url: '/v1/versions/stopwords/rollback' }, 'operator', 200],
   [{ method: 'POST', url: '/v1/versions/stopwords/promote', payload: { version: 2 } }, 'operator', 200],
   [{ method: 'POST', url: '/v1/versions/stopwords/pin', payload: { version: null } }, 'operator', 200],
