@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Job } from '../../jobs/job.js';
+import { RECORD_BYTES_MAX } from '../../runtime/log/log.js';
 import { runRequests } from '../../topics/jobs.js';
+import { blobs, HOSTILE_TEXTS, HOSTILE_TIMES, spoiled } from '../support/hostile.js';
 import { codec, endOf, type JobScene, openJobScene, requestInTopic } from '../support/jobs.js';
 import { Events } from '../support/publishing.js';
 import { startPostgres } from '../support/services/postgres.js';
@@ -103,6 +105,37 @@ describe('requests through the topic', () => {
     await endOf(events, worker.runs, 'last');
     assert.deepEqual(job.seen, ['first', 'last']);
     assert.equal((await scene.database.query('SELECT 1 FROM job_runs')).length, 2);
+  });
+
+  test('I6: go on behind every hostile record', async (t) => {
+    const scene = await openJobScene(t, postgres.url);
+    const job = noting();
+    const writer = await scene.log.writer([AT.topic]);
+    const request = { run_id: 'r', job_name: 'noted', requested_at: 1, requested_by: 'test', dry_run: false };
+    const key = Buffer.from('noted');
+    const values = [...blobs(key.length), ...spoiled(codec.encode('RunRequest', request))];
+    for (const text of HOSTILE_TEXTS)
+      for (const field of ['run_id', 'job_name', 'requested_by'])
+        values.push(codec.encode('RunRequest', { ...request, [field]: text }));
+    for (const requested_at of HOSTILE_TIMES) values.push(codec.encode('RunRequest', { ...request, requested_at }));
+    for (const [n, value] of values.entries()) {
+      if (key.length + value.length > RECORD_BYTES_MAX) continue;
+      writer.add(AT.topic, n % 7 === 0 ? null : key, value, { timestamp: Date.now() });
+      if (n % 50 === 0) {
+        writer.add(AT.topic, key, codec.encode('RunRequest', { ...request, run_id: `good ${n}` }));
+        await writer.flush();
+      }
+    }
+    writer.add(AT.topic, key, codec.encode('RunRequest', { ...request, run_id: 'last' }));
+    await writer.flush();
+    await writer.close();
+    const worker = scene.workerOf([job]);
+    await worker.start();
+    await endOf(events, worker.runs, 'last');
+    const good = [...values.keys()].filter((n) => n % 50 === 0);
+    for (const n of good) assert.ok(job.seen.includes(`good ${n}`), `good ${n}`);
+    assert.equal(await storedOffset(scene), (await scene.log.offsets(AT)).lastStable);
+    assert.deepEqual(worker.waiting, []);
   });
 
   test('of a topic that was made again are read from its start', async (t) => {

@@ -9,6 +9,7 @@ import { Codec } from '../../../../schemas/codec.js';
 import type { DeadLetter, Event, Popularity } from '../../../../schemas/records.js';
 import { deadLetters, events, lateEvents } from '../../../../topics/events.js';
 import { Driver } from '../../../support/driver.js';
+import { blobs, spoiled } from '../../../support/hostile.js';
 
 const NOW = Date.UTC(2026, 10, 3, 12);
 const codec = new Codec();
@@ -17,18 +18,8 @@ const GOOD: Event = { event_id: 'e', user_id: 'u', product_id: 'p', category: nu
 function hostile(): [key: Buffer | null, value: Buffer | null][] {
   const user = Buffer.from('u');
   const records: [Buffer | null, Buffer | null][] = [];
-  const room = RECORD_BYTES_MAX - user.length;
-  for (const length of [0, 1, 9, 255, 65_536, room - 1, room])
-    for (const fill of [0x00, 0x01, 0x22, 0x80, 0xff]) records.push([user, Buffer.alloc(length, fill)]);
   const whole = codec.encode('Event', GOOD);
-  for (let at = 0; at < whole.length; at++) {
-    records.push([user, whole.subarray(0, at)]);
-    for (const byte of [0x00, 0x7f, 0x80, 0xff]) {
-      const one = Buffer.from(whole);
-      one[at] = byte;
-      records.push([user, one]);
-    }
-  }
+  for (const value of [...blobs(user.length), ...spoiled(whole)]) records.push([user, value]);
   for (const ts of [0, -1, 1, NOW - 400 * 86_400_000, NOW + 3_600_000, 8.64e15, 2 ** 52, -(2 ** 52)])
     records.push([user, codec.encode('Event', { ...GOOD, event_id: `at ${ts}`, ts })]);
   for (const id of ['', 'x'.repeat(256), 'x'.repeat(257), '\0', '\u0001'.repeat(90_000), '漢'.repeat(86), '\ud800'])

@@ -17,6 +17,7 @@ import { RECORD_BYTES_MAX } from '../../../../runtime/log/log.js';
 import { Codec } from '../../../../schemas/codec.js';
 import { featureSet } from '../../../../topics/feature-set.js';
 import { columnsOf } from '../../../support/columns.js';
+import { blobs, HOSTILE_FILLS, HOSTILE_LENGTHS, spoiled } from '../../../support/hostile.js';
 
 const codec = new Codec();
 const layout = new Layout();
@@ -35,28 +36,10 @@ const TOPICS = [
   deadLetterRows,
 ].map((sink) => sink.topic as KeyedTopic<never>);
 
-const LENGTHS = [0, 1, 255, 256, 257, 65_535, 65_536, 90_000, RECORD_BYTES_MAX - 1, RECORD_BYTES_MAX];
-const FILLS = [0x00, 0x01, 0x22, 0x41, 0x80, 0xff];
-const blobs = LENGTHS.flatMap((length) => FILLS.map((fill) => Buffer.alloc(length, fill)));
-
-/** Every prefix, and the whole with each byte changed in turn, of a good value. */
-function spoiled(good: Buffer): Buffer[] {
-  const made: Buffer[] = [];
-  for (let at = 0; at < good.length; at++) {
-    made.push(good.subarray(0, at));
-    for (const byte of [0x00, 0x7f, 0x80, 0xff]) {
-      const one = Buffer.from(good);
-      one[at] = byte;
-      made.push(one);
-    }
-  }
-  return made;
-}
-
 const control = String.fromCharCode(1);
 const PRODUCT = { product_id: 'k', title: 't', description: 'd', category: 'c', price: 1.5, updated_at: 1 };
 const values = [
-  ...blobs,
+  ...blobs(0),
   ...spoiled(codec.encode('Product', PRODUCT)),
   ...spoiled(codec.encode('User', { user_id: 'k', tenant_id: 't', active: true, updated_at: 1 })),
   ...spoiled(
@@ -83,7 +66,7 @@ const values = [
 const keys = [
   null,
   Buffer.from('k'),
-  ...LENGTHS.slice(0, 7).flatMap((length) => FILLS.map((fill) => Buffer.alloc(length, fill))),
+  ...HOSTILE_LENGTHS.slice(0, 7).flatMap((length) => HOSTILE_FILLS.map((fill) => Buffer.alloc(length, fill))),
 ];
 
 test('I6: every record is a change or one dead letter that fits, at every sink', () => {
