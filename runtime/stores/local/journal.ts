@@ -2,7 +2,8 @@
  * Records on disk: an append-only journal, replaced from time to time by a snapshot.
  *
  *   snapshot-<n>   the state when journal <n> was started, as records; the last line has their number
- *   journal-<n>    records since then; several exist while a snapshot is being written, or if that was interrupted
+ *   journal-<n>    records since then; several exist while a snapshot is being written, or if that was interrupted. Each
+ *                  begins with the size of the one before it
  *
  * A line is the CRC-32 of its JSON in hexadecimal, a space, the JSON. The operating system has a record before it
  * counts (kill -9 loses nothing), and the disk has it within a second (a power failure loses at most that). Only the
@@ -42,6 +43,14 @@ interface JournalTarget<R> {
 
 interface SnapshotEnd {
   readonly end: number;
+}
+
+/**
+ * First line of a journal that follows another: that one's size. After a power failure the other may be shorter, and
+ * then these records are not what came next.
+ */
+interface JournalStart {
+  readonly follows: number;
 }
 
 export class Journal<R extends object> {
@@ -169,10 +178,12 @@ export class Journal<R extends object> {
   async #rotate(picture: Iterable<R>): Promise<void> {
     const number = this.#number + 1;
     const oldFd = this.#fd;
-    this.#fd = fs.openSync(journalPath(this.#folder, number), 'ax', 0o600);
+    const { fd, size: start } = startJournal(journalPath(this.#folder, number), this.#size);
+    this.#fd = fd;
     this.#number = number;
-    this.#size = 0;
+    this.#size = start;
     const sizeBefore = this.#sizeOfAll;
+    this.#sizeOfAll += start;
     await this.#syncing;
     await datasync(oldFd).finally(() => fs.closeSync(oldFd));
     const path = snapshotPath(this.#folder, number);
@@ -274,7 +285,17 @@ async function restore<R extends object>(folder: string, target: JournalTarget<R
       await files.rm(path);
       continue;
     }
-    const read = await readLines<R>(path, (record) => target.accept(record));
+    let isGap = false;
+    const before = each === base ? null : size;
+    const read = await readLines<R | JournalStart>(path, (record) => {
+      if ('follows' in record) isGap = before !== null && record.follows !== before;
+      else if (!isGap) target.accept(record);
+    });
+    if (isGap) {
+      await files.rm(path);
+      next = Number.NaN;
+      continue;
+    }
     number = each;
     size = read.goodBytes;
     sizeOfAll += read.goodBytes;
@@ -345,6 +366,22 @@ async function readLines<R>(
   } finally {
     await file.close();
   }
+}
+
+/** Throws, and leaves no file, if that fails. */
+function startJournal(path: string, follows: number): { readonly fd: number; readonly size: number } {
+  const fd = fs.openSync(path, 'ax', 0o600);
+  const start: JournalStart = { follows };
+  const line = encodeLine(start);
+  try {
+    let written = 0;
+    while (written < line.length) written += fs.writeSync(fd, line, written);
+  } catch (error) {
+    fs.closeSync(fd);
+    fs.rmSync(path, { force: true });
+    throw error;
+  }
+  return { fd, size: line.length };
 }
 
 function encodeLine(record: object): Buffer {
