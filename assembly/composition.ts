@@ -6,11 +6,14 @@ import { randomBytes } from 'node:crypto';
 import { createRuns } from '../jobs/create-runs.js';
 import type { Worker } from '../jobs/worker.js';
 import { systemClock } from '../runtime/process/clock.js';
-import type { DataFolder } from '../runtime/process/data-folder.js';
+import { type DataFolder, prepareDataFolder } from '../runtime/process/data-folder.js';
 import { asError, FreshetError } from '../runtime/process/errors.js';
+import { announcePresence } from '../runtime/process/presence.js';
 import type { Service } from '../runtime/process/service.js';
 import type { Application } from '../runtime/tasks/application.js';
-import type { Server } from '../serving/server.js';
+import { loadTokens } from '../serving/access/tokens.js';
+import { createProbes } from '../serving/probes.js';
+import { checkPort, type Server } from '../serving/server.js';
 import { RUNNING_SETS } from '../topics/running.js';
 import { type Foundation, openFoundation } from './foundation.js';
 import { OverviewSampler } from './overview.js';
@@ -89,11 +92,14 @@ export class Composition implements Running {
 
   async #start(): Promise<void> {
     const { roles, demo, logger } = this.#o;
+    if (roles.includes('serving')) await checkServing(this.#settings);
+    else await this.#listenForProbes();
     const foundation = await openFoundation(this.#settings, {
       sets: this.#sets,
       logger,
       // A process with only the role processor needs no stores.
       stores: roles.some((role) => role !== 'processor'),
+      createsTopics: roles.some((role) => role !== 'serving'),
       // The demo records there what it has loaded.
       folder: demo !== null,
       keep: (what, close) => this.#open.push({ what, close }),
@@ -143,8 +149,44 @@ export class Composition implements Running {
       const localToken = this.#localToken;
       this.#server = await startServing(ground, { overview, versions, runs, audits, isReady, localToken });
       await folder?.announce(this.#server.address(), localToken ?? undefined);
+      await this.#present(this.#server.address());
     }
     return { publisher, worker, published: worker === null ? null : { versions, runs } };
+  }
+
+  /** Before anything else, so that a start that takes long can be watched. */
+  async #listenForProbes(): Promise<void> {
+    const { logger } = this.#o;
+    const { METRICS_PORT: port } = this.#settings;
+    if (port === 'off') return await this.#present(null);
+    const { metrics } = this.#reporting;
+    const probes = await createProbes({
+      settings: this.#settings,
+      port,
+      logger,
+      metrics,
+      isReady: () => this.#readiness.current(),
+      ...(this.#localToken === null ? {} : { localToken: this.#localToken }),
+    });
+    await this.#run(probes);
+    this.parts.push({ name: 'health, metrics', use: probes.address() });
+    await this.#present(probes.address());
+  }
+
+  /** Tells the log and commands on this machine where this process listens. */
+  async #present(address: string | null): Promise<void> {
+    const { roles, logger } = this.#o;
+    if (address !== null) logger.info({ event: 'listening', address, roles });
+    const { FRESHET_DATA_DIR: folder } = this.#settings;
+    try {
+      await prepareDataFolder(folder);
+      const token = this.#localToken === null ? {} : { token: this.#localToken };
+      const close = await announcePresence(folder, { roles: [...roles], address, ...token });
+      this.#open.push({ what: 'presence', close });
+    } catch (error) {
+      // Everything else may be on other machines, and the disk read-only.
+      logger.warn({ event: 'presence_off', error: asError(error).message });
+    }
   }
 
   /** What continues once everything is started: the demo, and the watch over readiness. */
@@ -165,7 +207,7 @@ export class Composition implements Running {
       ...(publisher?.stuck() ?? []),
       ...(this.#demoWaits === null ? [] : [{ name: this.#demoWaits }]),
     ];
-    const watched = { applications: allOf(applications), others, stores };
+    const watched = { applications: allOf(applications), others, stores, log };
     this.#background.push(this.#readiness.follow(watched, this.#clock, this.#ending.signal));
   }
 
@@ -212,6 +254,12 @@ export class Composition implements Running {
     if (errors.length > 0)
       throw new FreshetError('internal', `Stopping failed: ${errors.map(({ message }) => message).join('; ')}`);
   }
+}
+
+/** Finds out before anything is created that the server could not start. */
+async function checkServing(settings: Settings): Promise<void> {
+  loadTokens(settings);
+  if (settings.PORT !== 0) await checkPort({ host: settings.HOST, port: settings.PORT, setting: 'PORT' });
 }
 
 function allOf(applications: Applications | null): Application[] {

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { openSkips, type Skips } from '../ingest/skips.js';
 import { migrateUp } from '../publishing/migrations/migrate.js';
-import { applyDeclaredTopics } from '../runtime/log/apply-topics.js';
+import { applyDeclaredTopics, awaitDeclaredTopics } from '../runtime/log/apply-topics.js';
 import { openEmbeddedLog } from '../runtime/log/embedded/log.js';
 import { openKafkaLog } from '../runtime/log/kafka/log.js';
 import type { Log } from '../runtime/log/log.js';
@@ -25,6 +25,8 @@ interface FoundationOptions {
   readonly logger: Logger;
   /** Whether to open the stores and apply their migrations. */
   readonly stores: boolean;
+  /** Whether missing topics are created (the default) or waited for. */
+  readonly createsTopics?: boolean;
   /** Hold the data folder even if it contains nothing private to this process. */
   readonly folder?: boolean;
   /** Called for everything that has been opened, so that it is closed even if a later step fails. */
@@ -57,7 +59,8 @@ export async function openFoundation(settings: Settings, options: FoundationOpti
   const folder = await openFolder(settings, options);
   const whole = await openLog(settings, folder, options);
   const declarations = allTopics(options.sets);
-  await applyDeclaredTopics(whole, declarations, settings, logger);
+  if (options.createsTopics ?? true) await applyDeclaredTopics(whole, declarations, settings, logger);
+  else await awaitDeclaredTopics(whole, declarations, settings, { logger, clock: systemClock });
   const codec = await openWritingCodec(settings, declarations);
   const { log, skips } = await openSkips({ log: whole, codec, logger, clock: systemClock });
   keep(skips.name, () => skips.stop());

@@ -144,9 +144,10 @@ export class OverviewSampler {
 
   /**
    * Mean time from event to store for everything applied since the last sample; the previous value if there was
-   * nothing.
+   * nothing. Null where another process publishes.
    */
   async #measureDelays(): Promise<Overview['freshness_ms']> {
+    if (this.#o.publisher === null) return null;
     const { values } = await sinkMetrics(this.#o.metrics).delay.get();
     for (const sink of ['redis', 'postgres'] as const) {
       const known = this.#delays[sink];
@@ -163,7 +164,9 @@ export class OverviewSampler {
     return { redis: this.#delays.redis.meanMs, postgres: this.#delays.postgres.meanMs };
   }
 
+  /** Counted by the tasks of this process; where none run, another process has the figures. */
   async #intake(): Promise<Overview['intake']> {
+    if (this.#o.applications.length === 0) return null;
     const { values } = await featureMetrics(this.#o.metrics).intake.get();
     const of = (outcome: string) => values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;
     return { counted: of('counted'), duplicate: of('duplicate'), late: of('late'), dead_letter: of('dead_letter') };

@@ -1,11 +1,15 @@
 /** Whether everything in this process has caught up, and what it is waiting for. */
+import type { Log } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
 import { messageOf } from '../runtime/process/errors.js';
 import type { Stores } from '../runtime/stores/open-stores.js';
 import type { Application } from '../runtime/tasks/application.js';
 import type { Readiness } from '../serving/ports.js';
+import { events } from '../topics/events.js';
 
 const LOOK_MS = 1_000;
+/** How long an answer of the log may take. */
+const LOG_MS_MAX = 2_000;
 
 /** Something that is not ready, or makes no progress. */
 export interface Waiting {
@@ -19,6 +23,7 @@ interface Watched {
   /** Other parts that are not ready, or stuck. */
   readonly others: () => readonly Waiting[];
   readonly stores: Stores | null;
+  readonly log: Log;
 }
 
 export class ReadinessWatch {
@@ -56,15 +61,46 @@ export class ReadinessWatch {
   /** Keeps the list of what is not ready up to date, including the stores, until the signal aborts. */
   async follow(watched: Watched, clock: Clock, signal: AbortSignal): Promise<void> {
     this.#watched = watched;
-    const { stores } = watched;
+    const { stores, log } = watched;
+    const logAnswers = new SlowLook('the log, which does not answer', () =>
+      log.offsets({ topic: events.name, partition: 0 }),
+    );
     while (!signal.aborted) {
-      const looks =
-        stores === null ? [] : [look('the online store', stores.store), look('the database', stores.database)];
+      const looks = [
+        logAnswers.look(clock),
+        ...(stores === null ? [] : [look('the online store', stores.store), look('the database', stores.database)]),
+      ];
       this.#stores = (await Promise.all(looks)).flat();
       const { ready } = this.current();
       if (ready) this.#setReady();
       await clock.sleep(ready ? LOOK_MS : LOOK_MS / 10, signal);
     }
+  }
+}
+
+/** A log that cannot be reached is tried for long before it gives up: one request at a time, and patience for each. */
+class SlowLook {
+  readonly #name: string;
+  readonly #ask: () => Promise<unknown>;
+  #pending: Promise<Waiting[]> | null = null;
+
+  constructor(name: string, ask: () => Promise<unknown>) {
+    this.#name = name;
+    this.#ask = ask;
+  }
+
+  async look(clock: Clock): Promise<Waiting[]> {
+    this.#pending ??= this.#ask()
+      .then(
+        () => [],
+        (error: unknown) => [{ name: this.#name, reason: messageOf(error) }],
+      )
+      .finally(() => {
+        this.#pending = null;
+      });
+    const patience = new AbortController();
+    const late = clock.sleep(LOG_MS_MAX, patience.signal).then(() => [{ name: this.#name }]);
+    return await Promise.race([this.#pending, late]).finally(() => patience.abort());
   }
 }
 

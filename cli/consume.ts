@@ -1,9 +1,12 @@
 /** `freshet consume`: records of a topic, decoded. */
+import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { FreshetError } from '../runtime/process/errors.js';
-import type { RawRecord } from '../serving/reading/decode.js';
+import { FreshetError, messageOf } from '../runtime/process/errors.js';
+import { decoderOf } from '../schemas/codec.js';
+import { plain, type RawRecord } from '../serving/reading/decode.js';
 import type { Position } from '../serving/reading/raw-reader.js';
-import type { LogAccess, ReadAnswer, TopicState } from './access/access.js';
+import type { TopicState } from '../serving/reading/topic-states.js';
+import type { LogAccess, ReadAnswer } from './access/access.js';
 import { openLogAccess } from './access/open.js';
 import { Failed, type Shell, UsageError } from './shell.js';
 import { listenForStop } from './stop-signal.js';
@@ -13,7 +16,10 @@ interface ConsumeOptions {
   readonly partition?: number;
   readonly limit?: number;
   readonly follow?: true;
+  readonly schema?: string;
   readonly json?: true;
+  /** Made of `schema`. */
+  readonly decode?: (record: RawRecord) => RawRecord;
 }
 
 const NEWEST_DEFAULT = 10;
@@ -31,6 +37,7 @@ export function consumeCommand(shell: Shell): Command {
     .addOption(new Option('--partition <number>', 'only this partition').argParser(natural))
     .addOption(new Option('--limit <count>', 'stop after this many records').argParser(positive))
     .option('--follow', 'wait for further records')
+    .option('--schema <file.avsc>', 'for a topic of your own: the schema of its values, unless a registry has it')
     .option('--json', 'one JSON object per line')
     .addHelpText('after', '\nExample:\n  $ freshet consume events --limit 3')
     .action(async (topic: string, options: ConsumeOptions) => {
@@ -53,7 +60,8 @@ function positive(text: string): number {
   return Number(text);
 }
 
-async function consume(shell: Shell, access: LogAccess, name: string, options: ConsumeOptions): Promise<void> {
+async function consume(shell: Shell, access: LogAccess, name: string, given: ConsumeOptions): Promise<void> {
+  const options = given.schema === undefined ? given : { ...given, decode: decodedWith(given.schema) };
   const topic = await existingTopic(shell, access, name);
   const partitions = topic.offsets.filter(
     ({ partition }) => options.partition === undefined || partition === options.partition,
@@ -196,9 +204,29 @@ async function readUnlessStopped(
 
 async function print(shell: Shell, records: readonly RawRecord[], options: ConsumeOptions): Promise<void> {
   if (records.length === 0) return;
+  const decoded = options.decode === undefined ? records : records.map(options.decode);
   await shell.write(
-    `${records.map((record) => (options.json ? JSON.stringify(record) : describe(record))).join('\n')}\n`,
+    `${decoded.map((record) => (options.json ? JSON.stringify(record) : describe(record))).join('\n')}\n`,
   );
+}
+
+/** Decodes the values that were not decoded where they were read. Throws UsageError when the file is no schema. */
+function decodedWith(file: string): (record: RawRecord) => RawRecord {
+  let decode: (bytes: Buffer) => unknown;
+  try {
+    decode = decoderOf(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`--schema ${file}: ${messageOf(error)}.`);
+  }
+  return (record) => {
+    const { value_base64, error: _, ...rest } = record;
+    if (value_base64 === undefined) return record;
+    try {
+      return { ...rest, value: plain(decode(Buffer.from(value_base64, 'base64'))) };
+    } catch (error) {
+      return { ...record, error: messageOf(error) };
+    }
+  };
 }
 
 function describe(record: RawRecord): string {

@@ -15,6 +15,7 @@ import { resetCommand } from './reset.js';
 import { Failed, Shell, type Terminal, UsageError } from './shell.js';
 import { skipCommand } from './skip.js';
 import { snapshotCommand } from './snapshot.js';
+import { statusCommand } from './status.js';
 import { topicsCommand } from './topics.js';
 import { upCommand } from './up.js';
 import { verifyCommand } from './verify.js';
@@ -52,6 +53,7 @@ function freshet(shell: Shell, compose: Compose): Command {
     .showHelpAfterError('(Run "freshet --help" for usage.)');
   const commands = [
     upCommand(shell, compose),
+    statusCommand(shell),
     topicsCommand(shell),
     produceCommand(shell),
     consumeCommand(shell),

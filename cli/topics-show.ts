@@ -2,10 +2,11 @@
 import { Command } from 'commander';
 import { applyOptionsOf } from '../runtime/log/apply-topics.js';
 import { avroType } from '../schemas/codec.js';
+import type { TopicState } from '../serving/reading/topic-states.js';
 import { allTopics } from '../topics/all.js';
 import { compareTopic, declaredState, partitionsOf } from '../topics/apply.js';
 import type { TopicDeclaration } from '../topics/topic.js';
-import type { LogAccess, TopicState } from './access/access.js';
+import type { LogAccess } from './access/access.js';
 import { openLogAccess } from './access/open.js';
 import { type Shell, UsageError } from './shell.js';
 import { drawTable } from './table.js';

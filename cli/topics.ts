@@ -1,8 +1,8 @@
 /** `freshet topics`: shows declared and existing topics, and creates what is missing. */
 import { Command } from 'commander';
+import type { TopicState } from '../serving/reading/topic-states.js';
 import { allTopics } from '../topics/all.js';
 import { mermaid } from '../topics/graph.js';
-import type { TopicState } from './access/access.js';
 import { openLogAccess } from './access/open.js';
 import type { Shell } from './shell.js';
 import { drawTable } from './table.js';

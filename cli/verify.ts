@@ -48,7 +48,12 @@ export function verifyCommand(shell: Shell): Command {
       const report = await verify(shell, options);
       if (options.json) await shell.json(report);
       else await print(shell, report);
-      if (!isClean(report)) throw new Failed();
+      const isEmpty = report.behind === null && comparedIn(report) === 0;
+      if (isEmpty)
+        shell.note(
+          'Nothing was compared: no key of the sample is served. Take a larger --sample, or send events first.',
+        );
+      if (isEmpty || !isClean(report)) throw new Failed();
     });
 }
 
@@ -76,6 +81,10 @@ async function verify(shell: Shell, { sample, salt = newSalt() }: VerifyOptions)
     progress.end();
     stop.close();
   }
+}
+
+function comparedIn({ compared }: AuditReport): number {
+  return compared.reduce((sum, { same, different }) => sum + same + different, 0);
 }
 
 interface Sample {

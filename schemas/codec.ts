@@ -176,6 +176,19 @@ export class Codec {
     }
   }
 
+  /**
+   * Decodes bytes[start..end) into the shape of the schema that wrote it: one of ours, or one that the registry has and
+   * `prepare` has fetched. Throws SchemaError.
+   */
+  decodeAsWritten(bytes: Buffer, start = 0, end = bytes.length): unknown {
+    const { writer, body } = this.#writerOf(bytes, start, end);
+    try {
+      return writer.fromBuffer(bytes.subarray(body, end));
+    } catch (error) {
+      throw new SchemaError('undecodable', error instanceof Error ? error.message : String(error));
+    }
+  }
+
   /** The same value as a bare body of our schema, so that fast readers need only one schema. Throws SchemaError. */
   rewrite(name: SchemaName, bytes: Buffer, start: number, end: number): Buffer {
     return load(name).type.toBuffer(this.decode(name, bytes, start, end));
@@ -256,4 +269,26 @@ function confluentPrefix(id: number): Buffer {
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(id, 1);
   return prefix;
+}
+
+/**
+ * A function that decodes framed values of one schema, given as JSON. Throws SchemaError for a text that is no schema;
+ * so does the function for a value that is not of it.
+ */
+export function decoderOf(schemaText: string): (bytes: Buffer) => unknown {
+  let type: avro.Type;
+  try {
+    type = parse(schemaText);
+  } catch (error) {
+    throw new SchemaError('unknown_schema', `not an Avro schema: ${error instanceof Error ? error.message : error}`);
+  }
+  return (bytes) => {
+    const body = bytes[0] === 0xc3 && bytes[1] === 1 ? 10 : bytes[0] === 0 ? 5 : -1;
+    if (body < 0) throw new SchemaError('unknown_framing', 'the value has none of the Avro framings');
+    try {
+      return type.fromBuffer(bytes.subarray(body));
+    } catch (error) {
+      throw new SchemaError('undecodable', error instanceof Error ? error.message : String(error));
+    }
+  };
 }

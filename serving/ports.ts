@@ -13,7 +13,7 @@ import type { Queryable } from '../runtime/stores/database.js';
 import type { Codec } from '../schemas/codec.js';
 import type { RunningSets } from '../topics/running.js';
 import type { ModelAnswers } from './models/answers.js';
-import type { ServingSettings } from './settings.js';
+import type { HttpSettings } from './settings.js';
 
 /** Published features: the part of their reader that the routes use. */
 export type FeatureReaders = Pick<
@@ -47,14 +47,15 @@ export interface Overview {
     readonly redis: number;
     readonly postgres: number;
   };
-  /** Null until a first change has arrived. */
-  readonly freshness_ms: { readonly redis: number | null; readonly postgres: number | null };
+  /** Null where another process publishes; a store's is null until a first change has arrived. */
+  readonly freshness_ms: { readonly redis: number | null; readonly postgres: number | null } | null;
+  /** Null where another process counts. */
   readonly intake: {
     readonly counted: number;
     readonly duplicate: number;
     readonly late: number;
     readonly dead_letter: number;
-  };
+  } | null;
 }
 
 export interface Readiness {
@@ -79,7 +80,7 @@ export interface ServingOptions {
   /** Null or missing if the process has no stores to compare. */
   readonly audits?: Audits | null;
   readonly codec: Codec;
-  readonly settings: ServingSettings;
+  readonly settings: HttpSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;

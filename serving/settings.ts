@@ -21,10 +21,21 @@ const tokens = z.string().transform((text, context) => {
   }
 });
 
+/** Conda's activation exports the platform of its compilers as HOST. */
+const PLATFORM = /^(x86_64|aarch64|arm64|powerpc64le|s390x)-.+/;
+const host = z
+  .string()
+  .refine(
+    (name) => !PLATFORM.test(name),
+    'the platform of a compiler, which conda sets when it is activated: set HOST=127.0.0.1, or unset HOST',
+  );
+
 export const servingSettings = declareSettings(
   {
-    HOST: z.string().default('127.0.0.1'),
+    HOST: host.default('127.0.0.1'),
     PORT: integer(0, 65_535).default(8080),
+    /** Where processes without the role serving listen, for probes and Prometheus. */
+    METRICS_PORT: z.union([z.literal('off'), integer(0, 65_535)], 'a port from 0 to 65535, or off').default(0),
     API_TOKENS: tokens.optional(),
     API_TOKENS_FILE: z.string().optional(),
   },
@@ -35,3 +46,6 @@ export const servingSettings = declareSettings(
 );
 
 export type ServingSettings = SettingsOf<typeof servingSettings>;
+
+/** What an HTTP server of ours needs. */
+export type HttpSettings = Omit<ServingSettings, 'METRICS_PORT'>;

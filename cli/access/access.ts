@@ -3,25 +3,7 @@ import type { InputKind } from '../../ingest/records.js';
 import type { Log } from '../../runtime/log/log.js';
 import type { RawRecord } from '../../serving/reading/decode.js';
 import type { Position } from '../../serving/reading/raw-reader.js';
-
-export interface PartitionState {
-  readonly partition: number;
-  readonly earliest: number;
-  readonly last_stable: number;
-  readonly high_watermark: number;
-}
-
-/** The current state of a declared topic; without partitions if it does not exist yet. */
-export interface TopicState {
-  readonly name: string;
-  readonly doc: string;
-  readonly key: string;
-  readonly schema: string;
-  readonly cleanup: string;
-  readonly owner: string;
-  readonly partitions: number;
-  readonly offsets: readonly PartitionState[];
-}
+import type { TopicState } from '../../serving/reading/topic-states.js';
 
 export interface ReadOptions {
   /** Most records of one response; over HTTP at most 1,000. */

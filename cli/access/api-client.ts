@@ -23,6 +23,11 @@ export class ApiClient {
     return this.#send(path, signal === undefined ? {} : { signal }, () => false);
   }
 
+  /** Like `get`; the body of an error is returned too if `isAnswer` holds for it. */
+  getEvenIf(isAnswer: (body: unknown) => boolean, path: string, signal: AbortSignal): Promise<unknown> {
+    return this.#send(path, { signal }, isAnswer);
+  }
+
   postJson(path: string, body: unknown): Promise<unknown> {
     const request = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
     return this.#send(path, request, () => false);

@@ -6,16 +6,9 @@ import { FreshetError } from '../../runtime/process/errors.js';
 import { type Codec, SchemaError } from '../../schemas/codec.js';
 import { decodeRecord, type RawRecord } from '../../serving/reading/decode.js';
 import { type Position, readRaw } from '../../serving/reading/raw-reader.js';
+import { type TopicState, topicStates } from '../../serving/reading/topic-states.js';
 import type { TopicDeclaration } from '../../topics/topic.js';
-import type {
-  LineProblem,
-  LogAccess,
-  PartitionState,
-  ReadAnswer,
-  ReadOptions,
-  RecordSink,
-  TopicState,
-} from './access.js';
+import type { LineProblem, LogAccess, ReadAnswer, ReadOptions, RecordSink } from './access.js';
 import { keyedRecord } from './keyed-record.js';
 
 interface DirectAccessOptions {
@@ -42,29 +35,12 @@ export class DirectAccess implements LogAccess {
     this.#onClose = onClose ?? (async () => {});
   }
 
-  async topics(): Promise<TopicState[]> {
-    const existing = new Set(await this.log.admin.listTopics());
-    return await Promise.all(
-      [...this.#declarations.values()].map(async ({ name, doc, key, schema, cleanup, owner }) => {
-        const offsets = existing.has(name) ? await this.#offsets(name) : [];
-        return { name, doc, key, schema, cleanup, owner, partitions: offsets.length, offsets };
-      }),
-    );
-  }
-
-  async #offsets(topic: string): Promise<PartitionState[]> {
-    const partitions = Array.from({ length: await this.log.partitionCount(topic) }, (_, partition) => partition);
-    return await Promise.all(
-      partitions.map(async (partition) => {
-        const { earliest, lastStable, highWatermark } = await this.log.offsets({ topic, partition });
-        return { partition, earliest, last_stable: lastStable, high_watermark: highWatermark };
-      }),
-    );
+  topics(): Promise<TopicState[]> {
+    return topicStates(this.log, [...this.#declarations.values()]);
   }
 
   async read(name: string, start: readonly Position[], options: ReadOptions): Promise<ReadAnswer> {
-    const topic = this.#declarations.get(name);
-    if (topic === undefined) throw new FreshetError('unknown_topic', `No topic is declared under the name ${name}.`);
+    const topic = this.#declarations.get(name) ?? null;
     const { codec } = this;
     const records: RawRecord[] = [];
     const next = await readRaw(

@@ -4,7 +4,8 @@ import { InputError } from '../../ingest/input-error.js';
 import { type InputKind, readKeyed } from '../../ingest/records.js';
 import { BODY_BYTES_MAX, RAW_RECORDS_MAX, RECORDS_PER_REQUEST_MAX } from '../../serving/limits.js';
 import type { Position } from '../../serving/reading/raw-reader.js';
-import type { LineProblem, LogAccess, ReadAnswer, ReadOptions, RecordSink, TopicState } from './access.js';
+import type { TopicState } from '../../serving/reading/topic-states.js';
+import type { LineProblem, LogAccess, ReadAnswer, ReadOptions, RecordSink } from './access.js';
 import type { ApiClient } from './api-client.js';
 import { keyedRecord } from './keyed-record.js';
 

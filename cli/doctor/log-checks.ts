@@ -2,11 +2,12 @@
 import { applyOptionsOf } from '../../runtime/log/apply-topics.js';
 import type { Log } from '../../runtime/log/log.js';
 import { isDataFolder } from '../../runtime/process/data-folder.js';
+import type { TopicState } from '../../serving/reading/topic-states.js';
 import { allTopics } from '../../topics/all.js';
 import { applyTopics, type TopicReport, TopicsRefusedError } from '../../topics/apply.js';
 import { events, products } from '../../topics/events.js';
 import { HOUR_MS } from '../../topics/time.js';
-import type { LogAccess, TopicState } from '../access/access.js';
+import type { LogAccess } from '../access/access.js';
 import { openLogAccess } from '../access/open.js';
 import { format } from '../progress.js';
 import type { Settings } from '../settings.js';

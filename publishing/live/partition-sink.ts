@@ -28,7 +28,7 @@ import type { Change, KeyedTopic } from '../sinks/keyed-topic.js';
 import type { SinkStore } from '../sinks/sink-store.js';
 import { Backlog, type Batch } from './backlog.js';
 import type { DeadLetterWriter } from './dead-letters.js';
-import { sinkFailed } from './events.js';
+import { sinkFailed, sinkRecovered } from './events.js';
 import { sinkMetrics } from './metrics.js';
 import { isTooOld, rebuildingOf, rebuildReason } from './position-plan.js';
 
@@ -220,6 +220,7 @@ export class PartitionSink {
       this.#epoch = null;
       this.#readFrom = null;
       this.#forgetRead();
+      this.#recovered({ gone: true });
       this.#o.moved();
     }
   }
@@ -366,7 +367,7 @@ export class PartitionSink {
   /** An idle sink rewrites its position from time to time. */
   async #stayFresh(): Promise<void> {
     if (this.#pending !== null) return;
-    this.#failures = 0;
+    this.#recovered();
     if (this.#rebuild === null && this.#o.clock.elapsed() - this.#writtenAtMs >= REFRESH_MS)
       await this.#write(this.#applied, []);
   }
@@ -454,7 +455,7 @@ export class PartitionSink {
   #done(batch: Batch): void {
     const { metrics, id, clock } = this.#o;
     this.#pending = null;
-    this.#failures = 0;
+    this.#recovered();
     this.#rowsLimit = Math.min(this.#o.pace.pressedRowsMax, this.#rowsLimit * GROW);
     this.#applied = batch.nextOffset;
     this.#noteWhole();
@@ -488,7 +489,7 @@ export class PartitionSink {
     if (gone.length > 0) this.#logger.info({ event: 'sink_unseen_deleted', rows: gone.length }, 'Deleted old rows');
     if (!last) return;
     this.#rebuild = null;
-    this.#failures = 0;
+    this.#recovered();
     this.#logger.debug({ event: 'sink_rebuilt', applied: this.#applied }, 'Rebuilt');
     this.#o.advanced();
   }
@@ -508,6 +509,12 @@ export class PartitionSink {
   async #sleep(ms: number): Promise<void> {
     if (this.#nap.signal.aborted) this.#nap = new AbortController();
     await this.#o.clock.sleep(Math.max(ms, 0), this.#nap.signal);
+  }
+
+  #recovered({ gone } = { gone: false }): void {
+    if (this.#failures === 0) return;
+    this.#failures = 0;
+    this.#o.events.emit(sinkRecovered, { id: this.#o.id, gone });
   }
 
   async #backOff(error: unknown, signal: AbortSignal): Promise<void> {

@@ -4,10 +4,13 @@ const PREFIX = 'FRESHET_';
 /** Shorter names are too close to those of other programs. */
 const LETTERS_MIN = 6;
 
+/** Last words of our names that people leave out. */
+const UNITS = /_(MS|S|H|DAYS|HOURS|BYTES|MB|DIR|FILE)$/;
+
 /**
- * A known name that is one slip away: one edit or two swapped neighbours in names of at least six letters, or the same
- * name with the prefix FRESHET_. Names that differ by a whole word belong to other programs (Kubernetes injects
- * REDIS_PORT and similar ones).
+ * A known name that is one slip away: one edit or two swapped neighbours in names of at least six letters, other
+ * underscores, a missing unit, or the prefix FRESHET_ before it. Names that differ by another whole word belong to other
+ * programs (Kubernetes injects REDIS_PORT and similar ones).
  */
 export function nearestName(name: string, known: readonly string[]): string | null {
   if (name.length < LETTERS_MIN) return null;
@@ -15,9 +18,17 @@ export function nearestName(name: string, known: readonly string[]): string | nu
   if (known.includes(upper)) return upper;
   const near = known.find((one) => one.length >= LETTERS_MIN && isOneSlip(name, one));
   if (near !== undefined) return near;
+  const alike = known.find(
+    (one) => one.includes('_') && [bare(one), bare(one.replace(UNITS, ''))].includes(bare(upper)),
+  );
+  if (alike !== undefined) return alike;
   if (!name.startsWith(PREFIX)) return null;
-  const bare = name.slice(PREFIX.length);
-  return known.find((one) => isOneSlip(bare, one)) ?? null;
+  const rest = name.slice(PREFIX.length);
+  return known.find((one) => isOneSlip(rest, one)) ?? null;
+}
+
+function bare(name: string): string {
+  return name.replaceAll('_', '');
 }
 
 /** Also true for equal names. */

@@ -3,7 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { FreshetError, messageOf } from '../../runtime/process/errors.js';
 import { mergeSettings } from '../../runtime/process/settings.js';
-import { type AccessToken, type ServingSettings, servingSettings } from '../settings.js';
+import { type AccessToken, type HttpSettings, servingSettings } from '../settings.js';
 import { isLoopback } from './hosts.js';
 import type { TokenRole } from './roles.js';
 
@@ -20,7 +20,7 @@ export interface Principal {
  * invalid tokens, and for none although HOST is reachable from other machines. `localToken`: used by commands of the
  * owner of the data folder; where tokens are required, it gives them the role admin.
  */
-export function loadTokens(settings: ServingSettings, localToken?: string): Tokens | null {
+export function loadTokens(settings: HttpSettings, localToken?: string): Tokens | null {
   if (settings.API_TOKENS !== undefined && settings.API_TOKENS_FILE !== undefined)
     throw new FreshetError('settings', 'API_TOKENS and API_TOKENS_FILE are both set: keep one of them.');
   const list = settings.API_TOKENS ?? (settings.API_TOKENS_FILE ? readTokens(settings.API_TOKENS_FILE) : null);

@@ -20,12 +20,20 @@ export interface RawRecord {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Row `row` of the columns. Never throws because of a record's contents. */
-export function decodeRecord(topic: TopicDeclaration, codec: Codec, columns: RecordColumns, row: number): RawRecord {
+/**
+ * Row `row` of the columns. Never throws because of a record's contents. `topic`: null for a topic that is not ours, whose
+ * values are decoded if their schema is known.
+ */
+export function decodeRecord(
+  topic: TopicDeclaration | null,
+  codec: Codec,
+  columns: RecordColumns,
+  row: number,
+): RawRecord {
   const { bytes } = columns;
   const key = keyFrom(bytes, columns.keyStart[row]!, columns.keyEnd[row]!);
   // Ids may be the same text as the key of markers.
-  const schema = isChangelog(topic) && isMarker(columns, row) ? 'Marker' : topic.schema;
+  const schema = topic === null ? null : isChangelog(topic) && isMarker(columns, row) ? 'Marker' : topic.schema;
   return {
     partition: columns.partition,
     offset: columns.offsets[row]!,
@@ -46,14 +54,15 @@ function keyFrom(bytes: Buffer, start: number, end: number): Pick<RawRecord, 'ke
 
 function valueFrom(
   codec: Codec,
-  schema: SchemaName,
+  schema: SchemaName | null,
   bytes: Buffer,
   start: number,
   end: number,
 ): Pick<RawRecord, 'value' | 'value_base64' | 'error'> {
   if (start < 0) return { value: null };
   try {
-    return { value: plain(codec.decode(schema, bytes, start, end)) };
+    const value = schema === null ? codec.decodeAsWritten(bytes, start, end) : codec.decode(schema, bytes, start, end);
+    return { value: plain(value) };
   } catch (error) {
     return {
       value_base64: bytes.toString('base64', start, end),
@@ -63,7 +72,7 @@ function valueFrom(
 }
 
 /** Bytes as base64, everything else unchanged. */
-function plain(value: unknown): unknown {
+export function plain(value: unknown): unknown {
   if (Buffer.isBuffer(value)) return value.toString('base64');
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null) return value;

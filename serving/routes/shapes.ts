@@ -226,8 +226,14 @@ const overviewShape = {
       redis: lagCount,
       postgres: lagCount,
     }),
-    freshness_ms: object({ redis: nullableMs, postgres: nullableMs }),
-    intake: object({ counted: integer, duplicate: integer, late: integer, dead_letter: integer }),
+    freshness_ms: {
+      description: 'Null where another process publishes: its metrics have the figures.',
+      anyOf: [object({ redis: nullableMs, postgres: nullableMs }), { type: 'null' }],
+    },
+    intake: {
+      description: 'Null where another process counts: its metrics have the figures.',
+      anyOf: [object({ counted: integer, duplicate: integer, late: integer, dead_letter: integer }), { type: 'null' }],
+    },
   }),
 };
 

@@ -21,6 +21,7 @@ import { Problem } from '../problem.js';
 import { decodeRecord, type RawRecord } from '../reading/decode.js';
 import { type Position, readRaw } from '../reading/raw-reader.js';
 import { type StartQuery, startPositions } from '../reading/start.js';
+import { topicStates } from '../reading/topic-states.js';
 import { access, CHECKS_ITSELF, described } from './declare.js';
 import { array, count, parameters } from './schema.js';
 import { answers, json } from './shapes.js';
@@ -53,7 +54,11 @@ type Declared = ReadonlyMap<string, TopicDeclaration>;
 function declaredTopic(declared: Declared, name: string): TopicDeclaration {
   const found = declared.get(name);
   if (found !== undefined) return found;
-  throw new Problem(404, `There is no topic ${JSON.stringify(name.slice(0, 260))}; GET /v1/topics lists them.`);
+  throw noTopic(name);
+}
+
+function noTopic(name: string): Problem {
+  return new Problem(404, `There is no topic ${JSON.stringify(name.slice(0, 260))}; GET /v1/topics lists them.`);
 }
 
 function addList(app: FastifyInstance, { log }: TopicRoutes, declared: Declared): void {
@@ -67,25 +72,8 @@ function addList(app: FastifyInstance, { log }: TopicRoutes, declared: Declared)
       ),
     },
     async () => {
-      const existing = new Set(await log.admin.listTopics());
-      const topics = await Promise.all(
-        [...declared.values()].map(async ({ name, doc, key, schema, cleanup, owner }) => {
-          const offsets = existing.has(name) ? await offsetsOf(log, name) : [];
-          return { name, doc, key, schema, cleanup, owner, partitions: offsets.length, offsets };
-        }),
-      );
-      return { topics };
+      return { topics: await topicStates(log, [...declared.values()]) };
     },
-  );
-}
-
-async function offsetsOf(log: Log, topic: string) {
-  const partitions = Array.from({ length: await log.partitionCount(topic) }, (_, partition) => partition);
-  return await Promise.all(
-    partitions.map(async (partition) => {
-      const { earliest, lastStable, highWatermark } = await log.offsets({ topic, partition });
-      return { partition, earliest, last_stable: lastStable, high_watermark: highWatermark };
-    }),
   );
 }
 
@@ -129,7 +117,10 @@ function addRead(app: FastifyInstance, options: TopicRoutes, declared: Declared)
       ),
     },
     async (request) => {
-      const topic = declaredTopic(declared, request.params.name);
+      const { name } = request.params;
+      // Topics of others can be read too: those of one's own features, for example.
+      if (!declared.has(name) && !(await log.admin.listTopics()).includes(name)) throw noTopic(name);
+      const topic = declared.get(name) ?? null;
       if (running >= RAW_READS_MAX)
         throw new Problem(503, `${RAW_READS_MAX} reads of raw records are in progress: try again in a moment.`, {
           retryAfterS: 1,
@@ -137,17 +128,17 @@ function addRead(app: FastifyInstance, options: TopicRoutes, declared: Declared)
       running++;
       try {
         const { limit, wait_ms } = request.query;
-        const start = await startPositions(log, topic.name, request.query);
+        const start = await startPositions(log, name, request.query);
         const records: RawRecord[] = [];
         const next: Position[] = await readRaw(
           log,
-          topic.name,
+          name,
           start,
           { limit, waitMs: wait_ms, isOver: () => stopping.aborted || request.signal.aborted },
           (columns, row) => records.push(decodeRecord(topic, codec, columns, row)),
           ({ bytes, count, valueStart, valueEnd }) => codec.prepare(bytes, count, valueStart, valueEnd),
         );
-        return { topic: topic.name, records, next };
+        return { topic: name, records, next };
       } finally {
         running--;
       }

@@ -17,7 +17,7 @@ export function healthOf(overview, readiness) {
   const waiting = overview.lag.activity + overview.lag.popularity;
   if (waiting > Math.max(BEHIND_RECORDS, 5 * overview.events.rate_per_second))
     return { state: 'behind', text: `Behind: ${count(waiting)} records waiting` };
-  const slowest = Math.max(overview.freshness_ms.redis ?? 0, overview.freshness_ms.postgres ?? 0);
+  const slowest = Math.max(overview.freshness_ms?.redis ?? 0, overview.freshness_ms?.postgres ?? 0);
   if (slowest > BEHIND_MS) return { state: 'behind', text: `Behind by ${shortTime(slowest)}` };
   return { state: 'live', text: 'Live' };
 }

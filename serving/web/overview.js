@@ -38,6 +38,9 @@ const PARTS = {
   url: 'Postgres',
 };
 
+/** Instead of figures that only another process has. */
+const ELSEWHERE = 'not known here';
+
 export function startOverview() {
   const flow = liveChart(byId('flow-chart'), {
     series: [{ label: 'events per second', color: '--flow', fill: '--flow-wash' }],
@@ -81,7 +84,7 @@ export function startOverview() {
     flow.push(now, [overview.events.rate_per_second]);
     freshness.push(
       now,
-      STORES.map((store) => overview.freshness_ms[store]),
+      STORES.map((store) => overview.freshness_ms?.[store] ?? null),
     );
     lag.push(
       now,
@@ -100,12 +103,10 @@ export function startOverview() {
 
 function showFigures({ events, freshness_ms, intake, mode, uptime_seconds, demo }) {
   setText(byId('rate'), score(events.rate_per_second));
-  setText(byId('freshness'), shortTime(freshness_ms.redis ?? Number.NaN));
+  setText(byId('freshness'), freshness_ms === null ? ELSEWHERE : shortTime(freshness_ms.redis ?? Number.NaN));
   setText(byId('total'), count(events.total));
-  for (const [outcome, value] of Object.entries(intake)) {
-    const cell = document.getElementById(`intake-${outcome}`);
-    if (cell !== null) setText(cell, count(value));
-  }
+  for (const outcome of ['counted', 'duplicate', 'late', 'dead_letter'])
+    setText(byId(`intake-${outcome}`), intake === null ? ELSEWHERE : count(intake[outcome]));
   for (const [part, value] of Object.entries(mode)) {
     const cell = document.getElementById(`mode-${part}`);
     if (cell !== null) setText(cell, PARTS[value] ?? value);

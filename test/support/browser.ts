@@ -168,17 +168,21 @@ export interface Shown {
   readonly stock: (fixture: Fixture) => void;
 }
 
+/** An empty tab, closed with the test; null, and the test is skipped, without a browser. */
+export async function openTab(context: TestContext): Promise<Tab | null> {
+  const browser = findBrowser();
+  if (browser !== null) return await Tab.open(context, browser);
+  context.skip('no Chromium or Chrome in PATH (nor in CHROME_BIN): the page was not tested');
+  return null;
+}
+
 /** A server with a page, and a tab that shows it; null without a browser. */
 export async function showPage(context: TestContext, { width = 1280, height = 900, options, stock }: Shown) {
-  const browser = findBrowser();
-  if (browser === null) {
-    context.skip('no Chromium or Chrome in PATH (nor in CHROME_BIN): the page was not tested');
-    return null;
-  }
+  const tab = await openTab(context);
+  if (tab === null) return null;
   const fixture = await servingFixture(context, { webFolder: WEB_FOLDER, ...options });
   stock(fixture);
   const address = await fixture.app.listen({ host: '127.0.0.1', port: 0 });
-  const tab = await Tab.open(context, browser);
   await tab.size(width, height);
   return { fixture, tab, open: () => tab.go(`${address}/`) };
 }

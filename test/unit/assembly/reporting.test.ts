@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openReporting } from '../../../assembly/reporting.js';
 import { audited } from '../../../publishing/audit/events.js';
-import { sinkFailed } from '../../../publishing/live/events.js';
+import { sinkFailed, sinkRecovered } from '../../../publishing/live/events.js';
 import { timelineRaised, versionFailed, versionSwitched } from '../../../publishing/versions/events.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
 import { silentLogger } from '../../../runtime/process/logger.js';
@@ -91,6 +91,29 @@ test('each event is a log line under its fixed name, with its fixed fields', () 
       { level: ERROR, event: 'audit_difference', ...REPORT.differences[0] },
       { level: INFO, event: 'audit_completed', duration_seconds: 1.5, sample: REPORT.sample, clean: false },
     ],
+  );
+});
+
+test('an outage of a store is one line, and one when it is over, however many partitions fail', () => {
+  const said: Said[] = [];
+  const { events } = openReporting(listener(said));
+  const partitions = Array.from({ length: 12 }, (_, partition) => ({ ...id, partition }));
+  for (let failures = 1; failures <= 30; failures++)
+    for (const one of partitions) events.emit(sinkFailed, { id: one, error: away, failures, retryInMs: 100 });
+  for (const one of partitions.slice(1)) events.emit(sinkRecovered, { id: one, gone: false });
+  assert.deepEqual(
+    said.map(({ event }) => event),
+    ['sink_failed'],
+  );
+  events.emit(sinkRecovered, { id: partitions[0]!, gone: false });
+  assert.deepEqual([said[1]!.event, said[1]!['sink'], said[1]!['failures']], ['sink_recovered', id.sink, 360]);
+  // A partition that another process takes over is no recovery, and the next outage shows again.
+  events.emit(sinkFailed, { id, error: away, failures: 1, retryInMs: 100 });
+  events.emit(sinkRecovered, { id, gone: true });
+  events.emit(sinkFailed, { id, error: away, failures: 1, retryInMs: 100 });
+  assert.deepEqual(
+    said.slice(2).map(({ event }) => event),
+    ['sink_failed', 'sink_failed'],
   );
 });
 

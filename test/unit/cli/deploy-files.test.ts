@@ -68,11 +68,12 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('checks the health of the serving role as the image does; the others do not listen', () => {
-    assert.equal(services['serving']?.healthcheck, undefined);
+  it('checks the health of every role as the image does', () => {
     assert.match(dockerfile, /^HEALTHCHECK .* CMD \["node", "scripts\/health\.mjs"\]$/m);
-    for (const role of ALL_ROLES.filter((name) => name !== 'serving'))
-      assert.deepEqual(serviceOf(role)?.healthcheck, { disable: true }, role);
+    for (const role of ALL_ROLES) {
+      assert.equal(serviceOf(role)?.healthcheck, undefined, role);
+      assert.equal(serviceOf(role)?.environment?.['METRICS_PORT'], 9464, role);
+    }
   });
 
   it('gives the roles valid settings, and requires tokens', () => {

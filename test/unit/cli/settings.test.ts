@@ -39,6 +39,7 @@ const NAMES = [
   'HOST',
   'PORT',
   'LOG_LEVEL',
+  'METRICS_PORT',
   'API_TOKENS',
   'API_TOKENS_FILE',
   'PARTITIONS',

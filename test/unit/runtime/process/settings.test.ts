@@ -68,9 +68,26 @@ describe('I10: declared settings', () => {
   });
 
   it('are recognised when they are misspelt, with the prefix as well', () => {
-    for (const name of ['SHELF_BORADS', 'SHELF_BOARD', 'shelf_boards', 'FRESHET_SHELF_BOARDS'])
+    for (const name of ['SHELF_BORADS', 'SHELF_BOARD', 'shelf_boards', 'SHELFBOARDS', 'FRESHET_SHELF_BOARDS'])
       assert.match(complaint({ [name]: '1' }), /did you mean SHELF_BOARDS\?/);
     assert.equal(schema.load({ SHELF_SERVICE_HOST: 'x', SHOP: 'x' }).SHELF_BOARDS, 3);
+  });
+
+  it('are recognised without their unit, and with other underscores', () => {
+    const settings = mergeSettings([
+      declareSettings({ COMMIT_INTERVAL_MS: integer(1, 9).default(1), HALF_LIFE_DAYS: integer(1, 9).default(1) }),
+    ]);
+    for (const [name, meant] of [
+      ['COMMIT_INTERVAL', 'COMMIT_INTERVAL_MS'],
+      ['COMMITINTERVAL', 'COMMIT_INTERVAL_MS'],
+      ['HALFLIFE', 'HALF_LIFE_DAYS'],
+      ['HALFLIFE_DAYS', 'HALF_LIFE_DAYS'],
+    ] as const)
+      assert.throws(
+        () => settings.load({ [name]: '1' }),
+        new RegExp(`${name} is not a setting; did you mean ${meant}`),
+      );
+    settings.load({ COMMIT: '1', COMMIT_INTERVAL_PORT: '1', HALF: '1' });
   });
 
   it('need the others that they mean nothing without, and exclude their alternatives', () => {

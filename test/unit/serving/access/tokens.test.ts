@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { hasCode, messageOf } from '../../../../runtime/process/errors.js';
 import { loadTokens, tokenOf } from '../../../../serving/access/tokens.js';
-import type { ServingSettings } from '../../../../serving/settings.js';
+import type { HttpSettings } from '../../../../serving/settings.js';
 import { temporaryFolder, tokenEntry } from '../../../support/serving.js';
 
-function settings(given: Partial<ServingSettings>): ServingSettings {
+function settings(given: Partial<HttpSettings>): HttpSettings {
   return { HOST: '127.0.0.1', PORT: 0, API_TOKENS: undefined, API_TOKENS_FILE: undefined, ...given };
 }
 
-function complaint(given: Partial<ServingSettings>): string {
+function complaint(given: Partial<HttpSettings>): string {
   try {
     loadTokens(settings(given));
   } catch (error) {

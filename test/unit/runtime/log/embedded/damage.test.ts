@@ -190,11 +190,12 @@ test('a closed segment that is missing, shorter, or another file stops the openi
     const folder = await closedFolder();
     await spoil(folder);
     const before = await filesIn(folder);
-    await assert.rejects(openIn(folder), (error: Error) => {
+    const refused = (error: Error) => {
       assert.ok(hasCode(error, 'invalid_data'), `${what}: ${String(error)}`);
       assert.match(error.message, /topics\/(kept|latest)\/\d.*segments\.json|segment/s, what);
       return true;
-    });
+    };
+    await assert.rejects(openIn(folder), refused, `${what}: ${[...before.keys()].join(' ')}`);
     assert.deepEqual(await filesIn(folder), before, what);
   }
 });
