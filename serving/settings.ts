@@ -45,7 +45,7 @@ export const servingSettings = declareSettings(
   },
 );
 
-export type ServingSettings = SettingsOf<typeof servingSettings>;
+type ServingSettings = SettingsOf<typeof servingSettings>;
 
 /** What an HTTP server of ours needs. */
 export type HttpSettings = Omit<ServingSettings, 'METRICS_PORT'>;
