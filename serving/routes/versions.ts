@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { Fields } from '../../ingest/fields.js';
 import { InputError } from '../../ingest/input-error.js';
 import type { Runs } from '../../jobs/runs.js';
-import type { Artefact } from '../../publishing/layout.js';
+import { ARTEFACTS, type Artefact } from '../../publishing/layout.js';
 import type { VersionEntry, VersionList } from '../../publishing/versions/versions.js';
 import { hasCode, messageOf } from '../../runtime/process/errors.js';
 import { READ_MS_MAX } from '../limits.js';
@@ -14,16 +14,6 @@ import { orBadRequest } from './ids.js';
 import { parameters, text } from './schema.js';
 import { answers, json } from './shapes.js';
 
-/** Every artefact, with the job that makes its versions; null: its application makes them as it runs. */
-const JOB_OF: Readonly<Record<Artefact, string | null>> = {
-  popularity: null,
-  affinity: null,
-  interactions: null,
-  stopwords: 'stopwords',
-  als: 'als-model',
-  faiss: 'faiss-index',
-};
-const ARTEFACTS = Object.keys(JOB_OF) as Artefact[];
 const VERSION_MAX = 2 ** 31 - 1;
 const REASON_LENGTH_MAX = 1_000;
 
@@ -171,7 +161,6 @@ function reasonOf(fields: Fields): string {
 }
 
 function inShort({ artefact, current, candidate, share, pinned, versions }: VersionList, { jobs }: Pick<Runs, 'jobs'>) {
-  const job = JOB_OF[artefact];
   const activatedAt = versions.find(({ version }) => version === current)?.activated_at ?? null;
   return {
     artefact,
@@ -181,7 +170,8 @@ function inShort({ artefact, current, candidate, share, pinned, versions }: Vers
     pinned,
     activated_at: activatedAt?.toISOString() ?? null,
     count: versions.length,
-    job: job !== null && jobs.includes(job) ? job : null,
+    // A job has the name of what it makes; other artefacts are made by an application as it runs.
+    job: jobs.includes(artefact) ? artefact : null,
   };
 }
 

@@ -44,6 +44,7 @@ describe('I21: docker-compose.yml', { skip: typeof found === 'string' && found }
   let registry: TestRegistry;
   let redisPort: number;
   let address: string;
+  const metricsPorts = new Map<string, string>();
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'freshet-compose-'));
@@ -60,7 +61,11 @@ describe('I21: docker-compose.yml', { skip: typeof found === 'string' && found }
     await layOut();
     for (const name of OURS) {
       const { command: own = [] } = services[name]!;
-      const settings = { ...settingsOf(name), PORT: String(port), FRESHET_DATA_DIR: join(folder, name) };
+      // In compose each has a container, and its ports, for itself.
+      const metricsPort = String(await freePort());
+      metricsPorts.set(name, metricsPort);
+      const ports = { PORT: String(port), METRICS_PORT: metricsPort, FRESHET_DATA_DIR: join(folder, name) };
+      const settings = { ...settingsOf(name), ...ports };
       running.set(name, begin(ENTRYPOINT[0]!, [...ENTRYPOINT.slice(1), ...own], { settings, folder: app }));
     }
   });
@@ -138,6 +143,9 @@ describe('I21: docker-compose.yml', { skip: typeof found === 'string' && found }
     const [, health] = /^HEALTHCHECK .* CMD (\[.*\])$/m.exec(dockerfile)!;
     const [command, ...args] = JSON.parse(health!) as string[];
     await run(command!, args, { settings: { PORT: port }, folder: app });
+    for (const [name, metricsPort] of metricsPorts)
+      if (name !== 'serving')
+        await run(command!, args, { settings: { PORT: '1', METRICS_PORT: metricsPort }, folder: app });
   });
 
   it('carries an event from its HTTP API through all roles, in the framing of the registry', async () => {
