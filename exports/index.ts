@@ -31,12 +31,14 @@ export { deadLetterTopic, ownTopic, producerTopics, type TypedTopic, typedFeatur
 export { createApplication, type OwnApplication, type OwnApplicationOptions } from './application.js';
 export type { ConnectionOptions } from './connection.js';
 export type { Feature, FeatureRecords, FeatureTable } from './feature-table.js';
+export type { ModelItems, ServingAddress } from './model-client.js';
 export { createProducer, type Producer, type ProducerRecords, type ProducerTopic } from './producer.js';
 export {
   type AffinityNow,
   createReader,
   type FeatureChange,
   type FollowOptions,
+  type InteractionsNow,
   type PopularityNow,
   type PopularNow,
   type Reader,

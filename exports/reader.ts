@@ -21,6 +21,7 @@ import {
   Loading,
   VERSION_CHECK_MS,
 } from './feature-table.js';
+import { ModelClient, type ModelItems, type ServingAddress } from './model-client.js';
 import { decoded, follow, type StartAt, type TopicRecord } from './records.js';
 
 /** A change of a feature's topic. When `version` rises, all keys are sent again from that version's topic. */
@@ -31,6 +32,8 @@ export interface FeatureChange<T> extends TopicRecord<T> {
 export interface ReaderOptions extends ConnectionOptions {
   /** Stays with this version instead of following the current one in Redis. Required without REDIS_URL. */
   readonly version?: number;
+  /** A Freshet with the role serving: answers of models come from there. */
+  readonly serving?: ServingAddress;
 }
 
 export interface FollowOptions {
@@ -64,6 +67,19 @@ export interface AffinityNow {
   readonly scores: Readonly<Record<string, number>>;
 }
 
+export interface InteractionsNow {
+  readonly user_id: string;
+  readonly as_of: number;
+  readonly version: number;
+  /** Heaviest first, at most 1,000; weights are of `as_of`. */
+  readonly items: readonly {
+    readonly product_id: string;
+    readonly weight: number;
+    readonly count: number;
+    readonly purchases: number;
+  }[];
+}
+
 /**
  * Errors of every method: FreshetError; 'settings' if a setting is missing, 'unavailable' before the first publication.
  */
@@ -82,9 +98,19 @@ export interface Reader {
   getPopular(options?: { readonly category?: string; readonly limit?: number }): Promise<PopularNow>;
   /** From Redis; null if there is none. */
   getAffinity(userId: string): Promise<AffinityNow | null>;
+  /** From Redis: the products that the user had to do with; null if there are none. */
+  getInteractions(userId: string): Promise<InteractionsNow | null>;
+  /** From `serving`: products for a user, popular ones for a user that no model knows. `limit` 1 to 1000, default 20. */
+  getRecommendations(userId: string, limit?: number): Promise<ModelItems>;
+  /** From `serving`: products like this one; null if no model knows it. */
+  getSimilar(productId: string, limit?: number): Promise<ModelItems | null>;
+  /** From `serving`: products that match words. */
+  search(query: string, limit?: number): Promise<ModelItems>;
   /** Closes everything this reader has returned. May be called repeatedly. */
   close(): Promise<void>;
 }
+
+const LIMIT = 20;
 
 /** A reader with the given settings; Kafka and Redis are connected to on first use. Errors: 'settings'. */
 export function createReader(options: ReaderOptions = {}): Reader {
@@ -176,9 +202,8 @@ class SettingsReader implements Reader {
     return { product_id: productId, score, category, as_of: asOf ?? now, version };
   }
 
-  async getPopular({ category, limit = 20 }: { category?: string; limit?: number } = {}): Promise<PopularNow> {
-    if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
-      throw new FreshetError('invalid_data', `limit must be a whole number from 1 to 1000 (it is ${limit}).`);
+  async getPopular({ category, limit = LIMIT }: { category?: string; limit?: number } = {}): Promise<PopularNow> {
+    checkedLimit(limit);
     const { features } = await this.#openStores();
     const { asOf, version, items } = await features.popular(category ?? null, limit);
     return {
@@ -196,6 +221,37 @@ class SettingsReader implements Reader {
     const { features } = await this.#openStores();
     const found = await features.affinity(userId);
     return found && { user_id: found.userId, as_of: found.asOf, version: found.version, scores: found.scores };
+  }
+
+  async getInteractions(userId: string): Promise<InteractionsNow | null> {
+    const { features } = await this.#openStores();
+    const found = (await features.interactions([userId])).rows.get(userId);
+    if (found === undefined) return null;
+    const items = found.items.map(({ productId, ...rest }) => ({ product_id: productId, ...rest }));
+    return { user_id: userId, as_of: found.asOf, version: found.version, items };
+  }
+
+  async getRecommendations(userId: string, limit = LIMIT): Promise<ModelItems> {
+    return await this.#models().recommendations(userId, checkedLimit(limit));
+  }
+
+  async getSimilar(productId: string, limit = LIMIT): Promise<ModelItems | null> {
+    return await this.#models().similar(productId, checkedLimit(limit));
+  }
+
+  async search(query: string, limit = LIMIT): Promise<ModelItems> {
+    return await this.#models().search(query, checkedLimit(limit));
+  }
+
+  #models(): ModelClient {
+    this.#refuseClosed();
+    const { serving } = this.#o;
+    if (serving === undefined)
+      throw new FreshetError(
+        'settings',
+        'Answers of models come from a running Freshet: createReader({ serving: { address, token } }).',
+      );
+    return new ModelClient(serving);
   }
 
   close(): Promise<void> {
@@ -297,6 +353,11 @@ async function openStores(options: ReaderOptions): Promise<Stores> {
     clock: systemClock,
   });
   return { store, features, close: () => store.close() };
+}
+
+function checkedLimit(limit: number): number {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return limit;
+  throw new FreshetError('invalid_data', `limit must be a whole number from 1 to 1000 (it is ${limit}).`);
 }
 
 /** Nothing read here is only in Postgres. */

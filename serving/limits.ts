@@ -5,6 +5,8 @@ import { ID_BYTES_MAX } from '../topics/ids.js';
 export const BODY_BYTES_MAX = 1024 * 1024;
 /** Most records in one request. */
 export const RECORDS_PER_REQUEST_MAX = 10_000;
+/** Most users and products together in one request for features. */
+export const FEATURE_ENTITIES_MAX = 1_000;
 /** An id of ID_BYTES_MAX with every byte percent-encoded, plus a margin so that our own message answers longer ones. */
 export const PATH_PARAMETER_LENGTH_MAX = 4 * ID_BYTES_MAX;
 

@@ -18,7 +18,15 @@ import type { HttpSettings } from './settings.js';
 /** Published features: the part of their reader that the routes use. */
 export type FeatureReaders = Pick<
   FeatureReader,
-  'popular' | 'popularity' | 'affinity' | 'stopwords' | 'stopwordLanguages'
+  | 'popular'
+  | 'popularity'
+  | 'popularities'
+  | 'affinity'
+  | 'affinities'
+  | 'interactions'
+  | 'catalogue'
+  | 'stopwords'
+  | 'stopwordLanguages'
 >;
 
 /** Published versions: listed and switched, never made here. */

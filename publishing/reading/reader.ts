@@ -9,9 +9,11 @@ import type { Queryable } from '../../runtime/stores/database.js';
 import type { OnlineStore } from '../../runtime/stores/online-store.js';
 import { type FeatureTables, featureSet } from '../../topics/feature-set.js';
 import { decodeId, Layout, type LiveKeys, popularityAt } from '../layout.js';
+import { type StoredInteractions, storedInteractions } from '../sinks/interactions-row.js';
 import { utcDay, withinDay } from '../utc-day.js';
 import { type LiveArtefact, liveSettings, type VersionSettings } from '../versions/live-version.js';
 import { PIN_SETTINGS, type Pinned } from '../versions/pins.js';
+import { type CatalogueProduct, productsOf, storable } from './catalogue-reader.js';
 import { type StopwordList, StopwordReader } from './stopword-reader.js';
 
 /** A version that readers may use, with the settings needed to read it. */
@@ -55,6 +57,17 @@ export interface UserAffinity {
   readonly scores: Readonly<Record<string, number>>;
 }
 
+export interface UserInteractions extends StoredInteractions {
+  readonly userId: string;
+  readonly version: number;
+}
+
+/** Rows of one version, by id. */
+interface Many<T> {
+  readonly version: number;
+  readonly rows: ReadonlyMap<string, T>;
+}
+
 /** Errors: FreshetError of the stores; 'unavailable' before the first publication. */
 export interface FeatureReader {
   /** The version that the online store currently points to, or the pinned one. */
@@ -65,6 +78,14 @@ export interface FeatureReader {
   popularity(productId: string): Promise<ProductPopularity | null>;
   /** One user's affinity; null if there is none. */
   affinity(userId: string): Promise<UserAffinity | null>;
+  /** The same for many products at once; those without are absent. */
+  popularities(productIds: readonly string[]): Promise<Many<ProductPopularity>>;
+  /** The same for many users at once; those without are absent. */
+  affinities(userIds: readonly string[]): Promise<Many<UserAffinity>>;
+  /** What many users did, heaviest products first; users without interactions are absent. */
+  interactions(userIds: readonly string[]): Promise<Many<UserInteractions>>;
+  /** What the catalogue says of products; those it does not have are absent. */
+  catalogue(productIds: readonly string[]): Promise<ReadonlyMap<string, CatalogueProduct>>;
   /** Stopwords of one language, highest confidence first; null if the version has no such language. */
   stopwords(language: string): Promise<StopwordList | null>;
   /** Languages of the version that `stopwords` reads, in order; empty if there is no version yet. */
@@ -168,25 +189,35 @@ class StoreReader implements FeatureReader {
   }
 
   async popularity(productId: string): Promise<ProductPopularity | null> {
+    return (await this.popularities([productId])).rows.get(productId) ?? null;
+  }
+
+  async popularities(productIds: readonly string[]): Promise<Many<ProductPopularity>> {
     const { version, halfLifeMs, tables } = await this.currentVersion('popularity');
-    // A NUL in a parameter is an error in Postgres; no id contains one.
-    if (productId.includes('\0')) return null;
-    const [row] = await this.#o.database.query<PopularityRow>(
-      `SELECT score, as_of, views, add_to_carts, purchases FROM ${tables.popularity} WHERE product_id = $1`,
-      [productId],
-    );
-    if (row === undefined) return null;
-    const rowMs = row.as_of.getTime();
-    const asOf = withinDay(utcDay(rowMs), this.#o.clock.now());
-    return {
-      productId,
-      score: row.score * 2 ** (-(asOf - rowMs) / halfLifeMs),
-      asOf,
-      version,
-      views: row.views,
-      addToCarts: row.add_to_carts,
-      purchases: row.purchases,
-    };
+    const asked = storable(productIds);
+    const found =
+      asked.length === 0
+        ? []
+        : await this.#o.database.query<PopularityRow>(
+            `SELECT product_id, score, as_of, views, add_to_carts, purchases
+             FROM ${tables.popularity} WHERE product_id = ANY($1)`,
+            [asked],
+          );
+    const now = this.#o.clock.now();
+    const rows = found.map(({ product_id: productId, score, as_of, views, add_to_carts, purchases }) => {
+      const rowMs = as_of.getTime();
+      const asOf = withinDay(utcDay(rowMs), now);
+      const decayed = score * 2 ** (-(asOf - rowMs) / halfLifeMs);
+      return [
+        productId,
+        { productId, score: decayed, asOf, version, views, addToCarts: add_to_carts, purchases },
+      ] as const;
+    });
+    return { version, rows: new Map(rows) };
+  }
+
+  catalogue(productIds: readonly string[]): Promise<ReadonlyMap<string, CatalogueProduct>> {
+    return productsOf(this.#o.database, productIds);
   }
 
   async affinity(userId: string): Promise<UserAffinity | null> {
@@ -200,12 +231,48 @@ class StoreReader implements FeatureReader {
     return { userId, asOf: Number(asOf), version, scores: Object.fromEntries(numbers) };
   }
 
+  /** From Postgres: one query for all, where the online store would be asked once per user. */
+  async affinities(userIds: readonly string[]): Promise<Many<UserAffinity>> {
+    const { version, tables } = await this.currentVersion('affinity');
+    const asked = storable(userIds);
+    const found =
+      asked.length === 0
+        ? []
+        : await this.#o.database.query<AffinityRow>(
+            `SELECT user_id, as_of, scores FROM ${tables.affinity} WHERE user_id = ANY($1)`,
+            [asked],
+          );
+    const rows = found.map(
+      ({ user_id: userId, as_of, scores }) => [userId, { userId, asOf: as_of.getTime(), version, scores }] as const,
+    );
+    return { version, rows: new Map(rows) };
+  }
+
+  async interactions(userIds: readonly string[]): Promise<Many<UserInteractions>> {
+    const { version, keys } = await this.currentVersion('interactions');
+    const asked = [...new Set(userIds)];
+    const texts = await Promise.all(asked.map((userId) => this.#o.store.get(keys.interactionsUser(userId))));
+    const rows = asked.flatMap((userId, i): [string, UserInteractions][] => {
+      const text = texts[i];
+      if (text === null || text === undefined) return [];
+      return [[userId, { userId, version, ...storedInteractions(text) }]];
+    });
+    return { version, rows: new Map(rows) };
+  }
+
   async #fields(key: string, fields: readonly string[]): Promise<(string | null)[]> {
     return fields.length === 0 ? [] : this.#o.store.hmget(key, fields);
   }
 }
 
+interface AffinityRow {
+  readonly user_id: string;
+  readonly as_of: Date;
+  readonly scores: Readonly<Record<string, number>>;
+}
+
 interface PopularityRow {
+  readonly product_id: string;
   readonly score: number;
   readonly as_of: Date;
   readonly views: number;

@@ -8,6 +8,7 @@ import type { FeatureReaders } from '../ports.js';
 import { Problem } from '../problem.js';
 import { access, described, iso } from './declare.js';
 import { idOf } from './ids.js';
+import { type IncludeQuery, include, withProducts } from './products.js';
 import { count, id, parameters, pathId } from './schema.js';
 import { answers, json } from './shapes.js';
 
@@ -24,7 +25,7 @@ export function addFeatureRoutes(app: FastifyInstance, { readers, tenants, metri
     return answer;
   };
 
-  app.get<{ Querystring: { category?: string; limit: number } }>(
+  app.get<{ Querystring: { category?: string; limit: number } & IncludeQuery }>(
     '/v1/popular',
     {
       ...read,
@@ -34,6 +35,7 @@ export function addFeatureRoutes(app: FastifyInstance, { readers, tenants, metri
           querystring: parameters({
             category: { ...id, description: 'Only products of this category.' },
             limit: count(1, 1000, 20, 'Maximum number of items.'),
+            include,
           }),
           response: answers({ 200: json('Popular', 'Scores as of the moment of the answer.') }, [400]),
         },
@@ -49,7 +51,7 @@ export function addFeatureRoutes(app: FastifyInstance, { readers, tenants, metri
         category,
         ...(asOf === undefined ? {} : { as_of: iso(asOf) }),
       }));
-      return { as_of: iso(list.asOf), version: list.version, items };
+      return { as_of: iso(list.asOf), version: list.version, items: await withProducts(readers, items, request.query) };
     },
   );
 

@@ -5,14 +5,17 @@ import type { Tenants } from '../access/tenants.js';
 import { READ_MS_MAX } from '../limits.js';
 import { servingMetrics } from '../metrics.js';
 import type { ModelAnswer, ModelAnswers } from '../models/answers.js';
+import type { FeatureReaders } from '../ports.js';
 import { Problem } from '../problem.js';
 import { access, described } from './declare.js';
 import { idOf } from './ids.js';
+import { type IncludeQuery, include, withProducts } from './products.js';
 import { count, parameters, pathId, text } from './schema.js';
 import { answers, json } from './shapes.js';
 
 interface ModelRoutes {
   readonly models: ModelAnswers;
+  readonly readers: Pick<FeatureReaders, 'catalogue'>;
   readonly tenants: Tenants;
   readonly metrics: Metrics;
 }
@@ -20,17 +23,22 @@ interface ModelRoutes {
 const QUERY_LENGTH_MAX = 512;
 const limit = count(1, 1000, 20, 'Maximum number of items.');
 
-export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics }: ModelRoutes): void {
+export function addModelRoutes(app: FastifyInstance, { models, readers, tenants, metrics }: ModelRoutes): void {
   const read = { config: access('read'), handlerTimeout: READ_MS_MAX };
-  const answered = (request: FastifyRequest, reply: FastifyReply, answer: ModelAnswer) => {
+  const answered = async (
+    request: FastifyRequest<{ Querystring: IncludeQuery }>,
+    reply: FastifyReply,
+    answer: ModelAnswer,
+  ) => {
     const reads = Object.entries(answer.reads);
     for (const [artefact, version] of reads) servingMetrics(metrics).reads.inc({ artefact, version: String(version) });
     void reply.header('x-versions', reads.map(([artefact, version]) => `${artefact}=${version}`).join(', '));
-    const { version, items, fallback } = answer;
+    const { version, fallback } = answer;
+    const items = await withProducts(readers, answer.items, request.query);
     return { request_id: request.id, version, items, ...(fallback === undefined ? {} : { fallback }) };
   };
 
-  app.get<{ Params: { id: string }; Querystring: { limit: number; include_seen: boolean } }>(
+  app.get<{ Params: { id: string }; Querystring: { limit: number; include_seen: boolean } & IncludeQuery }>(
     '/v1/users/:id/recommendations',
     {
       ...read,
@@ -46,6 +54,7 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
           params: pathId('id', 'The user_id'),
           querystring: parameters({
             limit,
+            include,
             include_seen: { type: 'boolean', default: false, description: 'Include products that the user bought.' },
           }),
           response: answers({ 200: json('Recommendations', 'Never a 404 for an unknown user.') }, [400]),
@@ -60,7 +69,7 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
     },
   );
 
-  app.get<{ Params: { id: string }; Querystring: { limit: number } }>(
+  app.get<{ Params: { id: string }; Querystring: { limit: number } & IncludeQuery }>(
     '/v1/products/:id/similar',
     {
       ...read,
@@ -74,7 +83,7 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
         },
         {
           params: pathId('id', 'The product_id'),
-          querystring: parameters({ limit }),
+          querystring: parameters({ limit, include }),
           response: answers({ 200: json('ModelItems', 'Scores are 0 to 1.') }, [400, 404]),
         },
       ),
@@ -91,7 +100,7 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
     },
   );
 
-  app.get<{ Querystring: { q: string; limit: number } }>(
+  app.get<{ Querystring: { q: string; limit: number } & IncludeQuery }>(
     '/v1/search',
     {
       ...read,
@@ -105,7 +114,11 @@ export function addModelRoutes(app: FastifyInstance, { models, tenants, metrics 
         },
         {
           querystring: parameters(
-            { q: { ...text, minLength: 1, maxLength: QUERY_LENGTH_MAX, description: 'Words to find.' }, limit },
+            {
+              q: { ...text, minLength: 1, maxLength: QUERY_LENGTH_MAX, description: 'Words to find.' },
+              limit,
+              include,
+            },
             ['q'],
           ),
           response: answers({ 200: json('ModelItems', 'Scores are 0 to 1.') }, [400]),

@@ -119,12 +119,22 @@ const userShape = {
   ]),
 };
 
+const shortProduct = {
+  description: 'With include=product; null where the catalogue does not have it.',
+  anyOf: [object({ title: text, category: text, price: { type: ['number', 'null'] } }), { type: 'null' }],
+};
+
 const popularShape = {
   $id: 'Popular',
   ...object({
     as_of: time,
     version: integer,
-    items: array(object({ product_id: text, score: number, category: text, as_of: time }, ['as_of'])),
+    items: array(
+      object({ product_id: text, score: number, category: text, as_of: time, product: shortProduct }, [
+        'as_of',
+        'product',
+      ]),
+    ),
   }),
 };
 
@@ -155,7 +165,7 @@ const affinityShape = {
   }),
 };
 
-const scoredItems = array(object({ product_id: text, score: number }));
+const scoredItems = array(object({ product_id: text, score: number, product: shortProduct }, ['product']));
 const answered = {
   request_id: { ...text, description: 'Also in the header X-Request-Id.' },
   version: { ...integer, description: 'The header X-Versions names all versions that were used.' },
@@ -327,6 +337,62 @@ const reportShape = object({
 });
 const nullableReport: Schema = { anyOf: [reportShape, { type: 'null' }] };
 
+const orNull = (shape: Schema): Schema => ({ anyOf: [shape, { type: 'null' }] });
+const ids: Schema = array(id);
+const featureNames = { type: 'string', enum: ['affinity', 'interactions', 'popularity', 'product'] };
+
+const featureShapes = [
+  {
+    $id: 'CatalogueProduct',
+    ...object({
+      product_id: text,
+      title: text,
+      description: text,
+      category: text,
+      price: { type: ['number', 'null'] },
+      updated_at: time,
+    }),
+  },
+  {
+    $id: 'FeaturesRequest',
+    ...object({ users: ids, products: ids, features: array(featureNames) }, ['users', 'products', 'features']),
+  },
+  {
+    $id: 'Features',
+    ...object({
+      versions: { type: 'object', description: 'Which version was read, by artefact.', additionalProperties: integer },
+      users: array(
+        object(
+          {
+            user_id: text,
+            affinity: orNull(object({ as_of: time, scores: { type: 'object', additionalProperties: number } })),
+            interactions: orNull(
+              object({
+                as_of: time,
+                items: array(object({ product_id: text, weight: number, count: integer, purchases: integer })),
+                truncated: integer,
+              }),
+            ),
+          },
+          ['affinity', 'interactions'],
+        ),
+      ),
+      products: array(
+        object(
+          {
+            product_id: text,
+            popularity: orNull(
+              object({ score: number, as_of: time, views: integer, add_to_carts: integer, purchases: integer }),
+            ),
+            product: shortProduct,
+          },
+          ['popularity', 'product'],
+        ),
+      ),
+    }),
+  },
+] as const;
+
 /** Every shape that has a name, by its $id. */
 export const SHAPES = [
   problem,
@@ -358,6 +424,7 @@ export const SHAPES = [
   },
   { $id: 'ErasureReceipt', ...object({ subject: text }) },
   erasureShape,
+  ...featureShapes,
   { $id: 'SkipRequest', ...object(skipFields) },
   skipShape,
   { $id: 'Skips', ...object({ skips: array({ $ref: 'Skip#' }) }) },

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { als } from './als.js';
+import { batch } from './batch.js';
 import type { Bench, BenchOptions, Report } from './bench.js';
 import { corpus } from './corpus.js';
 import { embeddings } from './embeddings.js';
@@ -41,6 +42,7 @@ const BENCHES: readonly Bench[] = [
   embeddings,
   faiss,
   serving,
+  batch,
   soak,
 ];
 

@@ -84,6 +84,27 @@ describe('I21: examples', { skip: typeof found === 'string' && found }, () => {
     assert.equal(await reader.getPopularity('unknown'), null);
     assert.equal(await reader.getAffinity('unknown'), null);
     assert.deepEqual((await reader.getPopular({ category: 'unknown' })).items, []);
+    assert.equal(await reader.getInteractions('unknown'), null);
+    await until('interactions are in Redis', async () => (await reader.getInteractions('u-42')) !== null);
+    const [first] = (await reader.getInteractions('u-42'))!.items;
+    assert.equal(first!.product_id, 'lamp-1');
+    const headers = { 'content-type': 'application/json' };
+    const asked = JSON.stringify({ users: ['u-42', 'unknown'], products: ['lamp-1'] });
+    const batch = (await (
+      await fetch(`${freshet.address}/v1/features`, { method: 'POST', headers, body: asked })
+    ).json()) as {
+      users: { affinity: { scores: object } | null; interactions: { items: { product_id: string }[] } | null }[];
+      products: { popularity: { score: number } | null }[];
+    };
+    assert.deepEqual(batch.users[0]!.affinity?.scores, { home: 1 });
+    assert.equal(batch.users[0]!.interactions?.items[0]?.product_id, 'lamp-1');
+    assert.deepEqual(batch.users[1], { user_id: 'unknown', affinity: null, interactions: null });
+    assert.ok(Math.abs(batch.products[0]!.popularity!.score / answer.score - 1) < 1e-3);
+    const models = createReader({ settings: stage.settings, serving: { address: freshet.address } });
+    const { items, fallback } = await models.getRecommendations('newcomer', 5);
+    assert.deepEqual([items[0]?.product_id, fallback], ['lamp-1', 'popularity'], 'no model is published yet');
+    await assert.rejects(models.search('lamp'), { code: 'unavailable' });
+    await models.close();
     await reader.close();
   });
 

@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { hasCode, messageOf } from '../../runtime/process/errors.js';
 import { STOP_MS_MAX } from '../../serving/limits.js';
 import { createServer, type Server } from '../../serving/server.js';
-import { keysOf, servingOptions } from '../support/serving.js';
+import { FakeReaders, keysOf, servingOptions } from '../support/serving.js';
 
 const EVENT = { event_id: 'e1', user_id: 'u1', product_id: 'p1', event_type: 'view', ts: 1000 };
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -175,7 +175,7 @@ describe('a server', () => {
 
   it('answers 503 when a store hangs', async (test) => {
     const hang = () => new Promise<never>(() => {});
-    const readers = { popular: hang, popularity: hang, affinity: hang, stopwords: hang, stopwordLanguages: hang };
+    const readers = Object.assign(new FakeReaders(), { popular: hang, popularity: hang, affinity: hang });
     const { options } = await servingOptions({ readers });
     const server = await createServer(options);
     await server.start();

@@ -8,7 +8,8 @@ import type { FastifyInstance } from 'fastify';
 import { InputError } from '../../ingest/input-error.js';
 import type { SkipRequest } from '../../ingest/skips.js';
 import type { ErasureStatus } from '../../publishing/erasure/certificate.js';
-import type { ProductPopularity, UserAffinity } from '../../publishing/reading/reader.js';
+import type { CatalogueProduct } from '../../publishing/reading/catalogue-reader.js';
+import type { ProductPopularity, UserAffinity, UserInteractions } from '../../publishing/reading/reader.js';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { silentLogger } from '../../runtime/process/logger.js';
 import { createMetrics, type Metrics } from '../../runtime/process/metrics.js';
@@ -41,6 +42,8 @@ export const OVERVIEW: Overview = {
 export class FakeReaders implements FeatureReaders {
   readonly products = new Map<string, ProductPopularity & { category: string }>();
   readonly users = new Map<string, UserAffinity>();
+  readonly done = new Map<string, UserInteractions>();
+  readonly listed = new Map<string, CatalogueProduct>();
   readonly words = new Map<string, Readonly<Record<string, number>>>();
   wordsVersion = 3;
   failure: Error | null = null;
@@ -65,6 +68,26 @@ export class FakeReaders implements FeatureReaders {
     return this.users.get(userId) ?? null;
   }
 
+  async popularities(ids: readonly string[]) {
+    this.#check();
+    return { version: 1, rows: chosen(this.products, ids) };
+  }
+
+  async affinities(ids: readonly string[]) {
+    this.#check();
+    return { version: 1, rows: chosen(this.users, ids) };
+  }
+
+  async interactions(ids: readonly string[]) {
+    this.#check();
+    return { version: 1, rows: chosen(this.done, ids) };
+  }
+
+  async catalogue(ids: readonly string[]) {
+    this.#check();
+    return chosen(this.listed, ids);
+  }
+
   async stopwords(language: string) {
     this.#check();
     if (this.words.size === 0) throw new FreshetError('unavailable', 'nothing is published');
@@ -80,6 +103,11 @@ export class FakeReaders implements FeatureReaders {
   #check(): void {
     if (this.failure !== null) throw this.failure;
   }
+}
+
+/** The entries of these ids. */
+function chosen<T>(all: ReadonlyMap<string, T>, ids: readonly string[]): Map<string, T> {
+  return new Map([...all].filter(([id]) => ids.includes(id)));
 }
 
 /** Erasures set by a test, by the subject's key. */

@@ -17,6 +17,7 @@ import {
   partitionOf,
   producerTopics,
 } from '../../../exports/index.js';
+import { servingFixture, tokenEntry, withTokens } from '../../support/serving.js';
 
 type NewEvent = ProducerRecords['events'];
 
@@ -231,6 +232,25 @@ async function committed(application: OwnApplication, records: number): Promise<
 }
 
 describe('createReader', () => {
+  it('asks a running Freshet for answers of models', async (t) => {
+    const { app } = await servingFixture(t, withTokens([tokenEntry('t', 'reader')]));
+    const address = await app.listen({ host: '127.0.0.1', port: 0 });
+    const reader = createReader({ settings, serving: { address, token: 't' } });
+    const items = [{ product_id: 'p1', score: 0.5 }];
+    assert.deepEqual((await reader.getRecommendations('u1')).items, items);
+    assert.deepEqual(await reader.search('a lamp', 3), { version: 7, items });
+    assert.deepEqual((await reader.getSimilar('p1'))?.items, items);
+    await assert.rejects(reader.getSimilar('p1', 1_001), { code: 'invalid_data' });
+    await assert.rejects(reader.search(''), { code: 'invalid_data' });
+    await reader.close();
+    await assert.rejects(reader.search('lamp'), { code: 'unavailable' });
+    const stranger = createReader({ settings, serving: { address } });
+    await assert.rejects(stranger.search('lamp'), { code: 'access', message: /token is required/ });
+    const nowhere = createReader({ settings, serving: { address: 'http://127.0.0.1:1' } });
+    await assert.rejects(nowhere.search('lamp'), { code: 'connection' });
+    await assert.rejects(createReader({ settings }).search('lamp'), { code: 'settings', message: /serving/ });
+  });
+
   it('says which setting is missing and why', async () => {
     const reader = createReader({ settings });
     await assert.rejects(reader.getPopular(), { code: 'settings', message: /^REDIS_URL is not set/ });

@@ -112,6 +112,7 @@ describe('/openapi.json', () => {
       'GET /v1/jobs/{name}/runs',
       'GET /v1/overview',
       'GET /v1/popular',
+      'GET /v1/products/{id}',
       'GET /v1/products/{id}/popularity',
       'GET /v1/products/{id}/similar',
       'GET /v1/runs/{id}',
@@ -128,6 +129,7 @@ describe('/openapi.json', () => {
       'GET /v1/versions/{artefact}',
       'POST /v1/erasures',
       'POST /v1/events',
+      'POST /v1/features',
       'POST /v1/jobs/{name}/runs',
       'POST /v1/skips',
       'POST /v1/topics/{name}/records',
@@ -141,6 +143,15 @@ describe('/openapi.json', () => {
     ]);
   });
 });
+
+const PRODUCT_P1 = {
+  productId: 'p1',
+  title: 'Lamp',
+  description: 'It shines.',
+  category: 'c',
+  price: 12.5,
+  updatedAt: NOW_MS,
+};
 
 describe('answers to real requests', () => {
   it('are as documented, both successes and errors', async (test) => {
@@ -184,6 +195,26 @@ describe('answers to real requests', () => {
       await call({ method: 'DELETE', url });
     }
     await call({ url: '/v1/popular' });
+    fixture.readers.listed.set('p1', PRODUCT_P1);
+    await call({ url: '/v1/popular?include=product' });
+    await call({ url: '/v1/popular?include=everything' });
+    await call({ url: '/v1/products/p1' });
+    await call({ url: '/v1/products/none' });
+    fixture.readers.done.set('u1', {
+      userId: 'u1',
+      version: 1,
+      asOf: NOW_MS,
+      items: [{ productId: 'p1', weight: 3, count: 1, purchases: 1 }],
+      truncated: 0,
+    });
+    const everything = { users: ['u1', 'none'], products: ['p1', 'none'] };
+    for (const payload of [
+      everything,
+      { users: ['u1'], features: ['affinity'] },
+      {},
+      { ...everything, features: ['x'] },
+    ])
+      await call({ method: 'POST', url: '/v1/features', payload });
     await call({ url: '/v1/popular?limit=0' });
     await call({ url: '/v1/products/p1/popularity' });
     await call({ url: '/v1/products/none/popularity' });

@@ -21,6 +21,8 @@ const ROUTES: [InjectOptions, (typeof ROLES)[number] | 'anybody', number][] = [
   [{ url: '/v1/overview' }, 'reader', 200],
   [{ url: '/v1/popular' }, 'reader', 200],
   [{ url: '/v1/products/p/popularity' }, 'reader', 404],
+  [{ url: '/v1/products/p' }, 'reader', 404],
+  [{ method: 'POST', url: '/v1/features', payload: { products: ['p'] } }, 'reader', 200],
   [{ url: '/v1/users/u/affinity' }, 'reader', 404],
   [{ url: '/v1/users/u/recommendations' }, 'reader', 200],
   [{ url: '/v1/products/p/similar' }, 'reader', 200],

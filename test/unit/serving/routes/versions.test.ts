@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { SNAPSHOT_JOBS } from '../../../../assembly/snapshotters.js';
 import { FreshetError } from '../../../../runtime/process/errors.js';
 import { servingFixture, tokenEntry, withTokens } from '../../../support/serving.js';
+import { FakeRuns } from '../../../support/versions.js';
 
 interface Answer {
   readonly current: number | null;
@@ -55,6 +57,14 @@ describe('GET /v1/versions/{artefact}', () => {
 });
 
 describe('GET /v1/versions', () => {
+  it('names the job of every snapshotter, also before a first version', async (test) => {
+    const runs = Object.assign(new FakeRuns(), { jobs: SNAPSHOT_JOBS });
+    const { app } = await servingFixture(test, { runs });
+    const { artefacts } = (await app.inject('/v1/versions')).json();
+    const jobs = artefacts.flatMap(({ job }: { job: string | null }) => job ?? []);
+    assert.deepEqual(jobs.sort(), [...SNAPSHOT_JOBS].sort());
+  });
+
   it('summarises the artefacts that have versions or a job that makes them', async (test) => {
     const { app } = await open(test);
     const { artefacts } = (await app.inject('/v1/versions')).json();
