@@ -1,25 +1,13 @@
 /** The command `freshet`: finds the command, runs it, turns errors into one sentence and an exit code. */
 import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help } from 'commander';
 import { composeUp } from '../assembly/compose.js';
 import type { Compose } from '../assembly/running.js';
 import { asError } from '../runtime/process/errors.js';
-import { consumeCommand } from './consume.js';
-import { doctorCommand } from './doctor.js';
-import { eraseCommand } from './erase.js';
-import { modelCommand } from './model.js';
+import { COMMANDS, type CommandEntry, nameOf } from './commands.js';
 import { packageVersion } from './package-version.js';
-import { produceCommand } from './produce.js';
-import { resetCommand } from './reset.js';
-import { Failed, Shell, type Terminal, UsageError } from './shell.js';
-import { skipCommand } from './skip.js';
-import { snapshotCommand } from './snapshot.js';
-import { statusCommand } from './status.js';
-import { topicsCommand } from './topics.js';
-import { upCommand } from './up.js';
-import { verifyCommand } from './verify.js';
-import { versionsCommand } from './versions.js';
+import type { Terminal } from './shell.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -27,22 +15,25 @@ const LINGER_MS = 1_000;
 
 /** Runs one command line (without the program's name); returns the exit code. Never throws. */
 export async function main(args: readonly string[], terminal: Terminal, compose: Compose = composeUp): Promise<number> {
-  const shell = new Shell(terminal);
-  const program = freshet(shell, compose);
   try {
-    if (args.length === 0) {
-      program.outputHelp();
-      return 0;
-    }
-    await program.parseAsync([...args], { from: 'user' });
+    const program = await freshet(usedCommand(args), terminal, compose);
+    if (args.length === 0) program.outputHelp();
+    else await program.parseAsync([...args], { from: 'user' });
     return 0;
   } catch (error) {
-    return report(error, shell);
+    return report(error, terminal);
   }
 }
 
-function freshet(shell: Shell, compose: Compose): Command {
-  const { output, errors } = shell.terminal;
+/** The program has no options with a value, so the first word is the command. */
+function usedCommand(args: readonly string[]): string | undefined {
+  const [first, second] = args.filter((arg) => !arg.startsWith('-'));
+  return first === 'help' ? second : first;
+}
+
+/** The program with the command of this name; the other commands are only names for the help. */
+async function freshet(used: string | undefined, terminal: Terminal, compose: Compose): Promise<Command> {
+  const terms = new Map(COMMANDS.map((entry) => [nameOf(entry), entry.term]));
   const program = new Command('freshet')
     .description('Features for recommendation and search, always fresh: folded from events exactly once.')
     .version(packageVersion())
@@ -50,30 +41,28 @@ function freshet(shell: Shell, compose: Compose): Command {
       'after',
       '\nExample:\n  $ freshet up --demo\n\nSettings come from the environment; "freshet doctor" lists them.',
     )
-    .showHelpAfterError('(Run "freshet --help" for usage.)');
-  const commands = [
-    upCommand(shell, compose),
-    statusCommand(shell),
-    topicsCommand(shell),
-    produceCommand(shell),
-    consumeCommand(shell),
-    snapshotCommand(shell),
-    modelCommand(shell),
-    versionsCommand(shell),
-    eraseCommand(shell),
-    skipCommand(shell),
-    verifyCommand(shell),
-    doctorCommand(shell),
-    resetCommand(shell),
-  ];
-  for (const command of commands) program.addCommand(command);
+    .showHelpAfterError('(Run "freshet --help" for usage.)')
+    .configureHelp({
+      subcommandTerm: (command) => terms.get(command.name()) ?? Help.prototype.subcommandTerm(command),
+    });
+  for (const entry of COMMANDS) {
+    const name = nameOf(entry);
+    program.addCommand(
+      name === used ? await load(entry, terminal, compose) : new Command(name).description(entry.summary),
+    );
+  }
   everyCommand(program, (command) => {
     command.exitOverride().configureOutput({
-      writeOut: (text) => output.write(text),
-      writeErr: (text) => errors.write(text),
+      writeOut: (text) => terminal.output.write(text),
+      writeErr: (text) => terminal.errors.write(text),
     });
   });
   return program;
+}
+
+async function load(entry: CommandEntry, terminal: Terminal, compose: Compose): Promise<Command> {
+  const { Shell } = await import('./shell.js');
+  return entry.load(new Shell(terminal), compose);
 }
 
 function everyCommand(command: Command, apply: (command: Command) => void): void {
@@ -81,18 +70,16 @@ function everyCommand(command: Command, apply: (command: Command) => void): void
   for (const child of command.commands) everyCommand(child, apply);
 }
 
-function report(error: unknown, shell: Shell): number {
+async function report(error: unknown, terminal: Terminal): Promise<number> {
   // Commander has printed its own message, or the requested help or version.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  const { Failed, UsageError } = await import('./shell.js');
   if (error instanceof Failed) return EXIT_FAILURE;
-  if (error instanceof UsageError) {
-    shell.note(`error: ${error.message}`);
-    return EXIT_USAGE;
-  }
   const { message, stack } = asError(error);
-  shell.note(`error: ${message}`);
-  const level = shell.terminal.environment['LOG_LEVEL'];
-  if ((level === 'debug' || level === 'trace') && stack !== undefined) shell.note(stack);
+  terminal.errors.write(`error: ${message}\n`);
+  if (error instanceof UsageError) return EXIT_USAGE;
+  const level = terminal.environment['LOG_LEVEL'];
+  if ((level === 'debug' || level === 'trace') && stack !== undefined) terminal.errors.write(`${stack}\n`);
   return EXIT_FAILURE;
 }
 
