@@ -1,9 +1,10 @@
 /**
  * The schema registry (Confluent REST API), used for the control plane only: the client's own serialisers are 15 to 40
- * times slower than avsc. The package takes about 80 MB, so it is loaded only when a registry is configured.
+ * times slower than avsc. The package takes about 80 MB, so it is optional and loaded only when a registry is configured.
  */
 import type { Compatibility, SchemaInfo, SchemaMetadata } from '@confluentinc/schemaregistry';
 import type { SchemaLookup } from './codec.js';
+import { importOptional } from './optional-package.js';
 
 /** Why a call to the registry failed: only `unreachable` is worth a retry. */
 type RegistryProblem = 'unreachable' | 'access' | 'incompatible' | 'refused';
@@ -55,7 +56,7 @@ export class Registry implements SchemaLookup {
     this.#shown = shown;
   }
 
-  /** Loads the client; makes no request. The URL may contain the credentials. */
+  /** Loads the client; makes no request. The URL may contain the credentials. Throws NotInstalled. */
   static async open(address: RegistryAddress): Promise<Registry> {
     const url = new URL(address.url);
     const username = address.username ?? decodeURIComponent(url.username);
@@ -63,7 +64,10 @@ export class Registry implements SchemaLookup {
     url.username = '';
     url.password = '';
     const shown = url.href.replace(/\/$/, '');
-    const { SchemaRegistryClient } = await import('@confluentinc/schemaregistry');
+    const { SchemaRegistryClient } = await importOptional(
+      '@confluentinc/schemaregistry',
+      () => import('@confluentinc/schemaregistry'),
+    );
     const client = new SchemaRegistryClient({
       baseURLs: [shown],
       maxRetries: 2,

@@ -36,7 +36,7 @@ const PACKAGES = ['libfaiss-dev', 'libopenblas-dev', 'g++'];
 const FALLBACK =
   'Search uses the exact fallback: same results, but it compares with every product (fine up to about ten thousand).';
 
-if (faiss === null) end('faiss-node is not installed: run npm ci first.');
+if (faiss === null) end(`faiss-node is not installed: npm i faiss-node@${versionNeeded()}.`);
 const target = join(faiss, 'build', 'Release', 'faiss-node.node');
 const binding = join(faiss, 'src', 'faiss.cc');
 /** Our files, compiled with the binding; each replaces a slower part of the library. */
@@ -244,6 +244,10 @@ function packageFolder(name) {
     if (existsSync(found)) return found;
     if (folder === dirname(folder)) return null;
   }
+}
+
+function versionNeeded() {
+  return JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).peerDependencies['faiss-node'];
 }
 
 function say(line) {

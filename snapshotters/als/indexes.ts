@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { FactorSource } from '../../publishing/versions/artefacts/factor-file.js';
 import { FlatWriter } from '../../runtime/models/faiss/flat-writer.js';
+import { howToGetFaiss } from '../../runtime/models/faiss/how-to-get.js';
 import { HNSW_FROM } from '../../runtime/models/faiss/kind.js';
 import { type Sample, samplePositions } from '../../runtime/models/faiss/recall.js';
 import { FreshetError } from '../../runtime/process/errors.js';
@@ -110,7 +111,7 @@ function summaryOf(products: Graph | null, neighbours: Graph | null, seconds: nu
   const inWords = (graph: Graph | null) => {
     if (graph === null) return 'searched exactly';
     if (graph.tried.length === 0)
-      return 'searched exactly, as FAISS’s native module is not installed ("npm run setup:native")';
+      return `searched exactly, as FAISS’s native module is not installed ("${howToGetFaiss()}")`;
     const { ef_search, recall_at_10: recall } = graph.tried.at(-1)!;
     const reached = `recall@10 ${recall.toFixed(4)} with efSearch ${ef_search}`;
     return graph.ef_search === null ? `searched exactly (a graph had ${reached})` : `a graph, ${reached}`;

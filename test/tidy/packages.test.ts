@@ -34,6 +34,7 @@ const DOORS: Readonly<Record<string, string>> = {
 };
 
 const files = sourceFiles();
+const { dependencies, peerDependencies, peerDependenciesMeta, devDependencies } = readJson('package.json');
 
 test('I11: a package is imported only through its door', () => {
   for (const file of files)
@@ -45,10 +46,28 @@ test('I11: a package is imported only through its door', () => {
 });
 
 test('I11: package.json depends on exactly the packages that have a door, and each of them is imported', () => {
-  const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8'));
-  assert.deepEqual(Object.keys({ ...dependencies, ...optionalDependencies }).sort(), Object.keys(DOORS).sort());
+  assert.deepEqual(Object.keys({ ...dependencies, ...peerDependencies }).sort(), Object.keys(DOORS).sort());
   const imported = new Set(files.flatMap(importedPackages));
   for (const name of Object.keys(DOORS)) assert.ok(imported.has(name), `nothing imports ${name}`);
+});
+
+test('I11: what is native is optional: no install runs a script or a compiler, and a checkout has everything', () => {
+  for (const [name, version] of Object.entries(peerDependencies)) {
+    assert.deepEqual(peerDependenciesMeta[name], { optional: true }, name);
+    assert.equal(devDependencies[name], version, `${name}: a checkout has the version that the package asks for`);
+  }
+  const { packages } = readJson('package-lock.json') as { packages: Record<string, Locked> };
+  const scripted = Object.entries(packages).filter(([, { hasInstallScript, dev }]) => hasInstallScript && !dev);
+  assert.deepEqual(
+    scripted.map(([path]) => path),
+    [],
+  );
+});
+
+test('I11: what is optional is never imported when a file is loaded', () => {
+  for (const { path, text } of files)
+    for (const name of Object.keys(peerDependencies))
+      assert.doesNotMatch(text, new RegExp(`^(import|export) (?!type )([\\w\\s{},*]*from )?'${name}'`, 'm'), path);
 });
 
 test('I11: docs/ARCHITECTURE.md says of every dependency what it saves', () => {
@@ -61,3 +80,12 @@ test('I11: docs/ARCHITECTURE.md says of every dependency what it saves', () => {
       `${name} is not in its table`,
     );
 });
+
+interface Locked {
+  readonly hasInstallScript?: true;
+  readonly dev?: true;
+}
+
+function readJson(path: string) {
+  return JSON.parse(readFileSync(join(projectRoot, path), 'utf8'));
+}

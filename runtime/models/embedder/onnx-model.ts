@@ -2,10 +2,11 @@
  * A sentence-transformers model in ONNX. Its graph returns either whole sentences or tokens; tokens are pooled here as
  * the files say. Texts of one batch have similar lengths, or most of the work would be padding.
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { FreshetError, messageOf } from '../../process/errors.js';
 import { badRow, type Encoder, type EncoderBatch, normalise } from './embedder.js';
 import { identityOf, type ModelFiles, type Pooling, readModelFiles } from './model-files.js';
+import { loadRuntime, type OnnxRuntime } from './onnx-runtime.js';
 import { Tokens } from './tokens.js';
 
 /** Larger batches are slower on shared cores, and a single query waits for one batch. */
@@ -29,6 +30,7 @@ interface OnnxOptions {
 
 export class OnnxModel implements Encoder {
   readonly kind = 'onnx';
+  readonly #runtime: OnnxRuntime;
   readonly #session: InferenceSession;
   readonly #tokens: Tokens;
   readonly #pooling: Pooling;
@@ -37,10 +39,12 @@ export class OnnxModel implements Encoder {
   private constructor(
     readonly model: string,
     readonly dimension: number,
+    runtime: OnnxRuntime,
     session: InferenceSession,
     tokens: Tokens,
     pooling: Pooling,
   ) {
+    this.#runtime = runtime;
     this.#session = session;
     this.#tokens = tokens;
     this.#pooling = pooling;
@@ -49,19 +53,20 @@ export class OnnxModel implements Encoder {
 
   /**
    * Loads the model and embeds one word with it. Throws 'settings' when files are missing or ask for something
-   * unsupported, 'invalid_data' when they are damaged.
+   * unsupported, or when onnxruntime-node is not installed; 'invalid_data' when they are damaged.
    */
   static async open({ folder, threads }: OnnxOptions): Promise<OnnxModel> {
     const files = await readModelFiles(folder);
     const tokens = await Tokens.open(files);
-    const session = await load(files, threads);
+    const runtime = await loadRuntime();
+    const session = await load(runtime, files, threads);
     try {
       const stranger = session.inputNames.find((name) => !INPUTS.includes(name));
       if (stranger !== undefined)
         throw new FreshetError('settings', `${files.onnx} needs an input "${stranger}", which texts do not provide.`);
-      const unprobed = new OnnxModel('', 0, session, tokens, files.pooling);
+      const unprobed = new OnnxModel('', 0, runtime, session, tokens, files.pooling);
       const probe = await unprobed.#run([tokens.of(PROBE)], files.onnx);
-      return new OnnxModel(await identityOf(files), probe.length, session, tokens, files.pooling);
+      return new OnnxModel(await identityOf(files), probe.length, runtime, session, tokens, files.pooling);
     } catch (error) {
       await session.release();
       throw error;
@@ -87,7 +92,12 @@ export class OnnxModel implements Encoder {
   async #run(ids: readonly (readonly number[])[], name: string): Promise<Float32Array> {
     const tokens = Math.max(...ids.map(({ length }) => length));
     const mask = new BigInt64Array(ids.length * tokens);
-    const vectors = await this.#infer(feedsOf(ids, tokens, mask, this.#session.inputNames), mask, tokens, name);
+    const vectors = await this.#infer(
+      feedsOf(this.#runtime, ids, tokens, mask, this.#session.inputNames),
+      mask,
+      tokens,
+      name,
+    );
     const dimension = vectors.length / ids.length;
     for (let row = 0; row < ids.length; row++) normalise(vectors, row, dimension);
     if (badRow(vectors, dimension) >= 0)
@@ -114,9 +124,9 @@ export class OnnxModel implements Encoder {
   }
 }
 
-async function load({ onnx }: ModelFiles, threads: number): Promise<InferenceSession> {
+async function load(runtime: OnnxRuntime, { onnx }: ModelFiles, threads: number): Promise<InferenceSession> {
   try {
-    return await InferenceSession.create(onnx, {
+    return await runtime.InferenceSession.create(onnx, {
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       graphOptimizationLevel: 'all',
@@ -149,6 +159,7 @@ function outputOf({ outputNames, outputMetadata }: InferenceSession): Output {
 
 /** Also fills the mask. Missing ids are 0, and masked. */
 function feedsOf(
+  runtime: OnnxRuntime,
   ids: readonly (readonly number[])[],
   tokens: number,
   mask: BigInt64Array,
@@ -163,7 +174,7 @@ function feedsOf(
   const data = { input_ids: padded, attention_mask: mask, token_type_ids: new BigInt64Array(mask.length) };
   const feeds: Record<string, Tensor> = {};
   for (const [name, values] of Object.entries(data))
-    if (names.includes(name)) feeds[name] = new Tensor('int64', values, [ids.length, tokens]);
+    if (names.includes(name)) feeds[name] = new runtime.Tensor('int64', values, [ids.length, tokens]);
   return feeds;
 }
 

@@ -1,5 +1,6 @@
 /** The kind of index for a number of products. */
 import { FreshetError } from '../../process/errors.js';
+import { howToGetFaiss } from './how-to-get.js';
 import type { Engine, IndexKind } from './vector-index.js';
 
 /** Below this, comparing with every vector takes no longer than walking a graph. */
@@ -21,13 +22,13 @@ export function chooseKind(setting: 'auto' | IndexKind, count: number, engine: E
   if (setting !== 'auto')
     throw new FreshetError(
       'settings',
-      `FAISS_INDEX=${setting} needs FAISS's native module, which is not installed: run "npm run setup:native", or leave FAISS_INDEX unset.`,
+      `FAISS_INDEX=${setting} needs FAISS's native module, which is not installed: run "${howToGetFaiss()}", or leave FAISS_INDEX unset.`,
     );
   return {
     kind: 'flat',
     warning:
       `FAISS's native module is not installed: ${count} products get a flat index that is searched exactly, which takes ` +
-      `longer with every product. "npm run setup:native" installs the module, which allows an index of kind ${bySize}.`,
+      `longer with every product. "${howToGetFaiss()}" installs the module, which allows an index of kind ${bySize}.`,
   };
 }
 

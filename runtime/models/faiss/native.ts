@@ -3,7 +3,9 @@
  * it crashes when loaded in two threads, and every call blocks.
  */
 import type { Index } from 'faiss-node';
+import { importOptional } from '../../../schemas/optional-package.js';
 import { messageOf } from '../../process/errors.js';
+import { howToGetFaiss } from './how-to-get.js';
 
 /** One index inside FAISS. Arguments must be valid: a wrong one may end the process. */
 export interface NativeIndex {
@@ -39,7 +41,9 @@ const TRIED_DIMENSION = 24;
 export async function loadNative(): Promise<Loaded> {
   let native: NativeFaiss;
   try {
-    const { default: faiss } = (await import('faiss-node')) as unknown as { default: FaissModule };
+    const { default: faiss } = (await importOptional('faiss-node', () => import('faiss-node'))) as unknown as {
+      default: FaissModule;
+    };
     const { TypedIndex, Index } = faiss;
     native = {
       read: (path) => (TypedIndex === undefined ? plain(Index.read(path)) : named(new TypedIndex(path))),
@@ -49,8 +53,8 @@ export async function loadNative(): Promise<Loaded> {
           : named(new TypedIndex(dimension, description, INNER_PRODUCT)),
     };
   } catch (error) {
-    const why = messageOf(error).split('\n')[0]!;
-    return { missing: `FAISS's native module is not available (${why}): run "npm run setup:native"` };
+    const why = messageOf(error).split('\n')[0]!.replace(/\.$/, '');
+    return { missing: `FAISS's native module is not available (${why}): run "${howToGetFaiss()}"` };
   }
   // Old versions of OpenBLAS compute wrong results on processors newer than themselves.
   if (countsRight(native, TRIED_QUERIES) && countsRight(native, 1)) return { native };

