@@ -145,6 +145,7 @@ export class Composition implements Running {
         applications: allOf(applications),
         publisher,
       });
+      this.#background.push(overview.follow(this.#ending.signal));
       const isReady = () => this.#readiness.current();
       const localToken = this.#localToken;
       this.#server = await startServing(ground, { overview, versions, runs, audits, isReady, localToken });

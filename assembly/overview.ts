@@ -7,9 +7,11 @@ import { sinkMetrics } from '../publishing/live/metrics.js';
 import type { Publisher } from '../publishing/live/publisher.js';
 import type { Log, TopicPartition } from '../runtime/log/log.js';
 import type { Clock } from '../runtime/process/clock.js';
+import { messageOf } from '../runtime/process/errors.js';
+import type { Logger } from '../runtime/process/logger.js';
 import type { Metrics } from '../runtime/process/metrics.js';
 import type { Application } from '../runtime/tasks/application.js';
-import type { Overview } from '../serving/ports.js';
+import type { Overview, OverviewSample } from '../serving/ports.js';
 import { documents, events, products } from '../topics/events.js';
 import type { SinkNames } from '../topics/feature-set.js';
 import type { RunningSets } from '../topics/running.js';
@@ -17,11 +19,15 @@ import type { Settings } from './settings.js';
 
 const SAMPLE_MS = 1_000;
 const RATE_SAMPLES = 10;
+/** What the page's charts begin with: an hour. */
+const HISTORY_INTERVAL_MS = 5_000;
+const HISTORY_SAMPLES_MAX = 720;
 
 interface OverviewOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** Only the first version of the features is shown. */
   readonly sets: RunningSets;
   readonly demo: boolean;
@@ -42,6 +48,7 @@ export class OverviewSampler {
     redis: { sum: 0, count: 0, meanMs: null },
     postgres: { sum: 0, count: 0, meanMs: null },
   };
+  readonly #history: OverviewSample[] = [];
   #sampledAt = Number.NEGATIVE_INFINITY;
   #sample: Promise<Overview> | null = null;
 
@@ -61,6 +68,30 @@ export class OverviewSampler {
       });
     }
     return this.#sample;
+  }
+
+  /** The last hour, one sample about every five seconds, oldest first. */
+  history(): readonly OverviewSample[] {
+    return this.#history;
+  }
+
+  /** Samples whether or not somebody looks, until the signal aborts: the first look then shows what has been. */
+  async follow(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#o;
+    let keptAt = Number.NEGATIVE_INFINITY;
+    while (!signal.aborted) {
+      try {
+        const { events, lag, freshness_ms } = await this.current();
+        if (clock.elapsed() - keptAt >= HISTORY_INTERVAL_MS) {
+          keptAt = clock.elapsed();
+          this.#history.push({ at: clock.now(), rate_per_second: events.rate_per_second, lag, freshness_ms });
+          if (this.#history.length > HISTORY_SAMPLES_MAX) this.#history.shift();
+        }
+      } catch (error) {
+        logger.debug({ event: 'overview_failed', error: messageOf(error) });
+      }
+      await clock.sleep(SAMPLE_MS, signal);
+    }
   }
 
   async #take(now: number): Promise<Overview> {
@@ -121,7 +152,8 @@ export class OverviewSampler {
     const running = this.#o.applications.filter(({ name }) => name === group);
     return ends.reduce((sum, end, i) => {
       const own = running.map(({ reached }) => reached.of(end));
-      const next = Math.max(...own, shown[i] ?? 0);
+      // -1: the group has shown none yet.
+      const next = Math.max(0, ...own, shown[i] ?? 0);
       return sum + Math.max(0, end.offset - next);
     }, 0);
   }

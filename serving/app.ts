@@ -74,7 +74,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await addTopicRoutes(app, { topics: allTopics(sets), log, codec, writer, clock, tenants, stopping });
   addSkipRoutes(app, { skips: options.skips, clock });
   addHealthRoutes(app, { isReady, metrics, needsTokens: tokens !== null });
-  addOperationRoutes(app, { overview, clock });
+  addOperationRoutes(app, { overview, overviewHistory: options.overviewHistory, clock });
   addAuditRoutes(app, options.audits ?? null);
   addPage(app, options.webFolder);
   await app.ready();

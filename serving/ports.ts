@@ -66,6 +66,12 @@ export interface Overview {
   } | null;
 }
 
+/** What the overview showed at one time (ms). */
+export interface OverviewSample extends Pick<Overview, 'lag' | 'freshness_ms'> {
+  readonly at: number;
+  readonly rate_per_second: number;
+}
+
 export interface Readiness {
   readonly ready: boolean;
   /** Names of what it is waiting for; empty when ready. Anyone may see them. */
@@ -96,4 +102,6 @@ export interface ServingOptions {
   readonly localToken?: string;
   readonly isReady: () => Readiness;
   readonly overview: () => Promise<Overview>;
+  /** Oldest first. */
+  readonly overviewHistory: () => readonly OverviewSample[];
 }

@@ -34,6 +34,7 @@ export async function startServing(ground: StoreGround, role: ServingRole): Prom
     models: models.answers,
     erasures: new ErasureReader({ log, codec, clock, ...stores, ...erasureSettings(settings), sets: sets.features }),
     overview: () => overview.current(),
+    overviewHistory: () => overview.history(),
     ...(localToken === null ? {} : { localToken }),
   });
   await ground.start(server);

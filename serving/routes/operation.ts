@@ -3,17 +3,18 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../runtime/process/clock.js';
 import { ALLOWED } from '../access/roles.js';
 import { READ_MS_MAX } from '../limits.js';
-import type { Overview } from '../ports.js';
+import type { Overview, OverviewSample } from '../ports.js';
 import { access, described, iso } from './declare.js';
 import { answers, json } from './shapes.js';
 
 interface OperationRoutes {
   readonly overview: () => Promise<Overview>;
+  readonly overviewHistory: () => readonly OverviewSample[];
   readonly clock: Clock;
 }
 
 export function addOperationRoutes(app: FastifyInstance, options: OperationRoutes): void {
-  const { overview, clock } = options;
+  const { overview, overviewHistory, clock } = options;
 
   app.get(
     '/v1/overview',
@@ -29,6 +30,18 @@ export function addOperationRoutes(app: FastifyInstance, options: OperationRoute
       const { mode, demo, uptime_seconds, events, lag, freshness_ms, intake } = await overview();
       return { as_of: iso(clock.now()), uptime_seconds, mode, demo, events, lag, freshness_ms, intake };
     },
+  );
+
+  app.get(
+    '/v1/overview/history',
+    {
+      config: access('read'),
+      schema: described(
+        { operationId: 'overviewHistory', tag: 'operation', summary: 'What the overview showed during the last hour.' },
+        { response: answers({ 200: json('OverviewHistory', 'About every five seconds, oldest first.') }, []) },
+      ),
+    },
+    () => ({ samples: overviewHistory().map(({ at, ...sample }) => ({ at: iso(at), ...sample })) }),
   );
 
   app.get(

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
 import { FreshetError } from '../../runtime/process/errors.js';
 import { projectRoot } from '../../schemas/project-root.js';
@@ -28,6 +29,8 @@ interface PageFile {
   readonly url: string;
   readonly type: string;
   readonly body: Buffer;
+  /** The body compressed, by its content coding; none for files that are compressed already. */
+  readonly compressed: ReadonlyMap<string, Buffer>;
   readonly etag: string;
   /** Seconds for which a browser may cache it without asking; 0: it asks every time, which the ETag makes cheap. */
   readonly maxAgeS: number;
@@ -51,17 +54,27 @@ function pageFiles(folder: string): PageFile[] {
 function pageFile(url: string, path: string, maxAgeS: number): PageFile {
   const body = readFileSync(path);
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-  return { url, type: TYPES[extname(path)]!, body, etag, maxAgeS };
+  const type = TYPES[extname(path)]!;
+  const compressed = new Map<string, Buffer>();
+  if (/^(text|application)\/|svg/.test(type)) {
+    compressed.set('br', brotliCompressSync(body));
+    compressed.set('gzip', gzipSync(body));
+  }
+  return { url, type, body, compressed, etag, maxAgeS };
 }
 
 /** Throws FreshetError('state') when the page is not installed. */
 export function addPage(app: FastifyInstance, folder = WEB_FOLDER): void {
-  for (const { url, type, body, etag, maxAgeS } of pageFiles(folder)) {
+  for (const { url, type, body, compressed, etag, maxAgeS } of pageFiles(folder)) {
     const cache = maxAgeS === 0 ? 'no-cache' : `private, max-age=${maxAgeS}`;
     app.get(url, { config: { access: 'read', page: true }, schema: { hide: true } }, (request, reply) => {
       void reply.header('etag', etag).header('cache-control', cache);
       if (request.headers['if-none-match'] === etag) return reply.code(304).send();
-      return reply.type(type).send(body);
+      const accepted = (request.headers['accept-encoding'] ?? '').split(',').map((one) => one.split(';', 1)[0]!.trim());
+      const coding = [...compressed.keys()].find((name) => accepted.includes(name));
+      void reply.type(type).header('vary', 'accept-encoding');
+      if (coding === undefined) return reply.send(body);
+      return reply.header('content-encoding', coding).send(compressed.get(coding));
     });
   }
 }

@@ -220,6 +220,25 @@ const topicsShape = {
 const nullableMs = { type: ['number', 'null'], minimum: 0 };
 const lagCount = { type: 'number', minimum: 0 };
 
+const lagShape = object({
+  activity: lagCount,
+  popularity: lagCount,
+  corpus: lagCount,
+  embeddings: lagCount,
+  redis: lagCount,
+  postgres: lagCount,
+});
+const freshnessShape = {
+  description: 'Null where another process publishes: its metrics have the figures.',
+  anyOf: [object({ redis: nullableMs, postgres: nullableMs }), { type: 'null' }],
+};
+const historyShape = {
+  $id: 'OverviewHistory',
+  ...object({
+    samples: array(object({ at: time, rate_per_second: number, lag: lagShape, freshness_ms: freshnessShape })),
+  }),
+};
+
 const overviewShape = {
   $id: 'Overview',
   ...object({
@@ -228,18 +247,8 @@ const overviewShape = {
     mode: object({ log: text, online_store: text, database: text }),
     demo: { type: 'boolean' },
     events: object({ total: number, rate_per_second: number }),
-    lag: object({
-      activity: lagCount,
-      popularity: lagCount,
-      corpus: lagCount,
-      embeddings: lagCount,
-      redis: lagCount,
-      postgres: lagCount,
-    }),
-    freshness_ms: {
-      description: 'Null where another process publishes: its metrics have the figures.',
-      anyOf: [object({ redis: nullableMs, postgres: nullableMs }), { type: 'null' }],
-    },
+    lag: lagShape,
+    freshness_ms: freshnessShape,
     intake: {
       description: 'Null where another process counts: its metrics have the figures.',
       anyOf: [object({ counted: integer, duplicate: integer, late: integer, dead_letter: integer }), { type: 'null' }],
@@ -411,6 +420,7 @@ export const SHAPES = [
   rawRecordsShape,
   topicsShape,
   overviewShape,
+  historyShape,
   { $id: 'Receipt', ...object({ accepted: integer, rejected: array(rejection) }) },
   { $id: 'Accepted', ...object({ accepted: { type: 'integer', const: 1 } }) },
   {

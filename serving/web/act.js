@@ -34,7 +34,7 @@ export function startActing({ user, items, course, onWatch, onReadable }) {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     choose(input.value.trim());
-    send(event.submitter?.value ?? 'purchase');
+    if (document.body.matches('.demo.may-write')) send(event.submitter?.value ?? 'purchase');
   });
   input.addEventListener('change', () => choose(input.value.trim()));
   return { choose, buy, watchFirst, offer };
@@ -45,8 +45,8 @@ export function startActing({ user, items, course, onWatch, onReadable }) {
     input.value = id;
     chart.restart(course(id).map(([atMs, value]) => [atMs, [value]]));
     onWatch(id);
-    const category = items().find(({ product_id }) => product_id === id)?.category ?? '';
-    setText(byId('watched'), splitId(id, category)[1]);
+    const item = items().find(({ product_id }) => product_id === id);
+    setText(byId('watched'), item?.product?.title ?? splitId(id, item?.category ?? '')[1]);
     setText(byId('watched-counts'), '');
     refresh();
   }
@@ -136,16 +136,14 @@ export function startActing({ user, items, course, onWatch, onReadable }) {
 const LATE = 'Accepted and in the log, but not readable yet: the pipeline is behind and will catch up.';
 
 function readable(type, who, before, after, tookMs) {
-  return `${DONE[type]} by ${who}, counted, and readable after ${shortTime(tookMs)}. Score ${score(before.score)} → ${score(after.score)}.`;
+  return `${DONE[type]} by ${who}, counted, and in the database after ${shortTime(tookMs)}. Score ${score(before.score)} → ${score(after.score)}.`;
 }
 
+/** An unknown product has no score yet, which is no error. */
 async function popularity(id) {
-  try {
-    return await call(`/v1/products/${encodeURIComponent(id)}/popularity`);
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return { score: 0, views: 0, add_to_carts: 0, purchases: 0 };
-    throw error;
-  }
+  const body = { products: [id], features: ['popularity'] };
+  const { products } = await call('/v1/features', { method: 'POST', body });
+  return products[0].popularity ?? { score: 0, views: 0, add_to_carts: 0, purchases: 0 };
 }
 
 /** Polls until the count has been reached; null when that takes too long. */

@@ -1,5 +1,7 @@
 /** Assembles the page. Each part polls for itself; none waits for another. */
+
 import { startActing } from './act.js';
+import { call } from './api.js';
 import { startFound } from './found.js';
 import { startOverview } from './overview.js';
 import { byId, setText } from './page.js';
@@ -10,7 +12,15 @@ import { startVersions } from './versions.js';
 import { startWords } from './words.js';
 
 startTokens();
-startOverview();
+startOverview({
+  onDemo(isDemo) {
+    document.body.classList.toggle('demo', isDemo);
+    if (isDemo) taste.suggest('u-000042');
+  },
+});
+call('/v1/access')
+  .then(({ may }) => document.body.classList.toggle('may-write', may.includes('write')))
+  .catch(() => undefined);
 const found = startFound({ onChoose: (id) => acting.choose(id) });
 const taste = startTaste({
   onUser: (user) => {

@@ -32,7 +32,8 @@ export function liveChart(
     {
       width: Math.max(80, element.clientWidth),
       height,
-      padding: bare ? [8, 0, 0, 0] : [8, 4, 0, 0],
+      // The last label on the axis of time is centred on its tick: half of it needs room.
+      padding: bare ? [8, 0, 0, 0] : [8, 20, 0, 0],
       legend: { show: false },
       cursor: {
         show: legend !== null,
@@ -112,6 +113,19 @@ export function liveChart(
       append(atMs / 1000, values);
       plot.setData(data);
       showValues(plot.cursor.idx);
+    },
+    /** Puts earlier points, oldest first, before those that are there. */
+    begin(points) {
+      const rest = data.map((column) => [...column]);
+      const earlier = points.filter(([atMs]) => rest[0].length === 0 || atMs / 1000 < rest[0][0]);
+      for (const column of data) column.length = 0;
+      for (const [atMs, values] of earlier) append(atMs / 1000, values);
+      for (let i = 0; i < rest[0].length; i++)
+        append(
+          rest[0][i],
+          rest.slice(1).map((column) => column[i]),
+        );
+      plot.setData(data);
     },
     /** Starts over with these points, oldest first: [atMs, values]. */
     restart(points) {

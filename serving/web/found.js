@@ -1,7 +1,7 @@
 /** Results of the models: products for the current user, products like the watched one, and matches of a query. */
 import { ApiError, call, poll } from './api.js';
-import { count, score, splitId } from './format.js';
-import { byId, element, setText } from './page.js';
+import { count, score } from './format.js';
+import { byId, element, namesOf, setText } from './page.js';
 
 const SHOWN = 8;
 const INTERVAL_MS = 4_000;
@@ -23,6 +23,8 @@ export function isLexical({ model }) {
 export function startFound({ onChoose }) {
   const room = byId('found');
   const asked = { user: null, product: null, query: '' };
+  /** The product that no model of the current versions knows: not asked for again. */
+  let unknown = null;
   const lists = {
     recommended: foundList('recommended', onChoose),
     similar: foundList('similar', onChoose),
@@ -59,11 +61,13 @@ export function startFound({ onChoose }) {
     },
     likeProduct(id) {
       asked.product = id;
+      unknown = null;
       setText(byId('similar-what'), id);
       resemble();
     },
     refresh,
     versionChanged() {
+      unknown = null;
       refresh();
       askModel();
     },
@@ -79,14 +83,14 @@ export function startFound({ onChoose }) {
   function recommend() {
     const { user } = asked;
     if (user === null) return null;
-    const path = `/v1/users/${encodeURIComponent(user)}/recommendations?limit=${SHOWN}`;
+    const path = `/v1/users/${encodeURIComponent(user)}/recommendations?include=product&limit=${SHOWN}`;
     return show(lists.recommended, path, () => asked.user === user, recommendedNote);
   }
 
   function resemble() {
     const { product } = asked;
-    if (product === null) return null;
-    const path = `/v1/products/${encodeURIComponent(product)}/similar?limit=${SHOWN}`;
+    if (product === null || product === unknown) return null;
+    const path = `/v1/products/${encodeURIComponent(product)}/similar?include=product&limit=${SHOWN}`;
     return show(
       lists.similar,
       path,
@@ -104,7 +108,7 @@ export function startFound({ onChoose }) {
     }
     return show(
       lists.search,
-      `/v1/search?q=${encodeURIComponent(query)}&limit=${SHOWN}`,
+      `/v1/search?q=${encodeURIComponent(query)}&include=product&limit=${SHOWN}`,
       () => asked.query === query,
       ({ version }) => `Nine parts text, one part popularity. Index version ${version}.`,
     );
@@ -117,6 +121,7 @@ export function startFound({ onChoose }) {
     room.classList.toggle('stale', answer instanceof ApiError && answer.status === 0);
     if (answer instanceof Error) {
       if (answer.status !== 0) list.show([]);
+      if (answer.status === 404 && list === lists.similar) unknown = asked.product;
       list.note(answer.message);
       return;
     }
@@ -155,8 +160,7 @@ function foundList(name, onChoose) {
 }
 
 function foundItem(item, most) {
-  const [head, middle, tail] = splitId(item.product_id, item.product_id.split('-', 1)[0]);
-  const name = element('button', 'name', element('span', 'faint', head), middle, element('span', 'faint', tail));
+  const name = element('button', 'name', ...namesOf(item));
   name.type = 'button';
   name.title = item.product_id;
   name.dataset.product = item.product_id;

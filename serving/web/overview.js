@@ -6,6 +6,8 @@ import { healthOf } from './health.js';
 import { byId, setText } from './page.js';
 
 const INTERVAL_MS = 1_000;
+/** As much of the past as the charts show. */
+const HISTORY_MS = 300_000;
 const STEPS = ['activity', 'popularity', 'corpus', 'embeddings', 'redis', 'postgres'];
 const STORES = ['redis', 'postgres'];
 const NAMES = {
@@ -41,7 +43,8 @@ const PARTS = {
 /** Instead of figures that only another process has. */
 const ELSEWHERE = 'not known here';
 
-export function startOverview() {
+/** `onDemo(isDemo)`: known at the first answer. */
+export function startOverview({ onDemo }) {
   const flow = liveChart(byId('flow-chart'), {
     series: [{ label: 'events per second', color: '--flow', fill: '--flow-wash' }],
     format: score,
@@ -61,6 +64,10 @@ export function startOverview() {
     legend: byId('lag-legend'),
     floor: 10,
   });
+  call('/v1/overview/history')
+    .then(({ samples }) => showHistory(samples))
+    .catch(() => undefined);
+  let isDemo = null;
   let misses = 0;
   let readiness = null;
   poll(update, INTERVAL_MS);
@@ -80,6 +87,10 @@ export function startOverview() {
       return;
     }
     showState(overview);
+    if (isDemo !== overview.demo) {
+      isDemo = overview.demo;
+      onDemo(isDemo);
+    }
     const now = Date.now();
     flow.push(now, [overview.events.rate_per_second]);
     freshness.push(
@@ -91,6 +102,15 @@ export function startOverview() {
       STEPS.map((step) => overview.lag[step]),
     );
     showFigures(overview);
+  }
+
+  /** What the server remembers, before the first figures of its own. */
+  function showHistory(samples) {
+    const since = Date.now() - HISTORY_MS;
+    const shown = samples.map((sample) => [Date.parse(sample.at), sample]).filter(([at]) => at > since);
+    flow.begin(shown.map(([at, { rate_per_second }]) => [at, [rate_per_second]]));
+    freshness.begin(shown.map(([at, { freshness_ms }]) => [at, STORES.map((store) => freshness_ms?.[store] ?? null)]));
+    lag.begin(shown.map(([at, sample]) => [at, STEPS.map((step) => sample.lag[step])]));
   }
 
   function showState(overview) {

@@ -1,4 +1,5 @@
 /** The page's elements by id, and the few functions that all its parts share. */
+import { splitId } from './format.js';
 
 /** Throws if index.html and the scripts disagree, so that it is noticed at once. */
 export function byId(id) {
@@ -17,6 +18,13 @@ export function element(name, className, ...children) {
   if (className) made.className = className;
   made.append(...children);
   return made;
+}
+
+/** A product as people name it: its title, or its id in three pieces where the catalogue does not have it. */
+export function namesOf({ product_id, category, product }) {
+  if (product?.title) return [product.title];
+  const [head, middle, tail] = splitId(product_id, category ?? product_id.split('-', 1)[0]);
+  return [element('span', 'faint', head), middle, element('span', 'faint', tail)];
 }
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)');

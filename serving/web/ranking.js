@@ -1,8 +1,8 @@
 /** The table of popular products: polled, kept in order, moving. */
 import { call, poll } from './api.js';
-import { change, NOTHING, score, splitId, timeOfDay } from './format.js';
+import { change, NOTHING, score, timeOfDay } from './format.js';
 import { RankingMemory, sparkline } from './movement.js';
-import { byId, element, glide, setText } from './page.js';
+import { byId, element, glide, namesOf, setText } from './page.js';
 
 const SHOWN = 20;
 /** More than are shown, so that the rise of a newcomer is known. */
@@ -50,7 +50,7 @@ export function startRanking({ onChoose, onBuy, onItems }) {
   async function update() {
     const asked = category;
     const query = asked === '' ? '' : `&category=${encodeURIComponent(asked)}`;
-    const answer = await call(`/v1/popular?limit=${ASKED}${query}`).catch(() => null);
+    const answer = await call(`/v1/popular?include=product&limit=${ASKED}${query}`).catch(() => null);
     // Ignore the answer to an outdated request.
     if (asked !== category) return refresh();
     body.classList.toggle('stale', answer === null);
@@ -110,8 +110,7 @@ export function startRanking({ onChoose, onBuy, onItems }) {
 }
 
 function makeRow(item, onChoose, onBuy) {
-  const [head, middle, tail] = splitId(item.product_id, item.category);
-  const name = element('button', 'name', element('span', 'faint', head), middle, element('span', 'faint', tail));
+  const name = element('button', 'name', ...namesOf(item));
   name.type = 'button';
   name.title = item.product_id;
   name.addEventListener('click', () => onChoose(item));
@@ -134,7 +133,7 @@ function makeRow(item, onChoose, onBuy) {
     element('td', 'trend', svg),
     gain,
     points,
-    element('td', 'act', buy),
+    element('td', 'act take-part', buy),
   );
   return {
     line,

@@ -1,21 +1,22 @@
 /** One user's affinity: shares by category that add up to 100 %. */
-import { ApiError, call, poll } from './api.js';
+import { call, poll } from './api.js';
 import { percentages, timeOfDay } from './format.js';
 import { byId, element, glide, setText } from './page.js';
 
 const INTERVAL_MS = 1_500;
 const BARS_MAX = 8;
-const FIRST_USER = 'u-000042';
 
-/** `onUser(id)`: another user was chosen. Returns { user(), refresh() }. */
+/**
+ * `onUser(id)`: another user was chosen. Returns { user(): null until one was chosen, suggest(id): chooses this one if
+ * none was, refresh() }.
+ */
 export function startTaste({ onUser }) {
   const form = byId('taste');
   const input = byId('user');
   const list = byId('taste-bars');
   const note = byId('taste-note');
   const bars = new Map();
-  let user = FIRST_USER;
-  input.value = user;
+  let user = null;
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     choose(input.value.trim());
@@ -25,8 +26,11 @@ export function startTaste({ onUser }) {
     if (id !== undefined) choose(id || newGuest());
   });
   const refresh = poll(update, INTERVAL_MS);
-  onUser(user);
-  return { user: () => user, refresh };
+  return { user: () => user, suggest, refresh };
+
+  function suggest(id) {
+    if (user === null && input.value === '') choose(id);
+  }
 
   function choose(id) {
     if (id === '') return;
@@ -41,16 +45,24 @@ export function startTaste({ onUser }) {
 
   async function update() {
     const asked = user;
+    if (asked === null) {
+      setText(note, 'Enter the user_id of somebody to see what they are interested in.');
+      return;
+    }
     try {
-      const answer = await call(`/v1/users/${encodeURIComponent(asked)}/affinity`);
-      if (asked === user) show(answer);
-    } catch (error) {
+      // An unknown user is no error here: it would be logged at each look.
+      const answer = await call('/v1/features', { method: 'POST', body: { users: [asked], features: ['affinity'] } });
       if (asked !== user) return refresh();
-      if (error instanceof ApiError && error.status === 404) {
+      const [{ affinity }] = answer.users;
+      if (affinity !== null) show(affinity);
+      else {
         for (const bar of bars.values()) bar.remove();
         bars.clear();
         setText(note, `Nothing is known about ${asked} yet. View or buy something as this user and watch.`);
-      } else setText(note, error.message);
+      }
+    } catch (error) {
+      if (asked !== user) return refresh();
+      setText(note, error.message);
     }
   }
 

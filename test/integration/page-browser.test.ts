@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Event } from '../../schemas/records.js';
 import { showPage, WAIT_MS_MAX } from '../support/browser.js';
-import { type Fixture, NOW_MS } from '../support/serving.js';
+import { type Fixture, NOW_MS, OVERVIEW, tokenEntry, withTokens } from '../support/serving.js';
 
 const PRODUCTS = ['garden', 'kitchen', 'coffee'].flatMap((category) =>
   Array.from({ length: 10 }, (_, index) => ({ productId: `${category}-plain-thing-${index + 1}`, category })),
@@ -89,12 +89,74 @@ test('a click on Buy sends an event and shows when it can be read', async (conte
   const product = fixture.readers.products.get(event.product_id)!;
   fixture.readers.products.set(event.product_id, { ...product, score: 400, purchases: product.purchases + 1 });
   await tab.until(
-    `/^Bought by u-000042, counted, and readable after/.test(document.getElementById('outcome').textContent)`,
+    `/^Bought by u-000042, counted, and in the database after/.test(document.getElementById('outcome').textContent)`,
   );
   await tab.until(`document.querySelector('#ranking-rows tr').textContent.includes('garden-plain-thing-5')`);
   await tab.until(`document.getElementById('outcome').textContent.endsWith('It moved from place 5 to 1.')`);
   assert.deepEqual(tab.complaints, []);
 });
+
+test('titles are shown where the catalogue has them, and the charts begin with the past', async (context) => {
+  const shown = await showPage(context, {
+    stock: (fixture) => {
+      stock(fixture);
+      const lamp = { title: 'A reading lamp', description: '', category: 'garden', price: 1, updatedAt: NOW_MS };
+      fixture.readers.listed.set('garden-plain-thing-1', { productId: 'garden-plain-thing-1', ...lamp });
+    },
+    options: { overviewHistory: () => [...pastMinute()] },
+  });
+  if (shown === null) return;
+  await shown.open();
+  const { tab } = shown;
+  await tab.until(`document.querySelectorAll('#ranking-rows tr').length === 20`);
+  const names = `[...document.querySelectorAll('#ranking-rows .name')].slice(0, 2).map((one) => one.textContent)`;
+  assert.deepEqual(await tab.value(names), ['A reading lamp', 'garden-plain-thing-2']);
+  // The line of the past minute crosses the left half, where nothing could be yet.
+  await tab.until(`(() => {
+    const canvas = document.querySelector('#flow-chart canvas');
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width / 2, canvas.height);
+    return data.some((value, i) => i % 4 === 3 && value > 0);
+  })()`);
+  assert.deepEqual(tab.complaints, []);
+});
+
+function* pastMinute() {
+  for (let i = 12; i > 0; i--) {
+    const lag = { activity: 0, popularity: 0, corpus: 0, embeddings: 0, redis: 0, postgres: 0 };
+    yield { at: Date.now() - 5_000 * i, rate_per_second: 20, lag, freshness_ms: null };
+  }
+}
+
+for (const [who, tokens, demo] of [
+  ['a reader of the demo shop', true, true],
+  ['anybody without the demo', false, false],
+] as const)
+  test(`${who} can look and not act`, async (context) => {
+    const access = tokens ? withTokens([tokenEntry('t', 'reader')]) : {};
+    const overview = () => Promise.resolve({ ...OVERVIEW, demo });
+    const shown = await showPage(context, { stock, options: { ...access, overview } });
+    if (shown === null) return;
+    const { tab } = shown;
+    if (tokens) await tab.authenticate('t');
+    await shown.open();
+    await tab.until(`document.querySelectorAll('#ranking-rows tr').length === 20`);
+    await tab.until(`document.getElementById('act-title').innerText === 'One product'`);
+    const visible = (selector: string) =>
+      tab.value<number>(`[...document.querySelectorAll('${selector}')].filter((one) => one.checkVisibility()).length`);
+    assert.equal(await visible('.buy, .act-form button, .as-whom'), 0);
+    assert.equal((await visible('[data-user]')) > 0, demo);
+    if (!demo) {
+      assert.equal(await tab.value(`document.getElementById('user').value`), '');
+      await tab.until(`/^Enter the user_id/.test(document.getElementById('taste-note').textContent)`);
+    }
+    await tab.value(`(() => {
+      document.getElementById('product').value = 'coffee-plain-thing-3';
+      document.getElementById('act').requestSubmit();
+    })()`);
+    await tab.until(`document.getElementById('watched').textContent.includes('plain-thing')`);
+    for (let partition = 0; partition < 4; partition++)
+      assert.equal((await shown.fixture.log.offsets({ topic: 'events', partition })).highWatermark, 0);
+  });
 
 test('a category narrows the ranking; a guest without events gets a note', async (context) => {
   const shown = await show(context);

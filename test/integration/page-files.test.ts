@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
+import { brotliDecompressSync } from 'node:zlib';
 import { WEB_FOLDER } from '../../serving/routes/page.js';
 import { servingFixture } from '../support/serving.js';
 
@@ -10,9 +11,10 @@ const UPLOT = /^\/assets\/uPlot\./;
 async function open(context: Parameters<typeof servingFixture>[0]) {
   const { app } = await servingFixture(context, { webFolder: WEB_FOLDER });
   const headers = { host: 'localhost' };
-  return async (url: string) => {
-    const answer = await app.inject({ url, headers });
-    return { status: answer.statusCode, headers: answer.headers, text: answer.body };
+  return async (url: string, more: Readonly<Record<string, string>> = {}) => {
+    const answer = await app.inject({ url, headers: { ...headers, ...more } });
+    const { statusCode: status, rawPayload } = answer;
+    return { status, headers: answer.headers, text: answer.body, rawPayload };
   };
 }
 
@@ -44,11 +46,14 @@ test('every requested file exists, none is unused, and together they are small',
   let bytes = 0;
   for (const [url, text] of files) {
     const { headers } = await get(url);
+    const { headers: small, rawPayload } = await get(url, { 'accept-encoding': 'gzip, br;q=1' });
     const type = types[url.slice(url.lastIndexOf('.') + 1)] ?? /^text\/html/;
     assert.match(String(headers['content-type']), type, url);
-    if (!UPLOT.test(url)) bytes += text.length;
+    assert.equal(small['content-encoding'], 'br', url);
+    assert.equal(brotliDecompressSync(rawPayload).toString(), text, url);
+    if (!UPLOT.test(url)) bytes += rawPayload.length;
   }
-  assert.ok(bytes < 100_000, `${bytes} bytes without the chart library`);
+  assert.ok(bytes < 35_000, `${bytes} compressed bytes without the chart library`);
   for (const name of readdirSync(WEB_FOLDER))
     if (name !== 'index.html') assert.ok(files.has(`/assets/${name}`), `nothing requests ${name}`);
 });

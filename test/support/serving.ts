@@ -38,6 +38,14 @@ export const OVERVIEW: Overview = {
   intake: { counted: 990, duplicate: 5, late: 3, dead_letter: 2 },
 };
 
+const { lag, freshness_ms } = OVERVIEW;
+export const HISTORY = Array.from({ length: 24 }, (_, i) => ({
+  at: NOW_MS - 5_000 * (24 - i),
+  rate_per_second: 10 + i,
+  lag,
+  freshness_ms,
+}));
+
 /** Features set by a test. */
 export class FakeReaders implements FeatureReaders {
   readonly products = new Map<string, ProductPopularity & { category: string }>();
@@ -255,6 +263,7 @@ export async function servingOptions(overrides: Partial<AppOptions> = {}) {
     clock: { now: () => NOW_MS, elapsed: () => 0, sleep: () => Promise.resolve() },
     isReady: () => state.readiness,
     overview: () => Promise.resolve(OVERVIEW),
+    overviewHistory: () => HISTORY,
     stopping: stopping.signal,
     webFolder: pageFolder(),
     ...overrides,

@@ -7,9 +7,11 @@ import { popularityOnline } from '../../../publishing/sinks/popularity.js';
 import { onlineSinkStore } from '../../../publishing/sinks/sink-store.js';
 import type { Log } from '../../../runtime/log/log.js';
 import { systemClock } from '../../../runtime/process/clock.js';
+import { silentLogger } from '../../../runtime/process/logger.js';
 import { createMetrics } from '../../../runtime/process/metrics.js';
 import { ReachedOffsets } from '../../../runtime/tasks/reached-offsets.js';
 import { RUNNING_SETS } from '../../../topics/running.js';
+import { ManualClock } from '../../support/manual-clock.js';
 import { HALF_LIFE_MS, localStore, memoryLog, popularity, rig, write } from '../../support/publishing.js';
 
 const { features, embeddings } = RUNNING_SETS;
@@ -20,6 +22,7 @@ function lagOf(log: Log, applications: readonly { readonly name: string; readonl
     log,
     metrics: createMetrics(),
     clock: systemClock,
+    logger: silentLogger,
     sets: RUNNING_SETS,
     demo: false,
     settings: {},
@@ -59,4 +62,36 @@ test('a sink that runs elsewhere lags by what its group shows', async (t) => {
   await materialiser.start();
   await events.until('the lag in Redis is gone', async () => (await lag()).redis === 0);
   assert.equal((await lag()).postgres, 3);
+});
+
+test('what was shown is remembered, whether or not somebody looked', async () => {
+  const log = await memoryLog(1);
+  const clock = new ManualClock(Date.UTC(2026, 0, 1));
+  const sampler = new OverviewSampler({
+    log,
+    metrics: createMetrics(),
+    clock,
+    logger: silentLogger,
+    sets: RUNNING_SETS,
+    demo: false,
+    settings: {},
+    stores: { store: { kind: 'local' } },
+    applications: [],
+    publisher: null,
+  });
+  const ending = new AbortController();
+  const following = sampler.follow(ending.signal);
+  for (let i = 0; sampler.history().length < 4; i++) {
+    assert.ok(i < 10_000, 'nothing is remembered');
+    clock.advance(500);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const times = sampler.history().map(({ at }) => at);
+  for (const [i, at] of times.slice(1).entries()) assert.ok(at - times[i]! >= 5_000, 'one every five seconds');
+  const [{ lag, freshness_ms } = { lag: null, freshness_ms: undefined }] = sampler.history();
+  assert.equal(lag?.activity, 0);
+  assert.equal(freshness_ms, null, 'another process publishes');
+  ending.abort();
+  clock.advance(10_000);
+  await following;
 });

@@ -111,6 +111,7 @@ describe('/openapi.json', () => {
       'GET /v1/erasures/{subject}',
       'GET /v1/jobs/{name}/runs',
       'GET /v1/overview',
+      'GET /v1/overview/history',
       'GET /v1/popular',
       'GET /v1/products/{id}',
       'GET /v1/products/{id}/popularity',
@@ -247,6 +248,7 @@ describe('answers to real requests', () => {
     await call({ method: 'POST', url: '/v1/topics/events/records', payload: { value: EVENT } });
     await call({ method: 'POST', url: '/v1/topics/popularity.v1/records', payload: { value: EVENT } });
     await call({ url: '/v1/overview' });
+    await call({ url: '/v1/overview/history' });
     await call({ url: '/v1/audit' });
     audits.state = { state: 'following', intervalMs: 300_000, last: REPORT };
     await call({ url: '/v1/audit' });

@@ -19,6 +19,7 @@ const ROUTES: [InjectOptions, (typeof ROLES)[number] | 'anybody', number][] = [
   [{ url: '/metrics' }, 'reader', 200],
   [{ url: '/openapi.json' }, 'reader', 200],
   [{ url: '/v1/overview' }, 'reader', 200],
+  [{ url: '/v1/overview/history' }, 'reader', 200],
   [{ url: '/v1/popular' }, 'reader', 200],
   [{ url: '/v1/products/p/popularity' }, 'reader', 404],
   [{ url: '/v1/products/p' }, 'reader', 404],
