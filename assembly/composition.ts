@@ -144,6 +144,7 @@ export class Composition implements Running {
         demo: demo !== null,
         applications: allOf(applications),
         publisher,
+        isReady: () => this.#readiness.current().ready,
       });
       this.#background.push(overview.follow(this.#ending.signal));
       const isReady = () => this.#readiness.current();

@@ -36,6 +36,7 @@ interface OverviewOptions {
   /** The applications in this process. */
   readonly applications: readonly Pick<Application, 'name' | 'reached'>[];
   readonly publisher: Pick<Publisher, 'positions'> | null;
+  readonly isReady: () => boolean;
 }
 
 type Sink = 'redis' | 'postgres';
@@ -70,19 +71,25 @@ export class OverviewSampler {
     return this.#sample;
   }
 
-  /** The last hour, one sample about every five seconds, oldest first. */
+  /** The last hour since the process was ready, one sample about every five seconds, oldest first. */
   history(): readonly OverviewSample[] {
     return this.#history;
   }
 
   /** Samples whether or not somebody looks, until the signal aborts: the first look then shows what has been. */
   async follow(signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#o;
+    const { clock, logger, isReady } = this.#o;
     let keptAt = Number.NEGATIVE_INFINITY;
+    let hasBegun = false;
     while (!signal.aborted) {
       try {
+        if (!hasBegun && isReady()) {
+          hasBegun = true;
+          // The flood at a start (a loaded history, a log being caught up) would flatten everything after it.
+          this.#totals.length = 0;
+        }
         const { events, lag, freshness_ms } = await this.current();
-        if (clock.elapsed() - keptAt >= HISTORY_INTERVAL_MS) {
+        if (hasBegun && clock.elapsed() - keptAt >= HISTORY_INTERVAL_MS) {
           keptAt = clock.elapsed();
           this.#history.push({ at: clock.now(), rate_per_second: events.rate_per_second, lag, freshness_ms });
           if (this.#history.length > HISTORY_SAMPLES_MAX) this.#history.shift();

@@ -14,7 +14,7 @@ const COUNTS = { view: 'views', add_to_cart: 'add_to_carts', purchase: 'purchase
 const DONE = { view: 'Viewed', add_to_cart: 'Put into the cart', purchase: 'Bought' };
 
 /**
- * `user()`: the acting user; `items()`, `course(id)`: the current ranking; `onWatch(id)`: another product is watched;
+ * `user()`: the acting user; `items()`, `course(id)`: the current ranking; `onWatch(id, title)`: another product is watched;
  * `onReadable(id)`: an event sent from here can be read.
  */
 export function startActing({ user, items, course, onWatch, onReadable }) {
@@ -44,9 +44,10 @@ export function startActing({ user, items, course, onWatch, onReadable }) {
     watched = id;
     input.value = id;
     chart.restart(course(id).map(([atMs, value]) => [atMs, [value]]));
-    onWatch(id);
     const item = items().find(({ product_id }) => product_id === id);
-    setText(byId('watched'), item?.product?.title ?? splitId(id, item?.category ?? '')[1]);
+    const title = item?.product?.title ?? null;
+    onWatch(id, title);
+    setText(byId('watched'), title ?? splitId(id, item?.category ?? '')[1]);
     setText(byId('watched-counts'), '');
     refresh();
   }

@@ -40,9 +40,9 @@ const acting = startActing({
   user: taste.user,
   items: ranking.items,
   course: ranking.course,
-  onWatch: (id) => {
+  onWatch: (id, title) => {
     ranking.watch(id);
-    found.likeProduct(id);
+    found.likeProduct(id, title);
   },
   onReadable: (id) => {
     ranking.flash(id);

@@ -18,7 +18,7 @@ export function isLexical({ model }) {
 }
 
 /**
- * `onChoose(id)`: a product was clicked. Returns { forUser(id), likeProduct(id), refresh(), versionChanged() }.
+ * `onChoose(id)`: a product was clicked. Returns { forUser(id), likeProduct(id, title), refresh(), versionChanged() }.
  */
 export function startFound({ onChoose }) {
   const room = byId('found');
@@ -59,10 +59,10 @@ export function startFound({ onChoose }) {
       setText(byId('recommended-whom'), id);
       recommend();
     },
-    likeProduct(id) {
+    likeProduct(id, title) {
       asked.product = id;
       unknown = null;
-      setText(byId('similar-what'), id);
+      setText(byId('similar-what'), title ?? id);
       resemble();
     },
     refresh,

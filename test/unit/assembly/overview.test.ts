@@ -28,7 +28,8 @@ function lagOf(log: Log, applications: readonly { readonly name: string; readonl
     settings: {},
     stores: { store: { kind: 'local' } },
   };
-  return async () => (await new OverviewSampler({ ...options, applications, publisher: null }).current()).lag;
+  const rest = { applications, publisher: null, isReady: () => true };
+  return async () => (await new OverviewSampler({ ...options, ...rest }).current()).lag;
 }
 
 test('embeddings lag behind the products, by what their own application has reached', async () => {
@@ -67,6 +68,7 @@ test('a sink that runs elsewhere lags by what its group shows', async (t) => {
 test('what was shown is remembered, whether or not somebody looked', async () => {
   const log = await memoryLog(1);
   const clock = new ManualClock(Date.UTC(2026, 0, 1));
+  let isReady = false;
   const sampler = new OverviewSampler({
     log,
     metrics: createMetrics(),
@@ -78,9 +80,16 @@ test('what was shown is remembered, whether or not somebody looked', async () =>
     stores: { store: { kind: 'local' } },
     applications: [],
     publisher: null,
+    isReady: () => isReady,
   });
   const ending = new AbortController();
   const following = sampler.follow(ending.signal);
+  for (let i = 0; i < 40; i++) {
+    clock.advance(500);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual(sampler.history(), [], 'the flood of a start is left out');
+  isReady = true;
   for (let i = 0; sampler.history().length < 4; i++) {
     assert.ok(i < 10_000, 'nothing is remembered');
     clock.advance(500);
