@@ -62,7 +62,7 @@ export class Layout {
     return `${this.#prefix}meta:${artefact}:v${version}:settings`;
   }
 
-  /** Hash version → when its staging began, ms: every version with data in the store. */
+  /** Hash version → checksum: every version with data in the store, also one that is not complete yet. */
   versionIndex(artefact: Artefact): string {
     return `${this.#prefix}meta:${artefact}:versions`;
   }
