@@ -89,7 +89,9 @@ const OPENAPI = {
       version: '1',
       description:
         'Features that are always fresh: events and documents in, popularity, affinity, stopwords, recommendations and search out. Errors are problem+json.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
+    servers: [{ url: '/', description: 'The Freshet that this description comes from.' }],
     tags: [
       { name: 'features', description: 'Published features.' },
       { name: 'writes', description: 'Writes of producers.' },

@@ -3,7 +3,10 @@ import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../../runtime/process/metrics.js';
 import type { Readiness } from '../ports.js';
 import { access, described } from './declare.js';
-import { answers, json } from './shapes.js';
+import { answers, json, refusals } from './shapes.js';
+
+/** No token is needed, but the Host header is checked. */
+const OPEN_REFUSALS = [400, 403];
 
 interface HealthRoutes {
   readonly isReady: () => Readiness;
@@ -21,7 +24,7 @@ export function addHealthRoutes(app: FastifyInstance, options: HealthRoutes): vo
       config: access('open'),
       schema: described(
         { operationId: 'live', tag: 'health', summary: 'The process is running.' },
-        { response: { 200: json('Live', 'It is.') } },
+        { response: { 200: json('Live', 'It is.'), ...refusals(OPEN_REFUSALS) } },
       ),
     },
     () => ({ status: 'live' }),
@@ -33,7 +36,13 @@ export function addHealthRoutes(app: FastifyInstance, options: HealthRoutes): vo
       config: access('open'),
       schema: described(
         { operationId: 'ready', tag: 'health', summary: 'Stores are reachable and owned tasks restored.' },
-        { response: { 200: json('Ready', 'Ready.'), 503: json('Ready', 'Not yet; `waiting` says why.') } },
+        {
+          response: {
+            200: json('Ready', 'Ready.'),
+            503: json('Ready', 'Not yet; `waiting` says why.'),
+            ...refusals(OPEN_REFUSALS),
+          },
+        },
       ),
     },
     (request, reply) => {

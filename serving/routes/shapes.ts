@@ -50,15 +50,16 @@ const ALWAYS = [401, 403, 429, 503];
 
 /** The answers of a route: its own, and its problems in addition to those that every route may return. */
 export function answers(own: Readonly<Record<number, Schema>>, problems: readonly number[]): Record<number, unknown> {
-  const all: Record<number, unknown> = {};
-  for (const status of [...problems, ...ALWAYS]) {
-    all[status] = {
-      description: PROBLEMS[status]!,
-      content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } },
-    };
-  }
-  for (const [status, schema] of Object.entries(own)) all[Number(status)] = schema;
-  return all;
+  return { ...refusals([...problems, ...ALWAYS]), ...own };
+}
+
+/** The answers with a problem; an open route has only those that it names. */
+export function refusals(statuses: readonly number[]): Record<number, unknown> {
+  const refusal = (status: number) => ({
+    description: PROBLEMS[status]!,
+    content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } },
+  });
+  return Object.fromEntries(statuses.map((status) => [status, refusal(status)]));
 }
 
 /** A JSON answer, by the name of its shape. */

@@ -6,8 +6,14 @@ type Json = Readonly<Record<string, unknown>>;
 
 export interface OpenApi {
   readonly openapi: string;
+  readonly info: { readonly license?: { readonly name: string; readonly identifier?: string } };
+  readonly servers?: readonly { readonly url: string }[];
+  readonly security?: readonly Json[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly components: { readonly schemas: Readonly<Record<string, Json>> };
+  readonly components: {
+    readonly schemas: Readonly<Record<string, Json>>;
+    readonly securitySchemes: Readonly<Record<string, Json>>;
+  };
 }
 
 export interface Operation {

@@ -30,6 +30,16 @@ function references(value: unknown): string[] {
   );
 }
 
+/** Whether a request's path may belong to both, and neither is the more special one. */
+function areAmbiguous(one: string, other: string): boolean {
+  const [a, b] = [one.split('/'), other.split('/')];
+  const isOpen = (part: string) => part.startsWith('{');
+  if (a.length !== b.length || !a.every((part, i) => part === b[i] || isOpen(part) || isOpen(b[i]!))) return false;
+  const isMoreSpecial = (these: string[], those: string[]) =>
+    these.some((part, i) => !isOpen(part) && isOpen(those[i]!));
+  return isMoreSpecial(a, b) === isMoreSpecial(b, a);
+}
+
 const PROGRESS = { phase: 'read terms', done: 3, total: null };
 const EVENT = { event_id: 'e1', user_id: 'u1', product_id: 'p1', event_type: 'view', ts: 1000 };
 
@@ -94,6 +104,31 @@ describe('/openapi.json', () => {
       const name = /^#\/components\/schemas\/(\w+)$/.exec(reference)?.[1];
       assert.ok(name !== undefined && name in document.components.schemas, reference);
     }
+  });
+
+  it('follows the recommended rules of redocly lint', async (test) => {
+    const document = await documentOf(test);
+    assert.deepEqual(document.info.license, { name: 'Apache-2.0', identifier: 'Apache-2.0' });
+    const servers = (document.servers ?? []).map(({ url }) => url);
+    assert.ok(servers.length > 0, 'no-empty-servers');
+    for (const url of servers) assert.ok(url === '/' || !/\/$|example\.com|localhost/.test(url), `servers: ${url}`);
+    const schemes = Object.keys(document.components.securitySchemes);
+    assert.ok((document.security ?? []).length > 0, 'security-defined');
+    for (const each of document.security ?? [])
+      for (const name of Object.keys(each)) assert.ok(schemes.includes(name), `security-defined: ${name}`);
+    for (const [path, method, { operationId, responses }] of operations(document)) {
+      const refusals = Object.keys(responses).filter((status) => status.startsWith('4'));
+      assert.ok(refusals.length > 0, `operation-4xx-response: ${method} ${path}`);
+      assert.equal(encodeURIComponent(operationId), operationId, 'operation-operationId-url-safe');
+      assert.ok(!/.\/$|\?|\{\}/.test(path), `path: ${path}`);
+    }
+    const used = new Set(references(document));
+    for (const name of Object.keys(document.components.schemas))
+      assert.ok(used.has(`#/components/schemas/${name}`), `no-unused-components: ${name}`);
+    const paths = Object.keys(document.paths);
+    for (const [i, one] of paths.entries())
+      for (const other of paths.slice(i + 1))
+        assert.ok(!areAmbiguous(one, other), `no-ambiguous-paths: ${one} ${other}`);
   });
 
   it('has the routes of the contract', async (test) => {
@@ -281,6 +316,7 @@ describe('answers to real requests', () => {
     await call({ url: '/metrics' });
     await call({ url: '/openapi.json' });
     await call({ url: '/health/live' });
+    await call({ url: '/health/live', headers: { host: 'elsewhere.example' } });
     await call({ url: '/health/ready' });
     fixture.readiness = { ready: false, waiting: ['x'] };
     await call({ url: '/health/ready' });
