@@ -77,8 +77,15 @@ export function shownSettings(
 
 function textOf(name: string, value: unknown): string | null {
   if (value === undefined) return null;
-  if (SECRET_NAMES.includes(name)) return '(set, not shown)';
+  if (SECRET_NAMES.includes(name)) return hostOf(String(value)) ?? '(set, not shown)';
   return Array.isArray(value) ? value.join(',') : String(value);
+}
+
+/** A URL without what is secret in it; null for anything else. */
+function hostOf(value: string): string | null {
+  if (!/^\w+:\/\//.test(value) || !URL.canParse(value)) return null;
+  const { protocol, username, password, host, pathname } = new URL(value);
+  return `${protocol}//${username + password === '' ? '' : '***@'}${host}${pathname}`;
 }
 
 function drawSettings(settings: readonly ShownSetting[]): string {

@@ -66,12 +66,17 @@ async function up(shell: Shell, compose: Compose, settings: Settings, options: U
   const { roles } = options;
   const stop = listenForStop();
   try {
-    const logger = createLogger(logLevel(shell, settings), SECRET_NAMES);
+    const isWatched = shell.terminal.errors.isTTY === true;
+    const shown = isWatched
+      ? (await import('./shown-log.js')).shownLog(!('NO_COLOR' in shell.terminal.environment))
+      : null;
+    const logger = createLogger(logLevel(shell, settings), SECRET_NAMES, shown);
     const demo = options.demo ? (await import('./demo/demo-shop.js')).demoShop(settings) : null;
     const running = await compose(settings, { roles, demo, logger });
     const failure = await runUntilStopped(shell, running, options, stop);
     await stopInTime(running);
     if (failure !== null) throw failure;
+    if (!options.json) await shell.line('Stopped.');
   } finally {
     stop.close();
   }

@@ -52,7 +52,10 @@ function install() {
   if (why === null) return;
   say(`Installing dependencies (${why}) ...`);
   const startedAt = Date.now();
-  run(...npm('ci'), 'The dependencies could not be installed: see the output of npm above.');
+  run(
+    ...npm('ci'),
+    'The dependencies could not be installed: see the output of npm above. This needs a connection to the npm registry, or a full npm cache; after that, Freshet works offline.',
+  );
   say(`Installed in ${seconds(startedAt)} s.`);
 }
 

@@ -6,9 +6,13 @@ export type Logger = pino.Logger;
 
 /**
  * A logger that writes to standard error, so that commands can use standard output for their results. `secrets`: names of
- * settings whose values are never written.
+ * settings whose values are never written. `shown`: turns a line of JSON into what a person at a terminal reads.
  */
-export function createLogger(level: string, secrets: readonly string[] = []): Logger {
+export function createLogger(
+  level: string,
+  secrets: readonly string[] = [],
+  shown: ((line: string) => string) | null = null,
+): Logger {
   return pino(
     {
       level,
@@ -18,7 +22,7 @@ export function createLogger(level: string, secrets: readonly string[] = []): Lo
       formatters: { level: (label) => ({ level: label.toUpperCase() }) },
       redact: ['password', 'authorization', ...secrets].flatMap((name) => [name, `*.${name}`]),
     },
-    standardError,
+    shown === null ? standardError : { write: (line: string) => standardError.write(shown(line)) },
   );
 }
 

@@ -11,6 +11,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { projectRoot } from '../../schemas/project-root.js';
 import { type Begun, begin, run } from '../support/example.js';
+import { PYTHON_SETTINGS, pythonPackages } from '../support/python.js';
 import { startTestRegistry, type TestRegistry } from '../support/registry.js';
 import { freePort } from '../support/services/local-broker.js';
 import { openStage, type Stage } from '../support/services/stage.js';
@@ -35,6 +36,9 @@ const PASSWORD = 'freshet';
 const WAIT_MS_MAX = 120_000;
 
 const found = await openStage();
+const PYTHON = join(projectRoot, 'examples', 'python');
+const python = typeof found === 'string' ? { missing: found } : await pythonPackages(join(PYTHON, 'requirements.txt'));
+const noPython = 'missing' in python && python.missing;
 
 describe('I21: docker-compose.yml', { skip: typeof found === 'string' && found }, () => {
   const stage = found as Stage;
@@ -165,6 +169,17 @@ describe('I21: docker-compose.yml', { skip: typeof found === 'string' && found }
     });
     assert.equal((await fetch(`${address}/v1/products/p1/popularity`)).status, 401);
     assert.ok(registry.requests.includes('POST /subjects/events-value/versions'));
+  });
+
+  it('its features can be read in Python, in the framing of the registry', { skip: noPython }, async () => {
+    const settings = {
+      ...PYTHON_SETTINGS,
+      KAFKA_BROKERS: stage.broker.brokers,
+      SCHEMA_REGISTRY_URL: registry.url,
+      PYTHONPATH: (python as { path: string }).path,
+    };
+    const said = await run('python3', [join(PYTHON, 'consume.py'), '1'], { settings });
+    assert.match(said, /^p1 \d+\.\d+ \d{4}-\d\d-\d\dT/);
   });
 
   it('stops in order when compose says so', async () => {

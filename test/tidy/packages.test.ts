@@ -25,6 +25,7 @@ const DOORS: Readonly<Record<string, string>> = {
   'onnxruntime-node': 'runtime/models/embedder/',
   pg: 'runtime/stores/postgres/',
   pino: 'runtime/process/logger.ts',
+  'pino-pretty': 'cli/shown-log.ts',
   'prom-client': 'runtime/process/metrics.ts',
   snappy: 'runtime/log/kafka/wire/compression.ts',
   uplot: 'serving/routes/page.ts',

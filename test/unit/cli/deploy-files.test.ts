@@ -57,6 +57,12 @@ describe('docker-compose.yml', () => {
     }
   });
 
+  it('lets programs on this machine reach each server, and nobody else', () => {
+    const ports = { kafka: 19092, registry: 8081, redis: 6379, postgres: 5432, serving: 8080 };
+    for (const [name, port] of Object.entries(ports))
+      assert.deepEqual(services[name]?.ports, [`127.0.0.1:${port}:${port}`], name);
+  });
+
   it('runs every role from our image, once everything it needs is healthy', () => {
     for (const role of ALL_ROLES) {
       const ours = serviceOf(role);

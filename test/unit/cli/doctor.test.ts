@@ -35,7 +35,7 @@ describe('shownSettings', () => {
     assert.deepEqual(of('PORT'), { name: 'PORT', value: '9000', source: 'given' });
     assert.deepEqual(of('HOST'), { name: 'HOST', value: '127.0.0.1', source: 'default' });
     assert.deepEqual(of('KAFKA_BROKERS'), { name: 'KAFKA_BROKERS', value: null, source: 'default' });
-    assert.deepEqual(of('REDIS_URL'), { name: 'REDIS_URL', value: '(set, not shown)', source: 'given' });
+    assert.deepEqual(of('REDIS_URL'), { name: 'REDIS_URL', value: 'redis://***@cache:6379', source: 'given' });
     assert.ok(!JSON.stringify(shown).includes('hunter2'));
   });
 
