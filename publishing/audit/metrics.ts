@@ -12,6 +12,6 @@ export const auditMetrics = declareMetrics((make) => ({
     'store',
     'artefact',
   ]),
-  error: make.gauge('freshet_audit_relative_error', 'Largest relative error of the last audit.', []),
+  error: make.gauge('freshet_audit_relative_error_ratio', 'Largest relative error of the last audit.', []),
   success: make.gauge('freshet_audit_last_success_timestamp_seconds', 'When an audit last found no difference.', []),
 }));

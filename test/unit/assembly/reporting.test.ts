@@ -24,9 +24,10 @@ const METRICS = [
   'freshet_audit_different_keys gauge {store,artefact} Keys that differ, as of the last audit.',
   'freshet_audit_keys_total counter {store,artefact,outcome} Keys compared with a recount from the log.',
   'freshet_audit_last_success_timestamp_seconds gauge {} When an audit last found no difference.',
-  'freshet_audit_relative_error gauge {} Largest relative error of the last audit.',
+  'freshet_audit_relative_error_ratio gauge {} Largest relative error of the last audit.',
   'freshet_checkpoints_total counter {outcome} Local checkpoints by what became of them.',
   'freshet_corpus_documents_total counter {outcome} Records of documents by what became of them.',
+  'freshet_current_version gauge {artefact} Number of the current version.',
   'freshet_embedding_model_info gauge {model,kind} The model that makes vectors.',
   'freshet_embeddings_total counter {outcome} Product records by what became of their vectors.',
   'freshet_emitted_records_total counter {topic} Records written to feature topics.',
@@ -42,9 +43,8 @@ const METRICS = [
   'freshet_task_commits_total counter {processor} Commits of tasks.',
   'freshet_task_failures_total counter {processor,code} Tasks stopped by an error, by its code.',
   'freshet_task_lag_records gauge {processor,partition} Input records not yet folded.',
-  'freshet_task_position gauge {processor,partition} Next input offset of a task.',
+  'freshet_task_position_offset gauge {processor,partition} Next input offset of a task.',
   'freshet_task_restore_seconds histogram {processor} Time to restore a task.',
-  'freshet_version_current gauge {artefact} Number of the current version.',
   'freshet_version_failures_total counter {artefact} Versions that failed to be published.',
   'freshet_version_switches_total counter {artefact} Switches to another version.',
   'freshet_version_timelines_total counter {artefact} Timelines started again.',
@@ -57,6 +57,24 @@ test('what every room declares is there from the start, and nothing else', async
     .filter(({ name }) => !/^(nodejs|process)_/.test(name))
     .map(({ name, help, type, labelNames }) => `${name} ${type} {${labelNames.join(',')}} ${help}`);
   assert.deepEqual(declared.sort(), METRICS);
+});
+
+/** What a value counts or measures, in base units; a version's number and an offset are units too. */
+const UNITS = ['seconds', 'bytes', 'ratio', 'records', 'keys', 'offset', 'version', 'info'];
+/** Names of the contract for jobs. */
+const FIXED = [
+  'batch_job_consecutive_failures',
+  'batch_job_last_failure_timestamp',
+  'batch_job_last_success_timestamp',
+];
+
+test('a name ends in its unit, and a counter in total', () => {
+  const isNamedWell = (name: string, type: string) =>
+    type === 'counter' ? name.endsWith('_total') : UNITS.some((unit) => name.endsWith(`_${unit}`));
+  const others = METRICS.map((line) => line.split(' ') as [string, string])
+    .filter(([name, type]) => !isNamedWell(name, type))
+    .map(([name]) => name);
+  assert.deepEqual(others, FIXED);
 });
 
 const [INFO, WARN, ERROR, FATAL] = [30, 40, 50, 60];

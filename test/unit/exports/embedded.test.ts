@@ -224,7 +224,7 @@ function totalsOf(input: typeof ownTopics.visits) {
 async function committed(application: OwnApplication, records: number): Promise<void> {
   const deadline = Date.now() + 20_000;
   for (;;) {
-    const lines = (await application.metrics()).matchAll(/^freshet_task_position\{.*\} (\d+)$/gm);
+    const lines = (await application.metrics()).matchAll(/^freshet_task_position_offset\{.*\} (\d+)$/gm);
     if ([...lines].reduce((sum, [, position]) => sum + Number(position), 0) === records) return;
     assert.ok(Date.now() < deadline, `not ${records} records committed`);
     await pause(10);

@@ -66,7 +66,7 @@ test('a difference is an error line with both values, and counted; the report is
   const text = await metrics.registry.metrics();
   assert.match(text, /^freshet_audit_keys_total\{store="redis",artefact="popularity",outcome="different"\} 1$/m);
   assert.match(text, /^freshet_audit_different_keys\{store="redis",artefact="popularity"\} 1$/m);
-  assert.match(text, /^freshet_audit_relative_error 1e-13$/m);
+  assert.match(text, /^freshet_audit_relative_error_ratio 1e-13$/m);
   assert.match(text, /^freshet_audit_last_success_timestamp_seconds 0$/m);
 });
 
