@@ -73,7 +73,7 @@ describe('freshet up', () => {
     const ready = Promise.resolve();
     const { compose } = scripted({ ready, start: async () => void setImmediate(() => setImmediate(interrupt)) });
     const { output } = await runCommand(['up', '--demo'], { compose });
-    assert.match(output, /Ctrl-C stops it\.\nReady after 0\.\d s: the demo shop is open\.\n$/);
+    assert.match(output, /Ctrl-C stops it\.\nReady after 0\.\d s: the demo shop is open\.\nStopped\.\n$/);
   });
 
   it('uses the last option about the demo', async () => {
@@ -97,7 +97,7 @@ describe('freshet up', () => {
     const { code, output } = await runCommand(['up'], { compose });
     assert.equal(code, 0);
     assert.deepEqual(seen, ['start', 'stop']);
-    assert.equal(output, '');
+    assert.equal(output, 'Stopped.\n');
   });
 
   it('ends with 1 and the error when the start fails', async () => {
