@@ -11,7 +11,7 @@ import type { Clock } from '../../runtime/process/clock.js';
 import { hasCode, isTransient } from '../../runtime/process/errors.js';
 import type { FaissVersion } from '../../snapshotters/faiss/faiss-version.js';
 import { Problem } from '../problem.js';
-import { blendSearch, blendSimilar, candidates, type Popularity, type Scored } from './blend.js';
+import { blendFound, blendSearch, blendSimilar, candidates, type Popularity, type Scored } from './blend.js';
 import type { FactorVersion } from './factor-version.js';
 import { KeptFresh } from './kept-fresh.js';
 import { QueryWords } from './query-words.js';
@@ -24,6 +24,8 @@ export interface ModelAnswer {
   readonly version: number;
   readonly items: readonly Scored[];
   readonly fallback?: 'popularity';
+  /** Words of a search that no product has, nor anything like them. */
+  readonly unknownWords?: readonly string[];
   /** Every version that was used. */
   readonly reads: Readonly<Partial<Record<ModelArtefact, number>>>;
 }
@@ -39,7 +41,7 @@ export interface ModelAnswers {
 
 interface AnswersOptions {
   readonly als: Slot<FactorVersion>;
-  readonly faiss: Slot<Pick<FaissVersion, 'model' | 'search' | 'similar' | 'close'>>;
+  readonly faiss: Slot<Pick<FaissVersion, 'model' | 'search' | 'find' | 'similar' | 'close'>>;
   readonly reader: Pick<ModelReader, 'userFactors' | 'purchasedOf' | 'deletedOf'>;
   readonly readers: Pick<FeatureReader, 'popular' | 'stopwords' | 'stopwordLanguages'>;
   /** Turns queries into vectors; opened at the first query. */
@@ -140,17 +142,29 @@ class Answers implements ModelAnswers {
       const embedder = await this.#o.embedder();
       const { version, model } = lease;
       if (embedder.model !== model.model) throw otherModel(version, model.model, embedder.model);
+      const text = await this.#words.searchedFor(query);
       const [vector, popularity] = await Promise.all([
-        this.#words.searchedFor(query).then((text) => embedder.embed([text])),
+        embedder.embed([text]),
         // Without popularity, the best match ranks first.
         this.#popularity.get().catch(() => ({ scores: new Map<string, number>(), best: 0 })),
       ]);
-      const { items } = await inRounds(limit, candidates(limit), async (wanted) => {
-        const found = await model.search(vector, wanted);
-        const left = without(found, await this.#deletedOf(idsOf(found)));
-        return { items: blendSearch(left, popularity, limit), isAll: found.length < wanted };
+      const { items, unknown } = await inRounds(limit, candidates(limit), async (wanted) => {
+        const near = await model.search(vector, wanted);
+        const words = model.find(text, wanted);
+        const deleted = await this.#deletedOf([...new Set([...idsOf(near), ...idsOf(words?.items ?? [])])]);
+        const nearLeft = without(near, deleted);
+        if (words === null)
+          return { items: blendSearch(nearLeft, popularity, limit), isAll: near.length < wanted, unknown: [] };
+        const wordsLeft = words.items.filter(({ product_id }) => !deleted.has(product_id));
+        const found = { words: wordsLeft, near: nearLeft, isLexical: isLexical(model.model) };
+        return {
+          items: blendFound(found, popularity, limit),
+          isAll: near.length < wanted && words.items.length < wanted,
+          unknown: words.unknown,
+        };
       });
-      return { version, items, reads: { faiss: version } };
+      const unknownWords = unknown.length === 0 ? {} : { unknownWords: unknown };
+      return { version, items, reads: { faiss: version }, ...unknownWords };
     } catch (error) {
       throw isTransient(error) ? restarting(error) : error;
     } finally {
@@ -191,6 +205,9 @@ class Answers implements ModelAnswers {
     };
   }
 }
+
+/** The model without a model: its vectors compare letters, which words do better. */
+const isLexical = (model: string): boolean => model.startsWith('hashed-');
 
 interface Round {
   readonly items: readonly Scored[];

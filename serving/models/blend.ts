@@ -6,7 +6,14 @@
  * where a product that is missing from one list's candidates counts 0 there. A product that only one of the two models
  * knows is compared by that model alone.
  *
- * search:
+ * search, in a version with words:
+ *   score = 0.7 · words + 0.2 · max(0, cosine) + 0.1 · ln(1 + S) / ln(1 + S_best)
+ * for a product that has words of the query (words: word-index.ts, 0 to 1), and 1 if they are its title; where none has,
+ * or the meaning is near enough (a cosine of at least 0.4, by a model that knows meanings), the other two terms alone. A
+ * weighted sum of scores that are all 0 to 1 (Bruch, Gai, Ingber: An Analysis of Fusion Functions for Hybrid Retrieval,
+ * 2023) keeps a product that matches badly in every way at a low score, which ranks alone would not.
+ *
+ * search, in a version without:
  *   score = 0.9 · max(0, cosine of query and product) + 0.1 · ln(1 + S) / ln(1 + S_best)
  * with S the product's popularity, 0 for all but the 1,000 most popular ones, and S_best the largest popularity: so
  * popularity orders products that match about equally well, but does not lift a product that does not match.
@@ -46,6 +53,35 @@ export function blendSearch(found: readonly Scored[], { scores, best: most }: Po
     const popularity = most > 0 ? Math.log1p(scores.get(product_id) ?? 0) / Math.log1p(most) : 0;
     sums.set(product_id, (1 - POPULARITY_SHARE) * Math.max(0, score) + POPULARITY_SHARE * popularity);
   }
+  return best(sums, limit);
+}
+
+const WORDS_SHARE = 0.7;
+const NEAR_SHARE = 0.2;
+/** A cosine from which on a model says that a text is about the same, whatever its words. */
+const NEAR_MIN = 0.4;
+
+interface FoundBoth {
+  readonly words: readonly (Scored & { readonly isTitle: boolean })[];
+  /** Cosines with the query. */
+  readonly near: readonly Scored[];
+  /** The cosines are of letters, not of meanings. */
+  readonly isLexical: boolean;
+}
+
+/** Best first. */
+export function blendFound(
+  { words, near, isLexical }: FoundBoth,
+  { scores, best: most }: Popularity,
+  limit: number,
+): Scored[] {
+  const popularity = (id: string) => (most > 0 ? Math.log1p(scores.get(id) ?? 0) / Math.log1p(most) : 0);
+  const cosines = new Map(near.map(({ product_id, score }) => [product_id, Math.max(0, score)]));
+  const rest = (id: string) => NEAR_SHARE * (cosines.get(id) ?? 0) + POPULARITY_SHARE * popularity(id);
+  const sums = new Map<string, number>();
+  if (!isLexical) for (const [id, cosine] of cosines) if (cosine >= NEAR_MIN) sums.set(id, rest(id));
+  for (const { product_id, score, isTitle } of words)
+    sums.set(product_id, isTitle ? 1 : Math.min(1, WORDS_SHARE * score + rest(product_id)));
   return best(sums, limit);
 }
 

@@ -33,9 +33,15 @@ export function addModelRoutes(app: FastifyInstance, { models, readers, tenants,
     const reads = Object.entries(answer.reads);
     for (const [artefact, version] of reads) servingMetrics(metrics).reads.inc({ artefact, version: String(version) });
     void reply.header('x-versions', reads.map(([artefact, version]) => `${artefact}=${version}`).join(', '));
-    const { version, fallback } = answer;
+    const { version, fallback, unknownWords } = answer;
     const items = await withProducts(readers, answer.items, request.query);
-    return { request_id: request.id, version, items, ...(fallback === undefined ? {} : { fallback }) };
+    return {
+      request_id: request.id,
+      version,
+      items,
+      ...(fallback === undefined ? {} : { fallback }),
+      ...(unknownWords === undefined ? {} : { unknown_words: unknownWords }),
+    };
   };
 
   app.get<{ Params: { id: string }; Querystring: { limit: number; include_seen: boolean } & IncludeQuery }>(
@@ -110,7 +116,7 @@ export function addModelRoutes(app: FastifyInstance, { models, readers, tenants,
           tag: 'features',
           summary: 'Products that match a query, best first.',
           description:
-            'The query is embedded by the model of the index, without its surest stopwords. Score: 0.9 · cosine (negative: 0) + 0.1 · ln(1 + popularity) / ln(1 + largest popularity).',
+            'Words of title, category and description (BM25, stemmed, typing errors forgiven), fused with the nearness of the texts and with popularity: 0.7 · words + 0.2 · cosine + 0.1 · popularity, 1 for an exact title. Words that no product has are named.',
         },
         {
           querystring: parameters(
@@ -121,7 +127,7 @@ export function addModelRoutes(app: FastifyInstance, { models, readers, tenants,
             },
             ['q'],
           ),
-          response: answers({ 200: json('ModelItems', 'Scores are 0 to 1.') }, [400]),
+          response: answers({ 200: json('Found', 'Scores are 0 to 1.') }, [400]),
         },
       ),
     },

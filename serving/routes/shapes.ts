@@ -415,6 +415,19 @@ export const SHAPES = [
   affinityShape,
   { $id: 'ModelItems', ...object(answered) },
   {
+    $id: 'Found',
+    ...object(
+      {
+        ...answered,
+        unknown_words: {
+          ...array(text),
+          description: 'Words of the query that no product has, nor anything like them.',
+        },
+      },
+      ['unknown_words'],
+    ),
+  },
+  {
     $id: 'Recommendations',
     ...object({ ...answered, fallback: { type: 'string', const: 'popularity' } }, ['fallback']),
   },

@@ -110,7 +110,8 @@ export function startFound({ onChoose }) {
       lists.search,
       `/v1/search?q=${encodeURIComponent(query)}&include=product&limit=${SHOWN}`,
       () => asked.query === query,
-      ({ version }) => `Nine parts text, one part popularity. Index version ${version}.`,
+      ({ version, unknown_words: unknown = [] }) =>
+        `Words, nearness of the texts, and popularity. Index version ${version}.${unknown.length === 0 ? '' : ` No product has ${unknown.join(', ')}.`}`,
     );
   }
 
@@ -126,7 +127,9 @@ export function startFound({ onChoose }) {
       return;
     }
     list.show(answer.items);
-    list.note(answer.items.length === 0 ? 'Nothing was found.' : noteOf(answer));
+    const unknown = answer.unknown_words?.join(', ');
+    const nothing = unknown ? `Nothing was found: no product has ${unknown}.` : 'Nothing was found.';
+    list.note(answer.items.length === 0 ? nothing : noteOf(answer));
   }
 }
 

@@ -3,6 +3,7 @@
  * the folder against its manifest before loading them. The next version is opened alongside it and takes over between
  * two requests.
  */
+import { createHash } from 'node:crypto';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -12,14 +13,28 @@ import { readIndexFile, vectorOffsets } from '../../runtime/models/faiss/index-f
 import { type OpenIndex, type OpenIndexOptions, openIndex } from '../../runtime/models/faiss/open-index.js';
 import { NEIGHBOURS_MAX } from '../../runtime/models/faiss/vector-index.js';
 import { fileToVerify } from '../../runtime/models/faiss/verify-file.js';
-import { FreshetError } from '../../runtime/process/errors.js';
+import { FreshetError, messageOf } from '../../runtime/process/errors.js';
 import { IdTable } from './id-table.js';
-import { IDS_FILE } from './layout.js';
+import { IDS_FILE, WORDS_FILE } from './layout.js';
+import { WordIndex } from './words/word-index.js';
 
 /** A product and its similarity: the cosine of the two vectors, −1 to 1. */
 interface Neighbour {
   readonly product_id: string;
   readonly score: number;
+}
+
+/** A product that has words of a query. */
+interface FoundByWords extends Neighbour {
+  /** The query is exactly its title. */
+  readonly isTitle: boolean;
+}
+
+export interface FoundWords {
+  /** Scores are 0 to 1. */
+  readonly items: readonly FoundByWords[];
+  /** Words of the query that no product has, nor anything like them. */
+  readonly unknown: readonly string[];
 }
 
 export interface FaissVersion {
@@ -34,6 +49,10 @@ export interface FaissVersion {
    * 'invalid_data' for a wrong dimension or numbers that are not finite; those of VectorIndex.search.
    */
   search(vector: Float32Array, limit: number): Promise<Neighbour[]>;
+  /**
+   * Products that have the words of the query, best first; null if the version was made without words.
+   */
+  find(query: string, limit: number): FoundWords | null;
   /** The nearest other products; null if the version does not contain this one. */
   similar(productId: string, limit: number): Promise<Neighbour[] | null>;
   close(): Promise<void>;
@@ -65,10 +84,11 @@ export async function openFaissVersion(folder: string, options: OpenVersionOptio
         folder,
         `its index is ${index.count} × ${index.dimension}, its manifest says ${count} × ${dimension}`,
       );
+    const words = await readWords(folder, manifest.files, count);
     const ids = await IdTable.read(idsFile!.path, count);
     const offsetOf = await vectorOffsets(path, await readIndexFile(path));
     const handle = await open(path, 'r');
-    return new OpenVersion({ model, dimension, count, ids, index, handle, offsetOf });
+    return new OpenVersion({ model, dimension, count, ids, words, index, handle, offsetOf });
   } catch (error) {
     await index.close();
     throw error;
@@ -80,6 +100,7 @@ interface Parts {
   readonly dimension: number;
   readonly count: number;
   readonly ids: IdTable;
+  readonly words: WordIndex | null;
   readonly index: OpenIndex;
   readonly handle: FileHandle;
   readonly offsetOf: (position: number) => number;
@@ -109,6 +130,14 @@ class OpenVersion implements FaissVersion {
       limit,
       -1,
     );
+  }
+
+  find(query: string, limit: number): FoundWords | null {
+    const { words, ids } = this.#parts;
+    if (words === null) return null;
+    const { hits, unknown } = words.search(query, limit);
+    const items = hits.map(({ position, score, isTitle }) => ({ product_id: ids.idAt(position), score, isTitle }));
+    return { items, unknown };
   }
 
   async similar(productId: string, limit: number): Promise<Neighbour[] | null> {
@@ -143,6 +172,25 @@ class OpenVersion implements FaissVersion {
     }
     return neighbours;
   }
+}
+
+/** Null for a version without words. Errors: 'invalid_data' if the file does not match the manifest. */
+async function readWords(
+  folder: string,
+  files: readonly { readonly name: string; readonly sha256: string }[],
+  count: number,
+): Promise<WordIndex | null> {
+  const file = files.find(({ name }) => name === WORDS_FILE);
+  if (file === undefined) return null;
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(join(folder, WORDS_FILE));
+  } catch (error) {
+    throw damaged(folder, `${WORDS_FILE} cannot be read: ${messageOf(error)}`);
+  }
+  if (createHash('sha256').update(bytes).digest('hex') !== file.sha256)
+    throw damaged(folder, `${WORDS_FILE} is not the file that its manifest names`);
+  return new WordIndex(bytes, count);
 }
 
 async function readManifest(folder: string): Promise<z.infer<typeof manifestSchema>> {

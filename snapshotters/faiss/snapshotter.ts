@@ -33,21 +33,26 @@ import type { BuildContext, BuildReport, Snapshotter } from '../snapshotter.js';
 import { checkChanges, checkModels, checkRecall, checkRecords, checkVectors, type Indexed } from './checks.js';
 import { type ChosenModel, chooseModel } from './choose-model.js';
 import { EmbeddingsCapture } from './embeddings-capture.js';
-import { IDS_FILE } from './layout.js';
+import { FaissCapture } from './faiss-capture.js';
+import { IdTable } from './id-table.js';
+import { IDS_FILE, WORDS_FILE } from './layout.js';
 import { type FaissSettings, faissSettings } from './settings.js';
+import { TextsCapture } from './texts-capture.js';
 import { type WrittenVectors, writeVectors } from './vectors-file.js';
+import { writeWords } from './words/write-words.js';
 
 const TOPIC = 'embeddings';
+const TEXTS_TOPIC = 'products';
 const FLAT_FILE = 'vectors.tmp';
 const SAMPLE = 400;
 /** Comparisons allowed for exact answers without FAISS: a few seconds. */
 const EXACT_COMPARISONS_MAX = 2e7;
 const SAMPLE_MIN = 20;
 const SEARCH_MS_MAX = 300_000;
-const CAPTURE_SHARE = 1 / 2;
+const CAPTURE_SHARE = 1 / 4;
 const MIB = 2 ** 20;
 
-type FaissSnapshotter = Snapshotter<EmbeddingsCapture, readonly [typeof faissSettings]>;
+type FaissSnapshotter = Snapshotter<FaissCapture, readonly [typeof faissSettings]>;
 
 export const snapshotter: FaissSnapshotter = createFaissSnapshotter();
 
@@ -56,16 +61,17 @@ export function createFaissSnapshotter(engine: EngineChoice = 'auto'): FaissSnap
   return {
     name: 'faiss',
     artefact: 'faiss',
-    topics: [TOPIC],
+    topics: [TOPIC, TEXTS_TOPIC],
     settings: [faissSettings],
-    createCapture: (codec, settings) =>
-      new EmbeddingsCapture(codec, {
-        folder: join(artifactsFolder(settings), '.work', 'faiss-spool'),
-        memoryBytes: CAPTURE_SHARE * settings.SNAPSHOT_MEMORY_MB * MIB,
-      }),
-    async build(capture, context) {
-      const report = await build(capture, context, engine);
-      capture.discard();
+    createCapture: (codec, settings) => {
+      const memoryBytes = CAPTURE_SHARE * settings.SNAPSHOT_MEMORY_MB * MIB;
+      const folder = join(artifactsFolder(settings), '.work', 'faiss-spool');
+      const vectors = new EmbeddingsCapture(codec, { folder, memoryBytes });
+      return new FaissCapture(vectors, new TextsCapture(codec, { memoryBytes }));
+    },
+    async build({ vectors, texts }, context) {
+      const report = await build(vectors, texts, context, engine);
+      vectors.discard();
       return report;
     },
   };
@@ -73,6 +79,7 @@ export function createFaissSnapshotter(engine: EngineChoice = 'auto'): FaissSnap
 
 async function build(
   capture: EmbeddingsCapture,
+  texts: TextsCapture,
   context: BuildContext<FaissSettings>,
   engine: EngineChoice,
 ): Promise<BuildReport> {
@@ -88,11 +95,14 @@ async function build(
       'invalid_data',
       `None of ${counted(group.products, 'vector')} of ${group.model} can be used: they are NaN, infinite or 0. The current version stays.`,
     );
+  context.progress('words', 0, null);
+  const ids = await IdTable.read(files.ids, written.count);
+  const withText = await writeWords(join(context.folder, WORDS_FILE), ids, texts);
   const truth = await exact(files.index, written.count, context, engine);
   const { kind, warning } = chooseKind(context.settings.FAISS_INDEX, written.count, truth.engine);
   const made = await make(kind, files.index, group.dimension, truth, context);
   const seconds = (performance.now() - started) / 1000;
-  return reportOf({ capture, chosen, written, made, truth, kind, warning, seconds, groups }, context);
+  return reportOf({ capture, chosen, written, withText, made, truth, kind, warning, seconds, groups }, context);
 }
 
 interface ExactAnswers extends Truth {
@@ -201,6 +211,8 @@ interface Outcome {
   readonly groups: ReturnType<EmbeddingsCapture['groups']>;
   readonly chosen: ChosenModel;
   readonly written: WrittenVectors;
+  /** Products whose words can be searched. */
+  readonly withText: number;
   readonly made: Made;
   readonly truth: ExactAnswers;
   readonly kind: IndexKind;
@@ -209,14 +221,14 @@ interface Outcome {
 }
 
 function reportOf(outcome: Outcome, { settings, previous }: BuildContext<FaissSettings>): BuildReport {
-  const { capture, groups, chosen, written, made, truth, kind } = outcome;
+  const { capture, groups, chosen, written, withText, made, truth, kind } = outcome;
   const { group, otherModels, otherDimensions } = chosen;
   const now = { count: written.count, model: group.model, dimension: group.dimension };
   const { unusable, firstUnusable: first } = written;
   const products = groups.reduce((sum, one) => sum + one.products, 0);
   const sample = truth.sample.positions.length;
   return {
-    files: [INDEX_FILE, IDS_FILE],
+    files: [INDEX_FILE, IDS_FILE, WORDS_FILE],
     settings: {
       FAISS_INDEX: settings.FAISS_INDEX,
       FAISS_RECALL_MIN: settings.FAISS_RECALL_MIN,
@@ -231,6 +243,7 @@ function reportOf(outcome: Outcome, { settings, previous }: BuildContext<FaissSe
     counts: {
       products: written.count,
       products_with_vectors: products,
+      products_with_words: withText,
       other_models: otherModels,
       other_dimensions: otherDimensions,
       unusable_vectors: unusable,

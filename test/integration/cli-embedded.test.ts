@@ -203,7 +203,7 @@ describe('freshet doctor', () => {
     assert.equal(code, 1);
     for (const name of ['redis', 'postgres', 'registry', 'address'])
       assert.match(output, new RegExp(`^fail +${name} `, 'm'));
-    assert.match(output, /^REDIS_URL +\(set, not shown\)$/m);
+    assert.match(output, /^REDIS_URL +redis:\/\/\*\*\*@127\.0\.0\.1:1$/m);
     assert.doesNotMatch(output, /hunter2/);
   });
 

@@ -175,7 +175,8 @@ describe('a server', () => {
 
   it('answers 503 when a store hangs', async (test) => {
     const hang = () => new Promise<never>(() => {});
-    const readers = Object.assign(new FakeReaders(), { popular: hang, popularity: hang, affinity: hang });
+    const hanging = { popular: hang, popularity: hang, affinity: hang, stopwords: hang, stopwordLanguages: hang };
+    const readers = Object.assign(new FakeReaders(), hanging);
     const { options } = await servingOptions({ readers });
     const server = await createServer(options);
     await server.start();

@@ -26,6 +26,7 @@ const DOORS: Readonly<Record<string, string>> = {
   pg: 'runtime/stores/postgres/',
   pino: 'runtime/process/logger.ts',
   'pino-pretty': 'cli/shown-log.ts',
+  'snowball-stemmers': 'snapshotters/faiss/words/stems.ts',
   'prom-client': 'runtime/process/metrics.ts',
   snappy: 'runtime/log/kafka/wire/compression.ts',
   uplot: 'serving/routes/page.ts',

@@ -60,6 +60,7 @@ export const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly str
     erasure: ['sinks', 'live'],
     audit: ['sinks', 'live'],
   },
+  'snapshotters/faiss': { words: [] },
   'publishing/versions': { artefacts: [] },
   snapshotters: { stopwords: [], faiss: [], als: [] },
   serving: {

@@ -7,10 +7,10 @@ import type { Scored } from '../../../../serving/models/blend.js';
 import type { FactorVersion } from '../../../../serving/models/factor-version.js';
 import { Slot } from '../../../../serving/models/slot.js';
 import { Problem } from '../../../../serving/problem.js';
-import type { FaissVersion } from '../../../../snapshotters/faiss/faiss-version.js';
+import type { FaissVersion, FoundWords } from '../../../../snapshotters/faiss/faiss-version.js';
 import { FakeReaders, NOW_MS } from '../../../support/serving.js';
 
-type Index = Pick<FaissVersion, 'model' | 'search' | 'similar' | 'close'>;
+type Index = Pick<FaissVersion, 'model' | 'search' | 'find' | 'similar' | 'close'>;
 
 const gone = new FreshetError('unavailable', 'the process ended');
 const item = (product_id: string, score: number): Scored => ({ product_id, score });
@@ -39,7 +39,7 @@ class FakeFactors implements FactorVersion {
 }
 
 class FakeIndex implements Index {
-  readonly model = 'm1';
+  model = 'm1';
   readonly searched: { readonly vector: number[]; readonly limit: number }[] = [];
   alike: (limit: number) => Promise<Scored[] | null> = async () => [item('p2', 0.8), item('p3', 0.4)];
   found: (limit: number) => Promise<Scored[]> = async () => [item('p1', 0.5), item('p2', 0.49)];
@@ -47,6 +47,13 @@ class FakeIndex implements Index {
   search(vector: Float32Array, limit: number) {
     this.searched.push({ vector: [...vector], limit });
     return this.found(limit);
+  }
+
+  /** Null: a version without words. */
+  words: ((query: string, limit: number) => FoundWords) | null = null;
+
+  find(query: string, limit: number): FoundWords | null {
+    return this.words?.(query, limit) ?? null;
   }
 
   similar(_productId: string, limit: number) {
@@ -211,6 +218,53 @@ describe('similar products', () => {
     assert.equal(await answers.similar('p1', 5), null);
     const none = scene({ als: false, faiss: false });
     await assert.rejects(none.answers.similar('p1', 5), isProblem(503, /"freshet snapshot faiss" makes the first/, 5));
+  });
+});
+
+describe('search in a version with words', () => {
+  const hit = (product_id: string, score: number, isTitle = false) => ({ ...item(product_id, score), isTitle });
+  const of = (items: readonly ReturnType<typeof hit>[], unknown: string[] = []) => ({ items, unknown });
+
+  it('an exact title is first; words count more than nearness and popularity', async () => {
+    const { answers, index } = scene();
+    index.found = async () => [item('p1', 0.3), item('p4', 0.2)];
+    index.words = () => of([hit('p4', 0.5), hit('p3', 0.4, true)]);
+    const { items } = await answers.search('lamp', 5);
+    assert.deepEqual(
+      items.map(({ product_id }) => product_id),
+      ['p3', 'p4'],
+      'p1 has none of the words, and is not near enough',
+    );
+    assert.equal(items[0]!.score, 1);
+    const popularity = Math.log1p(1) / Math.log1p(10);
+    assert.ok(Math.abs(items[1]!.score - (0.7 * 0.5 + 0.2 * 0.2 + 0.1 * popularity)) < 1e-9, String(items[1]!.score));
+  });
+
+  it('what is near enough is found without any of the words, if the model knows meanings', async () => {
+    const { answers, index, state } = scene();
+    index.found = async () => [item('p1', 0.7), item('p2', 0.39)];
+    index.words = () => of([], ['duvet']);
+    const found = await answers.search('duvet', 5);
+    assert.deepEqual(
+      found.items.map(({ product_id }) => product_id),
+      ['p1'],
+    );
+    assert.deepEqual(found.unknownWords, ['duvet']);
+    state.embedder = 'hashed-1';
+    index.model = 'hashed-1';
+    assert.deepEqual((await answers.search('duvet', 5)).items, [], 'letters are no meaning');
+  });
+
+  it('I35: skips what was deleted, and asks for more', async () => {
+    const { answers, index, deleted } = scene();
+    const all = Array.from({ length: 100 }, (_, i) => hit(`w${i}`, 1 - i / 200));
+    index.words = (_query, limit) => of(all.slice(0, limit));
+    index.found = async () => [];
+    for (let i = 0; i < 99; i++) deleted.add(`w${i}`);
+    assert.deepEqual(
+      (await answers.search('lamp', 1)).items.map(({ product_id }) => product_id),
+      ['w99'],
+    );
   });
 });
 

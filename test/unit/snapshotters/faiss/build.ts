@@ -84,7 +84,12 @@ export class Workshop {
   /** Errors: those of the build. */
   async build(
     records: readonly EmbeddingRecord[],
-    options: { settings?: Record<string, string>; engine?: EngineChoice; previous?: BuiltVersion } = {},
+    options: {
+      settings?: Record<string, string>;
+      engine?: EngineChoice;
+      previous?: BuiltVersion;
+      texts?: RecordColumns;
+    } = {},
   ): Promise<BuiltVersion> {
     const { engine = 'exact', previous } = options;
     const settings = this.settings(options.settings);
@@ -92,6 +97,8 @@ export class Workshop {
     const capture = snapshotter.createCapture(codec, settings);
     const columns = embeddingColumns(records);
     for (let row = 0; row < columns.count; row++) capture.add(columns, row);
+    const { texts } = options;
+    for (let row = 0; row < (texts?.count ?? 0); row++) capture.add(texts!, row);
     const folder = join(this.root, `v${++this.#versions}`);
     await mkdir(folder);
     const phases = new Set<string>();

@@ -154,6 +154,8 @@ test('a folder that does not match its manifest is refused', async () => {
   await refused(changed, /index.faiss is damaged: its checksum is not that of its manifest/);
   await refused(() => appendFile(join(folder, 'ids.jsonl'), '"z"\n'), /ids.jsonl has \d+ bytes, its manifest says/);
   await refused(() => rm(join(folder, 'ids.jsonl')), /ids.jsonl cannot be opened/);
+  await refused(() => appendFile(join(folder, 'words.bin'), 'x'), /words.bin is not the file that its manifest names/);
+  await refused(() => rm(join(folder, 'words.bin')), /words.bin cannot be read/);
   await refused(() => rm(manifest), /no readable version of the index/);
   await refused(
     async () => writeFile(manifest, (await readFile(manifest, 'utf8')).slice(5)),

@@ -28,8 +28,8 @@ for (const engine of ENGINES)
       const built = await shop.build(products(1_000), { engine });
       const { report, folder } = built;
       assert.deepEqual(failedChecks(report), []);
-      assert.deepEqual([...report.files].sort(), ['ids.jsonl', 'index.faiss']);
-      assert.deepEqual(readdirSync(folder).sort(), ['ids.jsonl', 'index.faiss', 'manifest.json']);
+      assert.deepEqual([...report.files].sort(), ['ids.jsonl', 'index.faiss', 'words.bin']);
+      assert.deepEqual(readdirSync(folder).sort(), ['ids.jsonl', 'index.faiss', 'manifest.json', 'words.bin']);
       const { kind, count, dimension, metric } = await readIndexFile(join(folder, 'index.faiss'));
       assert.deepEqual(
         { kind, count, dimension, metric },
