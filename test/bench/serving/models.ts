@@ -28,7 +28,8 @@ import { type MadeIndexes, makeIndexes } from '../../../snapshotters/als/indexes
 import { makeModel } from '../../../snapshotters/als/model.js';
 import { sourceOf } from '../../../snapshotters/als/snapshotter.js';
 import { IdTableWriter } from '../../../snapshotters/faiss/id-table.js';
-import { IDS_FILE } from '../../../snapshotters/faiss/layout.js';
+import { IDS_FILE, WORDS_FILE } from '../../../snapshotters/faiss/layout.js';
+import { buildWordIndex, type ProductText } from '../../../snapshotters/faiss/words/word-index.js';
 import { featureSet } from '../../../topics/feature-set.js';
 import { productId, userId } from '../../support/load.js';
 import type { Random } from '../../support/random.js';
@@ -96,7 +97,20 @@ export async function indexOf(settings: Settings, products: number, random: Rand
     await rm(flat);
   }
   const told = { model: new HashedModel().model, dimension: HASHED_DIMENSION, kind };
-  return finish(folder, 'faiss', told, { products }, [INDEX_FILE, IDS_FILE]);
+  await writeFile(join(folder, WORDS_FILE), buildWordIndex(Array.from({ length: products }, () => textOf(random))));
+  return finish(folder, 'faiss', told, { products }, [INDEX_FILE, IDS_FILE, WORDS_FILE]);
+}
+
+/** Words that products have; the first ones are in most of them, as in a real language. */
+export const WORDS = 5_000;
+const TITLE_WORDS = 3;
+const DESCRIPTION_WORDS = 25;
+
+function textOf(random: Random): ProductText {
+  const words = (count: number) =>
+    Array.from({ length: count }, () => `word${Math.floor(WORDS * random.unit() ** 2)}`).join(' ');
+  const category = `category${random.below(20)}`;
+  return { title: words(TITLE_WORDS), description: words(DESCRIPTION_WORDS), category, language: 'en' };
 }
 
 /** Trained on synthetic behaviour: random factors are harder to search than those of any real model. */
