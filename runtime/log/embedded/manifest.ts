@@ -22,12 +22,17 @@ interface Manifest {
   readonly closed: readonly Entry[];
 }
 
-/** Lists the closed segments whose commits up to `durableCommit` are on disk. On disk when the promise resolves. */
+/**
+ * Lists the closed segments whose commits up to `durableCommit` are on disk. On disk when the promise resolves. A caller
+ * whose number is older than another's takes nothing from the list again: a sync may have finished in the meantime, and
+ * the transaction log says so.
+ */
 export function writeManifest(disk: Disk, partition: Partition, durableCommit: number): Promise<void> {
   return partition.manifestWrites.run(async () => {
     if (partition.topic.deleted) return;
+    partition.listedCommit = Math.max(partition.listedCommit, durableCommit);
     const closed = await entriesOf(
-      partition.segments.slice(0, -1).filter(({ lastCommit }) => lastCommit <= durableCommit),
+      partition.segments.slice(0, -1).filter(({ lastCommit }) => lastCommit <= partition.listedCommit),
     );
     // A segment that left meanwhile is about to be removed.
     const kept = closed.filter(([baseOffset]) =>

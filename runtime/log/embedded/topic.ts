@@ -59,6 +59,8 @@ export class Partition {
   readonly holds = new Set<{ readonly until: number }>();
   /** Values that records below this offset have replaced may be gone; what earlier processes compacted is not counted. */
   compactedTo = 0;
+  /** All commits up to this one are on disk, as far as its manifest knows. */
+  listedCommit = 0;
   /** Writes of its manifest, one at a time. */
   readonly manifestWrites = new SerialQueue();
   readonly #waiting = new Set<() => void>();
