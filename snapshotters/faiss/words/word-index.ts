@@ -9,11 +9,11 @@
  * over the words t of q, with k = 1.2 and b = 0.75, divided by Σ idf(t) (k + 1), so that it is 0 to 1. Words are stemmed in
  * the product's language. A word that no product has stands for those that are a typing error away; they count less.
  */
-import { termsOf } from '../../../processors/corpus/words.js';
 import { FreshetError } from '../../../runtime/process/errors.js';
 import { columnsFrom, columnsToBytes } from '../saved-bytes.js';
 import { edits, editsAllowed } from './spelling.js';
 import { type Stem, stemOf } from './stems.js';
+import { isNumbered, searchTerms } from './terms.js';
 
 const K = 1.2;
 const B = 0.75;
@@ -68,7 +68,7 @@ export function buildWordIndex(products: readonly (ProductText | null)[]): Buffe
     const stem = stems[language]!;
     const weights = new Map<string, number>();
     for (const [field, weight] of Object.entries(WEIGHTS) as [keyof typeof WEIGHTS, number][])
-      for (const term of new Set([...termsOf(product[field])].map(stem)))
+      for (const term of new Set(searchTerms(product[field]).map(stem)))
         weights.set(term, (weights.get(term) ?? 0) + weight);
     let length = 0;
     for (const [term, weight] of weights) {
@@ -80,7 +80,7 @@ export function buildWordIndex(products: readonly (ProductText | null)[]): Buffe
       list.weights.push(weight);
     }
     lengths[position] = Math.min(length, 65_535);
-    titles[position] = hashOf(termsOf(product.title));
+    titles[position] = hashOf(searchTerms(product.title));
   }
   const terms = [...postings.keys()].sort();
   const starts = new Int32Array(terms.length + 1);
@@ -151,7 +151,7 @@ export class WordIndex {
 
   /** At most `limit` products. */
   search(query: string, limit: number): WordHits {
-    const words = [...termsOf(query)];
+    const words = searchTerms(query);
     const unknown: string[] = [];
     const touched: number[] = [];
     let whole = 0;
@@ -197,9 +197,9 @@ export class WordIndex {
       const term = this.#numbers.get(prefixOf(language) + stem(word));
       return term === undefined ? [] : [{ term, factor: 1 }];
     });
-    return exact.length > 0
-      ? exact
-      : this.#stems.flatMap((stem, language) => this.#near(prefixOf(language), stem(word)));
+    // Another number is another product, not a typing error.
+    if (exact.length > 0 || isNumbered(word)) return exact;
+    return this.#stems.flatMap((stem, language) => this.#near(prefixOf(language), stem(word)));
   }
 
   /** The nearest terms with the same first letter, the most frequent ones first. */

@@ -61,6 +61,14 @@ describe('a query finds', () => {
     assert.deepEqual(found(index, 'oka'), [], 'not of a short word');
   });
 
+  test('numbers as they are, and no others', () => {
+    const index = indexOf(text('Phone 15 Pro'), text('Phone 16 Pro'), text('Lamp X200 40W'), text('Lamp X300'));
+    assert.deepEqual(found(index, 'phone 15')[0], 0);
+    assert.deepEqual(found(index, 'x200'), [2]);
+    assert.deepEqual(found(index, '40w'), [2]);
+    assert.deepEqual(index.search('x250', 5), { hits: [], unknown: ['x250'] });
+  });
+
   test('nothing for a word that nobody has, and says so', () => {
     const index = indexOf(text('Garden bench'));
     assert.deepEqual(index.search('xylophone', 5), { hits: [], unknown: ['xylophone'] });
