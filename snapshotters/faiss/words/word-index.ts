@@ -98,6 +98,9 @@ export function buildWordIndex(products: readonly (ProductText | null)[]): Buffe
   return columnsToBytes(said, new Map(Object.entries(columns)));
 }
 
+const bestFirst = (a: WordHit, b: WordHit): number =>
+  Number(b.isTitle) - Number(a.isTitle) || b.score - a.score || a.position - b.position;
+
 const prefixOf = (language: number): string => String.fromCharCode(FIRST_PREFIX + language);
 
 /** A hash of words in their order (FNV-1a, 32 bits): it decides an order, and a collision costs nothing more. */
@@ -161,14 +164,21 @@ export class WordIndex {
       else whole += this.#add(meant, touched) * (K + 1);
     }
     const title = hashOf(words);
+    // A common word is in most products: what is worse than `limit` others is dropped on the way.
+    const room = 4 * limit + 64;
     const hits: WordHit[] = [];
+    let least = 0;
     for (const position of touched) {
       const score = this.#scores[position]! / whole;
       this.#scores[position] = 0;
-      hits.push({ position, score, isTitle: unknown.length === 0 && this.#titles[position] === title });
+      const isTitle = unknown.length === 0 && this.#titles[position] === title;
+      if (!isTitle && score < least) continue;
+      hits.push({ position, score, isTitle });
+      if (hits.length < room) continue;
+      hits.sort(bestFirst).splice(limit);
+      least = hits.at(-1)!.isTitle ? least : hits.at(-1)!.score;
     }
-    hits.sort((a, b) => Number(b.isTitle) - Number(a.isTitle) || b.score - a.score || a.position - b.position);
-    return { hits: hits.slice(0, limit), unknown };
+    return { hits: hits.sort(bestFirst).slice(0, limit), unknown };
   }
 
   /** Adds what the products of the terms get for one word; returns its idf, that of the most frequent term. */

@@ -124,6 +124,23 @@ test('scores are BM25, as a slow recount has them', () => {
   }
 });
 
+test('a common word: the best of thousands, titles first', () => {
+  const texts = Array.from({ length: 5_000 }, (_, i) =>
+    text(
+      i % 1_000 === 999 ? 'lamp' : `lamp ${'x'.repeat(1 + (i % 7))}y`,
+      i % 13 === 0 ? 'a lamp' : 'and something else',
+    ),
+  );
+  const index = indexOf(...texts);
+  const all = index.search('lamp', 5_000).hits;
+  assert.equal(all.length, 5_000);
+  for (const limit of [1, 5, 60]) assert.deepEqual(index.search('lamp', limit).hits, all.slice(0, limit));
+  assert.deepEqual(
+    all.slice(0, 5).map(({ position }) => position % 1_000),
+    [999, 999, 999, 999, 999],
+  );
+});
+
 test('edits between words', () => {
   for (const [a, b, distance] of [
     ['bench', 'bench', 0],
