@@ -56,13 +56,19 @@ export class TextsCapture implements Capture {
     });
   }
 
+  /** A line per product: all of them could be more than a string can hold. */
   save(): Buffer {
-    return Buffer.from(JSON.stringify([...this.#texts]));
+    return Buffer.concat([...this.#texts].map((entry) => Buffer.from(`${JSON.stringify(entry)}\n`)));
   }
 
   /** Errors: those of JSON.parse. */
   restore(bytes: Buffer): void {
-    for (const [id, text] of JSON.parse(bytes.toString()) as [string, CapturedText][]) this.#put(id, text);
+    for (let start = 0; start < bytes.length; ) {
+      const end = bytes.indexOf('\n', start);
+      const [id, text] = JSON.parse(bytes.toString('utf8', start, end)) as [string, CapturedText];
+      this.#put(id, text);
+      start = end + 1;
+    }
   }
 
   #put(id: string, text: CapturedText): void {
