@@ -11,7 +11,7 @@ import type { Clock } from '../../runtime/process/clock.js';
 import { hasCode, isTransient } from '../../runtime/process/errors.js';
 import type { FaissVersion } from '../../snapshotters/faiss/faiss-version.js';
 import { Problem } from '../problem.js';
-import { blendFound, blendSearch, blendSimilar, candidates, type Popularity, type Scored } from './blend.js';
+import { blendFound, blendSearch, blendSimilar, candidates, NEAR_MIN, type Popularity, type Scored } from './blend.js';
 import type { FactorVersion } from './factor-version.js';
 import { KeptFresh } from './kept-fresh.js';
 import { QueryWords } from './query-words.js';
@@ -150,16 +150,18 @@ class Answers implements ModelAnswers {
       ]);
       const { items, unknown } = await inRounds(limit, candidates(limit), async (wanted) => {
         const near = await model.search(vector, wanted);
-        const words = model.find(text, wanted);
+        const words = model.find(text, wanted, query);
         const deleted = await this.#deletedOf([...new Set([...idsOf(near), ...idsOf(words?.items ?? [])])]);
         const nearLeft = without(near, deleted);
         if (words === null)
           return { items: blendSearch(nearLeft, popularity, limit), isAll: near.length < wanted, unknown: [] };
         const wordsLeft = words.items.filter(({ product_id }) => !deleted.has(product_id));
         const found = { words: wordsLeft, near: nearLeft, isLexical: isLexical(model.model) };
+        // More vectors are asked for only if they could be near enough to be shown.
+        const isNearAll = found.isLexical || near.length < wanted || near.at(-1)!.score < NEAR_MIN;
         return {
           items: blendFound(found, popularity, limit),
-          isAll: near.length < wanted && words.items.length < wanted,
+          isAll: isNearAll && words.items.length < wanted,
           unknown: words.unknown,
         };
       });

@@ -59,7 +59,7 @@ export function blendSearch(found: readonly Scored[], { scores, best: most }: Po
 const WORDS_SHARE = 0.7;
 const NEAR_SHARE = 0.2;
 /** A cosine from which on a model says that a text is about the same, whatever its words. */
-const NEAR_MIN = 0.4;
+export const NEAR_MIN = 0.4;
 
 interface FoundBoth {
   readonly words: readonly (Scored & { readonly isTitle: boolean })[];

@@ -26,7 +26,7 @@ interface Neighbour {
 
 /** A product that has words of a query. */
 interface FoundByWords extends Neighbour {
-  /** The query is exactly its title. */
+  /** What was asked is exactly its title. */
   readonly isTitle: boolean;
 }
 
@@ -50,9 +50,10 @@ export interface FaissVersion {
    */
   search(vector: Float32Array, limit: number): Promise<Neighbour[]>;
   /**
-   * Products that have the words of the query, best first; null if the version was made without words.
+   * Products that have the words of the query, best first; null if the version was made without words. `asked`: the query
+   * before words that say little were dropped from it; it is compared with titles.
    */
-  find(query: string, limit: number): FoundWords | null;
+  find(query: string, limit: number, asked?: string): FoundWords | null;
   /** The nearest other products; null if the version does not contain this one. */
   similar(productId: string, limit: number): Promise<Neighbour[] | null>;
   close(): Promise<void>;
@@ -132,10 +133,10 @@ class OpenVersion implements FaissVersion {
     );
   }
 
-  find(query: string, limit: number): FoundWords | null {
+  find(query: string, limit: number, asked = query): FoundWords | null {
     const { words, ids } = this.#parts;
     if (words === null) return null;
-    const { hits, unknown } = words.search(query, limit);
+    const { hits, unknown } = words.search(query, limit, asked);
     const items = hits.map(({ position, score, isTitle }) => ({ product_id: ids.idAt(position), score, isTitle }));
     return { items, unknown };
   }

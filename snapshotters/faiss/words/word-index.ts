@@ -7,7 +7,8 @@
  *   score(q, p) = Σ idf(t) · w (k + 1) / (w + k (1 − b + b · l / l_mean)),   idf(t) = ln(1 + (N − n + ½) / (n + ½))
  *
  * over the words t of q, with k = 1.2 and b = 0.75, divided by Σ idf(t) (k + 1), so that it is 0 to 1. Words are stemmed in
- * the product's language. A word that no product has stands for those that are a typing error away; they count less.
+ * the product's language; of a word that is several terms, the rarest one's idf divides. A word that no product has stands
+ * for those that are a typing error away; they count less.
  */
 import { FreshetError } from '../../../runtime/process/errors.js';
 import { columnsFrom, columnsToBytes } from '../saved-bytes.js';
@@ -39,7 +40,7 @@ interface WordHit {
   readonly position: number;
   /** 0 to 1. */
   readonly score: number;
-  /** The words of the query are exactly those of its title. */
+  /** What was asked is exactly its title. */
   readonly isTitle: boolean;
 }
 
@@ -152,26 +153,26 @@ export class WordIndex {
     return columns.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
-  /** At most `limit` products. */
-  search(query: string, limit: number): WordHits {
-    const words = searchTerms(query);
+  /** At most `limit` products. `asked`: the query before words that say little were dropped from it, as titles have them. */
+  search(query: string, limit: number, asked = query): WordHits {
     const unknown: string[] = [];
     const touched: number[] = [];
-    let whole = 0;
-    for (const word of words) {
+    let most = 0;
+    for (const word of searchTerms(query)) {
       const meant = this.#meant(word);
       if (meant.length === 0) unknown.push(word);
-      else whole += this.#add(meant, touched) * (K + 1);
+      else most += this.#add(meant, touched) * (K + 1);
     }
-    const title = hashOf(words);
+    const title = hashOf(searchTerms(asked));
     // A common word is in most products: what is worse than `limit` others is dropped on the way.
     const room = 4 * limit + 64;
     const hits: WordHit[] = [];
     let least = 0;
     for (const position of touched) {
-      const score = this.#scores[position]! / whole;
+      // Above 1 where a product has several of the words that a misspelt one may stand for.
+      const score = Math.min(1, this.#scores[position]! / most);
       this.#scores[position] = 0;
-      const isTitle = unknown.length === 0 && this.#titles[position] === title;
+      const isTitle = this.#titles[position] === title;
       if (!isTitle && score < least) continue;
       hits.push({ position, score, isTitle });
       if (hits.length < room) continue;
@@ -181,15 +182,15 @@ export class WordIndex {
     return { hits: hits.sort(bestFirst).slice(0, limit), unknown };
   }
 
-  /** Adds what the products of the terms get for one word; returns its idf, that of the most frequent term. */
+  /** Adds what the products of the terms get for one word; returns its idf, that of the rarest term. */
   #add(meant: readonly Meant[], touched: number[]): number {
     const count = this.#lengths.length;
-    let least = Number.POSITIVE_INFINITY;
+    let rarest = 0;
     for (const { term, factor } of meant) {
       const from = this.#starts[term]!;
       const to = this.#starts[term + 1]!;
       const idf = Math.log(1 + (count - (to - from) + 0.5) / (to - from + 0.5));
-      least = Math.min(least, idf);
+      rarest = Math.max(rarest, idf);
       for (let i = from; i < to; i++) {
         const position = this.#docs[i]!;
         const weight = this.#weights[i]!;
@@ -198,7 +199,7 @@ export class WordIndex {
         this.#scores[position]! += (factor * idf * weight * (K + 1)) / (weight + norm);
       }
     }
-    return least;
+    return rarest;
   }
 
   /** The terms of a word in every language, or those a typing error away; none if there is nothing like it. */

@@ -50,10 +50,10 @@ class FakeIndex implements Index {
   }
 
   /** Null: a version without words. */
-  words: ((query: string, limit: number) => FoundWords) | null = null;
+  words: ((query: string, limit: number, asked?: string) => FoundWords) | null = null;
 
-  find(query: string, limit: number): FoundWords | null {
-    return this.words?.(query, limit) ?? null;
+  find(query: string, limit: number, asked?: string): FoundWords | null {
+    return this.words?.(query, limit, asked) ?? null;
   }
 
   similar(_productId: string, limit: number) {
@@ -253,6 +253,35 @@ describe('search in a version with words', () => {
     state.embedder = 'hashed-1';
     index.model = 'hashed-1';
     assert.deepEqual((await answers.search('duvet', 5)).items, [], 'letters are no meaning');
+  });
+
+  it('looks for words without stopwords, and for titles with them', async () => {
+    const { answers, index, readers } = scene();
+    readers.words.set('en', { the: 1 });
+    const asked: unknown[] = [];
+    index.words = (query, limit, whole) => {
+      asked.push([query, limit, whole]);
+      return of([]);
+    };
+    await answers.search('The Lamp', 5);
+    assert.deepEqual(asked, [['Lamp', 60, 'The Lamp']]);
+  });
+
+  it('asks once if more vectors could not be shown: of letters, or no longer near enough', async () => {
+    const { answers, index, state } = scene();
+    const many = (from: number) => async (limit: number) =>
+      Array.from({ length: Math.min(limit, NEIGHBOURS_MAX) }, (_, i) => item(`q${i}`, from - i / 10_000));
+    index.words = () => of([hit('p4', 0.5)], ['duvet']);
+    index.found = many(0.39);
+    await answers.search('lamp duvet', 5);
+    assert.equal(index.searched.length, 1, 'all are too far');
+    index.found = many(0.7);
+    assert.equal((await answers.search('lamp duvet', 300)).items.length, 300);
+    assert.equal(index.searched.length, 2, 'all are near enough');
+    state.embedder = 'hashed-1';
+    index.model = 'hashed-1';
+    await answers.search('lamp duvet', 5);
+    assert.equal(index.searched.length, 3, 'of letters');
   });
 
   it('I35: skips what was deleted, and asks for more', async () => {

@@ -51,6 +51,26 @@ describe('a query finds', () => {
     assert.deepEqual(found(index, 'desk lamp')[0], 1);
   });
 
+  test('an exact title also by words that were dropped from the query', () => {
+    const index = indexOf(text('Lamp'), text('Lamp lamp', 'lamp'), text('The Lamp of Oak'), text('Oak lamp'));
+    assert.equal(index.search('lamp oak', 1).hits[0]!.isTitle, false);
+    assert.deepEqual(index.search('lamp oak', 1, 'the lamp of oak').hits[0], {
+      ...{ position: 2, isTitle: true },
+      score: index.search('lamp oak', 4).hits.find(({ position }) => position === 2)!.score,
+    });
+  });
+
+  test('scores of at most 1, whatever a word stands for', () => {
+    const index = indexOf(
+      text('bench', '', 'c', 'en'),
+      text('bench', '', 'c', 'fr'),
+      ...Array.from({ length: 50 }, () => text('bench', '', 'c', 'fr')),
+      text('banca bancb bancc', 'banca bancb bancc', 'banca bancb bancc'),
+    );
+    for (const query of ['bench', 'bancd', 'bench bancd'])
+      for (const { score } of index.search(query, 60).hits) assert.ok(score > 0 && score <= 1, `${query}: ${score}`);
+  });
+
   test('what was meant by a typing error, and less of it', () => {
     const index = indexOf(text('Garden bench'), text('Oak table'));
     for (const query of ['bnech', 'bemch', 'bencch', 'gardne', 'benh'])
