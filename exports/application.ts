@@ -3,6 +3,9 @@
  * same application, each exactly once, restored after any end.
  */
 import { openReporting, type Reporting } from '../assembly/reporting.js';
+import { openSkips, type Skips } from '../ingest/skips.js';
+import type { Log } from '../runtime/log/log.js';
+import { lookupIn } from '../runtime/log/reading-codec.js';
 import { systemClock } from '../runtime/process/clock.js';
 import { FreshetError } from '../runtime/process/errors.js';
 import { silentLogger } from '../runtime/process/logger.js';
@@ -12,6 +15,7 @@ import { Checkpoints } from '../runtime/tasks/checkpoints.js';
 import type { FeatureDefinition } from '../runtime/tasks/feature.js';
 import { Codec } from '../schemas/codec.js';
 import { applyTopics, TopicsRefusedError } from '../topics/apply.js';
+import { skips as skipsTopic } from '../topics/events.js';
 import type { TypedTopic } from '../topics/typed.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 
@@ -61,6 +65,7 @@ class RunningFeatures implements OwnApplication {
   #fail: (error: Error) => void = () => undefined;
   #connection: Connection | null = null;
   #application: Application | null = null;
+  #skips: Skips | null = null;
   #watching: Promise<void> = Promise.resolve();
 
   constructor(options: OwnApplicationOptions) {
@@ -98,29 +103,43 @@ class RunningFeatures implements OwnApplication {
     await this.#watching;
     await this.#application?.stop();
     this.#application = null;
+    await this.#skips?.stop();
+    this.#skips = null;
     await this.#connection?.close();
   }
 
   async #start(connection: Connection): Promise<void> {
-    const { log, settings } = connection;
+    const { settings } = connection;
     const topics: TypedTopic<unknown>[] = [];
     for (const feature of this.#o.features) topics.push(...(await this.#topicsOf(connection, feature)));
     await applyOwnTopics(connection, topics);
     const codecs = await connection.codecs(topics.filter(({ name }) => !name.startsWith(`${this.name}.`)));
-    this.#application = new Application({
+    // For markers and skips; it writes only in our own encoding.
+    const codec = new Codec(connection.registry === null ? null : lookupIn(connection.registry));
+    const log = await this.#withoutSkipped(connection, codec);
+    const application = new Application({
       name: this.name,
       processors: this.#o.features.map((feature) => feature.processor({ application: this.name, codecs })),
       log,
-      // For markers, which always use our own encoding.
-      codec: new Codec(),
+      codec,
       ...this.#reporting,
       clock: systemClock,
       commitIntervalMs: settings.COMMIT_INTERVAL_MS,
       changelogIntervalMs: settings.CHANGELOG_INTERVAL_S * 1_000,
       checkpoints: this.#checkpoints(connection),
     });
-    await this.#application.start();
-    this.#watching = this.#watch(this.#application);
+    this.#application = application;
+    this.#skips?.subscribe(() => application.retryStopped());
+    await application.start();
+    this.#watching = this.#watch(application);
+  }
+
+  /** The log without what operators have given up. Where Freshet's topics were never created, that is nothing. */
+  async #withoutSkipped({ log: whole, logger }: Connection, codec: Codec): Promise<Log> {
+    if ((await whole.admin.describeTopic(skipsTopic.name)) === null) return whole;
+    const { log, skips } = await openSkips({ log: whole, codec, logger, clock: systemClock });
+    this.#skips = skips;
+    return log;
   }
 
   #checkpoints({ settings }: Connection): Checkpoints | null {

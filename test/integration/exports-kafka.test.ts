@@ -1,18 +1,30 @@
-/** The exports on real Kafka and Redis: the registry's framing, and readers that switch to the next version. */
+/**
+ * The exports on real Kafka and Redis: the registry's framing, readers that switch to the next version, and an
+ * application that goes on behind a record that was given up.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
+  avroSchema,
+  createApplication,
   createProducer,
   createReader,
+  defineKeyedFold,
+  ownTopic,
   type Popularity,
   producerTopics,
   typedFeatureTopics,
 } from '../../exports/index.js';
+import { openSkips } from '../../ingest/skips.js';
 import { Layout } from '../../publishing/layout.js';
+import { systemClock } from '../../runtime/process/clock.js';
 import { messageOf } from '../../runtime/process/errors.js';
+import { silentLogger } from '../../runtime/process/logger.js';
+import { Codec } from '../../schemas/codec.js';
 import { ValueCodec } from '../../schemas/value-codec.js';
 import { applyTopics } from '../../topics/apply.js';
+import { skips as skipsTopic } from '../../topics/events.js';
 import { type BrokerPlace, openBroker, openRedisStore, type RedisPlace } from '../bench/places.js';
 import { startTestRegistry, type TestRegistry } from '../support/registry.js';
 import { isRequired } from '../support/services/service.js';
@@ -46,7 +58,8 @@ describe('exports on Kafka', { skip: typeof found === 'string' && found }, () =>
   before(async () => {
     registry = await startTestRegistry();
     settings = { KAFKA_BROKERS: broker.brokers, REDIS_URL: redis.url, REDIS_KEY_PREFIX: PREFIX };
-    await applyTopics(broker.log.admin, [...Object.values(producerTopics), v1, v2], { kind: 'kafka', partitions: 2 });
+    const topics = [...Object.values(producerTopics), skipsTopic, v1, v2];
+    await applyTopics(broker.log.admin, topics, { kind: 'kafka', partitions: 2 });
   });
 
   after(async () => {
@@ -118,6 +131,54 @@ describe('exports on Kafka', { skip: typeof found === 'string' && found }, () =>
     registry.failWith(null);
     await producer.send('users', user);
     await producer.close();
+  });
+
+  it('application: goes on behind a record that was given up, without a restart', async () => {
+    const own = { ...settings, SCHEMA_REGISTRY_URL: registry.url, COMMIT_INTERVAL_MS: '10' };
+    const schema = avroSchema<{ count: number }>({
+      type: 'record',
+      name: 'Clicks',
+      fields: [{ name: 'count', type: 'int' }],
+    });
+    const name = `clicks-${process.pid}`;
+    const output = ownTopic({ name, doc: 'Clicks.', key: 'user_id', schema, cleanup: 'compact', owner: 'tests' });
+    const clicks = defineKeyedFold({
+      name: 'clicks',
+      input: producerTopics.events,
+      output,
+      state: schema,
+      init: () => ({ count: 0 }),
+      fold: ({ count }, { value }) => {
+        if (value.event_id === 'poison') throw new Error('it burns');
+        return { count: count + 1 };
+      },
+      emit: (_, state) => state,
+    });
+    const event = { user_id: name, product_id: 'p', event_type: 'view' as const, ts: 1 };
+    const producer = await createProducer({ settings: own });
+    for (const event_id of ['before', 'poison', 'after']) await producer.send('events', { ...event, event_id });
+    await producer.close();
+
+    const application = createApplication({ name: `${name}.v1`, features: [clicks], settings: own });
+    await application.start();
+    const { message } = await application.failed;
+    const [, partition, offset] = /cannot fold events\[(\d)\]@(\d+) .*: it burns$/.exec(message)!.map(Number);
+    const { skips } = await openSkips({
+      ...{ log: broker.log, codec: new Codec(), logger: silentLogger, clock: systemClock },
+    });
+    const given = { topic: 'events', partition: partition!, from: offset!, to: offset! + 1, reason: 'a test' };
+    await skips.request(given, { by: 'operator', at: Date.now() });
+    await skips.stop();
+
+    const reader = createReader({ settings: own });
+    let count = 0;
+    for await (const { key, value } of reader.records(output, { signal: AbortSignal.timeout(DEADLINE_MS) })) {
+      if (key === name) count = value!.count;
+      if (count === 2) break;
+    }
+    assert.equal(count, 2, 'before and after');
+    await reader.close();
+    await application.stop();
   });
 
   it('reader: a table and its changes switch to the next version once it is current', async () => {
