@@ -22,6 +22,7 @@ interface Answer {
   readonly version: number;
   readonly items: { readonly product_id: string; readonly score: number }[];
   readonly fallback?: string;
+  readonly unknown_words?: readonly string[];
 }
 
 const kindOf = (i: number) => KINDS[i % 2]!.name;
@@ -167,6 +168,17 @@ describe('models, embedded', () => {
     }
     const { items } = await answer('/v1/search?q=bedroom&limit=12');
     for (const { product_id } of items) assert.ok(product_id.startsWith('lamp'), product_id);
+  });
+
+  it('finds exact titles first and words with a typing error, and says which words it does not know', async () => {
+    for (const i of [4, 7, 20]) {
+      const { items } = await answer(`/v1/search?q=${kindOf(i)}+${i}&limit=3`);
+      assert.deepEqual(items[0], { product_id: productId(i), score: 1 });
+    }
+    const { items, unknown_words } = await answer('/v1/search?q=bedrom+xylophone&limit=24');
+    assert.equal(items.length, PRODUCTS / 2);
+    for (const { product_id } of items) assert.ok(product_id.startsWith('lamp'), product_id);
+    assert.deepEqual(unknown_words, ['xylophone']);
   });
 
   it('I35: skips a product from its deletion on, in existing versions, until it is added again', async () => {
